@@ -1,0 +1,92 @@
+package media
+
+import (
+	"time"
+
+	"gocv.io/x/gocv"
+)
+
+// Kind says what the bytes turned out to be; names and extensions are never asked.
+type Kind string
+
+// The kinds of media.
+const (
+	Video Kind = "video"
+	Photo Kind = "photo"
+)
+
+// Info is what the decoder measured.
+type Info struct {
+	SHA256        string
+	PacketsSHA256 string // over the coded packets of the picture stream: remuxing does not change it; empty for photos
+	Kind          Kind
+	Bytes         int64
+	Container     string // mp4, mov, webm, mkv, jpeg, png, webp, heic
+	Codec         string
+	Width, Height int // display orientation, before any scaling
+	Duration      time.Duration
+	FPS           float64 // mean rate of the packets
+	Rotation      int     // degrees clockwise that the decoder applied; EXIF orientation or display matrix
+	HasAudio      bool
+	Tags          map[string]string // container and stream tags, keys lower case
+}
+
+// Frame is one decoded picture. Image is H x W x 3, BGR, uint8 0..255, display orientation, at most Request.MaxSide on its long side.
+// The Clip owns it and closes it.
+type Frame struct {
+	Index       int
+	PTS         time.Duration
+	Image       gocv.Mat
+	SceneChange bool
+}
+
+// Motion is a grey picture track of at least 10 frames per second where frames were decoded (see Windows), for everything that needs time: static pictures,
+// loops, temporal alignment. Frames are W x H, uint8 0..255 grey, display orientation, long side at most 160.
+type Motion struct {
+	W, H    int
+	Frames  []MotionFrame // by PTS
+	Windows []Window      // the parts of the clip that Frames cover without gaps of more than 150 ms (unless the clip itself is slower)
+}
+
+// MotionFrame is one frame of the motion track.
+type MotionFrame struct {
+	PTS  time.Duration
+	Gray []byte
+}
+
+// Window is a part of a clip.
+type Window struct{ From, To time.Duration }
+
+// Packet is one coded packet of the picture stream, in decoding order.
+type Packet struct {
+	PTS   time.Duration
+	Bytes int
+	Key   bool
+}
+
+// Usage is what the child cost.
+type Usage struct {
+	CPU     time.Duration // user + system of the child process, its start included
+	Wall    time.Duration
+	PeakRSS int64 // bytes
+}
+
+// Clip is one decoded clip or photo (then with exactly one frame, no motion, no packets). It must be closed.
+type Clip struct {
+	Info    Info
+	Frames  []Frame
+	Motion  Motion
+	Packets []Packet
+	PCM     []float32 // mono 16 kHz, -1..1; only when asked for and there is audio
+	Usage   Usage
+	Sandbox []string // which walls stood around the child: seccomp, landlock, no_new_privs, rlimits
+	Libav   string   // versions of the libraries in the child
+}
+
+// Close frees the pictures.
+func (c *Clip) Close() {
+	for i := range c.Frames {
+		_ = c.Frames[i].Image.Close()
+	}
+	c.Frames = nil
+}

@@ -1,0 +1,93 @@
+package pipeline
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Media is one outside file: a clip, a photo, an enrolled or a reference photo. Its bytes are hostile until the decoder child has
+// turned them into pixels; nobody else reads them, except to hash them.
+type Media interface {
+	// Name is for people: a file name or an object key without secrets.
+	Name() string
+	// Open gives a seekable descriptor at offset 0, opened for reading. The caller closes it.
+	Open(ctx context.Context) (*os.File, error)
+}
+
+// File is Media on the local disk: a path.
+type File string
+
+// Name is the last part of the path.
+func (f File) Name() string { return filepath.Base(string(f)) }
+
+// Open opens the path for reading.
+func (f File) Open(context.Context) (*os.File, error) { return os.Open(string(f)) }
+
+// Claim is what the client says about an upload. Nothing in it is trusted; checks compare it with what they see.
+type Claim struct {
+	Job     string    `json:"job"`
+	Tenant  string    `json:"tenant"`
+	Subject string    `json:"subject"`
+	Site    string    `json:"site"`
+	TakenAt time.Time `json:"taken_at"` // zero: not claimed
+}
+
+// ReferenceKind says what a site's reference shows.
+type ReferenceKind string
+
+// The kinds of site references.
+const (
+	RefLogo       ReferenceKind = "logo"
+	RefStorefront ReferenceKind = "storefront"
+	RefPoster     ReferenceKind = "poster"
+	RefDesk       ReferenceKind = "desk"
+)
+
+// Reference is one enrolled picture of a site.
+type Reference struct {
+	Kind      ReferenceKind
+	Name      string
+	Media     Media
+	Crop      *Box      // part of the picture that shows it; nil: the whole picture
+	ValidFrom time.Time // posters; zero: no bound
+	ValidTo   time.Time // inclusive day's end; zero: no bound
+}
+
+// Site is a place of work, as far as scene matching needs it.
+type Site struct {
+	ID         string
+	Revision   int
+	SignNames  []string // names to read on its sign; one of them is enough
+	References []Reference
+}
+
+// Submission is one upload with everything a verdict needs.
+type Submission struct {
+	Media Media
+	Claim Claim
+	Faces []Media // one to five enrolled photos of the subject
+	Site  *Site   // nil: the scene check has nothing to compare with
+	// Consent is false when the subject has no consent record: then no face processing runs at all.
+	Consent bool
+	// History is what earlier footage the reuse check compares with; nil: none.
+	History History
+}
+
+// Earlier is one fingerprint of the history.
+type Earlier struct {
+	Job         string // job id, or file name with --against
+	Fingerprint []byte // package reuse reads it
+	SHA256      string // of the earlier media
+}
+
+// History gives earlier footage to the reuse check. It never contains the job itself or anything later.
+type History interface {
+	// Earlier lists the fingerprints that the check may compare with.
+	Earlier(ctx context.Context) ([]Earlier, error)
+	// Picture gives a JPEG of an earlier clip near the given time, for the report; an error if it is gone.
+	Picture(ctx context.Context, job string, atMS int64) ([]byte, error)
+	// AsOf is the position of the history that Earlier saw.
+	AsOf() int64
+}
