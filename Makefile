@@ -1,14 +1,67 @@
-# Each target does what it needs first. `make help` lists them.
+# Each target does what it needs first; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CACHE ?= $(CURDIR)/.cache
+GOLANGCI := $(CACHE)/bin/golangci-lint
 GOLANGCI_VERSION := v2.15.0
 
-# gocv on Debian's OpenCV 4.6, small set of modules (deploy/setup/opencv names them).
-GOTAGS := customenv,gocv_specific_modules,gocv_features2d,gocv_calib3d
+# gocv on Debian's OpenCV 4.6 with a small set of modules: deploy/setup/opencv names them.
+export GOFLAGS := -tags=customenv,gocv_specific_modules,gocv_features2d,gocv_calib3d
 export CGO_ENABLED := 1
 export CGO_CXXFLAGS := -O2 -I$(CURDIR)/deploy/setup/opencv -I/usr/include/opencv4
-export CGO_LDFLAGS := -lopencv_core -lopencv_imgproc -lopencv_imgcodecs -lopencv_features2d -lopencv_calib3d
+OPENCV := -lopencv_core -lopencv_imgproc -lopencv_imgcodecs -lopencv_features2d -lopencv_calib3d
+export CGO_LDFLAGS := $(OPENCV)
 export ONSITE_CACHE := $(CACHE)
 export ONSITE_DECODER := $(CURDIR)/bin/onsite-decode
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.PHONY: help setup setup-test build models media demo test race bench lint fuzz clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+setup: ## install what building needs: Debian packages, Go modules
+	@deploy/setup/apt.sh deploy/setup/apt-build.txt
+	@go mod download
+
+setup-test: setup
+	@deploy/setup/apt.sh deploy/setup/apt-build.txt deploy/setup/apt-test.txt
+
+build: setup ## build bin/onsite and the decoder child beside it
+	@mkdir -p bin
+	@echo "build: bin/onsite-decode"
+	@CGO_LDFLAGS= CGO_CXXFLAGS= go build -trimpath -o bin/onsite-decode ./cmd/onsite-decode
+	@echo "build: bin/onsite (the first time compiles the OpenCV bindings: about a minute)"
+	@go build -trimpath -ldflags "-X onsite/pipeline/verify.Version=$(VERSION)" -o bin/onsite ./cmd/onsite
+
+models: build ## fetch the pinned models and ONNX Runtime, verified by sha256
+	@bin/onsite models install
+
+media: build setup-test
+	@bin/onsite models install --group media
+
+demo: models media ## seven verdicts on real footage, with their reports
+	@deploy/demo/demo.sh
+
+test: models media ## all tests
+	go vet ./...
+	go test -race -timeout 20m ./...
+	go test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...
+
+bench: models media ## CPU per stage of a 15 s clip against its budget
+	@bin/onsite bench
+
+fuzz: build ## every fuzz target for 30 s
+	@deploy/setup/fuzz.sh 30s
+
+$(GOLANGCI):
+	@echo "lint: building golangci-lint $(GOLANGCI_VERSION) (a minute or two, once)"
+	@GOFLAGS= CGO_LDFLAGS= CGO_CXXFLAGS= GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+lint: setup $(GOLANGCI) ## golangci-lint with the rules of the house
+	@$(GOLANGCI) run ./...
+
+clean: ## remove what was built; the cache of models stays
+	rm -rf bin build

@@ -50,9 +50,9 @@ type Code string
 // The codes that checks give. Package policy holds their texts in English and Chinese and refuses a code without one.
 const (
 	FaceMismatch        Code = "face_mismatch"
-	FaceUncertain       Code = "face_uncertain"  // the score lies in the band in which nothing is claimed
+	FaceUncertain       Code = "face_uncertain"   // the score lies in the band in which nothing is claimed
 	FaceLowQuality      Code = "face_low_quality" // a face is there, but too small, blurred, turned or dark to compare
-	FaceChanged         Code = "face_changed"    // the person in front changes within the clip
+	FaceChanged         Code = "face_changed"     // the person in front changes within the clip
 	NoFace              Code = "no_face"
 	SeveralPeople       Code = "several_people"
 	SpoofSuspected      Code = "spoof_suspected"
