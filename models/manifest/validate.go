@@ -1,0 +1,294 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// The words of a manifest's input.
+const (
+	NCHW = "nchw"
+	PCM  = "pcm"
+	RGB  = "rgb"
+	BGR  = "bgr"
+	Grey = "grey"
+)
+
+// maxSide bounds a picture's side so that a wrong manifest cannot ask for gigabytes.
+const maxSide = 4096
+
+// decoderParams names the parameters that each decoder needs; no others are allowed.
+var decoderParams = map[string][]string{
+	"ultraface":    {"score", "iou"},
+	"landmark68":   {},
+	"embedding":    {},
+	"softmax_live": {"live_index"},
+	"bins66":       {"degrees_per_bin", "offset"},
+	"eye2":         {"open_index"},
+	"dbmap":        {},
+	"ctc":          {"blank", "pixels_per_step"},
+	"silero":       {},
+}
+
+// taskDecoders says which decoders answer which task.
+var taskDecoders = map[string][]string{
+	"face_detect":    {"ultraface"},
+	"face_landmark":  {"landmark68"},
+	"face_embed":     {"embedding"},
+	"liveness":       {"softmax_live"},
+	"head_pose":      {"bins66"},
+	"eye_state":      {"eye2"},
+	"text_detect":    {"dbmap"},
+	"text_recognize": {"ctc"},
+	"voice_activity": {"silero"},
+}
+
+// decoderShapes says what the outputs of a decoder look like: one entry per output, -1 where any size is allowed, in the order in which
+// the decoder reads them.
+var decoderShapes = map[string][][]int{
+	"ultraface":    {{1, -1, 2}, {1, -1, 4}},
+	"landmark68":   {{1, 136}},
+	"embedding":    {{1, -1}},
+	"softmax_live": {{1, -1}},
+	"bins66":       {{1, 66}, {1, 66}, {1, 66}},
+	"eye2":         {{1, 2}},
+	"dbmap":        {{1, 1, -1, -1}},
+	"ctc":          {{1, -1, -1}},
+	"silero":       {{1, 1}, {2, 1, 128}},
+}
+
+// Tasks lists the tasks that a manifest may name, sorted.
+func Tasks() []string {
+	out := make([]string, 0, len(taskDecoders))
+	for t := range taskDecoders {
+		out = append(out, t)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Decoders lists the decoders that a manifest may name, sorted.
+func Decoders() []string {
+	out := make([]string, 0, len(decoderParams))
+	for d := range decoderParams {
+		out = append(out, d)
+	}
+	sort.Strings(out)
+	return out
+}
+
+var (
+	hex64   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	npmName = regexp.MustCompile(`^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$`)
+	semver  = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
+)
+
+// problems gathers every wrong field of one manifest.
+type problems struct {
+	path string
+	errs []error
+}
+
+func (p *problems) add(field, format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf("model manifest %s: %s: %s", p.path, field, fmt.Sprintf(format, args...)))
+}
+
+func (p *problems) want(ok bool, field, format string, args ...any) {
+	if !ok {
+		p.add(field, format, args...)
+	}
+}
+
+// Validate reports every wrong field at once; each line names the manifest and the field.
+func (m Manifest) Validate() error {
+	p := &problems{path: m.path}
+	decoders, known := taskDecoders[m.Task]
+	p.want(known, "task", "%q is not one of %s", m.Task, strings.Join(Tasks(), ", "))
+	p.want(m.Name != "", "name", "is missing")
+	p.want(m.Version != "", "version", "is missing")
+	p.want(m.Licence.SPDX != "", "licence.spdx", "is missing")
+	m.validateFiles(p)
+	m.Input.validate(p)
+	if known {
+		p.want(slices.Contains(decoders, m.Decoder.Name), "decoder.name", "%q does not answer %s; want one of %s", m.Decoder.Name, m.Task, strings.Join(decoders, ", "))
+	}
+	m.validateDecoder(p)
+	m.validateThresholds(p)
+	m.validateGolden(p)
+	return errors.Join(p.errs...)
+}
+
+func (m Manifest) validateFiles(p *problems) {
+	m.File.validate(p, "file")
+	if m.Keys != nil {
+		m.Keys.validate(p, "keys")
+	}
+	p.want((m.Decoder.Name == "ctc") == (m.Keys != nil), "keys", "belongs to decoder ctc and only to it")
+	if m.Source.NPM == "" {
+		p.want(m.Source.Note != "", "source", "names no npm package, so its note must say where the file comes from")
+		p.want(m.Source.Version == "" && m.Source.TarballSHA256 == "", "source", "version and tarball_sha256 need npm")
+		return
+	}
+	p.want(npmName.MatchString(m.Source.NPM), "source.npm", "%q is not an npm package name", m.Source.NPM)
+	p.want(semver.MatchString(m.Source.Version), "source.version", "%q is not an exact version like 1.2.3", m.Source.Version)
+	p.want(hex64.MatchString(m.Source.TarballSHA256), "source.tarball_sha256", "%q is not 64 lower-case hex digits", m.Source.TarballSHA256)
+	for i, f := range m.Files() {
+		p.want(f.Member != "", []string{"file", "keys"}[i]+".member", "is missing: the path of the file in its npm package")
+	}
+}
+
+func (f File) validate(p *problems, field string) {
+	p.want(f.Name != "" && f.Name != "." && f.Name != ".." && filepath.Base(f.Name) == f.Name && !strings.ContainsAny(f.Name, "\\\x00"), field+".name", "%q is not a plain file name", f.Name)
+	p.want(f.Bytes > 0, field+".bytes", "%d is not a file size", f.Bytes)
+	p.want(hex64.MatchString(f.SHA256), field+".sha256", "%q is not 64 lower-case hex digits", f.SHA256)
+	p.want(f.Member == "" || filepath.IsLocal(f.Member), field+".member", "%q is not a relative path inside the package", f.Member)
+}
+
+func (in Input) validate(p *problems) {
+	p.want(in.Name != "", "input.name", "is missing")
+	switch in.Layout {
+	case NCHW:
+		in.validatePicture(p)
+	case PCM:
+		p.want(in.Rate > 0, "input.rate", "%d is not a sampling rate", in.Rate)
+		p.want(in.Window > 0 && in.Window <= 1<<16, "input.window", "%d is not in 1..65536", in.Window)
+		p.want(in.Context >= 0 && in.Context <= in.Window, "input.context", "%d is not in 0..window", in.Context)
+		p.want(in.Colour == "" && in.Width == 0 && in.Height == 0 && in.Mean == nil && in.Std == nil && in.Scale == 0, "input", "layout pcm takes no picture fields")
+	default:
+		p.add("input.layout", "%q is not one of %s, %s", in.Layout, NCHW, PCM)
+	}
+}
+
+func (in Input) validatePicture(p *problems) {
+	channels := 3
+	switch in.Colour {
+	case RGB, BGR:
+	case Grey:
+		channels = 1
+	default:
+		p.add("input.colour", "%q is not one of %s, %s, %s", in.Colour, RGB, BGR, Grey)
+	}
+	p.want(in.Width >= 0 && in.Width <= maxSide, "input.width", "%d is not in 0..%d", in.Width, maxSide)
+	p.want(in.Height >= 0 && in.Height <= maxSide, "input.height", "%d is not in 0..%d", in.Height, maxSide)
+	if in.Width == 0 || in.Height == 0 {
+		p.want(in.Multiple >= 1 && in.Multiple <= maxSide, "input.multiple", "%d is not in 1..%d, and a side is dynamic", in.Multiple, maxSide)
+		p.want(in.Max >= in.Multiple && in.Max <= maxSide, "input.max", "%d is not in multiple..%d, and a side is dynamic", in.Max, maxSide)
+	}
+	p.want(finite(in.Scale) && in.Scale > 0, "input.scale", "%v is not a positive number", in.Scale)
+	p.want(len(in.Mean) == channels, "input.mean", "has %d values, want one per channel: %d", len(in.Mean), channels)
+	p.want(len(in.Std) == channels, "input.std", "has %d values, want one per channel: %d", len(in.Std), channels)
+	for _, v := range in.Mean {
+		p.want(finite(v), "input.mean", "%v is not a number", v)
+	}
+	for _, v := range in.Std {
+		p.want(finite(v) && v > 0, "input.std", "%v is not a positive number", v)
+	}
+	p.want(in.Rate == 0 && in.Window == 0 && in.Context == 0, "input", "layout nchw takes no sound fields")
+}
+
+func (m Manifest) validateDecoder(p *problems) {
+	names, known := decoderParams[m.Decoder.Name]
+	if !known {
+		p.add("decoder.name", "%q is not one of %s", m.Decoder.Name, strings.Join(Decoders(), ", "))
+		return
+	}
+	p.want((m.Decoder.Name == "silero") == (m.Input.Layout == PCM), "input.layout", "%q does not fit decoder %s", m.Input.Layout, m.Decoder.Name)
+	for _, n := range names {
+		v, ok := m.Decoder.Params[n]
+		p.want(ok && finite(v), "decoder.params."+n, "is missing or not a number")
+	}
+	for _, n := range sortedKeys(m.Decoder.Params) {
+		p.want(slices.Contains(names, n), "decoder.params."+n, "is not a parameter of %s", m.Decoder.Name)
+	}
+	want := decoderShapes[m.Decoder.Name]
+	if len(m.Outputs) != len(want) {
+		p.add("outputs", "has %d entries, decoder %s reads %d", len(m.Outputs), m.Decoder.Name, len(want))
+		return
+	}
+	seen := map[string]bool{}
+	for i, o := range m.Outputs {
+		field := fmt.Sprintf("outputs[%d]", i)
+		p.want(o.Name != "" && !seen[o.Name], field+".name", "%q is missing or used twice", o.Name)
+		seen[o.Name] = true
+		p.want(shapeFits(o.Shape, want[i]), field+".shape", "%v does not fit decoder %s, which reads %v", o.Shape, m.Decoder.Name, want[i])
+	}
+	if len(p.errs) == 0 {
+		m.validateIndices(p)
+	}
+}
+
+// validateIndices checks the parameters that point into an output or divide by something.
+func (m Manifest) validateIndices(p *problems) {
+	for _, n := range []string{"live_index", "open_index", "blank"} {
+		v, ok := m.Decoder.Params[n]
+		p.want(!ok || (v == math.Trunc(v) && v >= 0 && v < float64(m.Dimension())), "decoder.params."+n, "%v is not an index below %d", v, m.Dimension())
+	}
+	if v, ok := m.Decoder.Params["pixels_per_step"]; ok {
+		p.want(v == math.Trunc(v) && v >= 1 && v <= maxSide, "decoder.params.pixels_per_step", "%v is not a whole number of pixels", v)
+		p.want(v >= 1 && m.Input.Multiple%int(max(v, 1)) == 0, "input.multiple", "%d is not a multiple of decoder.params.pixels_per_step", m.Input.Multiple)
+	}
+	if m.Decoder.Name == "ultraface" {
+		p.want(m.Outputs[0].Shape[1] == m.Outputs[1].Shape[1] && m.Outputs[0].Shape[1] > 0, "outputs", "scores and boxes must have the same, fixed number of anchors")
+	}
+	if m.Decoder.Name == "embedding" || m.Decoder.Name == "softmax_live" || m.Decoder.Name == "ctc" {
+		p.want(m.Dimension() > 0, "outputs[0].shape", "the last axis must be fixed")
+	}
+	dynamic := m.Decoder.Name == "dbmap" || m.Decoder.Name == "ctc"
+	p.want(dynamic || m.Input.Layout == PCM || (m.Input.Width > 0 && m.Input.Height > 0), "input", "decoder %s needs a fixed width and height", m.Decoder.Name)
+	p.want(m.Decoder.Name != "ctc" || m.Input.Height > 0, "input.height", "decoder ctc needs a fixed height")
+}
+
+func shapeFits(got, want []int) bool {
+	if len(got) != len(want) {
+		return false
+	}
+	for i, v := range got {
+		if v == 0 || v < -1 || v > 1<<20 || (want[i] != -1 && v != want[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m Manifest) validateThresholds(p *problems) {
+	seen := map[string]bool{}
+	for i, t := range m.Thresholds {
+		field := fmt.Sprintf("thresholds[%d]", i)
+		p.want(t.Name != "" && !seen[t.Name], field+".name", "%q is missing or used twice", t.Name)
+		seen[t.Name] = true
+		p.want(finite(t.Value), field+".value", "%v is not a number", t.Value)
+		p.want(t.Calibrated != "", field+".calibrated", "is missing: on which data, at which error rate")
+	}
+}
+
+func (m Manifest) validateGolden(p *problems) {
+	for i, g := range m.Golden {
+		field := fmt.Sprintf("golden[%d]", i)
+		p.want(g.Name != "", field+".name", "is missing")
+		p.want(finite(g.Tolerance) && g.Tolerance > 0, field+".tolerance", "%v is not a positive number", g.Tolerance)
+		p.want(g.Width >= 0 && g.Width <= maxSide && g.Height >= 0 && g.Height <= maxSide, field, "%d x %d is not a picture size", g.Width, g.Height)
+		p.want(len(g.Expect) > 0, field+".expect", "is missing")
+		for j, e := range g.Expect {
+			known := slices.ContainsFunc(m.Outputs, func(o Output) bool { return o.Name == e.Output })
+			p.want(known, fmt.Sprintf("%s.expect[%d].output", field, j), "%q is not an output of the model", e.Output)
+			p.want(len(e.First) > 0, fmt.Sprintf("%s.expect[%d].first", field, j), "is missing")
+		}
+	}
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func sortedKeys(m map[string]float64) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	sort.Strings(out)
+	return out
+}

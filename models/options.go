@@ -1,0 +1,101 @@
+package models
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Options says which models to open and where their files are.
+type Options struct {
+	// Dir is the folder of the ONNX files.
+	Dir string
+	// Library is the path of ONNX Runtime's shared library. One process can load only one.
+	Library string
+	// Manifests is a folder of extra manifests with their ONNX files beside them; a manifest there replaces the built-in one of its
+	// task. Empty: built-in models only.
+	Manifests string
+	// Tasks lists the tasks that will be used: their files must be there when Open returns. Nil: all.
+	Tasks []Task
+	// Parallel bounds how many calls of one model run at once, and so the memory; further callers wait. Zero: one per core.
+	Parallel int
+}
+
+// LibraryFile is the name of ONNX Runtime's shared library in the cache's runtime folder.
+const LibraryFile = "libonnxruntime.so.1"
+
+// DefaultOptions takes models and runtime from CacheDir.
+func DefaultOptions() Options {
+	cache := CacheDir()
+	return Options{Dir: filepath.Join(cache, "models"), Library: filepath.Join(cache, "runtime", LibraryFile)}
+}
+
+// CacheDir is where installed files are looked for: $ONSITE_CACHE, else .cache beside the folder of the running program (a checkout's
+// bin/), else the user's cache folder.
+func CacheDir() string {
+	if dir := os.Getenv("ONSITE_CACHE"); dir != "" {
+		return dir
+	}
+	if exe, err := os.Executable(); err == nil {
+		dir := filepath.Join(filepath.Dir(filepath.Dir(exe)), ".cache")
+		if info, err := os.Stat(filepath.Join(dir, "models")); err == nil && info.IsDir() {
+			return dir
+		}
+	}
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "onsite")
+	}
+	return filepath.Join(os.TempDir(), "onsite")
+}
+
+// Fix is what a user does about a missing or wrong file.
+const Fix = "run `make setup` or `onsite models install`"
+
+// ErrClosed is what calls on a closed Set return.
+var ErrClosed = errors.New("the models are closed")
+
+// MissingError says that a file which a model needs cannot be read.
+type MissingError struct {
+	Task Task // empty: the runtime library
+	Path string
+	Err  error
+}
+
+func (e *MissingError) Error() string {
+	what := "ONNX Runtime"
+	if e.Task != "" {
+		what = "model " + string(e.Task)
+	}
+	return fmt.Sprintf("open %s: %s: %v; %s", what, e.Path, e.Err, Fix)
+}
+
+// Unwrap gives the file system's error.
+func (e *MissingError) Unwrap() error { return e.Err }
+
+// ChecksumError says that a model file is not the one its manifest names.
+type ChecksumError struct {
+	Task      Task
+	Path      string
+	Want, Got string // sha256, hex
+}
+
+func (e *ChecksumError) Error() string {
+	return fmt.Sprintf("open model %s: %s has sha256 %s, the manifest says %s; delete the file and %s", e.Task, e.Path, e.Got, e.Want, Fix)
+}
+
+// InputError says that a caller gave a picture or sound that the model cannot take.
+type InputError struct {
+	Task Task
+	Why  string
+}
+
+func (e *InputError) Error() string { return fmt.Sprintf("run model %s: %s", e.Task, e.Why) }
+
+func (o Options) parallel() int {
+	if o.Parallel > 0 {
+		return o.Parallel
+	}
+	return runtime.GOMAXPROCS(0)
+}
