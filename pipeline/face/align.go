@@ -1,0 +1,149 @@
+package face
+
+import (
+	"fmt"
+	"image"
+	"math"
+
+	"gocv.io/x/gocv"
+)
+
+// alignedSize is the side of an aligned face in pixels (ArcFace).
+const alignedSize = 112
+
+// template is where ArcFace wants left eye, right eye, nose tip and mouth corners in a 112 x 112 picture (insightface, arcface_torch:
+// the five points of the 112 x 96 alignment moved 8 pixels to the right).
+var template = [5]Point{{38.2946, 51.6963}, {73.5318, 51.5014}, {56.0252, 71.7366}, {41.5493, 92.3655}, {70.7299, 92.2041}}
+
+// five reduces the 68 points to the five of the template: eyes as means of the lid points (corners are less stable), nose tip, mouth
+// corners as means of outer and inner corner.
+func five(l *[68]Point) [5]Point {
+	return [5]Point{
+		middle(l, 37, 38, 40, 41),
+		middle(l, 43, 44, 46, 47),
+		l[30],
+		middle(l, 48, 60),
+		middle(l, 54, 64),
+	}
+}
+
+func middle(l *[68]Point, at ...int) Point {
+	var p Point
+	for _, i := range at {
+		p.X += l[i].X
+		p.Y += l[i].Y
+	}
+	return Point{p.X / float32(len(at)), p.Y / float32(len(at))}
+}
+
+// similarity maps (x, y) to (a*x - b*y + tx, b*x + a*y + ty): turn, scale and shift.
+type similarity struct{ a, b, tx, ty float64 }
+
+// fit is the similarity that brings src nearest to dst in the least-squares sense (closed form for two dimensions, without reflection),
+// and the RMS distance that is left, in pixels of dst.
+func fit(src, dst [5]Point) (similarity, float64) {
+	const n = float64(len(src))
+	var mx, my, ux, uy float64
+	for i := range src {
+		mx += float64(src[i].X) / n
+		my += float64(src[i].Y) / n
+		ux += float64(dst[i].X) / n
+		uy += float64(dst[i].Y) / n
+	}
+	var a, b, d float64
+	for i := range src {
+		x, y := float64(src[i].X)-mx, float64(src[i].Y)-my
+		u, v := float64(dst[i].X)-ux, float64(dst[i].Y)-uy
+		a += x*u + y*v
+		b += x*v - y*u
+		d += x*x + y*y
+	}
+	if d == 0 {
+		return similarity{}, math.Inf(1)
+	}
+	s := similarity{a: a / d, b: b / d}
+	s.tx = ux - s.a*mx + s.b*my
+	s.ty = uy - s.b*mx - s.a*my
+	var sum float64
+	for i := range src {
+		x, y := s.apply(float64(src[i].X), float64(src[i].Y))
+		sum += (x-float64(dst[i].X))*(x-float64(dst[i].X)) + (y-float64(dst[i].Y))*(y-float64(dst[i].Y))
+	}
+	return s, math.Sqrt(sum / n)
+}
+
+func (s similarity) apply(x, y float64) (float64, float64) {
+	return s.a*x - s.b*y + s.tx, s.b*x + s.a*y + s.ty
+}
+
+// scale is how much larger the picture gets.
+func (s similarity) scale() float64 { return math.Hypot(s.a, s.b) }
+
+// align brings the face with the given landmarks in a BGR picture to the template: dst becomes 112 x 112, BGR, uint8. A face that is more
+// than twice as large is first shrunk by area sampling, so that no pixels are skipped; parts outside the picture are black.
+func align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) error {
+	points := five(l)
+	s, _ := fit(points, template)
+	if s.scale() == 0 {
+		return fmt.Errorf("align a face: its five points are one point")
+	}
+	if s.scale() > shrinkBelow {
+		return warp(picture, s, dst)
+	}
+	// The part of the picture that the template needs, with a margin of a few pixels for the interpolation.
+	r := s.source().Intersect(image.Rect(0, 0, picture.Cols(), picture.Rows()))
+	if r.Empty() {
+		return fmt.Errorf("align a face: it lies outside the %d x %d picture", picture.Cols(), picture.Rows())
+	}
+	part := picture.Region(r)
+	defer part.Close()
+	w, h := int(math.Round(float64(r.Dx())*s.scale()/shrinkTo)), int(math.Round(float64(r.Dy())*s.scale()/shrinkTo))
+	small := gocv.NewMat()
+	defer small.Close()
+	if err := gocv.Resize(part, &small, image.Pt(max(w, 1), max(h, 1)), 0, 0, gocv.InterpolationArea); err != nil {
+		return fmt.Errorf("align a face: shrink %v: %w", r, err)
+	}
+	kx, ky := float64(small.Cols())/float64(r.Dx()), float64(small.Rows())/float64(r.Dy())
+	for i := range points {
+		// Pixel centres: x' + 0.5 = (x - left + 0.5) * k.
+		points[i].X = float32((float64(points[i].X)-float64(r.Min.X)+0.5)*kx - 0.5)
+		points[i].Y = float32((float64(points[i].Y)-float64(r.Min.Y)+0.5)*ky - 0.5)
+	}
+	s, _ = fit(points, template)
+	return warp(small, s, dst)
+}
+
+// Bilinear sampling skips pixels when the picture gets smaller than one half; area sampling brings it to 1/shrinkTo of the template first.
+const (
+	shrinkBelow = 0.6
+	shrinkTo    = 0.8
+)
+
+// source is the bounding box of the template's square in the picture, with a margin.
+func (s similarity) source() image.Rectangle {
+	k := s.a*s.a + s.b*s.b
+	var r image.Rectangle
+	for i, c := range [4][2]float64{{0, 0}, {alignedSize, 0}, {0, alignedSize}, {alignedSize, alignedSize}} {
+		u, v := c[0]-s.tx, c[1]-s.ty
+		x, y := (s.a*u+s.b*v)/k, (-s.b*u+s.a*v)/k
+		p := image.Rect(int(math.Floor(x)), int(math.Floor(y)), int(math.Ceil(x))+1, int(math.Ceil(y))+1)
+		if i == 0 {
+			r = p
+		} else {
+			r = r.Union(p)
+		}
+	}
+	return r.Inset(-4)
+}
+
+func warp(picture gocv.Mat, s similarity, dst *gocv.Mat) error {
+	m := gocv.NewMatWithSize(2, 3, gocv.MatTypeCV64F)
+	defer m.Close()
+	for i, v := range [6]float64{s.a, -s.b, s.tx, s.b, s.a, s.ty} {
+		m.SetDoubleAt(i/3, i%3, v)
+	}
+	if err := gocv.WarpAffine(picture, dst, m, image.Pt(alignedSize, alignedSize)); err != nil {
+		return fmt.Errorf("align a face: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package face
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"sort"
+
+	"gocv.io/x/gocv"
+
+	"onsite/models"
+	"onsite/pipeline/media"
+)
+
+// Matcher finds and compares faces. It is safe for concurrent use when its models are.
+type Matcher struct {
+	models Models
+	config Config
+}
+
+// New makes a Matcher. The Config must be valid (Config.Validate).
+func New(m Models, c Config) *Matcher { return &Matcher{models: m, config: c} }
+
+// Config gives the numbers that the Matcher works with.
+func (m *Matcher) Config() Config { return m.config }
+
+// Find looks for faces in every frame of a clip and follows them. In a photo tiles are looked at when the first pass finds no face or
+// only small ones; in a clip only when no frame shows a face at all, and then in a few frames: a person who proves to be at work fills
+// more of the picture than that, and time is short. Sweep finds the small faces of a frame that will be shown to people.
+func (m *Matcher) Find(ctx context.Context, clip *media.Clip) (Found, error) {
+	if clip == nil || len(clip.Frames) == 0 {
+		return Found{}, errors.New("find faces: the clip has no frames")
+	}
+	photo := len(clip.Frames) == 1
+	found := Found{Frames: make([]FrameFaces, len(clip.Frames))}
+	seen := 0
+	for i := range clip.Frames {
+		if err := m.look(ctx, &clip.Frames[i], &found.Frames[i], photo); err != nil {
+			return Found{}, err
+		}
+		seen += len(found.Frames[i].Faces)
+	}
+	if seen == 0 && !photo {
+		for _, i := range spread(len(clip.Frames), m.config.MaxTiledFrames) {
+			if err := m.look(ctx, &clip.Frames[i], &found.Frames[i], true); err != nil {
+				return Found{}, err
+			}
+		}
+	}
+	if err := m.link(ctx, clip, &found); err != nil {
+		return Found{}, err
+	}
+	return found, nil
+}
+
+// Sweep looks again, in tiles, at the frame with the given index, and adds to Found the faces that Find had no reason to look for:
+// people far away. Call it before a picture of the frame is written, so that Others blurs them too. The tracks do not change.
+func (m *Matcher) Sweep(ctx context.Context, clip *media.Clip, found *Found, index int) error {
+	for i := range clip.Frames {
+		if clip.Frames[i].Index != index || i >= len(found.Frames) {
+			continue
+		}
+		picture := clip.Frames[i].Image
+		var boxes []box
+		for _, share := range m.config.Tiles {
+			more, err := m.scanTiles(ctx, picture, share)
+			if err != nil {
+				return fmt.Errorf("frame %d: %w", index, err)
+			}
+			boxes = append(boxes, more...)
+		}
+		frame := &found.Frames[i]
+		for _, b := range merge(boxes, m.config.Overlap) {
+			r := b.rect(frame.W, frame.H)
+			if !known(frame.Faces, r, m.config.Overlap) {
+				frame.Faces = append(frame.Faces, Face{Box: r, Score: b.score, Track: -1, Quality: Quality{Size: r.Dy(), Fault: FaultSmall}})
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("look again for faces: the clip has no frame %d", index)
+}
+
+// known tells whether one of the faces covers the box.
+func known(faces []Face, r image.Rectangle, overlap float64) bool {
+	for i := range faces {
+		both := faces[i].Box.Intersect(r)
+		if iou(faces[i].Box, r) > overlap || float64(area(both)) > inside*float64(area(r)) {
+			return true
+		}
+	}
+	return false
+}
+
+// look fills the faces of one frame.
+func (m *Matcher) look(ctx context.Context, frame *media.Frame, out *FrameFaces, tiled bool) error {
+	picture := frame.Image
+	*out = FrameFaces{Index: frame.Index, PTS: frame.PTS, W: picture.Cols(), H: picture.Rows()}
+	boxes, err := m.detect(ctx, picture, tiled)
+	if err != nil {
+		return fmt.Errorf("frame %d: %w", frame.Index, err)
+	}
+	sort.SliceStable(boxes, func(i, j int) bool { return boxes[i].height() > boxes[j].height() })
+	for i, b := range boxes {
+		f := Face{Box: b.rect(out.W, out.H), Score: b.score, Track: -1}
+		f.Quality.Size = f.Box.Dy()
+		if i < maxExamined && f.Quality.Size >= m.config.MinLandmark {
+			if err := m.examine(ctx, picture, b, &f); err != nil {
+				return fmt.Errorf("frame %d: face at %v: %w", frame.Index, f.Box, err)
+			}
+		}
+		m.config.judge(&f)
+		out.Faces = append(out.Faces, f)
+	}
+	return nil
+}
+
+// maxExamined is how many faces of a frame, the largest first, get landmarks and quality: whoever stands in front is among them.
+const maxExamined = 4
+
+// examine places the landmarks and measures pose (from the landmarks) and quality.
+func (m *Matcher) examine(ctx context.Context, picture gocv.Mat, b box, f *Face) error {
+	if err := m.place(ctx, picture, b, f); err != nil {
+		return err
+	}
+	_, f.Quality.Residual = fit(five(&f.Landmarks), template)
+	f.Pose = poseFromLandmarks(&f.Landmarks)
+	aligned := gocv.NewMat()
+	defer aligned.Close()
+	if err := align(picture, &f.Landmarks, &aligned); err != nil {
+		return err
+	}
+	return f.Quality.light(aligned)
+}
+
+// place runs the landmark model on the square around a detection: its side is the detection's height.
+func (m *Matcher) place(ctx context.Context, picture gocv.Mat, b box, f *Face) error {
+	cx, cy, side := (b.x1+b.x2)/2, (b.y1+b.y2)/2, b.height()
+	square := image.Rect(round(cx-side/2), round(cy-side/2), round(cx+side/2), round(cy+side/2))
+	w, h := m.models.InputSize(models.FaceLandmark)
+	im, err := media.Crop(picture, square, w, h)
+	if err != nil {
+		return fmt.Errorf("place landmarks: %w", err)
+	}
+	points, err := m.models.Landmarks(ctx, grey(im))
+	if err != nil {
+		return fmt.Errorf("place landmarks: %w", err)
+	}
+	for i, p := range points {
+		f.Landmarks[i] = Point{
+			X: float32(square.Min.X) + p.X*float32(square.Dx()),
+			Y: float32(square.Min.Y) + p.Y*float32(square.Dy()),
+		}
+	}
+	return nil
+}
+
+// grey turns a BGR view grey (ITU-R BT.601 weights, as OpenCV).
+func grey(im models.Image) models.Image {
+	out := models.Image{Pix: make([]byte, im.W*im.H), W: im.W, H: im.H, C: 1}
+	for i := range out.Pix {
+		b, g, r := uint32(im.Pix[3*i]), uint32(im.Pix[3*i+1]), uint32(im.Pix[3*i+2])
+		out.Pix[i] = byte((b*1868 + g*9617 + r*4899 + 1<<13) >> 14)
+	}
+	return out
+}
+
+// spread picks at most n of the numbers 0..length-1, evenly.
+func spread(length, n int) []int {
+	n = min(n, length)
+	out := make([]int, n)
+	for i := range out {
+		out[i] = (2*i + 1) * length / (2 * n)
+	}
+	return out
+}
+
+func round(x float64) int {
+	if x < 0 {
+		return -int(-x + 0.5)
+	}
+	return int(x + 0.5)
+}
+
+func area(r image.Rectangle) int { return r.Dx() * r.Dy() }
+
+// iou is the overlap of two boxes: common area over joint area.
+func iou(a, b image.Rectangle) float64 {
+	both := area(a.Intersect(b))
+	if both == 0 {
+		return 0
+	}
+	return float64(both) / float64(area(a)+area(b)-both)
+}
