@@ -1,0 +1,115 @@
+package policy
+
+import "onsite/pipeline"
+
+// Schema is the version of the policy file's form.
+const Schema = "onsite.policy/1"
+
+// Need says when a check is wanted.
+type Need string
+
+// The needs. A wanted check that was not made leads to review; an unwanted one is neither run nor counted.
+const (
+	Always      Need = "always"
+	WithSite    Need = "with_site"    // as soon as the submission names a site with references
+	WithHistory Need = "with_history" // as soon as there is earlier footage to compare with
+	WithVideo   Need = "with_video"   // for clips; a single photo has no time to look at
+	Never       Need = "never"        // the check and its models do not run
+)
+
+// Action is what a finding leads to.
+type Action string
+
+// The actions, from weak to strong. ReviewUnlessProven is Abnormal for a finding that the pixels or bytes themselves prove
+// (pipeline.Finding.Certain) and Review for one that a model estimated.
+const (
+	Ignore             Action = "ignore"
+	Review             Action = "review"
+	ReviewUnlessProven Action = "review_unless_proven"
+	Abnormal           Action = "abnormal"
+)
+
+// Rule is what a policy says about one check.
+type Rule struct {
+	Need         Need   `yaml:"need" json:"need"`
+	OnFail       Action `yaml:"on_fail" json:"on_fail"`
+	OnUncertain  Action `yaml:"on_uncertain" json:"on_uncertain"`
+	OnNotChecked Action `yaml:"on_not_checked" json:"on_not_checked"` // when the check was wanted
+	OnError      Action `yaml:"on_error" json:"on_error"`
+}
+
+// Limits narrow what a submission may be, below the limits of the decoder. A nil field asks nothing.
+type Limits struct {
+	MaxBytes      *int64 `yaml:"max_bytes" json:"max_bytes,omitempty"`
+	MaxPixels     *int64 `yaml:"max_pixels" json:"max_pixels,omitempty"`
+	MinDurationMS *int64 `yaml:"min_duration_ms" json:"min_duration_ms,omitempty"`
+	MaxDurationMS *int64 `yaml:"max_duration_ms" json:"max_duration_ms,omitempty"`
+}
+
+// Thresholds override the defaults of the checks. A nil field leaves the calibrated default of the check or of the model's manifest.
+type Thresholds struct {
+	Face     FaceThresholds     `yaml:"face" json:"face"`
+	Liveness LivenessThresholds `yaml:"liveness" json:"liveness"`
+	Reuse    ReuseThresholds    `yaml:"reuse" json:"reuse"`
+	Scene    SceneThresholds    `yaml:"scene" json:"scene"`
+}
+
+// FaceThresholds are for the face check.
+type FaceThresholds struct {
+	Threshold *float64 `yaml:"threshold" json:"threshold,omitempty"` // similarity at which two faces count as one person, 0..1
+}
+
+// LivenessThresholds are for the liveness check.
+type LivenessThresholds struct {
+	Threshold *float64 `yaml:"threshold" json:"threshold,omitempty"` // live score at which a face counts as live, 0..1
+}
+
+// ReuseThresholds are for the reuse check.
+type ReuseThresholds struct {
+	Threshold *float64 `yaml:"threshold" json:"threshold,omitempty"` // same-recording score at which footage counts as reused, 0..1
+}
+
+// SceneThresholds are for the scene check.
+type SceneThresholds struct {
+	Inliers *int     `yaml:"inliers" json:"inliers,omitempty"` // matched points at which a reference counts as seen
+	Sign    *float64 `yaml:"sign" json:"sign,omitempty"`       // similarity at which a read name counts as the wanted one, 0..1
+}
+
+// Policy is one set of rules. It is made by Parse, Load, Find or Default, which validate it, and is not changed afterwards.
+type Policy struct {
+	Schema      string                      `yaml:"schema" json:"schema"`
+	Name        string                      `yaml:"name" json:"name"`
+	Version     int                         `yaml:"version" json:"version"`
+	Description pipeline.Text               `yaml:"description" json:"description"`
+	Media       []string                    `yaml:"media" json:"media"` // video, photo
+	Limits      Limits                      `yaml:"limits" json:"limits"`
+	Checks      map[pipeline.CheckName]Rule `yaml:"checks" json:"checks"`
+	Reasons     map[pipeline.Code]Action    `yaml:"reasons" json:"reasons"` // instead of the check's on_fail, for one code
+	Thresholds  Thresholds                  `yaml:"thresholds" json:"thresholds"`
+}
+
+// Accepts says whether the policy takes this kind of media (video or photo).
+func (p Policy) Accepts(kind string) bool {
+	for _, k := range p.Media {
+		if k == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// Wants says whether the policy asks for the check in a submission with or without a site and a history. A check that is not wanted must
+// not run: no model of its own is called, and its result is not_checked with the reason not_wanted. A with_video check is wanted here;
+// on a photo it answers not_checked: photo_no_time, which Decide then leaves aside.
+func (p Policy) Wants(check pipeline.CheckName, hasSite, hasHistory bool) bool {
+	switch p.Checks[check].Need {
+	case Always, WithVideo:
+		return true
+	case WithSite:
+		return hasSite
+	case WithHistory:
+		return hasHistory
+	default:
+		return false
+	}
+}

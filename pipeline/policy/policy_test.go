@@ -1,0 +1,250 @@
+package policy
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+)
+
+func builtin(t testing.TB, name string) Policy {
+	t.Helper()
+	p, err := Default(name)
+	require.NoError(t, err)
+	return p
+}
+
+func TestBuiltinPolicies(t *testing.T) {
+	type want map[pipeline.CheckName]Need
+	for name, needs := range map[string]want{
+		"photo":   {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Never},
+		"video15": {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always},
+		"no_face": {pipeline.CheckFace: Never, pipeline.CheckLiveness: Never, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: WithVideo},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := builtin(t, name)
+			require.Equal(t, name, p.Name)
+			require.Len(t, p.Checks, len(pipeline.CheckNames), "every check is named")
+			for check, need := range needs {
+				require.Equal(t, need, p.Checks[check].Need, check)
+			}
+			require.Zero(t, p.Thresholds, "thresholds live with the checks and the models")
+		})
+	}
+}
+
+func TestNoFaceNeverWantsFaceModels(t *testing.T) {
+	p := builtin(t, "no_face")
+	for _, site := range []bool{false, true} {
+		for _, history := range []bool{false, true} {
+			require.False(t, p.Wants(pipeline.CheckFace, site, history))
+			require.False(t, p.Wants(pipeline.CheckLiveness, site, history))
+			require.True(t, p.Wants(pipeline.CheckScene, site, history))
+			require.True(t, p.Wants(pipeline.CheckReuse, site, history))
+			require.True(t, p.Wants(pipeline.CheckAuthenticity, site, history))
+		}
+	}
+}
+
+func TestWants(t *testing.T) {
+	for _, c := range []struct {
+		need          Need
+		site, history bool
+		want          bool
+	}{
+		{Always, false, false, true},
+		{WithSite, false, true, false},
+		{WithSite, true, false, true},
+		{WithHistory, true, false, false},
+		{WithHistory, false, true, true},
+		{WithVideo, false, false, true},
+		{Never, true, true, false},
+		{"", true, true, false},
+	} {
+		p := Policy{Checks: map[pipeline.CheckName]Rule{pipeline.CheckScene: {Need: c.need}}}
+		require.Equal(t, c.want, p.Wants(pipeline.CheckScene, c.site, c.history), "%+v", c)
+	}
+	require.False(t, Policy{}.Wants(pipeline.CheckFace, true, true))
+}
+
+func TestAccepts(t *testing.T) {
+	p := builtin(t, "video15")
+	require.True(t, p.Accepts("video"))
+	require.False(t, p.Accepts("photo"))
+}
+
+const small = `
+schema: onsite.policy/1
+name: small
+version: 3
+description: {en: A test., zh: 测试。}
+media: [video]
+checks:
+  face: {need: always}
+`
+
+func TestParseFillsTheUsual(t *testing.T) {
+	p, err := Parse("small.yaml", []byte(small))
+	require.NoError(t, err)
+	require.Equal(t, Rule{Need: Always, OnFail: Abnormal, OnUncertain: Review, OnNotChecked: Review, OnError: Review}, p.Checks[pipeline.CheckFace])
+	require.Equal(t, Never, p.Checks[pipeline.CheckScene].Need)
+	require.Equal(t, "测试。", p.Description.ZH)
+
+	p, err = Parse("small.yaml", []byte(strings.ReplaceAll(small, "{need: always}", "{need: always, on_fail: ignore}")))
+	require.NoError(t, err)
+	require.Equal(t, Ignore, p.Checks[pipeline.CheckFace].OnUncertain, "a doubt never weighs more than a failure")
+}
+
+func TestParseRefuses(t *testing.T) {
+	for name, c := range map[string]struct{ yaml, want string }{
+		"empty":            {"", "is empty"},
+		"only a comment":   {"# nothing\n", "policy x.yaml"},
+		"unknown key":      {small + "colour: red\n", `unknown field "colour"`},
+		"unknown rule key": {strings.ReplaceAll(small, "need: always", "need: always, on_pass: review"), `unknown field "on_pass"`},
+		"repeated key":     {small + "name: again\n", "name"},
+		"two documents":    {small + "---\nname: b\n", "more than one YAML document"},
+		"not a mapping":    {"- a\n- b\n", "policy x.yaml"},
+		"wrong type":       {strings.ReplaceAll(small, "version: 3", "version: three"), "into the field Policy.Version of type int"},
+		"not YAML":         {"{[", "policy x.yaml"},
+		"alias":            {"a: &a [*a]", "anchors, aliases"},
+		"endless alias":    {"&0: *0\n*0:\n*0:", "anchors, aliases"},
+		"tag":              {"media: !!set\nname: a", "anchors, aliases"},
+		"long":             {strings.Repeat("#", maxFileBytes+1), "longer than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse("x.yaml", []byte(c.yaml))
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "\n", "one clear line")
+		})
+	}
+}
+
+func TestValidateTellsEverythingAtOnce(t *testing.T) {
+	_, err := Parse("bad.yaml", []byte(`
+schema: onsite.policy/9
+name: Not A Name
+version: 0
+description: {en: "", zh: 只有中文}
+media: [video, film, video]
+limits: {max_bytes: 0, max_duration_ms: 1000, min_duration_ms: 2000}
+checks:
+  face: {need: sometimes, on_fail: fire, on_uncertain: abnormal, on_not_checked: ignore, on_error: ignore}
+  aura: {need: always}
+  scene: {need: with_site, on_fail: ignore, on_uncertain: review}
+reasons: {face_mismatch: punish, bad_mood: review, check_failed: ignore}
+thresholds: {face: {threshold: 1.5}, liveness: {threshold: .nan}, scene: {inliers: 2}}
+`))
+	var all Problems
+	require.ErrorAs(t, err, &all)
+	fields := make([]string, len(all))
+	for i, p := range all {
+		fields[i] = p.Field
+		require.NotEmpty(t, p.Allowed, p.Field)
+		require.NotEmpty(t, p.Fix, p.Field)
+		require.Contains(t, err.Error(), p.Error())
+	}
+	require.Equal(t, []string{
+		"schema", "name", "version", "description.en", "media[1]", "media[2]", "limits.max_bytes", "limits.min_duration_ms",
+		"checks.aura", "checks.face.need", "checks.face.on_fail", "checks.face.on_uncertain", "checks.face.on_not_checked", "checks.face.on_error",
+		"checks.scene.on_uncertain", "reasons.bad_mood", "reasons.check_failed", "reasons.face_mismatch",
+		"thresholds.face.threshold", "thresholds.liveness.threshold", "thresholds.scene.inliers",
+	}, fields)
+	require.Equal(t, `checks.face.on_error: "ignore" is not accepted; allowed: review; a check that ended with an error is neither a pass nor a finding`, all[13].Error())
+}
+
+func TestValidateRefusesAPolicyThatWantsNothing(t *testing.T) {
+	_, err := Parse("x", []byte(strings.ReplaceAll(small, "always", "never")))
+	require.ErrorContains(t, err, "would pass everything")
+}
+
+func TestLoadAndFind(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "own.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(small), 0o600))
+	p, err := Load(path)
+	require.NoError(t, err)
+	require.Equal(t, "small", p.Name)
+	p, err = Find(path)
+	require.NoError(t, err)
+	require.Equal(t, "small", p.Name)
+	p, err = Find("no_face")
+	require.NoError(t, err)
+	require.Equal(t, "no_face", p.Name)
+
+	_, err = Find("nowhere")
+	require.ErrorContains(t, err, "photo, video15, no_face")
+	_, err = Load(filepath.Join(t.TempDir(), "missing.yaml"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, err = Load(t.TempDir())
+	require.Error(t, err)
+}
+
+func TestDigest(t *testing.T) {
+	base, err := Parse("a", []byte(small))
+	require.NoError(t, err)
+	require.Regexp(t, `^sha256:[0-9a-f]{64}$`, base.Digest())
+
+	same := []string{
+		"# a comment\n" + small,
+		strings.ReplaceAll(small, "A test.", "Other words."),
+		strings.ReplaceAll(small, "{need: always}", "\n    on_error: review\n    need: \"always\"\n    on_fail: abnormal"),
+		strings.ReplaceAll(small, "name: small\nversion: 3", "version: 3\nname: small"),
+		small + "  speech: {need: never}\n",
+	}
+	for i, y := range same {
+		p, err := Parse("a", []byte(y))
+		require.NoError(t, err)
+		require.Equal(t, base.Digest(), p.Digest(), "form %d", i)
+	}
+	seen := map[string]string{base.Digest(): "base"}
+	for i, y := range []string{
+		strings.ReplaceAll(small, "version: 3", "version: 4"),
+		strings.ReplaceAll(small, "always", "with_site"),
+		strings.ReplaceAll(small, "{need: always}", "{need: always, on_fail: review}"),
+		small + "reasons: {no_face: review}\n",
+		small + "thresholds: {face: {threshold: 0.4}}\n",
+		small + "limits: {max_duration_ms: 20000}\n",
+		strings.ReplaceAll(small, "[video]", "[video, photo]"),
+	} {
+		p, err := Parse("a", []byte(y))
+		require.NoError(t, err)
+		require.NotContains(t, seen, p.Digest(), "rules %d", i)
+		seen[p.Digest()] = y
+	}
+	a, err := Parse("a", []byte(strings.ReplaceAll(small, "[video]", "[video, photo]")))
+	require.NoError(t, err)
+	b, err := Parse("a", []byte(strings.ReplaceAll(small, "[video]", "[photo, video]")))
+	require.NoError(t, err)
+	require.Equal(t, a.Digest(), b.Digest())
+}
+
+func FuzzParse(f *testing.F) {
+	for _, n := range Names {
+		raw, err := files.ReadFile(n + ".yaml")
+		require.NoError(f, err)
+		f.Add(raw)
+	}
+	f.Add([]byte(small))
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("checks: {face: {need: always}}\nthresholds: {face: {threshold: .inf}}"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := Parse("fuzz", raw)
+		if err != nil {
+			return
+		}
+		require.NoError(t, p.Validate())
+		require.Equal(t, p.Digest(), p.Digest())
+		decision, reasons := p.Decide(nil)
+		require.NotEqual(t, pipeline.DecisionAbnormal, decision, "nothing was checked")
+		wanted := false
+		for _, name := range pipeline.CheckNames {
+			wanted = wanted || p.Wants(name, true, true)
+		}
+		require.True(t, wanted)
+		require.Equal(t, pipeline.DecisionReview, decision, fmt.Sprint(reasons))
+	})
+}

@@ -1,0 +1,182 @@
+package policy
+
+import "onsite/pipeline"
+
+// The reasons why a check was not made (pipeline.Check.Why of not_checked). Checks may give others; Why then shows them as they are.
+const (
+	WhyNotWanted   = "not_wanted"    // the policy does not ask for it
+	WhyNoSite      = "no_site"       // no site, or one without references, to compare with
+	WhyNoConsent   = "no_consent"    // no consent record: no face processing
+	WhyNoHistory   = "no_history"    // no earlier footage was given
+	WhyNoReference = "no_reference"  // no enrolled photo
+	WhyNoFace      = "no_face"       // no face to look at
+	WhyLowQuality  = "low_quality"   // nothing in view good enough to judge
+	WhyPhotoNoTime = "photo_no_time" // a single photo has no motion
+	WhyTooShort    = "too_short"     // the clip is too short for it
+	WhyNoAudio     = "no_audio"      // no sound in the recording
+	WhyNoClaim     = "no_claim"      // nothing was claimed that could be compared
+)
+
+var whyTexts = map[string]pipeline.Text{
+	WhyNotWanted:   {EN: "the policy does not ask for it", ZH: "策略不要求此项"},
+	WhyNoSite:      {EN: "no site was given to compare with", ZH: "没有提供可比对的地点"},
+	WhyNoConsent:   {EN: "there is no consent to process the face", ZH: "没有处理人脸信息的同意记录"},
+	WhyNoHistory:   {EN: "no earlier footage was given to compare with", ZH: "没有提供可比对的历史录像"},
+	WhyNoReference: {EN: "no photo of this person is enrolled", ZH: "该员工没有登记照片"},
+	WhyNoFace:      {EN: "no face is visible", ZH: "画面中没有人脸"},
+	WhyLowQuality:  {EN: "the picture is not good enough to judge", ZH: "画面质量不足以判断"},
+	WhyPhotoNoTime: {EN: "a single photo has no movement to look at", ZH: "单张照片没有可供分析的动态"},
+	WhyTooShort:    {EN: "the recording is too short", ZH: "录像时间过短"},
+	WhyNoAudio:     {EN: "the recording has no sound", ZH: "录像没有声音"},
+	WhyNoClaim:     {EN: "the upload makes no claim that could be compared", ZH: "提交内容中没有可比对的声明"},
+}
+
+// Why says why a check was not made. An unknown code, or an error's own text, is given as it is.
+func Why(code string) pipeline.Text {
+	if t, ok := whyTexts[code]; ok {
+		return t
+	}
+	return pipeline.Text{EN: code, ZH: code}
+}
+
+type checkWords struct {
+	title, question pipeline.Text
+	outcome         map[pipeline.Outcome]pipeline.Text
+}
+
+var checkTexts = map[pipeline.CheckName]checkWords{
+	pipeline.CheckFace: {
+		title:    pipeline.Text{EN: "Person", ZH: "本人核对"},
+		question: pipeline.Text{EN: "Is this the enrolled person?", ZH: "是否为登记的员工本人？"},
+		outcome: map[pipeline.Outcome]pipeline.Text{
+			pipeline.Pass:      {EN: "The face matches the enrolled photos.", ZH: "人脸与登记照片一致。"},
+			pipeline.Fail:      {EN: "The enrolled person was not confirmed.", ZH: "未能确认为登记的员工本人。"},
+			pipeline.Uncertain: {EN: "The picture allows no clear answer about the person.", ZH: "从画面中无法明确判断是否为本人。"},
+		},
+	},
+	pipeline.CheckLiveness: {
+		title:    pipeline.Text{EN: "Live person", ZH: "真人在场"},
+		question: pipeline.Text{EN: "Is a live person in front of the camera?", ZH: "镜头前是否为真人？"},
+		outcome: map[pipeline.Outcome]pipeline.Text{
+			pipeline.Pass:      {EN: "Nothing suggests a printed photo or a screen.", ZH: "没有发现打印照片或屏幕的迹象。"},
+			pipeline.Fail:      {EN: "Signs of a printed photo or a screen were seen.", ZH: "发现打印照片或屏幕的迹象。"},
+			pipeline.Uncertain: {EN: "It could not be told whether the person is live.", ZH: "无法判断是否为真人。"},
+		},
+	},
+	pipeline.CheckScene: {
+		title:    pipeline.Text{EN: "Place in view", ZH: "现场环境"},
+		question: pipeline.Text{EN: "Is the site recognisable in the picture?", ZH: "画面中能否认出该地点？"},
+		outcome: map[pipeline.Outcome]pipeline.Text{
+			pipeline.Pass:      {EN: "What the site should show was found.", ZH: "找到了该地点应有的内容。"},
+			pipeline.Fail:      {EN: "The site was not recognised in the picture.", ZH: "画面中没有认出该地点。"},
+			pipeline.Uncertain: {EN: "The site was recognised only in part.", ZH: "只能部分认出该地点。"},
+		},
+	},
+	pipeline.CheckReuse: {
+		title:    pipeline.Text{EN: "New footage", ZH: "是否新拍摄"},
+		question: pipeline.Text{EN: "Was this footage used before?", ZH: "该画面以前是否使用过？"},
+		outcome: map[pipeline.Outcome]pipeline.Text{
+			pipeline.Pass:      {EN: "No earlier use of this footage was found.", ZH: "没有发现该画面以前使用过。"},
+			pipeline.Fail:      {EN: "The same footage was used before.", ZH: "相同的画面以前使用过。"},
+			pipeline.Uncertain: {EN: "Similar content was seen before; reuse is not proven.", ZH: "以前有过相似的内容，但不能证明是重复使用。"},
+		},
+	},
+	pipeline.CheckAuthenticity: {
+		title:    pipeline.Text{EN: "Real recording", ZH: "录像真实性"},
+		question: pipeline.Text{EN: "Is it one continuous, unaltered recording?", ZH: "是否为连续、未经改动的录像？"},
+		outcome: map[pipeline.Outcome]pipeline.Text{
+			pipeline.Pass:      {EN: "No still picture and no repetition was found.", ZH: "没有发现静止画面或重复播放。"},
+			pipeline.Fail:      {EN: "The recording shows a still picture or repeats itself.", ZH: "录像为静止画面或存在重复播放。"},
+			pipeline.Uncertain: {EN: "The recording has traits that allow no clear answer.", ZH: "录像存在无法明确判断的特征。"},
+		},
+	},
+	pipeline.CheckPlace: {
+		title:    pipeline.Text{EN: "Location", ZH: "位置信息"},
+		question: pipeline.Text{EN: "Does the reported position fit the site?", ZH: "上报的位置是否与该地点相符？"},
+		outcome: map[pipeline.Outcome]pipeline.Text{
+			pipeline.Pass:      {EN: "The reported position fits the site.", ZH: "上报的位置与该地点相符。"},
+			pipeline.Fail:      {EN: "The reported position does not fit the site.", ZH: "上报的位置与该地点不符。"},
+			pipeline.Uncertain: {EN: "The reported position is too inexact to judge.", ZH: "上报的位置不够精确，无法判断。"},
+		},
+	},
+	pipeline.CheckSpeech: {
+		title:    pipeline.Text{EN: "Speech", ZH: "语音"},
+		question: pipeline.Text{EN: "Is somebody speaking?", ZH: "是否有人说话？"},
+		outcome: map[pipeline.Outcome]pipeline.Text{
+			pipeline.Pass:      {EN: "Speech was heard.", ZH: "听到了说话声。"},
+			pipeline.Fail:      {EN: "No speech was heard.", ZH: "没有听到说话声。"},
+			pipeline.Uncertain: {EN: "It could not be told whether somebody speaks.", ZH: "无法判断是否有人说话。"},
+		},
+	},
+}
+
+// CheckTitle is a check's short name.
+func CheckTitle(name pipeline.CheckName) pipeline.Text {
+	if w, ok := checkTexts[name]; ok {
+		return w.title
+	}
+	return pipeline.Text{EN: string(name), ZH: string(name)}
+}
+
+// CheckQuestion is the question that a check answers.
+func CheckQuestion(name pipeline.CheckName) pipeline.Text { return checkTexts[name].question }
+
+// CheckAnswer says a check's result in a sentence.
+func CheckAnswer(name pipeline.CheckName, c pipeline.Check) pipeline.Text {
+	switch c.Outcome {
+	case pipeline.NotChecked:
+		if c.Why == "" {
+			return pipeline.Text{EN: "Not checked.", ZH: "未检查。"}
+		}
+		w := Why(c.Why)
+		return pipeline.Text{EN: "Not checked: " + w.EN + ".", ZH: "未检查：" + w.ZH + "。"}
+	case pipeline.Pass, pipeline.Fail, pipeline.Uncertain:
+		return checkTexts[name].outcome[c.Outcome]
+	default:
+		return pipeline.Text{EN: "Not completed for a technical reason.", ZH: "因技术原因未能完成。"}
+	}
+}
+
+var outcomeTexts = map[pipeline.Outcome]pipeline.Text{
+	pipeline.Pass:       {EN: "Passed", ZH: "通过"},
+	pipeline.Fail:       {EN: "Failed", ZH: "不通过"},
+	pipeline.Uncertain:  {EN: "Uncertain", ZH: "不确定"},
+	pipeline.NotChecked: {EN: "Not checked", ZH: "未检查"},
+	pipeline.Error:      {EN: "Error", ZH: "出错"},
+}
+
+// OutcomeTitle is the word for an outcome.
+func OutcomeTitle(o pipeline.Outcome) pipeline.Text {
+	if t, ok := outcomeTexts[o]; ok {
+		return t
+	}
+	return pipeline.Text{EN: string(o), ZH: string(o)}
+}
+
+type decisionWords struct{ title, meaning pipeline.Text }
+
+var decisionTexts = map[pipeline.Decision]decisionWords{
+	pipeline.DecisionPass: {
+		title:   pipeline.Text{EN: "Pass", ZH: "通过"},
+		meaning: pipeline.Text{EN: "Every check that the policy asks for was made, and none found anything.", ZH: "策略要求的各项检查均已完成，没有发现问题。"},
+	},
+	pipeline.DecisionReview: {
+		title:   pipeline.Text{EN: "Review", ZH: "待复核"},
+		meaning: pipeline.Text{EN: "The checks alone cannot decide this; a person should look at it.", ZH: "仅凭系统检查无法得出结论，需要人工查看。"},
+	},
+	pipeline.DecisionAbnormal: {
+		title:   pipeline.Text{EN: "Abnormal", ZH: "异常"},
+		meaning: pipeline.Text{EN: "Something does not fit. This is a finding for a person to look at; it has no consequence by itself.", ZH: "发现不相符的情况，须由人工查看；本结果本身不产生任何后果。"},
+	},
+}
+
+// DecisionTitle is the word for a decision.
+func DecisionTitle(d pipeline.Decision) pipeline.Text {
+	if w, ok := decisionTexts[d]; ok {
+		return w.title
+	}
+	return pipeline.Text{EN: string(d), ZH: string(d)}
+}
+
+// DecisionMeaning says in a sentence what a decision means and does not mean.
+func DecisionMeaning(d pipeline.Decision) pipeline.Text { return decisionTexts[d].meaning }

@@ -1,0 +1,154 @@
+package policy
+
+import (
+	"strings"
+
+	"onsite/pipeline"
+)
+
+// codeTexts says what each code means, to the person who investigates and to the one who is judged: what was seen, without jargon, and
+// without more certainty than there is. {name} is filled from pipeline.Finding.Args; a part in [brackets] is left out when one of its
+// names is not given.
+var codeTexts = map[pipeline.Code]pipeline.Text{
+	pipeline.FaceMismatch: {
+		EN: "The face shown does not match the enrolled photos of this person.",
+		ZH: "画面中的人脸与该员工登记的照片不一致。",
+	},
+	pipeline.FaceUncertain: {
+		EN: "The face shown resembles the enrolled photos only in part: too little to confirm this person, too much to rule this person out.",
+		ZH: "画面中的人脸与登记照片只有部分相似：既不足以确认是本人，也不足以排除是本人。",
+	},
+	pipeline.FaceLowQuality: {
+		EN: "A face is visible, but it is too small, blurred, dark or turned away to be compared.",
+		ZH: "画面中有人脸，但过小、模糊、过暗或角度过大，无法比对。",
+	},
+	pipeline.FaceChanged: {
+		EN: "The person in front of the camera changes during the recording[, at {at}].",
+		ZH: "录像过程中[（{at} 处）]镜头前换了人。",
+	},
+	pipeline.NoFace: {
+		EN: "No face is visible, so the person could not be confirmed.",
+		ZH: "画面中没有出现人脸，无法确认是否为本人。",
+	},
+	pipeline.SeveralPeople: {
+		EN: "Several people are in view[ ({count})], and it is not clear which of them made the upload.",
+		ZH: "画面中有多人[（{count} 人）]，无法确定哪一位是提交者。",
+	},
+	pipeline.SpoofSuspected: {
+		EN: "The face may come from a printed photo or a screen instead of a live person. This is an estimate that a person must judge.",
+		ZH: "人脸可能来自打印照片或屏幕，而不是真人。这只是系统的估计，须由人工判断。",
+	},
+	pipeline.LivenessUncertain: {
+		EN: "It could not be told whether a live person is in front of the camera.",
+		ZH: "无法判断镜头前是否为真人。",
+	},
+	pipeline.StaticImage: {
+		EN: "The video shows a still picture: nothing in it moves[ for {seconds} seconds].",
+		ZH: "该视频是静止画面[，持续 {seconds} 秒]，其中没有任何运动。",
+	},
+	pipeline.ReplayedWithinClip: {
+		EN: "Part of the recording is played again, frame by frame the same[: what is seen from {from} to {to} returns later].",
+		ZH: "录像中有一段被重复播放[（{from} 至 {to} 的内容之后再次出现）]，画面逐帧相同。",
+	},
+	pipeline.LogoMissing: {
+		EN: "The logo[ “{name}”] of the site was not found in view.",
+		ZH: "画面中没有找到该地点的标志[“{name}”]。",
+	},
+	pipeline.DeskMissing: {
+		EN: "The desk area[ “{name}”] of the site was not found in view.",
+		ZH: "画面中没有找到该地点登记的工位[“{name}”]。",
+	},
+	pipeline.StorefrontMismatch: {
+		EN: "The storefront[ “{name}”] of the site was not recognised in view.",
+		ZH: "画面中没有认出该地点的门头[“{name}”]。",
+	},
+	pipeline.PosterMissing: {
+		EN: "The poster[ “{name}”] that hangs at the site now was not found in view.",
+		ZH: "画面中没有找到该地点当前应张贴的海报[“{name}”]。",
+	},
+	pipeline.PosterOutdated: {
+		EN: "The poster[ “{name}”] in view is not one that hangs at the site now[; it was valid until {until}].",
+		ZH: "画面中的海报[“{name}”]不是该地点当前应张贴的海报[，其有效期至 {until}]。",
+	},
+	pipeline.SignNotRead: {
+		EN: "The name of the site[ (“{wanted}”)] was not read on any sign in view[; what was read: “{read}”].",
+		ZH: "没有在画面中的招牌上读到该地点的名称[（“{wanted}”）][；读到的文字为“{read}”]。",
+	},
+	pipeline.EnvironmentMismatch: {
+		EN: "The surroundings do not look like the enrolled pictures of the site.",
+		ZH: "周围环境与该地点登记的图片不符。",
+	},
+	pipeline.FootageReused: {
+		EN: "This recording, or part of it, is the same footage as an earlier one[: “{job}”].",
+		ZH: "该录像的全部或部分与先前的录像[“{job}”]是同一段画面。",
+	},
+	pipeline.SameContent: {
+		EN: "The same place and content were recorded before[ (“{job}”)]; it could not be told whether this is the same recording.",
+		ZH: "此前有过相同地点和内容的录像[（“{job}”）]，无法判断两者是否为同一次拍摄。",
+	},
+	pipeline.CheckFailed: {
+		EN: "The check[ “{check}”] could not be completed for a technical reason. This says nothing about the person.",
+		ZH: "[“{check}”]这项检查因技术原因未能完成，这不代表该员工有任何问题。",
+	},
+	pipeline.NotCheckedWanted: {
+		EN: "The check[ “{check}”] is required but could not be made[: {why}]. This counts neither for nor against the person.",
+		ZH: "[“{check}”]这项检查是必需的，但未能进行[：{why}]。这既不作为合格，也不作为不合格。",
+	},
+}
+
+// ReasonText gives the words of a code, filled with a finding's arguments. An unknown code shows itself, so that nothing is hidden.
+func ReasonText(code pipeline.Code, args map[string]string) pipeline.Text {
+	t, ok := codeTexts[code]
+	if !ok {
+		return pipeline.Text{EN: "Finding “" + string(code) + "”.", ZH: "发现“" + string(code) + "”。"}
+	}
+	both := make(map[string]pipeline.Text, len(args))
+	for k, v := range args {
+		both[k] = pipeline.Text{EN: v, ZH: v}
+	}
+	return say(t, both)
+}
+
+// say fills a text in both languages.
+func say(t pipeline.Text, args map[string]pipeline.Text) pipeline.Text {
+	en := func(name string) string { return args[name].EN }
+	zh := func(name string) string { return args[name].ZH }
+	return pipeline.Text{EN: expand(t.EN, en), ZH: expand(t.ZH, zh)}
+}
+
+// expand fills {names} in one pass, so that braces or brackets in a value stay as they are, and drops a [part] of which a name is empty.
+func expand(template string, value func(name string) string) string {
+	var out, part strings.Builder
+	in, whole := false, true // inside a [part], which so far has all its names
+	for rest := template; rest != ""; {
+		to := &out
+		if in {
+			to = &part
+		}
+		i := strings.IndexAny(rest, "[]{")
+		if i < 0 {
+			to.WriteString(rest)
+			break
+		}
+		to.WriteString(rest[:i])
+		c := rest[i]
+		rest = rest[i+1:]
+		switch c {
+		case '[':
+			in, whole = true, true
+			part.Reset()
+		case ']':
+			if whole {
+				out.WriteString(part.String())
+			}
+			in = false
+		case '{':
+			name, after, _ := strings.Cut(rest, "}")
+			rest = after
+			v := value(name)
+			whole = whole && v != ""
+			to.WriteString(v)
+		}
+	}
+	return out.String()
+}

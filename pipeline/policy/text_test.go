@@ -1,0 +1,135 @@
+package policy
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+)
+
+// declaredCodes reads the constants of type Code from package pipeline's source, so that a new one without words fails here.
+func declaredCodes(t *testing.T) []pipeline.Code {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../verdict.go", nil, 0)
+	require.NoError(t, err)
+	var codes []pipeline.Code
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if id, isName := spec.Type.(*ast.Ident); isName && id.Name == "Code" {
+			for _, v := range spec.Values {
+				word, err := strconv.Unquote(v.(*ast.BasicLit).Value)
+				require.NoError(t, err)
+				codes = append(codes, pipeline.Code(word))
+			}
+		}
+		return true
+	})
+	require.NotEmpty(t, codes)
+	return codes
+}
+
+func TestEveryCodeHasWords(t *testing.T) {
+	declared := declaredCodes(t)
+	require.ElementsMatch(t, declared, pipeline.Codes, "pipeline.Codes lists every code of verdict.go")
+	require.Len(t, codeTexts, len(declared), "no words for codes that do not exist")
+	for _, code := range declared {
+		text, ok := codeTexts[code]
+		require.True(t, ok, "%s has no words in text.go", code)
+		bothLanguages(t, string(code), text)
+		require.ElementsMatch(t, names(text.EN), names(text.ZH), "%s: the same arguments in both languages", code)
+
+		bare := ReasonText(code, nil)
+		require.NotRegexp(t, `[{}\[\]]`, bare.EN+bare.ZH, "%s reads well without arguments", code)
+		require.NotContains(t, bare.EN, "  ")
+		require.True(t, strings.HasSuffix(bare.EN, ".") && strings.HasSuffix(bare.ZH, "。"), "%s is a sentence", code)
+
+		args := map[string]string{}
+		for _, n := range names(text.EN) {
+			args[n] = "<" + n + ">"
+		}
+		full := ReasonText(code, args)
+		for _, n := range names(text.EN) {
+			if code == pipeline.CheckFailed || code == pipeline.NotCheckedWanted {
+				continue
+			}
+			require.Contains(t, full.EN, args[n])
+			require.Contains(t, full.ZH, args[n])
+		}
+	}
+}
+
+func names(template string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(template, -1) {
+		out = append(out, m[1])
+	}
+	return out
+}
+
+func bothLanguages(t *testing.T, what string, text pipeline.Text) {
+	t.Helper()
+	require.NotEmpty(t, text.EN, what)
+	require.NotEmpty(t, text.ZH, what)
+	for _, r := range text.EN {
+		require.False(t, unicode.Is(unicode.Han, r), "%s: Chinese in the English text", what)
+	}
+	require.True(t, strings.ContainsFunc(text.ZH, func(r rune) bool { return unicode.Is(unicode.Han, r) }), "%s: no Chinese in the Chinese text", what)
+	require.NotRegexp(t, `[,;:?!()]`, text.ZH, "%s: ASCII punctuation in the Chinese text", what)
+}
+
+func TestEveryWordIsSaidInBothLanguages(t *testing.T) {
+	outcomes := []pipeline.Outcome{pipeline.Pass, pipeline.Fail, pipeline.Uncertain, pipeline.NotChecked, pipeline.Error}
+	for _, name := range pipeline.CheckNames {
+		bothLanguages(t, "title of "+string(name), CheckTitle(name))
+		bothLanguages(t, "question of "+string(name), CheckQuestion(name))
+		for _, o := range outcomes {
+			bothLanguages(t, string(name)+" "+string(o), CheckAnswer(name, pipeline.Check{Outcome: o, Why: WhyNoSite}))
+		}
+	}
+	for _, o := range outcomes {
+		bothLanguages(t, string(o), OutcomeTitle(o))
+	}
+	for _, d := range []pipeline.Decision{pipeline.DecisionPass, pipeline.DecisionAbnormal, pipeline.DecisionReview} {
+		bothLanguages(t, string(d), DecisionTitle(d))
+		bothLanguages(t, string(d), DecisionMeaning(d))
+	}
+	for why := range whyTexts {
+		bothLanguages(t, why, Why(why))
+	}
+}
+
+func TestUnknownWordsShowThemselves(t *testing.T) {
+	require.Equal(t, pipeline.Text{EN: "disk full", ZH: "disk full"}, Why("disk full"))
+	require.Equal(t, "aura", CheckTitle("aura").EN)
+	require.Equal(t, "maybe", OutcomeTitle("maybe").ZH)
+	require.Equal(t, "shrug", DecisionTitle("shrug").EN)
+	require.Contains(t, ReasonText("new_code", nil).EN, "new_code")
+	require.Equal(t, "Not checked.", CheckAnswer(pipeline.CheckFace, pipeline.Check{Outcome: pipeline.NotChecked}).EN)
+}
+
+func TestExpand(t *testing.T) {
+	args := map[string]string{"a": "1", "b": "2", "x": "{a}[b]"}
+	for _, c := range []struct{ template, want string }{
+		{"plain", "plain"},
+		{"{a} and {b}", "1 and 2"},
+		{"[has {a}, ]end", "has 1, end"},
+		{"[has {none}, ]end", "end"},
+		{"[{a} {none}][{b}]", "2"},
+		{"{x}", "{a}[b]"},
+		{"[{x}]!", "{a}[b]!"},
+		{"cut {a", "cut 1"},
+	} {
+		require.Equal(t, c.want, expand(c.template, func(n string) string { return args[n] }), c.template)
+	}
+}
