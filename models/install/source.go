@@ -1,0 +1,191 @@
+package install
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"onsite/models/manifest"
+)
+
+// The groups of files; each is a folder of the cache.
+const (
+	Models  = "models"
+	Runtime = "runtime"
+	Media   = "media"
+)
+
+// Groups lists all groups.
+var Groups = []string{Models, Runtime, Media}
+
+// Package is one npm package with the files that are wanted out of it.
+type Package struct {
+	NPM           string `yaml:"npm"`
+	Version       string `yaml:"version"`
+	TarballSHA256 string `yaml:"tarball_sha256"`
+	Files         []File `yaml:"files"`
+}
+
+// File is one wanted file. Name is its path below its group's folder; Member is its path in the package; Arch, if set, is the GOARCH
+// that it is for.
+type File struct {
+	Name   string `yaml:"name"`
+	Arch   string `yaml:"arch,omitempty"`
+	Member string `yaml:"member"`
+	Bytes  int64  `yaml:"bytes"`
+	SHA256 string `yaml:"sha256"`
+	group  string
+}
+
+// path is where the file lies in the cache.
+func (f File) path(cache string) string {
+	return filepath.Join(cache, f.group, filepath.FromSlash(f.Name))
+}
+
+// id is name@version, as npm writes it.
+func (p Package) id() string { return p.NPM + "@" + p.Version }
+
+var (
+	//go:embed runtime.yaml
+	runtimeList []byte
+	//go:embed media.yaml
+	mediaList []byte
+)
+
+// Packages lists what the groups need on this machine's processor, each package once, sorted by name.
+func Packages(groups ...string) ([]Package, error) {
+	var all []Package
+	for _, g := range groups {
+		var ps []Package
+		var err error
+		switch g {
+		case Models:
+			ps, err = modelPackages()
+		case Runtime:
+			ps, err = parseList("runtime.yaml", runtimeList)
+		case Media:
+			ps, err = parseList("media.yaml", mediaList)
+		default:
+			err = fmt.Errorf("install: %q is not one of %s", g, strings.Join(Groups, ", "))
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := range ps {
+			for j := range ps[i].Files {
+				ps[i].Files[j].group = g
+			}
+		}
+		all = append(all, ps...)
+	}
+	return merge(all, runtime.GOARCH)
+}
+
+// modelPackages derives the packages from the built-in model manifests.
+func modelPackages() ([]Package, error) {
+	manifests, err := manifest.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	var out []Package
+	for _, m := range manifests {
+		if m.Source.NPM == "" {
+			continue
+		}
+		p := Package{NPM: m.Source.NPM, Version: m.Source.Version, TarballSHA256: m.Source.TarballSHA256}
+		for _, f := range m.Files() {
+			p.Files = append(p.Files, File{Name: f.Name, Member: f.Member, Bytes: f.Bytes, SHA256: f.SHA256})
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// merge puts the files of the same package together and leaves out those for other processors.
+func merge(all []Package, arch string) ([]Package, error) {
+	byID := map[string]*Package{}
+	var ids []string
+	for _, p := range all {
+		have, ok := byID[p.id()]
+		if !ok {
+			have = &Package{NPM: p.NPM, Version: p.Version, TarballSHA256: p.TarballSHA256}
+			byID[p.id()] = have
+			ids = append(ids, p.id())
+		}
+		if have.TarballSHA256 != p.TarballSHA256 {
+			return nil, fmt.Errorf("install %s: two lists give its tarball the sha256 %s and %s", p.id(), have.TarballSHA256, p.TarballSHA256)
+		}
+		fits := 0
+		for _, f := range p.Files {
+			if f.Arch == "" || f.Arch == arch {
+				have.Files = append(have.Files, f)
+				fits++
+			}
+		}
+		if fits == 0 {
+			return nil, fmt.Errorf("install %s: it has no file for the processor %s", p.id(), arch)
+		}
+	}
+	sort.Strings(ids)
+	out := make([]Package, len(ids))
+	for i, id := range ids {
+		out[i] = *byID[id]
+	}
+	return out, nil
+}
+
+var (
+	hex64   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	npmName = regexp.MustCompile(`^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$`)
+	semver  = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
+)
+
+// parseList reads a YAML list of packages; unknown keys are refused and every wrong field is reported.
+func parseList(name string, data []byte) ([]Package, error) {
+	var ps []Package
+	if err := yaml.UnmarshalWithOptions(data, &ps, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("package list %s: %s", name, strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	var errs []error
+	for i, p := range ps {
+		for _, why := range p.wrong() {
+			errs = append(errs, fmt.Errorf("package list %s: entry %d (%s): %s", name, i+1, p.id(), why))
+		}
+	}
+	return ps, errors.Join(errs...)
+}
+
+func (p Package) wrong() []string {
+	var out []string
+	add := func(ok bool, format string, args ...any) {
+		if !ok {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+	add(npmName.MatchString(p.NPM), "npm: %q is not an npm package name", p.NPM)
+	add(semver.MatchString(p.Version), "version: %q is not an exact version like 1.2.3", p.Version)
+	add(hex64.MatchString(p.TarballSHA256), "tarball_sha256: %q is not 64 lower-case hex digits", p.TarballSHA256)
+	add(len(p.Files) > 0, "files: is missing")
+	for _, f := range p.Files {
+		add(safe(f.Name), "files: name %q is not a relative path below the group's folder", f.Name)
+		add(safe(f.Member), "files: member %q is not a relative path inside the package", f.Member)
+		add(f.Bytes > 0, "files: %s: bytes: %d is not a file size", f.Name, f.Bytes)
+		add(hex64.MatchString(f.SHA256), "files: %s: sha256: %q is not 64 lower-case hex digits", f.Name, f.SHA256)
+		add(slices.Contains([]string{"", "amd64", "arm64"}, f.Arch), "files: %s: arch: %q is not amd64 or arm64", f.Name, f.Arch)
+	}
+	return out
+}
+
+// safe says whether a path stays below the folder it is joined to, on every system.
+func safe(name string) bool {
+	return name != "" && name != "." && !strings.ContainsAny(name, "\\\x00") && path.Clean(name) == name && filepath.IsLocal(filepath.FromSlash(name))
+}
