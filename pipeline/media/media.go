@@ -27,6 +27,7 @@ type Info struct {
 	Duration      time.Duration
 	FPS           float64 // mean rate of the packets
 	Rotation      int     // degrees clockwise that the decoder applied; EXIF orientation or display matrix
+	Mirrored      bool    // the decoder also undid a mirroring (after turning: left and right exchanged)
 	HasAudio      bool
 	Tags          map[string]string // container and stream tags, keys lower case
 }

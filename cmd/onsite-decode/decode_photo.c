@@ -1,0 +1,96 @@
+// Photos: JPEG, PNG and WebP through libavcodec, HEIC through libheif.
+#include "decode.h"
+
+#include <libavutil/imgutils.h>
+#include <libheif/heif.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int finish(AVFrame *f, int orientation, int max_side, od_photo *p) {
+  struct SwsContext *sws = NULL;
+  int w, h, turned = orientation >= 5, err = AVERROR(ENOMEM);
+  od_fit(f->width, f->height, max_side, &w, &h);
+  uint8_t *raw = malloc((size_t)w * h * 3 + 64), *out = malloc((size_t)w * h * 3 + 64);
+  if (raw && out && !(err = od_to_bgr(&sws, f, raw, w, h))) {
+    od_orient(raw, w, h, 3, orientation, out);
+    p->pix = out, out = NULL;
+    p->w = turned ? h : w, p->h = turned ? w : h;
+    p->full_w = turned ? f->height : f->width, p->full_h = turned ? f->width : f->height;
+  }
+  sws_freeContext(sws);
+  free(raw);
+  free(out);
+  return err;
+}
+
+int od_photo_decode(const char *name, const uint8_t *data, int64_t size, int orientation, int max_side, int64_t max_pixels, od_photo *p) {
+  const AVCodec *codec = avcodec_find_decoder_by_name(name);
+  AVCodecContext *dec = codec ? avcodec_alloc_context3(codec) : NULL;
+  AVPacket *pkt = av_packet_alloc();
+  AVFrame *f = av_frame_alloc();
+  int err = AVERROR(ENOMEM);
+  if (!dec || !pkt || !f || size > INT32_MAX - AV_INPUT_BUFFER_PADDING_SIZE) goto out;
+  dec->thread_count = 1;
+  dec->max_pixels = max_pixels;
+  dec->err_recognition = AV_EF_CRCCHECK | AV_EF_CAREFUL;
+  if ((err = avcodec_open2(dec, codec, NULL)) < 0) goto out;
+  if ((err = av_new_packet(pkt, (int)size)) < 0) goto out;
+  memcpy(pkt->data, data, (size_t)size);
+  if ((err = avcodec_send_packet(dec, pkt)) < 0) goto out;
+  avcodec_send_packet(dec, NULL);
+  if ((err = avcodec_receive_frame(dec, f)) < 0) goto out;
+  p->partial = f->decode_error_flags != 0 || f->flags & AV_FRAME_FLAG_CORRUPT;
+  err = finish(f, orientation, max_side, p);
+out:
+  avcodec_free_context(&dec);
+  av_packet_free(&pkt);
+  av_frame_free(&f);
+  return err;
+}
+
+static int heic_open(const uint8_t *data, int64_t size, struct heif_context **ctx, struct heif_image_handle **h, char *text, int text_size) {
+  struct heif_error e;
+  *ctx = heif_context_alloc();
+  heif_context_set_max_decoding_threads(*ctx, 0);
+  e = heif_context_read_from_memory_without_copy(*ctx, data, (size_t)size, NULL);
+  if (e.code == heif_error_Ok) e = heif_context_get_primary_image_handle(*ctx, h);
+  if (e.code != heif_error_Ok) snprintf(text, (size_t)text_size, "%s", e.message ? e.message : "unknown error");
+  return e.code;
+}
+
+int od_heic_size(const uint8_t *data, int64_t size, int *w, int *h, char *err, int err_size) {
+  struct heif_context *ctx = NULL;
+  struct heif_image_handle *handle = NULL;
+  int code = heic_open(data, size, &ctx, &handle, err, err_size);
+  if (!code) *w = heif_image_handle_get_width(handle), *h = heif_image_handle_get_height(handle);
+  if (handle) heif_image_handle_release(handle);
+  heif_context_free(ctx);
+  return code;
+}
+
+// libheif applies the file's own rotation and mirroring (irot, imir); the EXIF orientation of a HEIC is not to be applied again.
+int od_heic_decode(const uint8_t *data, int64_t size, int max_side, od_photo *p, char *err, int err_size) {
+  struct heif_context *ctx = NULL;
+  struct heif_image_handle *handle = NULL;
+  struct heif_image *img = NULL;
+  int code = heic_open(data, size, &ctx, &handle, err, err_size);
+  if (!code) {
+    struct heif_error e = heif_decode_image(handle, &img, heif_colorspace_RGB, heif_chroma_interleaved_RGB, NULL);
+    code = e.code;
+    if (code) snprintf(err, (size_t)err_size, "%s", e.message ? e.message : "unknown error");
+  }
+  if (!code) {
+    AVFrame *f = av_frame_alloc();
+    f->width = heif_image_get_primary_width(img), f->height = heif_image_get_primary_height(img);
+    f->format = AV_PIX_FMT_RGB24;
+    f->data[0] = heif_image_get_plane(img, heif_channel_interleaved, &f->linesize[0]);
+    code = finish(f, 1, max_side, p);
+    f->data[0] = NULL;
+    av_frame_free(&f);
+  }
+  if (img) heif_image_release(img);
+  if (handle) heif_image_handle_release(handle);
+  heif_context_free(ctx);
+  return code;
+}

@@ -1,0 +1,140 @@
+// Pixels: conversion with the stream's own colour description, area scaling of luma, orientation, and the records on the pipe.
+#include "decode.h"
+
+#include <errno.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/pixdesc.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+void od_fit(int w, int h, int max_side, int *ow, int *oh) {
+  int side = w > h ? w : h;
+  *ow = w, *oh = h;
+  if (side <= max_side) return;
+  *ow = (int)(((int64_t)w * max_side + side / 2) / side);
+  *oh = (int)(((int64_t)h * max_side + side / 2) / side);
+  if (*ow < 1) *ow = 1;
+  if (*oh < 1) *oh = 1;
+}
+
+void od_orient(const uint8_t *src, int w, int h, int channels, int orientation, uint8_t *dst) {
+  int turned = orientation >= 5, ow = turned ? h : w, oh = turned ? w : h;
+  for (int y = 0; y < oh; y++) {
+    for (int x = 0; x < ow; x++) {
+      int sx = x, sy = y;
+      switch (orientation) {
+      case 2: sx = w - 1 - x; break;
+      case 3: sx = w - 1 - x, sy = h - 1 - y; break;
+      case 4: sy = h - 1 - y; break;
+      case 5: sx = y, sy = x; break;
+      case 6: sx = y, sy = h - 1 - x; break;
+      case 7: sx = w - 1 - y, sy = h - 1 - x; break;
+      case 8: sx = w - 1 - y, sy = x; break;
+      }
+      const uint8_t *p = src + ((size_t)sy * w + sx) * channels;
+      uint8_t *q = dst + ((size_t)y * ow + x) * channels;
+      q[0] = p[0];
+      if (channels == 3) q[1] = p[1], q[2] = p[2];
+    }
+  }
+}
+
+// Which pixel formats carry full-range samples by their name.
+static int full_range(const AVFrame *f) {
+  switch (f->format) {
+  case AV_PIX_FMT_YUVJ420P:
+  case AV_PIX_FMT_YUVJ422P:
+  case AV_PIX_FMT_YUVJ444P:
+  case AV_PIX_FMT_YUVJ440P:
+  case AV_PIX_FMT_YUVJ411P: return 1;
+  }
+  return f->color_range == AVCOL_RANGE_JPEG;
+}
+
+// The YUV matrix of a frame. Streams that name none: BT.709 from 720 lines on and BT.601 below, as players do; photos are BT.601 (JFIF).
+static int matrix_of(const AVFrame *f) {
+  switch (f->colorspace) {
+  case AVCOL_SPC_BT709: return SWS_CS_ITU709;
+  case AVCOL_SPC_BT470BG:
+  case AVCOL_SPC_SMPTE170M: return SWS_CS_ITU601;
+  case AVCOL_SPC_SMPTE240M: return SWS_CS_SMPTE240M;
+  case AVCOL_SPC_FCC: return SWS_CS_FCC;
+  case AVCOL_SPC_BT2020_NCL:
+  case AVCOL_SPC_BT2020_CL: return SWS_CS_BT2020;
+  default: break;
+  }
+  int small = f->width < f->height ? f->width : f->height;
+  return !full_range(f) && small >= 720 ? SWS_CS_ITU709 : SWS_CS_ITU601;
+}
+
+int od_to_bgr(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, int h) {
+  int flags = w == f->width && h == f->height ? SWS_BILINEAR : SWS_AREA;
+  uint8_t *planes[4] = {dst};
+  int strides[4] = {3 * w};
+  *sws = sws_getCachedContext(*sws, f->width, f->height, f->format, w, h, AV_PIX_FMT_BGR24, flags, NULL, NULL, NULL);
+  if (!*sws) return AVERROR(EINVAL);
+  sws_setColorspaceDetails(*sws, sws_getCoefficients(matrix_of(f)), full_range(f), sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+  int got = sws_scale(*sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, planes, strides);
+  return got == h ? 0 : AVERROR(EINVAL);
+}
+
+// Mean luma of every cell of a w x h grid over the frame; row holds w sums. Every source pixel counts once.
+int od_to_grey(const AVFrame *f, uint8_t *dst, int w, int h, uint32_t *row) {
+  const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
+  if (!d || d->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_HWACCEL) || d->comp[0].plane != 0) return AVERROR(EINVAL);
+  int wide = d->comp[0].depth > 8, shift = d->comp[0].shift + d->comp[0].depth - 8;
+  if (d->comp[0].step != (wide ? 2 : 1) || shift > 8 || w > f->width || h > f->height) return AVERROR(EINVAL);
+  int full = full_range(f), W = f->width;
+  uint32_t sum[8192];
+  if (W > 8192) return AVERROR(EINVAL);
+  (void)row;
+  for (int y = 0; y < h; y++) {
+    int y0 = (int)((int64_t)y * f->height / h), y1 = (int)((int64_t)(y + 1) * f->height / h);
+    memset(sum, 0, sizeof(uint32_t) * (size_t)W);
+    for (int sy = y0; sy < y1; sy++) {
+      const uint8_t *p = f->data[0] + (ptrdiff_t)sy * f->linesize[0];
+      if (wide) {
+        const uint16_t *q = (const uint16_t *)p;
+        for (int x = 0; x < W; x++) sum[x] += q[x] >> shift;
+      } else {
+        for (int x = 0; x < W; x++) sum[x] += p[x];
+      }
+    }
+    for (int x = 0; x < w; x++) {
+      int x0 = (int)((int64_t)x * W / w), x1 = (int)((int64_t)(x + 1) * W / w);
+      uint64_t total = 0;
+      for (int sx = x0; sx < x1; sx++) total += sum[sx];
+      int n = (x1 - x0) * (y1 - y0);
+      int v = (int)((total + (uint64_t)n / 2) / (uint64_t)n);
+      if (!full) {
+        v = ((v - 16) * 255 + 109) / 219;
+        v = v < 0 ? 0 : v > 255 ? 255 : v;
+      }
+      dst[(size_t)y * w + x] = (uint8_t)(v > 255 ? 255 : v);
+    }
+  }
+  return 0;
+}
+
+int od_write(int fd, uint32_t kind, const void *head, uint32_t head_size, const void *body, uint32_t body_size) {
+  uint32_t front[2] = {kind, head_size + body_size};
+  struct iovec v[3] = {{front, sizeof front}, {(void *)head, head_size}, {(void *)body, body_size}};
+  int at = 0;
+  while (at < 3) {
+    ssize_t n = writev(fd, v + at, 3 - at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return OD_WRITE;
+    while (at < 3 && (size_t)n >= v[at].iov_len) n -= (ssize_t)v[at++].iov_len;
+    if (at < 3) v[at].iov_base = (char *)v[at].iov_base + n, v[at].iov_len -= (size_t)n;
+  }
+  return OD_OK;
+}
+
+int od_write_frame(int fd, uint32_t kind, int64_t pts_us, int w, int h, int cut, const uint8_t *pix, int channels) {
+  struct {
+    int64_t pts;
+    uint32_t w, h, flags, zero;
+  } head = {pts_us, (uint32_t)w, (uint32_t)h, (uint32_t)(cut != 0), 0};
+  return od_write(fd, kind, &head, sizeof head, pix, (uint32_t)((size_t)w * h * channels));
+}

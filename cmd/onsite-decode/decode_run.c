@@ -1,0 +1,146 @@
+// Decoding what the plan says, each packet at most once, in one thread.
+#include "decode.h"
+
+#include <libavutil/mathematics.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct run {
+  const od_plan *plan;
+  od_result *r;
+  AVRational tb;
+  struct SwsContext *sws;
+  uint8_t *raw, *still, *grey, *turned, *before;
+  int next_still, next_motion, have_before;
+  int64_t last_still, last_motion, last_cut;
+} run;
+
+static int emit_still(run *s, const AVFrame *f, int64_t at, int cut) {
+  const od_plan *p = s->plan;
+  int turn = p->orientation, w = p->still_w, h = p->still_h;
+  if (od_to_bgr(&s->sws, f, turn == 1 ? s->still : s->raw, w, h) < 0) {
+    s->r->errors++;
+    return OD_OK;
+  }
+  if (turn != 1) od_orient(s->raw, w, h, 3, turn, s->still);
+  s->last_still = at;
+  s->r->stills++;
+  return od_write_frame(p->out, 4, at, turn >= 5 ? h : w, turn >= 5 ? w : h, cut, s->still, 3);
+}
+
+// Whether the picture is another scene than the one before: most cells of the grey pictures changed a lot, and so did the histogram,
+// which a moving camera or hand leaves alone. Numbers: see scene change test in decode_test.go.
+static int is_cut(const uint8_t *a, const uint8_t *b, int n) {
+  int ha[16] = {0}, hb[16] = {0};
+  int64_t diff = 0;
+  int hist = 0;
+  for (int i = 0; i < n; i++) {
+    diff += abs(a[i] - b[i]);
+    ha[a[i] >> 4]++, hb[b[i] >> 4]++;
+  }
+  for (int i = 0; i < 16; i++) hist += abs(ha[i] - hb[i]);
+  return diff > (int64_t)n * 24 && hist > n / 2;
+}
+
+static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {
+  const od_plan *p = s->plan;
+  int turn = p->orientation, w = p->motion_w, h = p->motion_h;
+  if (od_to_grey(f, s->grey, w, h, NULL) < 0) {
+    s->r->errors++;
+    return OD_OK;
+  }
+  *cut = s->have_before && at - s->last_motion < 500000 && is_cut(s->grey, s->before, w * h);
+  memcpy(s->before, s->grey, (size_t)w * h);
+  s->have_before = 1;
+  if (turn != 1) od_orient(s->grey, w, h, 1, turn, s->turned);
+  s->last_motion = at;
+  s->r->motions++;
+  return od_write_frame(p->out, 5, at, turn >= 5 ? h : w, turn >= 5 ? w : h, 0, turn == 1 ? s->grey : s->turned, 1);
+}
+
+static int on_frame(run *s, AVFrame *f) {
+  const od_plan *p = s->plan;
+  int64_t ts = f->pts != AV_NOPTS_VALUE ? f->pts : f->best_effort_timestamp;
+  int err, cut = 0, still = 0;
+  s->r->decoded++;
+  if (f->decode_error_flags & (FF_DECODE_ERROR_INVALID_BITSTREAM | FF_DECODE_ERROR_CONCEALMENT_ACTIVE) || f->flags & AV_FRAME_FLAG_CORRUPT) s->r->concealed++;
+  if (p->bare || ts == AV_NOPTS_VALUE) return OD_OK;
+  int64_t at = av_rescale_q(ts, s->tb, AV_TIME_BASE_Q) - p->start_us;
+  if (at < 0) return OD_OK;
+  if (s->next_motion < p->motions && at >= p->motion[s->next_motion] && at > s->last_motion) {
+    while (s->next_motion < p->motions && p->motion[s->next_motion] <= at) s->next_motion++;
+    if ((err = emit_motion(s, f, at, &cut))) return err;
+  }
+  if (s->next_still < p->stills && at >= p->still[s->next_still]) {
+    while (s->next_still < p->stills && p->still[s->next_still] <= at) s->next_still++;
+    still = 1;
+  }
+  if (cut && at - s->last_cut < 400000) cut = 0;
+  if (cut) s->last_cut = at;
+  if (at <= s->last_still || s->r->stills >= p->max_stills) return OD_OK;
+  if (cut && !still && s->r->stills + p->stills - s->next_still >= p->max_stills) cut = 0;
+  if (cut) s->r->cuts++;
+  return still || cut ? emit_still(s, f, at, cut) : OD_OK;
+}
+
+static int receive(run *s, AVCodecContext *dec, AVFrame *f) {
+  for (;;) {
+    int err = avcodec_receive_frame(dec, f);
+    if (err == AVERROR(EAGAIN) || err == AVERROR_EOF) return OD_OK;
+    if (err < 0) {
+      if (err == AVERROR(ENOMEM)) return OD_NO_MEMORY;
+      s->r->errors++;
+      return OD_OK;
+    }
+    err = on_frame(s, f);
+    av_frame_unref(f);
+    if (err) return err;
+  }
+}
+
+static int send(run *s, AVCodecContext *dec, const AVPacket *pkt, AVFrame *f) {
+  int err = avcodec_send_packet(dec, pkt);
+  if (err == AVERROR(ENOMEM)) return OD_NO_MEMORY;
+  if (err < 0 && err != AVERROR_EOF) s->r->errors++;
+  return receive(s, dec, f);
+}
+
+int od_decode(od_clip *c, int64_t max_pixels, int reorder, const od_plan *plan, od_result *r) {
+  AVStream *st = c->fmt->streams[c->video];
+  const AVCodec *codec = avcodec_find_decoder(st->codecpar->codec_id);
+  AVFrame *f = av_frame_alloc();
+  run s = {.plan = plan, .r = r, .tb = st->time_base, .last_still = -1, .last_motion = -1, .last_cut = -1000000};
+  size_t still = (size_t)plan->still_w * plan->still_h * 3 + 64, grey = (size_t)plan->motion_w * plan->motion_h + 64;
+  int err = OD_NO_MEMORY, sent = 0;
+  memset(r, 0, sizeof *r);
+  s.raw = av_malloc(still), s.still = av_malloc(still);
+  s.grey = av_malloc(grey), s.turned = av_malloc(grey), s.before = av_malloc(grey);
+  if (!codec) {
+    err = OD_NO_DECODER;
+    goto out;
+  }
+  c->dec = avcodec_alloc_context3(codec);
+  if (!c->dec || !f || !s.raw || !s.still || !s.grey || !s.turned || !s.before) goto out;
+  if ((err = avcodec_parameters_to_context(c->dec, st->codecpar)) < 0) goto out;
+  c->dec->pkt_timebase = st->time_base;
+  c->dec->thread_count = 1;
+  c->dec->max_pixels = max_pixels;
+  c->dec->has_b_frames = reorder; // no probing by decoding: the packets' own times say how far pictures are reordered
+  if ((err = avcodec_open2(c->dec, codec, NULL)) < 0) goto out;
+  for (int i = 0; i < c->count; i++) {
+    if (plan->action[i] == OD_SKIP) continue;
+    if (plan->action[i] == OD_RESTART && sent) {
+      if ((err = send(&s, c->dec, NULL, f))) goto out;
+      avcodec_flush_buffers(c->dec);
+    }
+    sent++;
+    r->sent++;
+    if ((err = send(&s, c->dec, c->av[i], f))) goto out;
+  }
+  err = send(&s, c->dec, NULL, f);
+out:
+  av_frame_free(&f);
+  sws_freeContext(s.sws);
+  av_free(s.raw), av_free(s.still), av_free(s.grey), av_free(s.turned), av_free(s.before);
+  return err;
+}

@@ -1,0 +1,67 @@
+package main
+
+/*
+#include "decode.h"
+#include <libheif/heif.h>
+#include <stdlib.h>
+*/
+import "C"
+
+import (
+	"errors"
+	"unsafe"
+)
+
+func heifVersion() string { return C.GoString(C.heif_get_version()) }
+
+// setup loads what the libraries read from disk when they start, while they still can.
+func setup(container string) {
+	C.od_setup()
+	if container == "heic" {
+		C.heif_init(nil)
+	}
+}
+
+// picture is a decoded photo: H x W x 3 BGR in display orientation.
+type picture struct {
+	pix          []byte // C memory, kept until the process ends
+	w, h         int
+	fullW, fullH int
+	partial      bool
+}
+
+func toPicture(p *C.od_photo) picture {
+	return picture{
+		pix: unsafe.Slice((*byte)(p.pix), int(p.w)*int(p.h)*3), w: int(p.w), h: int(p.h),
+		fullW: int(p.full_w), fullH: int(p.full_h), partial: p.partial != 0,
+	}
+}
+
+func decodePhoto(codec string, data []byte, orientation, maxSide int, maxPixels int64) (picture, error) {
+	name := C.CString(codec)
+	defer C.free(unsafe.Pointer(name))
+	var p C.od_photo
+	err := asError(C.od_photo_decode(name, (*C.uint8_t)(&data[0]), C.int64_t(len(data)), C.int(orientation), C.int(maxSide), C.int64_t(maxPixels), &p))
+	if err != nil {
+		return picture{}, err
+	}
+	return toPicture(&p), nil
+}
+
+func heicSize(data []byte) (w, h int, err error) {
+	var cw, ch C.int
+	var text [200]C.char
+	if C.od_heic_size((*C.uint8_t)(&data[0]), C.int64_t(len(data)), &cw, &ch, &text[0], C.int(len(text))) != 0 {
+		return 0, 0, errors.New(C.GoString(&text[0]))
+	}
+	return int(cw), int(ch), nil
+}
+
+func decodeHEIC(data []byte, maxSide int) (picture, error) {
+	var p C.od_photo
+	var text [200]C.char
+	if C.od_heic_decode((*C.uint8_t)(&data[0]), C.int64_t(len(data)), C.int(maxSide), &p, &text[0], C.int(len(text))) != 0 {
+		return picture{}, errors.New(C.GoString(&text[0]))
+	}
+	return toPicture(&p), nil
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"slices"
+	"sort"
+
+	"onsite/pipeline/media/wire"
+)
+
+// What to do with a packet; the same numbers as in decode.h.
+const (
+	skip    = 0
+	decode  = 1
+	restart = 2
+)
+
+// motionSide is the longer side of motion frames in pixels.
+const motionSide = 160
+
+// maxGapUS is the largest gap between two motion frames that keeps 10 frames per second, with a rounding millisecond.
+const maxGapUS = 101_000
+
+// plan says which packets are decoded and which of the pictures are given out. It is computed from the packets' facts alone, before
+// anything is decoded, so that equal packets give equal plans.
+type plan struct {
+	action  []byte
+	stills  []int64 // microseconds from the clip's start, rising
+	motion  []int64
+	windows [][2]int64
+	startUS int64
+	reorder int // how many pictures wait for one that comes later in the stream
+
+	orientation                      int
+	stillW, stillH, motionW, motionH int // before orientation
+	fullW, fullH                     int // display orientation, square pixels, before scaling
+	maxStills                        int
+}
+
+// timeline is the packets in the order in which they are shown.
+type timeline struct {
+	packets []packet
+	shown   []int   // indexes into packets, by time, hidden ones left out
+	at      []int64 // their times from the clip's start, microseconds
+	startUS int64
+	endUS   int64 // end of the last picture, from the clip's start
+	reorder int
+}
+
+func newTimeline(list []packet) timeline {
+	t := timeline{packets: list}
+	for i, p := range list {
+		if !p.hidden {
+			t.shown = append(t.shown, i)
+		}
+	}
+	sort.SliceStable(t.shown, func(a, b int) bool { return list[t.shown[a]].ptsUS < list[t.shown[b]].ptsUS })
+	if len(t.shown) == 0 {
+		return t
+	}
+	t.startUS = list[t.shown[0]].ptsUS
+	t.at = make([]int64, len(t.shown))
+	for n, i := range t.shown {
+		t.at[n] = list[i].ptsUS - t.startUS
+		// A picture is held back by all that come before it in the stream and after it on the screen.
+		t.reorder = max(t.reorder, earlierButLater(list, t.shown, n))
+	}
+	t.endUS = t.at[len(t.at)-1] + t.meanGap()
+	return t
+}
+
+// earlierButLater counts the pictures shown after number n that come before it in the stream; at most 16, as many as any codec holds.
+func earlierButLater(list []packet, shown []int, n int) int {
+	count := 0
+	for m := n + 1; m < len(shown) && m <= n+16; m++ {
+		if shown[m] < shown[n] && list[shown[m]].ptsUS > list[shown[n]].ptsUS {
+			count++
+		}
+	}
+	return count
+}
+
+// meanGap is the mean time between two pictures, microseconds; 0 for a single one.
+func (t timeline) meanGap() int64 {
+	if len(t.at) < 2 {
+		return 0
+	}
+	return (t.at[len(t.at)-1] - t.at[0]) / int64(len(t.at)-1)
+}
+
+// makePlan chooses packets. pixels is the coded size of one picture.
+func makePlan(t timeline, req wire.Request, pixels int64) plan {
+	p := plan{action: make([]byte, len(t.packets)), startUS: t.startUS, reorder: t.reorder, maxStills: req.MaxStills}
+	if len(t.shown) == 0 {
+		return p
+	}
+	keep := make([]bool, len(t.packets)) // motion windows
+	if req.Motion {
+		for _, w := range motionWindows(t, req, pixels) {
+			p.addWindow(t, w, keep)
+		}
+	}
+	count := req.MaxStills
+	for {
+		wanted := stillTimes(t, req.StillEveryMS*1000, count)
+		need := stillPackets(t, wanted, keep)
+		if cost := extra(need, keep) * pixels; cost <= req.Limits.BudgetPixels || count <= 8 {
+			p.stills = wanted
+			for i := range keep {
+				keep[i] = keep[i] || need[i]
+			}
+			break
+		}
+		count = count * 2 / 3
+	}
+	gap := true
+	for i := range keep {
+		switch {
+		case !keep[i]:
+			// Left-out packets that nothing refers to are no gap; others are, and decoding goes on at a key packet.
+			gap = gap || !t.packets[i].droppable
+		case gap && t.packets[i].key:
+			p.action[i], gap = restart, false
+		default:
+			p.action[i], gap = decode, false
+		}
+	}
+	return p
+}
+
+func extra(need, have []bool) int64 {
+	var n int64
+	for i := range need {
+		if need[i] && !have[i] {
+			n++
+		}
+	}
+	return n
+}
+
+// motionWindows are ranges of display numbers: everything when it fits into the budget, else three windows of a third each.
+func motionWindows(t timeline, req wire.Request, pixels int64) [][2]int {
+	n := len(t.shown)
+	fits := int(req.Limits.BudgetPixels / max(pixels, 1))
+	if n <= fits {
+		return [][2]int{{0, n}}
+	}
+	part := max(fits/3, 2)
+	var out [][2]int
+	for k := range 3 {
+		from := (n - part) * k / 2
+		from = keyBefore(t, from, part/3) // decoding starts at a key picture anyway
+		to := min(from+part, n)
+		if len(out) > 0 && from < out[len(out)-1][1] {
+			out[len(out)-1][1] = max(to, out[len(out)-1][1])
+			continue
+		}
+		out = append(out, [2]int{from, to})
+	}
+	return out
+}
+
+// keyBefore moves a display number back to the key picture before it, if that is at most far pictures away.
+func keyBefore(t timeline, n, far int) int {
+	for m := n; m >= 0 && m >= n-far; m-- {
+		if t.packets[t.shown[m]].key {
+			return m
+		}
+	}
+	return n
+}
+
+// addWindow marks the packets of a window, without droppable ones as long as the gaps stay small, and the times of its motion frames.
+func (p *plan) addWindow(t timeline, w [2]int, keep []bool) {
+	var times []int64
+	lastKept := int64(-1)
+	for n := w[0]; n < w[1]; n++ {
+		i := t.shown[n]
+		if t.packets[i].droppable && lastKept >= 0 && n+1 < w[1] && t.at[n+1]-lastKept <= maxGapUS {
+			continue
+		}
+		keep[i], lastKept = true, t.at[n]
+		times = append(times, t.at[n])
+	}
+	markReferences(t, w, keep)
+	last := int64(-1)
+	for n, at := range times {
+		// A frame is given out when waiting for the next would make the gap too large.
+		if last < 0 || n+1 == len(times) || times[n+1]-last > maxGapUS {
+			if last >= 0 && at == last {
+				continue
+			}
+			p.motion = append(p.motion, at)
+			last = at
+		}
+	}
+	if len(times) > 0 {
+		to := times[len(times)-1]
+		if w[1] == len(t.shown) {
+			to = t.endUS
+		}
+		p.windows = append(p.windows, [2]int64{times[0], to})
+	}
+}
+
+// markReferences adds what the pictures of a window may refer to: every packet in the stream from the key packet at or before the window's
+// first picture to the last packet of the window, except droppable ones.
+func markReferences(t timeline, w [2]int, keep []bool) {
+	first, last := len(t.packets), -1
+	for n := w[0]; n < w[1]; n++ {
+		first, last = min(first, t.shown[n]), max(last, t.shown[n])
+	}
+	for first > 0 && !t.packets[first].key {
+		first--
+	}
+	for i := first; i <= last; i++ {
+		if !t.packets[i].droppable {
+			keep[i] = true
+		}
+	}
+}
+
+// stillTimes spreads at most count stills over the clip: one per slot of every (or more) microseconds, the slot's first key picture if it
+// has one, else its first picture.
+func stillTimes(t timeline, every int64, count int) []int64 {
+	every = max(every, 1)
+	if count > 0 && t.endUS > every*int64(count) {
+		every = (t.endUS + int64(count) - 1) / int64(count)
+	}
+	var out []int64
+	slot, best, bestKey := int64(-1), int64(0), false
+	flush := func() {
+		if slot >= 0 && (len(out) == 0 || out[len(out)-1] < best) && len(out) < count {
+			out = append(out, best)
+		}
+	}
+	for n, i := range t.shown {
+		s := t.at[n] / every
+		if s != slot {
+			flush()
+			slot, best, bestKey = s, t.at[n], t.packets[i].key
+		} else if !bestKey && t.packets[i].key {
+			best, bestKey = t.at[n], true
+		}
+	}
+	flush()
+	return out
+}
+
+// stillPackets marks the packets to decode for the stills: from the key packet before each to the packet itself. A still inside a motion
+// window is there already.
+func stillPackets(t timeline, times []int64, have []bool) []bool {
+	need := make([]bool, len(t.packets))
+	for _, at := range times {
+		n, _ := slices.BinarySearch(t.at, at)
+		i := t.shown[n]
+		need[i] = true
+		for j := i; j >= 0; j-- {
+			if !t.packets[j].droppable {
+				need[j] = true
+			}
+			if t.packets[j].key {
+				break
+			}
+		}
+	}
+	return need
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	"golang.org/x/sys/unix"
+
+	"onsite/pipeline/media/wire"
+)
+
+// limitResources sets the child's rlimits. Memory is RLIMIT_DATA: it counts what is written to, not Go's reserved address space.
+func limitResources(l wire.Limits) error {
+	for _, r := range []struct {
+		name  string
+		which int
+		value uint64
+	}{
+		{"processor time", unix.RLIMIT_CPU, uint64(l.CPUSeconds)},
+		{"open files", unix.RLIMIT_NOFILE, 16},
+		{"file size", unix.RLIMIT_FSIZE, 0},
+		{"core dumps", unix.RLIMIT_CORE, 0},
+		{"memory", unix.RLIMIT_DATA, uint64(l.MemoryBytes)},
+	} {
+		if err := unix.Setrlimit(r.which, &unix.Rlimit{Cur: r.value, Max: r.value}); err != nil {
+			return fmt.Errorf("limit %s to %d: %w", r.name, r.value, err)
+		}
+	}
+	return nil
+}
+
+// raiseWalls takes away everything that decoding does not need. It fails when a wall that must stand cannot be built; a kernel without
+// Landlock is reported in missing (seccomp forbids opening files already).
+func raiseWalls(l wire.Limits) (standing, missing []string, err error) {
+	if err := limitResources(l); err != nil {
+		return nil, nil, err
+	}
+	standing = append(standing, "rlimits")
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return nil, nil, fmt.Errorf("give up new privileges: %w", err)
+	}
+	standing = append(standing, "no_new_privs")
+	if version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno != 0 {
+		missing = append(missing, "landlock")
+	} else {
+		// No rule at all: no path may be opened, no port bound or reached.
+		if err := landlock.V5.BestEffort().Restrict(); err != nil {
+			return nil, nil, fmt.Errorf("build the Landlock wall (kernel ABI %d): %w", version, err)
+		}
+		standing = append(standing, "landlock")
+	}
+	if err := loadFilter(); err != nil {
+		return nil, nil, fmt.Errorf("build the seccomp wall: %w", err)
+	}
+	return append(standing, "seccomp"), missing, nil
+}

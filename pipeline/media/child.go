@@ -1,0 +1,132 @@
+package media
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onsite/pipeline/media/wire"
+)
+
+// pipeBytes is the size of the answer pipe; a motion frame and most of a small still fit, so that the child seldom waits.
+const pipeBytes = 1 << 20
+
+// done is what a child that ended well leaves.
+type done struct {
+	end   wire.End
+	usage Usage
+}
+
+// runChild starts the child on the file, reads its answer into the sink and waits for it. Whatever happens, the child and
+// its group are dead and waited for when it returns.
+func (d *Decoder) runChild(ctx context.Context, src *source, req wire.Request, sink wire.Sink) (done, error) {
+	raw, err := json.Marshal(req)
+	if err != nil {
+		return done{}, fmt.Errorf("decode %s: %w", src.name, err)
+	}
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	answer, write, err := os.Pipe()
+	if err != nil {
+		return done{}, fmt.Errorf("decode %s: make a pipe: %w", src.name, err)
+	}
+	defer answer.Close()                                           //nolint:errcheck // read to its end
+	_, _ = unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, pipeBytes) // only faster; refused when the user's pipes are full
+
+	var stderr tail
+	cmd := exec.CommandContext(ctx, d.path)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(raw), write, &stderr
+	cmd.ExtraFiles = []*os.File{src.file} // descriptor 3
+	cmd.Env = []string{"GOMAXPROCS=1", "GOTRACEBACK=none", "LC_ALL=C"}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return killGroup(cmd) }
+	cmd.WaitDelay = 2 * time.Second
+	if err := cmd.Start(); err != nil {
+		return done{}, errors.Join(fmt.Errorf("decode %s: %w: start %s: %w", src.name, ErrDecoder, d.path, err), write.Close())
+	}
+	_ = write.Close()
+	end, refusal, readErr := wire.Read(answer, bounds(src, req), sink)
+	if readErr != nil {
+		// Nothing more is read, so the child must not go on writing.
+		_ = killGroup(cmd)
+	}
+	waitErr := cmd.Wait()
+	_ = killGroup(cmd) // whatever it may have left in its group
+	out := done{usage: usageOf(cmd, start)}
+	switch {
+	case ctx.Err() != nil && end == nil && refusal == nil:
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && time.Since(start) >= d.timeout {
+			return out, refuse(src.name, "too_much_processing", "", length(d.timeout))
+		}
+		return out, fmt.Errorf("decode %s: %w", src.name, context.Cause(ctx))
+	case refusal != nil:
+		return out, fromChild(src.name, refusal, d.limits)
+	case readErr == nil && end != nil:
+		out.end = *end
+		return out, nil
+	}
+	return out, d.failure(src.name, cmd, readErr, waitErr, stderr.String())
+}
+
+// failure says why a child ended without a proper answer.
+func (d *Decoder) failure(name string, cmd *exec.Cmd, readErr, waitErr error, stderr string) error {
+	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if errors.Is(readErr, wire.ErrProtocol) && (status.Signaled() || status.ExitStatus() == 2) {
+		switch {
+		case status.Signaled() && (status.Signal() == syscall.SIGXCPU || status.Signal() == syscall.SIGKILL && cpuOf(cmd) >= d.limits.CPU):
+			return refuse(name, "too_much_processing", "", length(d.limits.CPU))
+		case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory"):
+			return refuse(name, "too_much_memory", "", amount(d.limits.MemoryBytes))
+		case status.Signaled() && status.Signal() != syscall.SIGKILL:
+			return refuse(name, "decoder_crashed", " ("+status.Signal().String()+")", "")
+		case status.ExitStatus() == 2: // a Go panic, or a signal that the Go runtime turned into one
+			return refuse(name, "decoder_crashed", "", "")
+		}
+	}
+	if stderr = plain(strings.ReplaceAll(stderr, "\n", " ")); stderr != "" {
+		stderr = " (it said: " + stderr + ")"
+	}
+	return fmt.Errorf("decode %s: %w: %w%s", name, ErrDecoder, errors.Join(readErr, waitErr), stderr)
+}
+
+// killGroup kills the child and everything it may have started.
+func killGroup(cmd *exec.Cmd) error {
+	err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+func cpuOf(cmd *exec.Cmd) time.Duration {
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+}
+
+func usageOf(cmd *exec.Cmd, start time.Time) Usage {
+	u := Usage{Wall: time.Since(start), CPU: cpuOf(cmd)}
+	if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		u.PeakRSS = r.Maxrss * 1024
+	}
+	return u
+}
+
+// tail keeps the first 4 KiB of what the child says on standard error.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	if room := 4096 - t.Len(); room > 0 {
+		t.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
