@@ -6,6 +6,6 @@ var Codes = []Code{
 	SpoofSuspected, LivenessUncertain,
 	StorefrontMismatch, EnvironmentMismatch, LogoMissing, SignNotRead, PosterOutdated, PosterMissing, DeskMissing,
 	FootageReused, SameContent,
-	StaticImage, ReplayedWithinClip,
+	StaticImage, ReplayedWithinClip, FrozenPart,
 	CheckFailed, NotCheckedWanted,
 }

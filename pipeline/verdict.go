@@ -59,6 +59,7 @@ const (
 	LivenessUncertain   Code = "liveness_uncertain"
 	StaticImage         Code = "static_image"
 	ReplayedWithinClip  Code = "replayed_within_clip"
+	FrozenPart          Code = "frozen_part" // the picture stands still for a while within moving footage
 	LogoMissing         Code = "logo_missing"
 	DeskMissing         Code = "desk_missing"
 	StorefrontMismatch  Code = "storefront_mismatch"

@@ -15,6 +15,7 @@ const (
 	WhyTooShort    = "too_short"     // the clip is too short for it
 	WhyNoAudio     = "no_audio"      // no sound in the recording
 	WhyNoClaim     = "no_claim"      // nothing was claimed that could be compared
+	WhyNotBuilt    = "not_in_this_version"
 )
 
 var whyTexts = map[string]pipeline.Text{
@@ -28,6 +29,7 @@ var whyTexts = map[string]pipeline.Text{
 	WhyPhotoNoTime: {EN: "a single photo has no movement to look at", ZH: "单张照片没有可供分析的动态"},
 	WhyTooShort:    {EN: "the recording is too short", ZH: "录像时间过短"},
 	WhyNoAudio:     {EN: "the recording has no sound", ZH: "录像没有声音"},
+	WhyNotBuilt:    {EN: "this version of the program does not have it", ZH: "此版本程序尚不支持"},
 	WhyNoClaim:     {EN: "the upload makes no claim that could be compared", ZH: "提交内容中没有可比对的声明"},
 }
 

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 
 	"onsite/pipeline"
@@ -19,20 +21,20 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "画面中的人脸与登记照片只有部分相似：既不足以确认是本人，也不足以排除是本人。",
 	},
 	pipeline.FaceLowQuality: {
-		EN: "A face is visible, but it is too small, blurred, dark or turned away to be compared.",
-		ZH: "画面中有人脸，但过小、模糊、过暗或角度过大，无法比对。",
+		EN: "A face is visible, but it could not be compared[: {why}].",
+		ZH: "画面中有人脸，但无法比对[：{why}]。",
 	},
 	pipeline.FaceChanged: {
-		EN: "The person in front of the camera changes during the recording[, at {at}].",
-		ZH: "录像过程中[（{at} 处）]镜头前换了人。",
+		EN: "The person in front of the camera changes during the recording[, between {from} and {to}].",
+		ZH: "录像过程中[（{from} 至 {to} 之间）]镜头前换了人。",
 	},
 	pipeline.NoFace: {
 		EN: "No face is visible, so the person could not be confirmed.",
 		ZH: "画面中没有出现人脸，无法确认是否为本人。",
 	},
 	pipeline.SeveralPeople: {
-		EN: "Several people are in view[ ({count})], and it is not clear which of them made the upload.",
-		ZH: "画面中有多人[（{count} 人）]，无法确定哪一位是提交者。",
+		EN: "Several people are in view[ ({people})], and it is not clear which of them made the upload.",
+		ZH: "画面中有多人[（{people} 人）]，无法确定哪一位是提交者。",
 	},
 	pipeline.SpoofSuspected: {
 		EN: "The face may come from a printed photo or a screen instead of a live person. This is an estimate that a person must judge.",
@@ -49,6 +51,10 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 	pipeline.ReplayedWithinClip: {
 		EN: "Part of the recording is played again, frame by frame the same[: what is seen from {from} to {to} returns later].",
 		ZH: "录像中有一段被重复播放[（{from} 至 {to} 的内容之后再次出现）]，画面逐帧相同。",
+	},
+	pipeline.FrozenPart: {
+		EN: "The picture stands still for a while[, from {from} to {to},] although the rest of the recording moves.",
+		ZH: "录像中有一段画面静止不动[（{from} 至 {to}）]，而其余部分正常运动。",
 	},
 	pipeline.LogoMissing: {
 		EN: "The logo[ “{name}”] of the site was not found in view.",
@@ -102,11 +108,37 @@ func ReasonText(code pipeline.Code, args map[string]string) pipeline.Text {
 	if !ok {
 		return pipeline.Text{EN: "Finding “" + string(code) + "”.", ZH: "发现“" + string(code) + "”。"}
 	}
+	return say(t, bilingual(args))
+}
+
+// bilingual reads a finding's arguments: "why_en" and "why_zh" are {why} in the two languages, "from_ms" is {from} as a time in the clip,
+// anything else is itself in both.
+func bilingual(args map[string]string) map[string]pipeline.Text {
 	both := make(map[string]pipeline.Text, len(args))
-	for k, v := range args {
-		both[k] = pipeline.Text{EN: v, ZH: v}
+	for _, k := range sorted(args) {
+		v := args[k]
+		if name, ok := strings.CutSuffix(k, "_en"); ok {
+			both[name] = pipeline.Text{EN: v, ZH: both[name].ZH}
+		} else if name, ok := strings.CutSuffix(k, "_zh"); ok {
+			both[name] = pipeline.Text{EN: both[name].EN, ZH: v}
+		} else if name, ok := strings.CutSuffix(k, "_ms"); ok {
+			both[name] = moment(v)
+		} else {
+			both[k] = pipeline.Text{EN: v, ZH: v}
+		}
 	}
-	return say(t, both)
+	return both
+}
+
+// moment writes milliseconds as a time in the clip: 0:04.5.
+func moment(ms string) pipeline.Text {
+	n, err := strconv.ParseInt(ms, 10, 64)
+	if err != nil || n < 0 {
+		return pipeline.Text{EN: ms, ZH: ms}
+	}
+	tenths := n / 100
+	t := fmt.Sprintf("%d:%02d.%d", tenths/600, tenths/10%60, tenths%10)
+	return pipeline.Text{EN: t, ZH: t}
 }
 
 // say fills a text in both languages.

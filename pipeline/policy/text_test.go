@@ -118,6 +118,16 @@ func TestUnknownWordsShowThemselves(t *testing.T) {
 	require.Equal(t, "Not checked.", CheckAnswer(pipeline.CheckFace, pipeline.Check{Outcome: pipeline.NotChecked}).EN)
 }
 
+func TestReasonTextReadsArguments(t *testing.T) {
+	got := ReasonText(pipeline.FaceLowQuality, map[string]string{"why_en": "it is too dark", "why_zh": "太暗"})
+	require.Equal(t, pipeline.Text{EN: "A face is visible, but it could not be compared: it is too dark.", ZH: "画面中有人脸，但无法比对：太暗。"}, got)
+	got = ReasonText(pipeline.FaceChanged, map[string]string{"from_ms": "4560", "to_ms": "65000"})
+	require.Equal(t, "The person in front of the camera changes during the recording, between 0:04.5 and 1:05.0.", got.EN)
+	got = ReasonText(pipeline.FaceChanged, map[string]string{"from_ms": "soon", "to_ms": "-1"})
+	require.Contains(t, got.EN, "between soon and -1")
+	require.Contains(t, ReasonText(pipeline.SeveralPeople, map[string]string{"people": "3"}).ZH, "3 人")
+}
+
 func TestExpand(t *testing.T) {
 	args := map[string]string{"a": "1", "b": "2", "x": "{a}[b]"}
 	for _, c := range []struct{ template, want string }{
