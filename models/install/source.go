@@ -12,8 +12,6 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"onsite/models/manifest"
 )
 
@@ -152,8 +150,8 @@ var (
 // parseList reads a YAML list of packages; unknown keys are refused and every wrong field is reported.
 func parseList(name string, data []byte) ([]Package, error) {
 	var ps []Package
-	if err := yaml.UnmarshalWithOptions(data, &ps, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("package list %s: %s", name, strings.TrimSpace(yaml.FormatError(err, false, false)))
+	if err := manifest.Decode(data, &ps); err != nil {
+		return nil, fmt.Errorf("package list %s: %w", name, err)
 	}
 	var errs []error
 	for i, p := range ps {

@@ -1,0 +1,154 @@
+package manifest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBuiltinCoversEveryTask(t *testing.T) {
+	ms, err := Builtin()
+	require.NoError(t, err)
+	var tasks []string
+	for _, m := range ms {
+		tasks = append(tasks, m.Task)
+		require.NotEmpty(t, m.Golden, "%s has no golden sample", m.Task)
+		require.NotEmpty(t, m.Source.NPM, m.Task)
+		if strings.HasPrefix(m.Name, "faceplugin") {
+			require.Contains(t, m.Licence.Note, "does not disclose the training data", m.Task)
+		}
+	}
+	require.Equal(t, Tasks(), tasks)
+	for _, m := range ms {
+		if m.Task == "face_embed" {
+			require.Equal(t, 512, m.Dimension())
+			v, ok := m.Threshold("fmr_1e-3")
+			require.True(t, ok)
+			require.InDelta(t, 0.308, v, 1e-9)
+			_, ok = m.Threshold("nothing")
+			require.False(t, ok)
+		}
+	}
+}
+
+// sample is the text of one built-in manifest.
+func sample(t testing.TB, task string) string {
+	t.Helper()
+	data, err := builtin.ReadFile("builtin/" + task + ".yaml")
+	require.NoError(t, err)
+	return string(data)
+}
+
+func TestParseRefuses(t *testing.T) {
+	cases := []struct{ name, task, from, to, want string }{
+		{"unknown key", "liveness", "outputs:", "colour: red\noutputs:", "colour"},
+		{"repeated key", "liveness", "outputs:", "name: again\noutputs:", "name"},
+		{"task", "liveness", "task: liveness", "task: dance", "task: \"dance\""},
+		{"no name", "liveness", "name: faceplugin-liveness", "name: \"\"", "name: is missing"},
+		{"file path", "liveness", "name: fr_liveness.onnx", "name: ../fr_liveness.onnx", "file.name"},
+		{"bytes", "liveness", "bytes: 1886811", "bytes: 0", "file.bytes"},
+		{"sha256", "liveness", "sha256: afa7", "sha256: AFA7", "file.sha256"},
+		{"member", "liveness", "member: model/", "member: ../", "file.member"},
+		{"no member", "liveness", "  member: model/fr_liveness.onnx\n", "", "file.member: is missing"},
+		{"npm", "liveness", "npm: faceplugin-face-recognition-js", "npm: --evil", "source.npm"},
+		{"version", "liveness", "version: \"0.0.1\"\n  tarball", "version: latest\n  tarball", "source.version"},
+		{"tarball", "liveness", "tarball_sha256: 7ea0", "tarball_sha256: zea0", "source.tarball_sha256"},
+		{"layout", "liveness", "layout: nchw", "layout: nhwc", "input.layout"},
+		{"colour", "liveness", "colour: bgr", "colour: hsv", "input.colour"},
+		{"width", "liveness", "width: 128", "width: 100000", "input.width"},
+		{"dynamic", "liveness", "width: 128", "width: 0", "input.multiple"},
+		{"scale", "liveness", "scale: 1", "scale: 0", "input.scale"},
+		{"nan", "liveness", "scale: 1", "scale: .nan", "input.scale"},
+		{"mean", "liveness", "mean: [0, 0, 0]", "mean: [0]", "input.mean"},
+		{"std", "liveness", "std: [1, 1, 1]", "std: [1, 0, 1]", "input.std"},
+		{"outputs", "head_pose", "  - {name: \"618\", shape: [1, 66]}\n", "", "outputs: has 2 entries"},
+		{"output twice", "head_pose", "\"618\", shape", "\"617\", shape", "outputs[2].name"},
+		{"shape", "head_pose", "\"618\", shape: [1, 66]", "\"618\", shape: [1, 67]", "outputs[2].shape"},
+		{"decoder", "liveness", "name: softmax_live", "name: magic", "decoder.name"},
+		{"decoder of another task", "liveness", "name: softmax_live", "name: eye2", "does not answer liveness"},
+		{"parameter missing", "liveness", "  params: {live_index: 0}\n", "", "decoder.params.live_index"},
+		{"parameter unknown", "liveness", "{live_index: 0}", "{live_index: 0, x: 1}", "decoder.params.x"},
+		{"index", "liveness", "{live_index: 0}", "{live_index: 3}", "not an index below 3"},
+		{"anchors", "face_detect", "boxes, shape: [1, 4420, 4]", "boxes, shape: [1, 4421, 4]", "number of anchors"},
+		{"threshold", "liveness", "name: live\n", "name: \"\"\n", "thresholds[0].name"},
+		{"calibration", "eye_state", "calibrated: not calibrated; the two classes of the model are equally likely there", "calibrated: \"\"", "thresholds[0].calibrated"},
+		{"golden", "liveness", "output: output", "output: other", "golden[0].expect[0].output"},
+		{"tolerance", "liveness", "tolerance: 1e-4", "tolerance: 0", "golden[0].tolerance"},
+		{"keys", "text_recognize", "decoder:\n  name: ctc\n  params: {blank: 0, pixels_per_step: 8}", "decoder:\n  name: dbmap", "keys:"},
+		{"steps", "text_recognize", "pixels_per_step: 8", "pixels_per_step: 7", "pixels_per_step"},
+		{"rate", "voice_activity", "rate: 16000", "rate: 0", "input.rate"},
+		{"context", "voice_activity", "context: 64", "context: 1000", "input.context"},
+		{"sound with colour", "voice_activity", "rate: 16000", "rate: 16000\n  colour: rgb", "takes no picture fields"},
+		{"by hand without note", "liveness", "source:\n  npm: faceplugin-face-recognition-js\n  version: \"0.0.1\"\n", "source:\n", "source:"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			text := sample(t, c.task)
+			require.Contains(t, text, c.from)
+			_, err := Parse("here.yaml", []byte(strings.Replace(text, c.from, c.to, 1)))
+			require.ErrorContains(t, err, "here.yaml")
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	_, err := Parse("big.yaml", make([]byte, MaxBytes+1))
+	require.ErrorContains(t, err, "limit")
+	_, err = Parse("tag.yaml", []byte("outputs:\n    ! 0"))
+	require.ErrorContains(t, err, "tag.yaml")
+}
+
+func TestValidateReportsEverythingAtOnce(t *testing.T) {
+	err := Manifest{path: "empty.yaml"}.Validate()
+	for _, w := range []string{"task:", "name:", "version:", "licence.spdx:", "file.name:", "file.sha256:", "source:", "input.name:", "input.layout:", "decoder.name:"} {
+		require.ErrorContains(t, err, "model manifest empty.yaml: "+w)
+	}
+}
+
+func TestLoadDir(t *testing.T) {
+	dir := t.TempDir()
+	_, err := LoadDir(dir)
+	require.ErrorContains(t, err, "no *.yaml")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(sample(t, "liveness")), 0o600))
+	ms, err := LoadDir(dir)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "fr_liveness.onnx"), ms[0].Path(ms[0].File, "/cache/models"), "beside its manifest")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.yaml"), []byte(sample(t, "liveness")), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.yaml"), []byte("task: [\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "d.yaml"), make([]byte, MaxBytes+1), 0o600))
+	_, err = LoadDir(dir)
+	for _, w := range []string{"already described by", "c.yaml", "d.yaml"} {
+		require.ErrorContains(t, err, w)
+	}
+}
+
+func TestDecodersAndTasksAgree(t *testing.T) {
+	used := map[string]bool{}
+	for task, ds := range taskDecoders {
+		for _, d := range ds {
+			require.Contains(t, decoderParams, d, task)
+			require.Contains(t, decoderShapes, d, task)
+			used[d] = true
+		}
+	}
+	for _, d := range Decoders() {
+		require.True(t, used[d], "decoder %s answers no task", d)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, task := range Tasks() {
+		f.Add([]byte(sample(f, task)))
+	}
+	f.Add([]byte("outputs:\n    ! 0"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := Parse("fuzz.yaml", data)
+		if err != nil {
+			return
+		}
+		require.Equal(t, filepath.Join("/cache", m.File.Name), m.Path(m.File, "/cache"))
+		require.NotZero(t, m.Dimension())
+		require.Equal(t, len(m.Input.Mean), len(m.Input.Std))
+	})
+}
