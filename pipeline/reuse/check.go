@@ -1,0 +1,325 @@
+package reuse
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sort"
+	"time"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+// nearBand is how near to its threshold a score counts as near: registrations differ a little between machines.
+const nearBand = 0.02
+
+// Check compares a fingerprint with earlier ones. Identical bytes are certain reuse. Otherwise every earlier clip gets a first look, the
+// most promising cfg.Full of them the full score. The outcome is fail (footage_reused) only for the same recording, uncertain
+// (same_content) where near-identical content is in view and time could not tell, and pass otherwise, also for the same person in the
+// same place. An error says that ctx ended or an earlier fingerprint is damaged.
+func Check(ctx context.Context, fp Fingerprint, history []Candidate, cfg Config) (pipeline.Check, Result, error) {
+	if err := cfg.Validate(); err != nil {
+		return pipeline.Check{}, Result{}, err
+	}
+	res := Result{Compared: len(history), Threshold: cfg.Threshold}
+	for i := range history {
+		if m, ok := identical(&fp, &history[i]); ok {
+			res.Matches = append(res.Matches, m)
+		}
+	}
+	if len(res.Matches) == 0 && len(history) > 0 {
+		q, err := newQuery(&fp)
+		if err != nil {
+			return pipeline.Check{}, Result{}, err
+		}
+		chosen, err := q.choose(ctx, history, cfg.Full)
+		if err != nil {
+			return pipeline.Check{}, Result{}, err
+		}
+		for _, g := range chosen {
+			if err := ctx.Err(); err != nil {
+				return pipeline.Check{}, Result{}, fmt.Errorf("compare with earlier footage %s: %w", history[g.at].Job, err)
+			}
+			m, err := q.full(&history[g.at], g, cfg)
+			if err != nil {
+				return pipeline.Check{}, Result{}, fmt.Errorf("compare with earlier footage %s: %w", history[g.at].Job, err)
+			}
+			res.Matches = append(res.Matches, m)
+		}
+		sort.SliceStable(res.Matches, func(a, b int) bool { return before(&res.Matches[a], &res.Matches[b]) })
+	}
+	return conclude(&fp, &res), res, nil
+}
+
+// before orders matches: the same recording first, then what could not be told, each by score, then by content.
+func before(a, b *Match) bool {
+	rank := map[Verdict]int{Same: 0, CannotTell: 1, Different: 2}
+	switch {
+	case a.Verdict != b.Verdict:
+		return rank[a.Verdict] < rank[b.Verdict]
+	case a.Score != b.Score:
+		return a.Score > b.Score
+	default:
+		return a.Content > b.Content
+	}
+}
+
+// identical says whether the file or its coded packets are the same bytes.
+func identical(fp *Fingerprint, c *Candidate) (Match, bool) {
+	o := &c.Fingerprint
+	sha := c.SHA256
+	if sha == "" {
+		sha = o.SHA256
+	}
+	m := Match{Job: c.Job, SHA256: sha, Verdict: Same, Score: 1, Content: 1, Near: true, Transform: "none", Speed: 1, TheirDurationMS: o.Duration.Milliseconds()}
+	switch {
+	case hasSHA(fp.SHA256) && fp.SHA256 == sha:
+		m.Identical = "file"
+	case hasSHA(fp.PacketsSHA256) && fp.PacketsSHA256 == o.PacketsSHA256:
+		m.Identical = "packets"
+	default:
+		return Match{}, false
+	}
+	if fp.Kind == media.Video {
+		m.ToMS = fp.Duration.Milliseconds()
+		m.TheirToMS = m.ToMS
+		for _, i := range evenly(len(fp.Stills), shownPairs) {
+			at := fp.Stills[i].PTS.Milliseconds()
+			m.Pairs = append(m.Pairs, Pair{at, at})
+		}
+	}
+	return m, true
+}
+
+// conclude turns matches into the check's outcome.
+func conclude(fp *Fingerprint, res *Result) pipeline.Check {
+	threshold := res.Threshold
+	c := pipeline.Check{Outcome: pipeline.Pass, Threshold: &threshold, Frames: len(fp.Stills), Detail: map[string]any{"compared": res.Compared}}
+	score := 0.0
+	for i := range res.Matches {
+		m := &res.Matches[i]
+		score = max(score, m.Score)
+		c.Near = c.Near || m.Identical == "" && math.Abs(m.Score-threshold) < nearBand
+		if m.Verdict == Different {
+			res.SamePlace = res.SamePlace || m.Content >= sameContent
+			continue
+		}
+		f := pipeline.Finding{Code: pipeline.SameContent, Outcome: pipeline.Uncertain, Args: map[string]string{"job": m.Job}, Evidence: []pipeline.Evidence{m.evidence(threshold)}}
+		if m.Verdict == Same {
+			f.Code, f.Outcome, f.Certain = pipeline.FootageReused, pipeline.Fail, m.Identical != ""
+			c.Outcome = pipeline.Fail
+		} else if c.Outcome == pipeline.Pass {
+			c.Outcome = pipeline.Uncertain
+		}
+		// One finding of each code is enough: the most telling one.
+		if len(c.Findings) == 0 || c.Findings[len(c.Findings)-1].Code != f.Code {
+			c.Findings = append(c.Findings, f)
+		}
+	}
+	c.Score = &score
+	c.Detail["same_place"] = res.SamePlace
+	if len(res.Matches) > 0 {
+		m := &res.Matches[0]
+		c.Detail["closest"] = map[string]any{"job": m.Job, "verdict": string(m.Verdict), "s": round3(m.S), "n15": round3(m.Parts.N15), "t_top": round3(m.Parts.TTop), "g2": round3(m.Parts.G2), "z": round3(m.Parts.Z),
+			"content": round3(m.Content), "identical": m.Identical, "transform": m.Transform, "speed": m.Speed, "reversed": m.Reversed, "motion": round3(m.Level), "pairs": m.Pairs}
+	}
+	return c
+}
+
+func round3(x float64) float64 { return math.Round(x*1000) / 1000 }
+
+// query is the submission prepared for comparisons.
+type query struct {
+	f      *Fingerprint
+	w, h   float64 // of its picture at pictureSide
+	stills []pointStill
+	index  queryIndex
+	sides  []side
+	track  track // as large as there is
+	grid   track // 32 x 32
+}
+
+func newQuery(f *Fingerprint) (*query, error) {
+	q := &query{f: f}
+	var err error
+	if q.stills, err = decodePoints(f.points); err != nil {
+		return nil, fmt.Errorf("read the points of fingerprint %s: %w", short(f.SHA256), err)
+	}
+	if q.grid, err = decodeMotion(f.motion); err != nil {
+		return nil, fmt.Errorf("read the motion of fingerprint %s: %w", short(f.SHA256), err)
+	}
+	q.track = f.full
+	if q.track.n == 0 {
+		q.track = q.grid
+	}
+	w, h := pictureSize(max(1, f.Width), max(1, f.Height))
+	q.w, q.h = float64(w), float64(h)
+	q.index = newQueryIndex(f, q.stills)
+	q.sides = querySides(q.stills, float32(w))
+	return q, nil
+}
+
+// choose looks at all earlier clips and gives at most n for the full score: most by coarse motion, then by agreeing points and by hash.
+func (q *query) choose(ctx context.Context, history []Candidate, n int) ([]glance, error) {
+	all := make([]glance, len(history))
+	for i := range history {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("look through earlier footage: %w", err)
+		}
+		all[i] = glanceAt(q.f, &q.index, &history[i].Fingerprint, i)
+	}
+	if len(all) <= n {
+		return all, nil
+	}
+	for i := range all {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("look through earlier footage: %w", err)
+		}
+		all[i].temporal = coarseScore(&q.grid, &history[i].Fingerprint, &all[i])
+	}
+	taken := make([]bool, len(all))
+	var out []glance
+	take := func(k int, better func(a, b *glance) bool) {
+		order := make([]int, len(all))
+		for i := range order {
+			order[i] = i
+		}
+		sort.SliceStable(order, func(a, b int) bool { return better(&all[order[a]], &all[order[b]]) })
+		for _, i := range order {
+			if k == 0 || len(out) == n {
+				return
+			}
+			if !taken[i] {
+				taken[i] = true
+				out = append(out, all[i])
+				k--
+			}
+		}
+	}
+	byTime := (n + 1) / 2
+	if q.grid.n == 0 {
+		byTime = 0
+	}
+	take(byTime, func(a, b *glance) bool { return a.temporal > b.temporal })
+	take((n-byTime+1)/2, func(a, b *glance) bool { return a.votes > b.votes })
+	take(n, func(a, b *glance) bool { return a.distance < b.distance })
+	return out, nil
+}
+
+// shownPairs is how many moments a match names for looking at side by side.
+const shownPairs = 4
+
+// full compares with one earlier clip: registration by points, then time, then the verdict.
+func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
+	o := &c.Fingerprint
+	m := Match{Job: c.Job, SHA256: c.SHA256, Verdict: Different, Distance: g.distance, Transform: "none", Speed: 1, TheirDurationMS: o.Duration.Milliseconds()}
+	if m.SHA256 == "" {
+		m.SHA256 = o.SHA256
+	}
+	stills, err := decodePoints(o.points)
+	if err != nil {
+		return Match{}, err
+	}
+	w, h := pictureSize(max(1, o.Width), max(1, o.Height))
+	sides := make([]side, len(stills))
+	for i := range stills {
+		sides[i] = newSide(stills[i].points, false)
+	}
+	ways := register(q.sides, sides, q.w, q.h, float64(w), float64(h))
+	turns := make([]Transform, 0, len(ways)+Forms)
+	for _, r := range ways {
+		turns = append(turns, r.t)
+	}
+	if len(ways) > 0 {
+		m.Inliers, m.matches, m.residual = ways[0].inliers, ways[0].matches, ways[0].residual
+	}
+	if m.Inliers < strongTurns {
+		if g.distance <= likelyHash {
+			turns = append(turns, forms[g.form])
+		} else {
+			turns = append(turns, forms[:]...)
+		}
+	}
+	m.Content = contentScore(m.Distance, m.Inliers)
+	if len(ways) > 0 {
+		m.Transform = ways[0].t.name(q.w, q.h, float64(w), float64(h))
+	} else if g.distance <= likelyHash {
+		m.Transform = forms[g.form].name(q.w, q.h, float64(w), float64(h))
+	}
+	m.Near = nearDuplicate(&m)
+	motion, err := decodeMotion(o.motion)
+	if err != nil {
+		return Match{}, err
+	}
+	if q.track.n > minOnLine && motion.n > minOnLine {
+		e := prepareEarlier(&motion)
+		m.Level = e.level
+		if a, ok := compare(&q.track, &e, turns); ok {
+			q.fill(&m, &a, &e, float64(w), float64(h))
+		}
+	} else {
+		m.QueryLevel = motionLevel(&q.grid)
+		m.Score = cfg.still(&m)
+	}
+	m.Verdict = cfg.judge(&m)
+	return m, nil
+}
+
+// motionLevel is the motion level of a 32 x 32 track by itself; 0 without motion.
+func motionLevel(t *track) float64 {
+	if t.n < 2 {
+		return 0
+	}
+	half := t.halve()
+	d, valid := differences(&half, 1)
+	return percentile(cellMotion(d, valid, gradientSize), 0.95)
+}
+
+// fill writes stage B's findings.
+func (q *query) fill(m *Match, a *aligned, e *earlierMotion, w, h float64) {
+	m.Parts, m.S, m.QueryLevel = a.parts, a.parts.S(), a.queryLevel
+	m.Score = Score(m.S)
+	if m.Score < Score(cannotTellS) {
+		return // the alignment means nothing
+	}
+	m.Transform = a.turn.name(q.w, q.h, w, h)
+	m.Speed, m.Reversed = a.line.speed, a.line.dir < 0
+	if a.to <= a.from {
+		return
+	}
+	at := func(i int) time.Duration { return q.track.start + time.Duration(i)*step }
+	limit := func(d time.Duration) int64 { return max(0, d).Milliseconds() }
+	m.FromMS, m.ToMS = limit(at(a.from)), limit(at(a.to))
+	m.TheirFromMS, m.TheirToMS = limit(a.theirTime(e, a.from)), limit(a.theirTime(e, a.to))
+	if m.TheirDurationMS > 0 {
+		m.TheirFromMS, m.TheirToMS = min(m.TheirFromMS, m.TheirDurationMS), min(m.TheirToMS, m.TheirDurationMS)
+	}
+	for _, k := range middle(a.to-a.from, shownPairs) {
+		m.Pairs = append(m.Pairs, Pair{limit(at(a.from + k)), limit(a.theirTime(e, a.from+k))})
+	}
+}
+
+// still is the same-recording score where there is no time to compare, photos above all: near-duplicates lie in the band in which nothing
+// is claimed, everything else below it.
+func (c Config) still(m *Match) float64 {
+	if m.Near && m.QueryLevel < c.LowMotion {
+		return c.CannotTell + (c.Threshold-c.CannotTell)*0.9*m.Content
+	}
+	return c.CannotTell * 0.9 * m.Content
+}
+
+// judge gives the verdict of a full comparison. Only time proves the same recording. Near-identical pictures without enough motion to
+// tell, photos among them, are left to a person; likeness of person and place alone is nothing.
+func (c Config) judge(m *Match) Verdict {
+	switch {
+	case m.Score >= c.Threshold:
+		return Same
+	case m.Score >= c.CannotTell:
+		return CannotTell
+	case m.Near && m.QueryLevel < c.LowMotion:
+		return CannotTell
+	default:
+		return Different
+	}
+}

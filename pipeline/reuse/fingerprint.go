@@ -1,0 +1,204 @@
+package reuse
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"time"
+
+	"gocv.io/x/gocv"
+
+	"onsite/models"
+	"onsite/pipeline/media"
+)
+
+// Limits of a fingerprint; parsing refuses more.
+const (
+	maxStills      = 64  // hashed stills
+	maxPointStills = 8   // stills whose SIFT points are kept (prototype: 8)
+	indexStills    = 3   // stills whose strongest points are in the index
+	indexPoints    = 96  // of each
+	coarseCells    = 8   // side of the coarse motion grid
+	coarseStride   = 2   // frames of the track per frame of the coarse track: 5 per second
+	bytesPerPoint  = 136 // see codec.go
+)
+
+// Still is one hashed picture of a clip.
+type Still struct {
+	PTS      time.Duration
+	PDQ      [Forms]Bits256 // of the eight mirrored and rotated forms, order of PDQVariants
+	Quality  int            // 0..100, PDQ's
+	PHash64  uint64
+	PHash256 Bits256
+}
+
+// Fingerprint is what is kept of a clip or photo to recognise it again. The zero value is no fingerprint. Its binary form is described in
+// docs/fingerprint.md.
+type Fingerprint struct {
+	SHA256        string // of the file, 64 hex digits
+	PacketsSHA256 string // of the coded packets; empty for photos
+	Kind          media.Kind
+	Width, Height int // display orientation
+	Duration      time.Duration
+	Stills        []Still
+
+	index  []indexPoint // strongest points with their codes, for the first look at a whole history
+	coarse track        // 8 x 8 at 5 per second, likewise
+	points []byte       // section of SIFT points, decoded when needed
+	motion []byte       // section of the 32 x 32 motion grid, decoded when needed
+
+	// full is the decoder's motion at its own size. It is not kept: only the fingerprint of the submission itself has it, and registers
+	// it to earlier clips. A parsed fingerprint falls back to its 32 x 32 grid, which is less exact for crops.
+	full track
+}
+
+// indexPoint is one point of the index.
+type indexPoint struct {
+	x, y, size, angle float32
+	code              code
+}
+
+// pointStill is one still with its points.
+type pointStill struct {
+	pts    time.Duration
+	points []Point
+}
+
+// Compute makes the fingerprint of a decoded clip or photo. The same clip gives the same fingerprint.
+func Compute(c *media.Clip) (Fingerprint, error) {
+	if len(c.Frames) == 0 {
+		return Fingerprint{}, fmt.Errorf("fingerprint %s %s: the clip has no stills", c.Info.Kind, short(c.Info.SHA256))
+	}
+	f := Fingerprint{SHA256: c.Info.SHA256, PacketsSHA256: c.Info.PacketsSHA256, Kind: c.Info.Kind, Width: c.Info.Width, Height: c.Info.Height, Duration: c.Info.Duration.Truncate(time.Millisecond)}
+	for _, i := range evenly(len(c.Frames), maxStills) {
+		s, err := hashStill(c.Frames[i])
+		if err != nil {
+			return Fingerprint{}, fmt.Errorf("fingerprint still %d of %s: %w", i, short(c.Info.SHA256), err)
+		}
+		f.Stills = append(f.Stills, s)
+	}
+	d := newDetector()
+	defer d.Close()
+	var stills []pointStill
+	for _, i := range evenly(len(c.Frames), maxPointStills) {
+		p, err := d.points(c.Frames[i].Image)
+		if err != nil {
+			return Fingerprint{}, fmt.Errorf("fingerprint still %d of %s: %w", i, short(c.Info.SHA256), err)
+		}
+		stills = append(stills, pointStill{c.Frames[i].PTS, p})
+	}
+	f.points = encodePoints(stills)
+	f.index = makeIndex(stills)
+	f.full = resampleMotion(c.Motion)
+	if f.full.n > 1 {
+		m := newWarp(identity, f.full.w, f.full.h, cells, 4)
+		grid := m.apply(&f.full, 1)
+		f.motion = encodeMotion(&grid)
+		grid, err := decodeMotion(f.motion) // what others will see, rounding included
+		if err != nil {
+			return Fingerprint{}, fmt.Errorf("fingerprint %s: read back the motion: %w", short(c.Info.SHA256), err)
+		}
+		f.coarse = makeCoarse(&grid)
+	}
+	return f, nil
+}
+
+// short is the beginning of a digest, for messages.
+func short(sha string) string { return sha[:min(12, len(sha))] }
+
+// evenly gives at most k of the numbers 0..n-1, spread evenly with both ends in.
+func evenly(n, k int) []int {
+	if n <= k {
+		out := make([]int, n)
+		for i := range out {
+			out[i] = i
+		}
+		return out
+	}
+	if k == 1 {
+		return []int{n / 2}
+	}
+	out := make([]int, k)
+	for i := range out {
+		out[i] = (i*(n-1) + (k-1)/2) / (k - 1)
+	}
+	return out
+}
+
+// hashStill computes all hashes of one still from one brightness plane.
+func hashStill(fr media.Frame) (Still, error) {
+	v, err := borrow(fr.Image)
+	if err != nil {
+		return Still{}, err
+	}
+	l, err := toLuma(v, hashKeepSide)
+	if err != nil {
+		return Still{}, err
+	}
+	s := Still{PTS: fr.PTS.Truncate(time.Millisecond), PHash64: phash(l, 8)[0], PHash256: phash(l, 16)}
+	s.PDQ, s.Quality = pdqVariants(l)
+	return s, nil
+}
+
+// borrow views a picture's bytes without a copy where they lie in one piece; the view lives as long as the picture.
+func borrow(m gocv.Mat) (models.Image, error) {
+	if m.Empty() || !m.IsContinuous() || m.Type() != gocv.MatTypeCV8UC3 && m.Type() != gocv.MatTypeCV8UC1 {
+		return media.View(m)
+	}
+	p, err := m.DataPtrUint8()
+	if err != nil {
+		return models.Image{}, fmt.Errorf("view a %d x %d picture: %w", m.Cols(), m.Rows(), err)
+	}
+	return models.Image{Pix: p, W: m.Cols(), H: m.Rows(), C: m.Channels()}, nil
+}
+
+// makeIndex takes the strongest points of a few stills that lie evenly inside the clip.
+func makeIndex(stills []pointStill) []indexPoint {
+	var out []indexPoint
+	for _, i := range middle(len(stills), indexStills) {
+		for _, p := range stills[i].points[:min(indexPoints, len(stills[i].points))] {
+			out = append(out, roundIndex(indexPoint{p.X, p.Y, p.Size, p.Angle, codeOf(&p.Desc)}))
+		}
+	}
+	return out
+}
+
+// middle gives at most k of 0..n-1, the middles of k equal parts.
+func middle(n, k int) []int {
+	k = min(n, k)
+	out := make([]int, k)
+	for i := range out {
+		out[i] = (2*i + 1) * n / (2 * k)
+	}
+	return out
+}
+
+// makeCoarse pools the motion grid to 8 x 8 cells at 5 frames per second.
+func makeCoarse(grid *track) track {
+	a := grid.halve()
+	b := a.halve()
+	out := track{start: b.start, n: (b.n + coarseStride - 1) / coarseStride, w: coarseCells, h: coarseCells}
+	out.valid = make([]bool, out.n)
+	out.v = make([]float32, 0, out.n*coarseCells*coarseCells)
+	for i := range out.n {
+		out.valid[i] = b.valid[i*coarseStride]
+		for _, x := range b.frame(i * coarseStride) {
+			out.v = append(out.v, float32(math.Round(float64(x)*coarseUnit))/coarseUnit)
+		}
+	}
+	return out
+}
+
+// queryTrack is the best motion that the fingerprint has for a registration to another clip.
+func (f *Fingerprint) queryTrack() (track, error) {
+	if f.full.n > 0 || len(f.motion) == 0 {
+		return f.full, nil
+	}
+	return decodeMotion(f.motion)
+}
+
+// hasSHA says whether a digest is known.
+func hasSHA(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 32
+}

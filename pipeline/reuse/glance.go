@@ -1,0 +1,202 @@
+package reuse
+
+import (
+	"math"
+)
+
+// glance is what a first, cheap look at an earlier clip gives.
+type glance struct {
+	at       int // position in the history
+	distance int // smallest PDQ distance over stills and forms; 257: nothing to compare
+	form     int // of that distance
+	votes    int // index points that agree on one similarity
+	turn     Transform
+	temporal float64 // correlation of coarse motion over the best line and window, times the root of its length; 0: none
+}
+
+// minQuality is the PDQ quality below which a still says nothing (the PDQ paper's advice: discard below 50).
+const minQuality = 50
+
+// hashDistance finds the smallest PDQ distance between the query's stills, in all forms, and the earlier clip's stills.
+func hashDistance(q, o *Fingerprint) (best, form int) {
+	best = 257
+	for i := range q.Stills {
+		if q.Stills[i].Quality < minQuality {
+			continue
+		}
+		for j := range o.Stills {
+			if o.Stills[j].Quality < minQuality {
+				continue
+			}
+			h := &o.Stills[j].PDQ[AsIs]
+			for k := range q.Stills[i].PDQ {
+				if d := q.Stills[i].PDQ[k].Distance(*h); d < best {
+					best, form = d, k
+				}
+			}
+		}
+	}
+	return best, form
+}
+
+// queryIndex is the query's index, plain and mirrored left to right.
+type queryIndex struct {
+	w, h  float32 // picture at pictureSide
+	plain []indexPoint
+	flip  []indexPoint
+}
+
+// newQueryIndex takes the points of the query's stills; mirrored codes need the descriptors.
+func newQueryIndex(f *Fingerprint, stills []pointStill) queryIndex {
+	w, h := pictureSize(max(1, f.Width), max(1, f.Height))
+	q := queryIndex{w: float32(w), h: float32(h), plain: f.index}
+	flipped := make([]pointStill, len(stills))
+	for _, i := range middle(len(stills), indexStills) {
+		for _, p := range stills[i].points[:min(indexPoints, len(stills[i].points))] {
+			flipped[i].points = append(flipped[i].points, p.mirrored(q.w))
+		}
+	}
+	q.flip = makeIndex(flipped)
+	return q
+}
+
+// codeLimit is the largest Hamming distance of 128-bit codes that counts as a likeness. Codes of unlike points lie about 64 apart.
+const codeLimit = 34
+
+type indexPair struct{ q, o *indexPoint }
+
+// likeness pairs the points of two indexes that are each other's nearest and near enough.
+func likeness(q, o []indexPoint) []indexPair {
+	bestO := make([]int32, len(o)) // distance<<16 | query point
+	for j := range bestO {
+		bestO[j] = math.MaxInt32
+	}
+	bestQ := make([]int32, len(q))
+	for i := range q {
+		c := q[i].code
+		best := int32(math.MaxInt32)
+		for j := range o {
+			d := int32(c.distance(o[j].code)) << 16
+			best = min(best, d|int32(j))
+			bestO[j] = min(bestO[j], d|int32(i))
+		}
+		bestQ[i] = best
+	}
+	var out []indexPair
+	for i, b := range bestQ {
+		if b>>16 <= codeLimit && bestO[b&0xffff]&0xffff == int32(i) {
+			out = append(out, indexPair{&q[i], &o[b&0xffff]})
+		}
+	}
+	return out
+}
+
+// agreement finds the largest group of pairs that one similarity explains (each pair alone proposes one by its sizes and angles), and the
+// least-squares similarity of the group.
+func agreement(pairs []indexPair) (votes int, m similarity) {
+	const (
+		sizeBand  = 0.45 // |log| of the size ratio: a factor 1.57
+		angleBand = 20   // degrees
+		reach     = 24   // pixels of 400
+	)
+	var group []indexPair
+	for _, h := range pairs {
+		s := similarityOf(h)
+		var in []indexPair
+		for _, p := range pairs {
+			x, y := s.apply(p.q.x, p.q.y)
+			if abs32(x-p.o.x) > reach || abs32(y-p.o.y) > reach || abs32(turned(p.o.angle-p.q.angle-s.angle)) > angleBand {
+				continue
+			}
+			if r := math.Log(float64(p.o.size / (p.q.size * s.scale))); math.Abs(r) > sizeBand {
+				continue
+			}
+			in = append(in, p)
+		}
+		if len(in) > len(group) {
+			group = in
+		}
+	}
+	if len(group) < 2 {
+		return len(group), similarity{a: 1}
+	}
+	return len(group), fitSimilarity(group)
+}
+
+func abs32(x float32) float32 { return max(x, -x) }
+
+// turned brings an angle into -180..180.
+func turned(a float32) float32 { return float32(math.Remainder(float64(a), 360)) }
+
+// similarity is x' = a x - b y + c, y' = b x + a y + d, in pixels at pictureSide.
+type similarity struct {
+	a, b, c, d   float32
+	scale, angle float32
+}
+
+func (s similarity) apply(x, y float32) (float32, float32) {
+	return s.a*x - s.b*y + s.c, s.b*x + s.a*y + s.d
+}
+
+// similarityOf is the similarity that takes one point onto its partner.
+func similarityOf(p indexPair) similarity {
+	s := similarity{scale: p.o.size / max(p.q.size, 1e-3), angle: turned(p.o.angle - p.q.angle)}
+	sin, cos := math.Sincos(float64(s.angle) * math.Pi / 180)
+	s.a, s.b = s.scale*float32(cos), s.scale*float32(sin)
+	s.c = p.o.x - (s.a*p.q.x - s.b*p.q.y)
+	s.d = p.o.y - (s.b*p.q.x + s.a*p.q.y)
+	return s
+}
+
+// fitSimilarity is the least-squares similarity of the pairs.
+func fitSimilarity(g []indexPair) similarity {
+	var mx, my, nx, ny float32
+	n := float32(len(g))
+	for _, p := range g {
+		mx, my, nx, ny = mx+p.q.x/n, my+p.q.y/n, nx+p.o.x/n, ny+p.o.y/n
+	}
+	var sa, sb, ss float32
+	for _, p := range g {
+		x, y, u, v := p.q.x-mx, p.q.y-my, p.o.x-nx, p.o.y-ny
+		sa += x*u + y*v
+		sb += x*v - y*u
+		ss += x*x + y*y
+	}
+	s := similarity{a: sa / (ss + 1e-6), b: sb / (ss + 1e-6)}
+	s.c = nx - (s.a*mx - s.b*my)
+	s.d = ny - (s.b*mx + s.a*my)
+	return s
+}
+
+// transform expresses the similarity in fractions of both pictures; mirrored when the query's points were.
+func (s similarity) transform(qw, qh, ow, oh float64, mirrored bool) Transform {
+	t := Transform{float64(s.a), -float64(s.b), float64(s.c), float64(s.b), float64(s.a), float64(s.d), 0, 0, 1}
+	t = t.scaled(1/qw, 1/qh, 1/ow, 1/oh)
+	if mirrored {
+		t = t.times(forms[FlipY])
+	}
+	return t
+}
+
+// glanceAt looks at one earlier clip by hashes and index points.
+func glanceAt(q *Fingerprint, qi *queryIndex, o *Fingerprint, at int) glance {
+	g := glance{at: at, turn: identity}
+	g.distance, g.form = hashDistance(q, o)
+	w, h := pictureSize(max(1, o.Width), max(1, o.Height))
+	for _, mirrored := range []bool{false, true} {
+		points := qi.plain
+		if mirrored {
+			points = qi.flip
+		}
+		votes, s := agreement(likeness(points, o.index))
+		if votes <= g.votes {
+			continue
+		}
+		if t := s.transform(float64(qi.w), float64(qi.h), float64(w), float64(h), mirrored); votes >= 2 {
+			if _, ok := t.sane(); ok {
+				g.votes, g.turn = votes, t
+			}
+		}
+	}
+	return g
+}

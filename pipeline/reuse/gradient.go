@@ -1,0 +1,233 @@
+package reuse
+
+import (
+	"math"
+	"slices"
+)
+
+// Shape of signed temporal gradients (reuse method, step 2).
+const (
+	clipGradient  = 25  // grey levels per 0.1 s beyond which a change counts no more
+	restLevel     = 0.3 // added to a frame's rms before its root is divided out: frames without motion are not blown up
+	weightShare   = 0.5 // of the 90th percentile of motion, at which a cell weighs one half
+	weightRest    = 0.1
+	gradientCells = cells / 2
+	gradientSize  = gradientCells * gradientCells
+	gridSize      = cells * cells
+)
+
+// earlierMotion is an earlier clip's motion, prepared once for all ways to lay the query over it.
+type earlierMotion struct {
+	up     track     // 32 x 32 at 20 frames per second
+	diff   []float32 // 16 x 16 change over 0.1 s, every 0.05 s: n x 256
+	valid  []bool    // n
+	weight [gradientSize]float32
+	fine   [gridSize]float32 // weights of the 32 x 32 cells
+	level  float64           // 95th percentile over the cells of their rms change per 0.1 s, in grey levels
+}
+
+// prepareEarlier differentiates a 32 x 32 track and weighs its cells by their motion m as m/(m + p90/2 + 0.1): a static background, which
+// two honest takes share, weighs nothing.
+func prepareEarlier(t *track) earlierMotion {
+	e := earlierMotion{up: t.doubled()}
+	half := e.up.halve()
+	var coarse []float32
+	coarse, e.valid = differences(&half, 2)
+	e.diff = coarse
+	m := cellMotion(coarse, e.valid, gradientSize)
+	weigh(e.weight[:], m)
+	e.level = percentile(m, 0.95)
+	fine, valid := differences(&e.up, 2)
+	weigh(e.fine[:], cellMotion(fine, valid, gridSize))
+	return e
+}
+
+// differences gives frame(i+lag) - frame(i) for every i where all frames in between are valid; others are zero.
+func differences(t *track, lag int) ([]float32, []bool) {
+	n, size := max(0, t.n-lag), t.w*t.h
+	d, valid := make([]float32, n*size), make([]bool, n)
+	for i := range n {
+		valid[i] = true
+		for k := i; k <= i+lag; k++ {
+			valid[i] = valid[i] && t.valid[k]
+		}
+		if !valid[i] {
+			continue
+		}
+		a, b, dst := t.frame(i), t.frame(i+lag), d[i*size:(i+1)*size]
+		for j := range dst {
+			dst[j] = b[j] - a[j]
+		}
+	}
+	return d, valid
+}
+
+// cellMotion is the rms of each cell's changes.
+func cellMotion(d []float32, valid []bool, size int) []float64 {
+	m := make([]float64, size)
+	n := 0
+	for i, ok := range valid {
+		if !ok {
+			continue
+		}
+		n++
+		for j, v := range d[i*size : (i+1)*size] {
+			m[j] += float64(v) * float64(v)
+		}
+	}
+	for j := range m {
+		m[j] = math.Sqrt(m[j] / float64(max(n, 1)))
+	}
+	return m
+}
+
+func weigh(out []float32, m []float64) {
+	rest := weightShare*percentile(m, 0.9) + weightRest
+	for i, v := range m {
+		out[i] = float32(v / (v + rest))
+	}
+}
+
+// percentile interpolates between the two nearest values.
+func percentile(v []float64, p float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Clone(v)
+	slices.Sort(s)
+	at := p * float64(len(s)-1)
+	i := int(at)
+	if i+1 >= len(s) {
+		return s[len(s)-1]
+	}
+	return s[i] + (at-float64(i))*(s[i+1]-s[i])
+}
+
+// gradients are vectors to correlate: n x dim, each already multiplied by the roots of the cell weights.
+type gradients struct {
+	n, dim int
+	v      []float32
+	energy []float32 // squared length of each
+	valid  []bool
+}
+
+func (g *gradients) row(i int) []float32 { return g.v[i*g.dim : (i+1)*g.dim] }
+
+// shape makes vectors of the wanted cells: minus the frame's median (a flash moves all cells), clipped, divided by the root of the frame's
+// own rms (so that one quick move does not outweigh all the rest), times the root of the weights.
+func shape(d []float32, valid []bool, size int, wanted []int, weight []float32) gradients {
+	g := gradients{n: len(valid), dim: len(wanted), valid: valid}
+	g.v = make([]float32, g.n*g.dim)
+	g.energy = make([]float32, g.n)
+	root := make([]float32, g.dim)
+	for k, c := range wanted {
+		root[k] = float32(math.Sqrt(float64(weight[c])))
+	}
+	buf := make([]float32, g.dim)
+	for i := range g.n {
+		if !valid[i] {
+			continue
+		}
+		src, dst := d[i*size:(i+1)*size], g.row(i)
+		for k, c := range wanted {
+			buf[k] = src[c]
+		}
+		copy(dst, buf)
+		mid := median(buf)
+		var sum float32
+		for k := range dst {
+			x := min(max(dst[k]-mid, -clipGradient), clipGradient) * root[k]
+			dst[k] = x
+			sum += x * x
+		}
+		scale := float32(1 / math.Sqrt(math.Sqrt(float64(sum)/float64(g.dim))+restLevel))
+		for k := range dst {
+			dst[k] *= scale
+		}
+		g.energy[i] = sum * scale * scale
+	}
+	return g
+}
+
+// median gives the middle value (mean of the two middle ones of an even number) and reorders v.
+func median(v []float32) float32 {
+	n := len(v)
+	if n == 0 {
+		return 0
+	}
+	hi := selectKth(v, n/2)
+	if n%2 == 1 {
+		return hi
+	}
+	lo := v[0]
+	for _, x := range v[1 : n/2] {
+		lo = max(lo, x)
+	}
+	return (lo + hi) / 2
+}
+
+// selectKth puts the k-th smallest value at position k, smaller ones before it (Hoare's quickselect).
+func selectKth(v []float32, k int) float32 {
+	lo, hi := 0, len(v)-1
+	for lo < hi {
+		p := v[(lo+hi)/2]
+		i, j := lo, hi
+		for i <= j {
+			for v[i] < p {
+				i++
+			}
+			for v[j] > p {
+				j--
+			}
+			if i <= j {
+				v[i], v[j] = v[j], v[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case k <= j:
+			hi = j
+		case k >= i:
+			lo = i
+		default:
+			return v[k]
+		}
+	}
+	return v[k]
+}
+
+// dot is the scalar product; four sums keep the processor busy and the order of additions fixed.
+func dot(a, b []float32) float32 {
+	b = b[:len(a)]
+	var s0, s1, s2, s3 float32
+	i := 0
+	for ; i+4 <= len(a); i += 4 {
+		x, y := a[i:i+4:i+4], b[i:i+4:i+4]
+		s0 += x[0] * y[0]
+		s1 += x[1] * y[1]
+		s2 += x[2] * y[2]
+		s3 += x[3] * y[3]
+	}
+	for ; i < len(a); i++ {
+		s0 += a[i] * b[i]
+	}
+	return s0 + s1 + s2 + s3
+}
+
+// products is the matrix of scalar products of a's and b's rows, a.n x b.n.
+func products(a, b *gradients) []float32 {
+	x := make([]float32, a.n*b.n)
+	for i := range a.n {
+		if !a.valid[i] {
+			continue
+		}
+		row, out := a.row(i), x[i*b.n:(i+1)*b.n]
+		for j := range out {
+			if b.valid[j] {
+				out[j] = dot(row, b.row(j))
+			}
+		}
+	}
+	return x
+}

@@ -1,0 +1,211 @@
+package reuse
+
+import (
+	"fmt"
+	"math/bits"
+
+	"onsite/models"
+)
+
+// minHashSide is the smallest picture side that can be hashed, in pixels (PDQ's own limit, MIN_HASHABLE_DIM).
+const minHashSide = 5
+
+// Bits256 is a 256-bit hash; word 0 is printed first.
+type Bits256 [4]uint64
+
+// String gives 64 hex digits.
+func (b Bits256) String() string { return fmt.Sprintf("%016x%016x%016x%016x", b[0], b[1], b[2], b[3]) }
+
+// Distance is the Hamming distance, 0..256.
+func (b Bits256) Distance(o Bits256) int {
+	return bits.OnesCount64(b[0]^o[0]) + bits.OnesCount64(b[1]^o[1]) + bits.OnesCount64(b[2]^o[2]) + bits.OnesCount64(b[3]^o[3])
+}
+
+// Hash is one perceptual hash of a picture.
+type Hash struct {
+	Kind    string  // name of the Hasher
+	Bits    int     // 64 or 256; a 64-bit hash lies in word 0
+	Words   Bits256 // unused words are zero
+	Quality int     // 0..100: how much structure the picture has; PDQ only, else 100
+}
+
+// String is the hash's usual written form: "p:hex" as goimagehash writes perception hashes, plain hex for PDQ.
+func (h Hash) String() string {
+	switch {
+	case h.Kind == "pdq":
+		return h.Words.String()
+	case h.Bits == 64:
+		return fmt.Sprintf("p:%016x", h.Words[0])
+	default:
+		return "p:" + h.Words.String()
+	}
+}
+
+// Hasher makes a perceptual hash of a byte view: H x W x 1 grey or H x W x 3 BGR, uint8, at least 5 x 5 pixels.
+type Hasher interface {
+	Name() string
+	Hash(models.Image) (Hash, error)
+}
+
+// Hashers are the perceptual hashes that this package knows.
+func Hashers() []Hasher { return []Hasher{PHash64{}, PHash256{}, PDQ{}} }
+
+// luma is a brightness plane: row-major, h x w, 0..255, each value the mean of a block of k x k pixels of the fullW x fullH picture (the
+// last blocks take the pixels that are left over).
+type luma struct {
+	p            []float32
+	w, h         int
+	k            int
+	fullW, fullH int
+}
+
+// toLuma turns a byte view into brightness (0.299 R + 0.587 G + 0.114 B, as both PDQ and goimagehash weigh it) and averages k x k blocks,
+// k the largest number that leaves both sides at least keep pixels. Averaging first makes large pictures cheap; the hashes blur to 64 to
+// 256 pixels anyway.
+func toLuma(v models.Image, keep int) (luma, error) {
+	if v.C != 1 && v.C != 3 || v.W < minHashSide || v.H < minHashSide || len(v.Pix) != v.W*v.H*v.C {
+		return luma{}, fmt.Errorf("hash a picture of %d x %d x %d with %d bytes: want H x W x 1 grey or H x W x 3 BGR of at least %d x %d pixels", v.H, v.W, v.C, len(v.Pix), minHashSide, minHashSide)
+	}
+	k := max(1, min(v.W, v.H)/keep)
+	out := luma{w: v.W / k, h: v.H / k, k: k, fullW: v.W, fullH: v.H}
+	out.p = make([]float32, out.w*out.h)
+	sum := make([]uint32, out.w)
+	for y := range out.h {
+		clear(sum)
+		y0, y1 := y*k, y*k+k
+		if y == out.h-1 {
+			y1 = v.H
+		}
+		for yy := y0; yy < y1; yy++ {
+			addRow(sum, v.Pix[yy*v.W*v.C:(yy+1)*v.W*v.C], v.C, k)
+		}
+		row := out.p[y*out.w : (y+1)*out.w]
+		scale := 1 / float32(k*(y1-y0)*lumaUnit)
+		for x := range row {
+			row[x] = float32(sum[x]) * scale
+		}
+		if last := v.W - (out.w-1)*k; last != k {
+			row[out.w-1] *= float32(k) / float32(last)
+		}
+	}
+	return out, nil
+}
+
+// Brightness weights in units of 1/1024, so that sums of up to 64 x 64 blocks stay in 32 bits.
+const (
+	lumaUnit = 1024
+	lumaR    = 306
+	lumaG    = 601
+	lumaB    = 117
+)
+
+// addRow adds the brightness of one row of pixels to the sums of its blocks of k pixels; the last sum takes what is left over.
+func addRow(sum []uint32, pix []byte, c, k int) {
+	last := len(sum) - 1
+	i := 0
+	for x := range sum {
+		n := k
+		if x == last {
+			n = len(pix)/c - x*k
+		}
+		var s uint32
+		if c == 1 {
+			for range n {
+				s += uint32(pix[i]) * lumaUnit
+				i++
+			}
+		} else {
+			for range n {
+				p := pix[i : i+3 : i+3]
+				s += uint32(p[0])*lumaB + uint32(p[1])*lumaG + uint32(p[2])*lumaR
+				i += 3
+			}
+		}
+		sum[x] += s
+	}
+}
+
+// taps is one output sample of a linear resampling: weights over neighbouring inputs from start on.
+type taps struct {
+	start int
+	w     []float32
+}
+
+// blocked turns taps over n pixels into taps over blocks of k pixels: each block gets the sum of its pixels' weights.
+func blocked(full []taps, k, n int) []taps {
+	if k == 1 {
+		return full
+	}
+	last := n/k - 1
+	out := make([]taps, len(full))
+	for i, t := range full {
+		from := min(t.start/k, last)
+		w := make([]float32, min((t.start+len(t.w)-1)/k, last)-from+1)
+		for j, v := range t.w {
+			w[min((t.start+j)/k, last)-from] += v
+		}
+		out[i] = taps{from, w}
+	}
+	return out
+}
+
+// sample resamples the picture with kernels that are given for a number of full-size pixels.
+func (l luma) sample(kernel func(n int) []taps) []float32 {
+	return resample(l, blocked(kernel(l.fullW), l.k, l.fullW), blocked(kernel(l.fullH), l.k, l.fullH))
+}
+
+// resample applies separable resampling: kx gives the output columns, ky the output rows. The result is len(ky) x len(kx), row-major.
+func resample(in luma, kx, ky []taps) []float32 {
+	mid := make([]float32, in.h*len(kx))
+	for y := range in.h {
+		row := in.p[y*in.w : (y+1)*in.w]
+		dst := mid[y*len(kx) : (y+1)*len(kx)]
+		for x, k := range kx {
+			src := row[k.start : k.start+len(k.w)]
+			var s float32
+			for i, w := range k.w {
+				s += w * src[i]
+			}
+			dst[x] = s
+		}
+	}
+	out := make([]float32, len(ky)*len(kx))
+	for y, k := range ky {
+		dst := out[y*len(kx) : (y+1)*len(kx)]
+		for i, w := range k.w {
+			src := mid[(k.start+i)*len(kx) : (k.start+i+1)*len(kx)]
+			for x := range dst {
+				dst[x] += w * src[x]
+			}
+		}
+	}
+	return out
+}
+
+// lowDCT gives the block of DCT-II coefficients with frequencies first..first+out-1 in both directions of the n x n input, row-major
+// out x out: sum of x cos(pi/n (i+1/2) f), without normalisation (neither hash needs one: both compare with a median).
+func lowDCT(in []float32, n, first, out int, cosines []float32) []float32 {
+	mid := make([]float32, out*n)
+	for f := range out {
+		c := cosines[(first+f)*n : (first+f+1)*n]
+		dst := mid[f*n : (f+1)*n]
+		for y, w := range c {
+			src := in[y*n : (y+1)*n]
+			for x := range dst {
+				dst[x] += w * src[x]
+			}
+		}
+	}
+	res := make([]float32, out*out)
+	for fy := range out {
+		row := mid[fy*n : (fy+1)*n]
+		for fx := range out {
+			var s float32
+			for x, w := range cosines[(first+fx)*n : (first+fx+1)*n] {
+				s += w * row[x]
+			}
+			res[fy*out+fx] = s
+		}
+	}
+	return res
+}

@@ -1,0 +1,72 @@
+package reuse
+
+import "onsite/pipeline"
+
+// Verdict is what is said about one earlier clip.
+type Verdict string
+
+// The verdicts.
+const (
+	Same       Verdict = "same_recording"
+	CannotTell Verdict = "cannot_tell"
+	Different  Verdict = "different"
+)
+
+// Match is what the check found out about one earlier clip or photo.
+type Match struct {
+	Job        string
+	SHA256     string
+	Verdict    Verdict
+	Identical  string  // "file" or "packets": the same bytes; else empty
+	S          float64 // score of stage B; 0 where there was nothing to compare in time
+	Score      float64 // same recording, 0..1 (Score of S); 1 for the same bytes
+	Content    float64 // same content in view, 0..1
+	Near       bool    // the pictures are near-duplicates, not just alike
+	Parts      Parts
+	Distance   int // smallest PDQ distance, 0..256; 257: no still was good enough
+	Inliers    int // points of the best registration
+	Transform  string
+	Speed      float64 // how fast the earlier clip runs in this one
+	Reversed   bool
+	Level      float64 // motion of the earlier clip, grey levels per 0.1 s
+	QueryLevel float64
+
+	// The common segment, milliseconds; zero where nothing was aligned. Their end comes before their beginning when reversed.
+	FromMS, ToMS, TheirFromMS, TheirToMS int64
+	TheirDurationMS                      int64
+	Pairs                                []Pair // moments that show the same, for looking at them side by side
+
+	residual float64
+	matches  int
+}
+
+// Pair is one moment in both clips, milliseconds.
+type Pair struct {
+	OurMS   int64 `json:"our_ms"`
+	TheirMS int64 `json:"their_ms"`
+}
+
+// Result is what the check looked at.
+type Result struct {
+	Compared  int     // earlier clips and photos
+	Matches   []Match // those that got the full score, most telling first
+	SamePlace bool    // some earlier clip shows the same content, but is another recording
+	Threshold float64 // same-recording score that counts as reused
+}
+
+// Candidate is one earlier clip or photo.
+type Candidate struct {
+	Job         string
+	SHA256      string // of the media; may differ from the fingerprint's only where that is empty
+	Fingerprint Fingerprint
+}
+
+// evidence points to the common segment.
+func (m *Match) evidence(threshold float64) pipeline.Evidence {
+	e := pipeline.Evidence{Kind: "segment", Job: m.Job, Transform: m.Transform, Score: &m.Score, Threshold: &threshold}
+	if m.ToMS > m.FromMS {
+		from, to, tf, tt := m.FromMS, m.ToMS, min(m.TheirFromMS, m.TheirToMS), max(m.TheirFromMS, m.TheirToMS)
+		e.FromMS, e.ToMS, e.TheirFromMS, e.TheirToMS = &from, &to, &tf, &tt
+	}
+	return e
+}

@@ -1,0 +1,142 @@
+package reuse
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+)
+
+// motionUnit is parts of a grey level: cells are means over many pixels, and still faces move them by less than one level.
+const motionUnit = 16
+
+// encodePoints writes the section of points: stills, each with its time and its points.
+func encodePoints(stills []pointStill) []byte {
+	b := []byte{uint8(len(stills))}
+	for _, s := range stills {
+		b = order.AppendUint32(b, ms(s.pts))
+		b = order.AppendUint16(b, uint16(len(s.points)))
+		for i := range s.points {
+			p := &s.points[i]
+			b = appendPlace(b, p.X, p.Y, p.Size, p.Angle)
+			b = append(b, p.Desc[:]...)
+		}
+	}
+	return b
+}
+
+// checkPoints walks the section without keeping it.
+func checkPoints(b []byte) error {
+	r := reader{b: b}
+	for range stillCount(&r) {
+		r.ms()
+		r.take(r.count(maxPoints) * bytesPerPoint)
+	}
+	r.end()
+	return r.err
+}
+
+func stillCount(r *reader) int {
+	n := int(r.u8())
+	if n > maxPointStills {
+		r.fail("points of %d stills, at most %d are allowed", n, maxPointStills)
+		return 0
+	}
+	return n
+}
+
+// decodePoints reads the section.
+func decodePoints(b []byte) ([]pointStill, error) {
+	r := reader{b: b}
+	out := make([]pointStill, 0, maxPointStills)
+	for range stillCount(&r) {
+		s := pointStill{pts: r.ms()}
+		n := r.count(maxPoints)
+		s.points = make([]Point, n)
+		for i := range s.points {
+			p := &s.points[i]
+			p.X, p.Y, p.Size, p.Angle = r.place()
+			copy(p.Desc[:], r.take(128))
+		}
+		out = append(out, s)
+	}
+	r.end()
+	return out, r.err
+}
+
+// encodeMotion writes the motion section: head, then (deflated) for every valid frame and cell the difference to the valid frame before,
+// in 1/16 grey levels, as zigzag varints.
+func encodeMotion(t *track) []byte {
+	head := appendTrackHead(nil, t)
+	var packed bytes.Buffer
+	z, err := flate.NewWriter(&packed, flate.BestSpeed)
+	if err != nil { // only for a wrong level, which is a constant here
+		panic(err)
+	}
+	size := t.w * t.h
+	last := make([]int32, size)
+	buf := make([]byte, 0, size*binary.MaxVarintLen32)
+	for i := range t.n {
+		if !t.valid[i] {
+			continue
+		}
+		buf = buf[:0]
+		for j, v := range t.frame(i) {
+			q := int32(math.Round(float64(min(max(v, 0), 255)) * motionUnit))
+			buf = binary.AppendVarint(buf, int64(q-last[j]))
+			last[j] = q
+		}
+		_, _ = z.Write(buf) // a bytes.Buffer takes everything
+	}
+	_ = z.Close()
+	return append(head, packed.Bytes()...)
+}
+
+// checkMotion looks at the head only; the deflated rest is bounded by it when it is read.
+func checkMotion(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	r := reader{b: b}
+	r.trackHead(maxTrackFrames, cells)
+	return r.err
+}
+
+// decodeMotion reads the section. It reads no more than the head promises, and every value must be a grey level.
+func decodeMotion(b []byte) (track, error) {
+	if len(b) == 0 {
+		return track{}, nil
+	}
+	r := reader{b: b}
+	t := r.trackHead(maxTrackFrames, cells)
+	if r.err != nil {
+		return track{}, fmt.Errorf("%w: motion: %w", ErrFormat, r.err)
+	}
+	size := cells * cells
+	t.v = make([]float32, t.n*size)
+	z := bufio.NewReader(flate.NewReader(bytes.NewReader(r.b)))
+	last := make([]int32, size)
+	for i := range t.n {
+		if !t.valid[i] {
+			continue
+		}
+		dst := t.frame(i)
+		for j := range dst {
+			d, err := binary.ReadVarint(z)
+			q := int64(last[j]) + d
+			if err != nil || q < 0 || q > 255*motionUnit {
+				return track{}, fmt.Errorf("%w: motion frame %d, cell %d: value %d, %v", ErrFormat, i, j, q, err)
+			}
+			last[j] = int32(q)
+			dst[j] = float32(q) / motionUnit
+		}
+	}
+	if _, err := z.ReadByte(); !errors.Is(err, io.EOF) {
+		return track{}, fmt.Errorf("%w: motion goes on behind its last frame", ErrFormat)
+	}
+	return t, nil
+}

@@ -1,0 +1,203 @@
+package reuse
+
+import (
+	"math"
+	"time"
+
+	"onsite/pipeline/media"
+)
+
+// rate is how many frames per second the motion track has.
+const rate = 10
+
+// step is the time from one frame of a track to the next.
+const step = time.Second / rate
+
+// maxTrackFrames bounds a track: 60 s. Later parts of longer clips are not compared (policies ask for 15 s).
+const maxTrackFrames = 60 * rate
+
+// maxGap is the longest distance of two decoded frames between which a frame of the track is interpolated. media.Motion promises frames
+// at most 150 ms apart within a window; clips of a few frames per second are bridged as well.
+const maxGap = 350 * time.Millisecond
+
+// cells is the side of the motion grid that is kept and compared.
+const cells = 32
+
+// track is a grey picture track at 10 frames per second: n frames of h x w values 0..255, row-major, frame after frame.
+type track struct {
+	start time.Duration // of frame 0
+	n     int
+	w, h  int
+	valid []bool // frames that lie in a part of the clip that was decoded
+	v     []float32
+}
+
+func (t *track) frame(i int) []float32 { return t.v[i*t.w*t.h : (i+1)*t.w*t.h] }
+
+// resampleMotion makes a track of the decoder's motion frames, whose times are irregular, by interpolation between neighbours.
+func resampleMotion(m media.Motion) track {
+	if len(m.Frames) < 2 || m.W < 1 || m.H < 1 {
+		return track{}
+	}
+	first, last := m.Frames[0].PTS, m.Frames[len(m.Frames)-1].PTS
+	t := track{start: first, n: min(maxTrackFrames, int((last-first)/step)+1), w: m.W, h: m.H}
+	t.valid = make([]bool, t.n)
+	t.v = make([]float32, t.n*t.w*t.h)
+	k := 0
+	for i := range t.n {
+		at := first + time.Duration(i)*step
+		for k+2 < len(m.Frames) && m.Frames[k+1].PTS <= at {
+			k++
+		}
+		a, b := m.Frames[k], m.Frames[k+1]
+		gap := b.PTS - a.PTS
+		if gap <= 0 || gap > maxGap || len(a.Gray) != t.w*t.h || len(b.Gray) != t.w*t.h {
+			continue
+		}
+		t.valid[i] = true
+		u := float32(min(1, max(0, float64(at-a.PTS)/float64(gap))))
+		dst := t.frame(i)
+		for j := range dst {
+			x := float32(a.Gray[j])
+			dst[j] = x + u*(float32(b.Gray[j])-x)
+		}
+	}
+	return t
+}
+
+// pixelTap is one source pixel of a cell with its weight.
+type pixelTap struct {
+	at int32
+	w  float32
+}
+
+// warpMap says how the cells of a side x side grid, laid over the library picture, are averaged from the query's pixels.
+type warpMap struct {
+	side int
+	from []int32 // cell i uses taps[from[i]:from[i+1]]; none: outside the query's picture
+	taps []pixelTap
+}
+
+// newWarp makes the map for a query track of w x h pixels. back takes library positions (fractions 0..1) to query positions (fractions).
+// A cell is the mean of sub x sub bilinear samples; it is left empty where more than 2 % of them lie outside the picture.
+func newWarp(back Transform, w, h, side, sub int) warpMap {
+	m := warpMap{side: side, from: make([]int32, 1, side*side+1)}
+	acc := make([]float32, w*h)
+	var used []int32
+	n := float64(side * sub)
+	for cy := range side {
+		for cx := range side {
+			inside := 0
+			for sy := range sub {
+				for sx := range sub {
+					x, y := back.apply((float64(cx*sub+sx)+0.5)/n, (float64(cy*sub+sy)+0.5)/n)
+					if x < 0 || y < 0 || x > 1 || y > 1 || math.IsNaN(x) || math.IsNaN(y) {
+						continue
+					}
+					inside++
+					used = spread(acc, used, w, h, x*float64(w)-0.5, y*float64(h)-0.5)
+				}
+			}
+			keep := inside*50 >= sub*sub*49
+			for _, at := range used {
+				if keep && acc[at] > 0 {
+					m.taps = append(m.taps, pixelTap{at, acc[at] / float32(inside)})
+				}
+				acc[at] = 0
+			}
+			used = used[:0]
+			m.from = append(m.from, int32(len(m.taps)))
+		}
+	}
+	return m
+}
+
+// spread adds the four weights of a bilinear sample at (x, y) to acc and notes which pixels it touched for the first time.
+func spread(acc []float32, used []int32, w, h int, x, y float64) []int32 {
+	x, y = min(max(x, 0), float64(w-1)), min(max(y, 0), float64(h-1))
+	x0, y0 := int(x), int(y)
+	u, v := float32(x-float64(x0)), float32(y-float64(y0))
+	x1, y1 := min(x0+1, w-1), min(y0+1, h-1)
+	for _, c := range [4]struct {
+		at int
+		w  float32
+	}{{y0*w + x0, (1 - u) * (1 - v)}, {y0*w + x1, u * (1 - v)}, {y1*w + x0, (1 - u) * v}, {y1*w + x1, u * v}} {
+		if c.w == 0 {
+			continue
+		}
+		if acc[c.at] == 0 {
+			used = append(used, int32(c.at))
+		}
+		acc[c.at] += c.w
+	}
+	return used
+}
+
+// covered says which cells have pixels.
+func (m warpMap) covered() []bool {
+	out := make([]bool, m.side*m.side)
+	for i := range out {
+		out[i] = m.from[i+1] > m.from[i]
+	}
+	return out
+}
+
+// apply averages every frame of the track into the grid; empty cells are zero. stride 2 takes every second frame.
+func (m warpMap) apply(t *track, stride int) track {
+	out := track{start: t.start, n: (t.n + stride - 1) / stride, w: m.side, h: m.side}
+	out.valid = make([]bool, out.n)
+	out.v = make([]float32, out.n*m.side*m.side)
+	for i := range out.n {
+		if !t.valid[i*stride] {
+			continue
+		}
+		out.valid[i] = true
+		src, dst := t.frame(i*stride), out.frame(i)
+		for c := range dst {
+			var s float32
+			for _, p := range m.taps[m.from[c]:m.from[c+1]] {
+				s += p.w * src[p.at]
+			}
+			dst[c] = s
+		}
+	}
+	return out
+}
+
+// halve averages 2 x 2 cells of every frame.
+func (t *track) halve() track {
+	out := track{start: t.start, n: t.n, w: t.w / 2, h: t.h / 2, valid: t.valid}
+	out.v = make([]float32, t.n*out.w*out.h)
+	for i := range t.n {
+		src, dst := t.frame(i), out.frame(i)
+		for y := range out.h {
+			a, b := src[2*y*t.w:], src[(2*y+1)*t.w:]
+			for x := range out.w {
+				dst[y*out.w+x] = (a[2*x] + a[2*x+1] + b[2*x] + b[2*x+1]) / 4
+			}
+		}
+	}
+	return out
+}
+
+// doubled is the track at twice the rate: a frame half-way between each two.
+func (t *track) doubled() track {
+	if t.n < 2 {
+		return *t
+	}
+	out := track{start: t.start, n: 2*t.n - 1, w: t.w, h: t.h}
+	out.valid = make([]bool, out.n)
+	out.v = make([]float32, out.n*t.w*t.h)
+	for i := range t.n {
+		out.valid[2*i] = t.valid[i]
+		copy(out.frame(2*i), t.frame(i))
+		if i+1 < t.n && t.valid[i] && t.valid[i+1] {
+			out.valid[2*i+1] = true
+			a, b, dst := t.frame(i), t.frame(i+1), out.frame(2*i+1)
+			for j := range dst {
+				dst[j] = (a[j] + b[j]) / 2
+			}
+		}
+	}
+	return out
+}
