@@ -1,0 +1,177 @@
+package liveness
+
+import (
+	"context"
+	"math"
+	"sort"
+
+	"onsite/pipeline"
+	"onsite/pipeline/face"
+	"onsite/pipeline/media"
+)
+
+// shown is how many of the least live faces a finding points to.
+const shown = 3
+
+// Check asks the model about every prominent face of the sampled frames. The score is the weighted median over the subject's faces; another
+// prominent face that is clearly a picture fails the clip too, since in a replay the live person may stand beside the phone. A fail is
+// spoof_suspected and never certain: one model on single frames proves nothing. A photo has a single vote: Detail says so, and between
+// ClearSpoof and Threshold nothing is claimed of it.
+func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, cfg Config) (pipeline.Check, error) {
+	if err := cfg.Validate(); err != nil {
+		return pipeline.Check{}, err
+	}
+	subject := found.Subject()
+	if subject < 0 {
+		return pipeline.Check{Outcome: pipeline.NotChecked, Why: "no_face"}, nil
+	}
+	photo := clip.Info.Kind == media.Photo || len(clip.Frames) == 1
+	own, err := poll(ctx, m, clip, &found, subject, cfg.MaxVotes, &cfg)
+	if err != nil {
+		return pipeline.Check{}, err
+	}
+	others, err := pollOthers(ctx, m, clip, &found, subject, &cfg)
+	if err != nil {
+		return pipeline.Check{}, err
+	}
+	out := pipeline.Check{Outcome: pipeline.Pass, Threshold: &cfg.Threshold, Frames: len(own.votes), Detail: map[string]any{"basis": "model_votes"}}
+	if photo {
+		out.Detail["basis"] = "single_frame" // nothing that needs time was looked at
+	}
+	judgeSubject(&out, &own, photo, &cfg)
+	for i := range others {
+		judgeOther(&out, &others[i], photo, &cfg)
+	}
+	return out, nil
+}
+
+// judgeSubject sets score and outcome from the subject's votes.
+func judgeSubject(out *pipeline.Check, own *ballot, photo bool, cfg *Config) {
+	out.Detail["faces_seen"] = own.seen
+	if len(own.votes) == 0 {
+		doubt(out, own, "small")
+		return
+	}
+	score, weight, bright := own.score(), own.weight(), own.light()
+	out.Score = &score
+	out.Near = math.Abs(score-cfg.Threshold) < cfg.Near
+	out.Detail["weight"], out.Detail["light"] = round(weight), math.Round(bright)
+	out.Detail["frames_below"] = below(own, cfg.Threshold)
+	need, votes := cfg.MinWeight, cfg.MinVotes
+	if photo {
+		need, votes = cfg.PhotoMinWeight, 1
+	}
+	switch {
+	case bright < cfg.DarkFace:
+		doubt(out, own, "dark")
+	case len(own.votes) < votes:
+		doubt(out, own, "few")
+	case weight < need:
+		doubt(out, own, "small")
+	case photo && score < cfg.Threshold && score >= cfg.ClearSpoof:
+		doubt(out, own, "single_frame")
+	case score < cfg.Threshold:
+		suspect(out, own, cfg.Threshold, "face")
+	}
+}
+
+// judgeOther fails the check when somebody beside the subject is clearly a picture.
+func judgeOther(out *pipeline.Check, b *ballot, photo bool, cfg *Config) {
+	if len(b.votes) == 0 {
+		return
+	}
+	score := b.score()
+	list, _ := out.Detail["others"].([]map[string]any)
+	out.Detail["others"] = append(list, map[string]any{"score": round(score), "frames": len(b.votes), "weight": round(b.weight())})
+	need, votes := cfg.MinWeight, cfg.MinVotes
+	if photo {
+		need, votes = 2*cfg.PhotoMinWeight, 1
+	}
+	if score < cfg.ClearSpoof && b.light() >= cfg.DarkFace && len(b.votes) >= votes && b.weight() >= need {
+		suspect(out, b, cfg.ClearSpoof, "other face")
+		if out.Score == nil || score < *out.Score { // the score that decides is the one that is shown
+			out.Score, out.Threshold = &score, &cfg.ClearSpoof
+		}
+	}
+}
+
+// pollOthers asks about the other prominent tracks, the largest first, within the budget of MaxOthers faces.
+func pollOthers(ctx context.Context, m Models, clip *media.Clip, found *face.Found, subject int, cfg *Config) ([]ballot, error) {
+	least := cfg.Prominent * height(found, subject)
+	var tracks []int
+	for t := range found.Tracks {
+		if t != subject && len(found.Tracks[t].Spots) > 0 && height(found, t) >= least {
+			tracks = append(tracks, t)
+		}
+	}
+	left := cfg.MaxOthers
+	var out []ballot
+	for i, t := range tracks {
+		share := max(left/(len(tracks)-i), min(cfg.MinVotes, left))
+		if share == 0 {
+			break
+		}
+		b, err := poll(ctx, m, clip, found, t, share, cfg)
+		if err != nil {
+			return nil, err
+		}
+		left -= min(share, len(found.Tracks[t].Spots))
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// height is the median height of a track's faces, pixels.
+func height(found *face.Found, track int) float64 {
+	var all []int
+	for _, s := range found.Tracks[track].Spots {
+		all = append(all, found.At(s).Box.Dy())
+	}
+	sort.Ints(all)
+	return float64(all[len(all)/2])
+}
+
+// suspect adds a spoof finding with the least live faces as evidence.
+func suspect(out *pipeline.Check, b *ballot, threshold float64, label string) {
+	out.Outcome = pipeline.Fail
+	out.Findings = append(out.Findings, pipeline.Finding{
+		Code: pipeline.SpoofSuspected, Outcome: pipeline.Fail, Evidence: evidence(b, threshold, label),
+	})
+}
+
+// doubt makes the outcome uncertain: the clip holds too little, and why says what is lacking.
+func doubt(out *pipeline.Check, b *ballot, why string) {
+	out.Outcome = pipeline.Uncertain
+	out.Detail["lacking"] = why
+	threshold := 0.0
+	if out.Threshold != nil {
+		threshold = *out.Threshold
+	}
+	out.Findings = append(out.Findings, pipeline.Finding{
+		Code: pipeline.LivenessUncertain, Outcome: pipeline.Uncertain, Args: map[string]string{"lacking": why}, Evidence: evidence(b, threshold, "face"),
+	})
+}
+
+func evidence(b *ballot, threshold float64, label string) []pipeline.Evidence {
+	var out []pipeline.Evidence
+	for _, v := range b.worst(shown) {
+		out = append(out, pipeline.Evidence{
+			Kind: "keyframe", Keyframe: &v.frame, Label: label, Score: &v.live, Threshold: &threshold,
+			Box: &pipeline.Box{X: v.box.Min.X, Y: v.box.Min.Y, W: v.box.Dx(), H: v.box.Dy()},
+		})
+	}
+	return out
+}
+
+// below counts the votes under a score.
+func below(b *ballot, score float64) int {
+	n := 0
+	for i := range b.votes {
+		if b.votes[i].live < score {
+			n++
+		}
+	}
+	return n
+}
+
+func round(v float64) float64 { return math.Round(v*1000) / 1000 }

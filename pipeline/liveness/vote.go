@@ -1,0 +1,175 @@
+package liveness
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"math"
+	"sort"
+
+	"onsite/models"
+	"onsite/pipeline/face"
+	"onsite/pipeline/media"
+)
+
+// Models is what liveness needs from the models. A *models.Set has it.
+type Models interface {
+	// InputSize is the picture size in pixels that a task's model takes.
+	InputSize(task models.Task) (w, h int)
+	// LiveScore is the probability (0..1) that the face in a BGR square of InputSize is a live person.
+	LiveScore(ctx context.Context, im models.Image) (float32, error)
+}
+
+// vote is what the model says about one face of one frame.
+type vote struct {
+	frame  int // Frame.Index
+	box    image.Rectangle
+	live   float64 // 0..1
+	light  float64 // mean grey of the face, 0..255
+	weight float64 // 0..1: how much the model can know from this face
+}
+
+// ballot are the votes of one track.
+type ballot struct {
+	track int
+	votes []vote
+	seen  int // faces of the track in the sampled frames, voting or not
+}
+
+// weight is the sum of the votes' weights.
+func (b *ballot) weight() float64 {
+	sum := 0.0
+	for i := range b.votes {
+		sum += b.votes[i].weight
+	}
+	return sum
+}
+
+// score is the weighted median of the live scores: no single frame decides, and half of the weight must agree.
+func (b *ballot) score() float64 {
+	v := append([]vote(nil), b.votes...)
+	sort.SliceStable(v, func(i, j int) bool { return v[i].live < v[j].live })
+	half, sum := b.weight()/2, 0.0
+	for i := range v {
+		sum += v[i].weight
+		if sum > half {
+			return v[i].live
+		}
+		if sum == half && i+1 < len(v) {
+			return (v[i].live + v[i+1].live) / 2
+		}
+	}
+	return v[len(v)-1].live
+}
+
+// light is the weighted mean light of the faces.
+func (b *ballot) light() float64 {
+	sum, weight := 0.0, 0.0
+	for i := range b.votes {
+		sum += b.votes[i].weight * b.votes[i].light
+		weight += b.votes[i].weight
+	}
+	return sum / weight
+}
+
+// worst gives up to n votes, the least live first.
+func (b *ballot) worst(n int) []vote {
+	v := append([]vote(nil), b.votes...)
+	sort.SliceStable(v, func(i, j int) bool { return v[i].live < v[j].live })
+	return v[:min(n, len(v))]
+}
+
+// poll asks the model about up to limit faces of a track, spread over the clip.
+func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, track, limit int, c *Config) (ballot, error) {
+	b := ballot{track: track, seen: len(found.Tracks[track].Spots)}
+	var fit []face.Spot
+	for _, s := range found.Tracks[track].Spots {
+		if f := found.At(s); f.Box.Dy() >= c.MinFace && turned(f) <= c.MaxTurn {
+			fit = append(fit, s)
+		}
+	}
+	for _, i := range spread(len(fit), limit) {
+		s := fit[i]
+		v, err := ask(ctx, m, &clip.Frames[s.Frame], found.At(s), c)
+		if err != nil {
+			return ballot{}, fmt.Errorf("liveness of the face at %v in frame %d: %w", found.At(s).Box, clip.Frames[s.Frame].Index, err)
+		}
+		if v.weight > 0 {
+			b.votes = append(b.votes, v)
+		}
+	}
+	return b, nil
+}
+
+// ask gives the model's vote on one face.
+func ask(ctx context.Context, m Models, frame *media.Frame, f *face.Face, c *Config) (vote, error) {
+	w, h := m.InputSize(models.Liveness)
+	crop, err := media.Crop(frame.Image, square(f.Box, c.Crop, frame.Image.Cols(), frame.Image.Rows()), w, h)
+	if err != nil {
+		return vote{}, err
+	}
+	live, err := m.LiveScore(ctx, crop)
+	if err != nil {
+		return vote{}, err
+	}
+	v := vote{frame: frame.Index, box: f.Box, live: float64(live), light: light(&crop)}
+	v.weight = ramp(float64(f.Box.Dy()), float64(c.MinFace), float64(c.GoodFace)) * ramp(v.light, c.DarkFace, c.GoodLight) * ramp(-turned(f), -c.MaxTurn, -c.GoodTurn)
+	return v, nil
+}
+
+// square is the model's view of a face: a square of scale face heights around the middle of the box, shifted inside the picture; as large
+// as the picture's short side at most.
+func square(box image.Rectangle, scale float64, w, h int) image.Rectangle {
+	side := int(math.Round(scale * float64(box.Dy())))
+	side = max(min(side, w, h), 1)
+	c := box.Min.Add(box.Max)
+	x := min(max((c.X-side)/2, 0), w-side)
+	y := min(max((c.Y-side)/2, 0), h-side)
+	return image.Rect(x, y, x+side, y+side)
+}
+
+// light is the mean grey of the middle quarter of a BGR crop: the face itself when the crop is twice its size.
+func light(im *models.Image) float64 {
+	sum, n := 0, 0
+	for y := im.H / 4; y < im.H*3/4; y++ {
+		row := im.Pix[(y*im.W+im.W/4)*3 : (y*im.W+im.W*3/4)*3]
+		for i := 0; i+2 < len(row); i += 3 {
+			sum += 29*int(row[i]) + 150*int(row[i+1]) + 77*int(row[i+2]) // ITU-R BT.601 in 256ths
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return float64(sum) / 256 / float64(n)
+}
+
+// turned is how far a head looks away from the camera, degrees.
+func turned(f *face.Face) float64 {
+	return math.Max(math.Abs(float64(f.Pose.Yaw)), math.Abs(float64(f.Pose.Pitch)))
+}
+
+// ramp is 0.1 at or below lo, 1 at or above hi, and straight between: a poor vote still counts when there is nothing better.
+func ramp(x, lo, hi float64) float64 {
+	const floor = 0.1
+	if hi <= lo {
+		return 1
+	}
+	return floor + (1-floor)*math.Max(0, math.Min(1, (x-lo)/(hi-lo)))
+}
+
+// spread picks up to k of n places, evenly, the first and the last among them.
+func spread(n, k int) []int {
+	if k >= n {
+		k = n
+	}
+	out := make([]int, 0, max(k, 0))
+	for i := range k {
+		at := 0
+		if k > 1 {
+			at = i * (n - 1) / (k - 1)
+		}
+		out = append(out, at)
+	}
+	return out
+}
