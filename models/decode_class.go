@@ -26,7 +26,7 @@ func (s *Set) probability(ctx context.Context, task Task, index string, img Imag
 	var p float32
 	err = m.picture(ctx, img, func(out [][]float32, _, _ int) error {
 		p = float32(softmax(out[0])[int(m.man.Decoder.Params[index])])
-		return nil
+		return finite(task, p)
 	})
 	return p, err
 }
@@ -44,7 +44,7 @@ func (s *Set) HeadPose(ctx context.Context, img Image) (Pose, error) {
 			return float32(expected(softmax(bins))*p["degrees_per_bin"] + p["offset"])
 		}
 		pose = Pose{Yaw: angle(out[0]), Pitch: angle(out[1]), Roll: angle(out[2])}
-		return nil
+		return finite(HeadPose, pose.Yaw, pose.Pitch, pose.Roll)
 	})
 	return pose, err
 }
@@ -74,4 +74,14 @@ func expected(p []float64) float64 {
 		mean += float64(i) * v
 	}
 	return mean
+}
+
+// finite refuses answers that are no numbers: a broken model must not look like a low score.
+func finite(task Task, values ...float32) error {
+	for _, v := range values {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return &OutputError{Task: task}
+		}
+	}
+	return nil
 }

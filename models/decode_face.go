@@ -90,7 +90,10 @@ func (s *Set) Embed(ctx context.Context, img Image) (Vector, error) {
 	}
 	v := Vector{Model: m.man.File.SHA256}
 	err = m.picture(ctx, img, func(out [][]float32, _, _ int) error {
-		v.V = normalise(out[0])
+		var ok bool
+		if v.V, ok = normalise(out[0]); !ok {
+			return &OutputError{Task: FaceEmbed}
+		}
 		return nil
 	})
 	if err != nil {
@@ -99,18 +102,19 @@ func (s *Set) Embed(ctx context.Context, img Image) (Vector, error) {
 	return v, nil
 }
 
-// normalise gives a copy of Euclidean length 1; a zero vector stays zero.
-func normalise(v []float32) []float32 {
+// normalise gives a copy of Euclidean length 1; false if the vector has no direction.
+func normalise(v []float32) ([]float32, bool) {
 	norm := 0.0
 	for _, x := range v {
 		norm += float64(x) * float64(x)
 	}
 	norm = math.Sqrt(norm)
-	out := make([]float32, len(v))
-	if norm > 0 {
-		for i, x := range v {
-			out[i] = float32(float64(x) / norm)
-		}
+	if !(norm > 0) || math.IsInf(norm, 0) {
+		return nil, false
 	}
-	return out
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(float64(x) / norm)
+	}
+	return out, true
 }

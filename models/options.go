@@ -93,6 +93,13 @@ type InputError struct {
 
 func (e *InputError) Error() string { return fmt.Sprintf("run model %s: %s", e.Task, e.Why) }
 
+// OutputError says that a model gave values that are no numbers, or a vector without a direction.
+type OutputError struct{ Task Task }
+
+func (e *OutputError) Error() string {
+	return fmt.Sprintf("run model %s: it gave values that are no numbers; check it with `onsite models check`", e.Task)
+}
+
 func (o Options) parallel() int {
 	if o.Parallel > 0 {
 		return o.Parallel

@@ -148,12 +148,13 @@ func (s *Set) Warm(ctx context.Context, tasks ...Task) error {
 	return nil
 }
 
-// Close waits for the calls in flight and frees the sessions. Calls after it return ErrClosed.
+// Close waits for the calls in flight and frees the sessions and their memory. Calls after it return ErrClosed.
 func (s *Set) Close() error {
 	var errs []error
 	for _, t := range s.Tasks() {
 		errs = append(errs, s.models[t].close())
 	}
+	trim()
 	return errors.Join(errs...)
 }
 

@@ -1,0 +1,58 @@
+package models
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// BenchmarkTask is one call of each task on one goroutine; run-% is the share that ONNX Runtime itself takes.
+func BenchmarkTask(b *testing.B) {
+	s := open(b)
+	ctx := context.Background()
+	grey, second := Pattern(64, 64, 1, 1), PatternSound(16000, 1)
+	cases := []struct {
+		name string
+		task Task
+		run  func() error
+	}{
+		{"face_detect", FaceDetect, on(s.DetectFaces, ctx, Pattern(320, 240, 3, 1))},
+		{"face_landmark", FaceLandmark, on(s.Landmarks, ctx, grey)},
+		{"face_embed", FaceEmbed, on(s.Embed, ctx, Pattern(112, 112, 3, 1))},
+		{"liveness", Liveness, on(s.LiveScore, ctx, Pattern(128, 128, 3, 1))},
+		{"head_pose", HeadPose, on(s.HeadPose, ctx, Pattern(224, 224, 3, 1))},
+		{"eye_state", EyeState, on(s.EyeOpen, ctx, Pattern(24, 24, 1, 1))},
+		{"text_detect_640x384", TextDetect, on(s.TextMap, ctx, Pattern(640, 384, 3, 1))},
+		{"text_recognize_320", TextRecognize, on(s.ReadText, ctx, Pattern(320, 48, 3, 1))},
+		{"voice_activity_1s", VoiceActivity, func() error { _, err := s.VoiceActivity(ctx, second); return err }},
+	}
+	for _, c := range cases {
+		b.Run(c.name, func(b *testing.B) {
+			require.NoError(b, c.run())
+			s.ResetStats()
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := c.run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			st := s.Stats()[c.task]
+			b.ReportMetric(100*float64(st.RunNS)/float64(st.PreNS+st.RunNS+st.DecodeNS), "run-%")
+		})
+	}
+}
+
+func on[T any](f func(context.Context, Image) (T, error), ctx context.Context, img Image) func() error {
+	return func() error { _, err := f(ctx, img); return err }
+}
+
+// BenchmarkOpenWarm is the price of a process start: checksums, sessions and one run of every model.
+func BenchmarkOpenWarm(b *testing.B) {
+	for b.Loop() {
+		s, err := Open(DefaultOptions())
+		require.NoError(b, err)
+		require.NoError(b, s.Warm(context.Background()))
+		require.NoError(b, s.Close())
+	}
+}
