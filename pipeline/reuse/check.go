@@ -226,7 +226,7 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 	for i := range stills {
 		sides[i] = newSide(stills[i].points, false)
 	}
-	ways := register(q.sides, sides, q.w, q.h, float64(w), float64(h))
+	ways := register(q.sides, sides, g.skip, q.w, q.h, float64(w), float64(h))
 	turns := make([]Transform, 0, len(ways)+Forms)
 	for _, r := range ways {
 		turns = append(turns, r.t)

@@ -3,7 +3,9 @@ package reuse
 import (
 	"encoding/hex"
 	"fmt"
+	"image"
 	"math"
+	"slices"
 	"time"
 
 	"gocv.io/x/gocv"
@@ -15,7 +17,7 @@ import (
 // Limits of a fingerprint; parsing refuses more.
 const (
 	maxStills      = 64  // hashed stills
-	maxPointStills = 8   // stills whose SIFT points are kept (prototype: 8)
+	maxPointStills = 6   // stills whose SIFT points are kept (prototype: 8; each costs about 20 ms)
 	indexStills    = 3   // stills whose strongest points are in the index
 	indexPoints    = 96  // of each
 	coarseCells    = 8   // side of the coarse motion grid
@@ -70,22 +72,30 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 		return Fingerprint{}, fmt.Errorf("fingerprint %s %s: the clip has no stills", c.Info.Kind, short(c.Info.SHA256))
 	}
 	f := Fingerprint{SHA256: c.Info.SHA256, PacketsSHA256: c.Info.PacketsSHA256, Kind: c.Info.Kind, Width: c.Info.Width, Height: c.Info.Height, Duration: c.Info.Duration.Truncate(time.Millisecond)}
-	for _, i := range evenly(len(c.Frames), maxStills) {
-		s, err := hashStill(c.Frames[i])
-		if err != nil {
-			return Fingerprint{}, fmt.Errorf("fingerprint still %d of %s: %w", i, short(c.Info.SHA256), err)
-		}
-		f.Stills = append(f.Stills, s)
-	}
 	d := newDetector()
 	defer d.Close()
+	small := gocv.NewMat()
+	defer small.Close()
+	hashed, pointed := evenly(len(c.Frames), maxStills), evenly(len(c.Frames), maxPointStills)
 	var stills []pointStill
-	for _, i := range evenly(len(c.Frames), maxPointStills) {
-		p, err := d.points(c.Frames[i].Image)
+	for i, fr := range c.Frames {
+		if !slices.Contains(hashed, i) && !slices.Contains(pointed, i) {
+			continue
+		}
+		err := shrinkInto(&small, fr.Image)
+		if err == nil && slices.Contains(hashed, i) {
+			var s Still
+			s, err = hashStill(small, fr.PTS)
+			f.Stills = append(f.Stills, s)
+		}
+		if err == nil && slices.Contains(pointed, i) {
+			var p []Point
+			p, err = d.points(small)
+			stills = append(stills, pointStill{fr.PTS, p})
+		}
 		if err != nil {
 			return Fingerprint{}, fmt.Errorf("fingerprint still %d of %s: %w", i, short(c.Info.SHA256), err)
 		}
-		stills = append(stills, pointStill{c.Frames[i].PTS, p})
 	}
 	f.points = encodePoints(stills)
 	f.index = makeIndex(stills)
@@ -125,9 +135,24 @@ func evenly(n, k int) []int {
 	return out
 }
 
+// shrinkInto averages blocks of pixels, as many as leave the hashes and points what they need; small pictures are copied.
+func shrinkInto(small *gocv.Mat, m gocv.Mat) error {
+	k := min(m.Cols(), m.Rows()) / hashKeepSide
+	for k > 1 && max(m.Cols(), m.Rows())/k < pictureSide {
+		k--
+	}
+	if k <= 1 {
+		return m.CopyTo(small)
+	}
+	if err := gocv.Resize(m, small, image.Pt(m.Cols()/k, m.Rows()/k), 0, 0, gocv.InterpolationArea); err != nil {
+		return fmt.Errorf("shrink a %d x %d picture by %d: %w", m.Cols(), m.Rows(), k, err)
+	}
+	return nil
+}
+
 // hashStill computes all hashes of one still from one brightness plane.
-func hashStill(fr media.Frame) (Still, error) {
-	v, err := borrow(fr.Image)
+func hashStill(m gocv.Mat, pts time.Duration) (Still, error) {
+	v, err := borrow(m)
 	if err != nil {
 		return Still{}, err
 	}
@@ -135,7 +160,7 @@ func hashStill(fr media.Frame) (Still, error) {
 	if err != nil {
 		return Still{}, err
 	}
-	s := Still{PTS: fr.PTS.Truncate(time.Millisecond), PHash64: phash(l, 8)[0], PHash256: phash(l, 16)}
+	s := Still{PTS: pts.Truncate(time.Millisecond), PHash64: phash(l, 8)[0], PHash256: phash(l, 16)}
 	s.PDQ, s.Quality = pdqVariants(l)
 	return s, nil
 }

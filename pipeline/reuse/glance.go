@@ -11,7 +11,18 @@ type glance struct {
 	form     int // of that distance
 	votes    int // index points that agree on one similarity
 	turn     Transform
+	plain    int // votes as the picture stands, and mirrored left to right
+	flipped  int
 	temporal float64 // correlation of coarse motion over the best line and window, times the root of its length; 0: none
+}
+
+// skip says that the index points decided clearly mine the picture as it stands (flip false) or mirrored (flip true).
+func (g *glance) skip(flip bool) bool {
+	other, mine := g.plain, g.flipped
+	if !flip {
+		other, mine = mine, other
+	}
+	return other >= 3*fewVotes && other >= 3*mine
 }
 
 // minQuality is the PDQ quality below which a still says nothing (the PDQ paper's advice: discard below 50).
@@ -95,7 +106,7 @@ func likeness(q, o []indexPoint) []indexPair {
 // least-squares similarity of the group.
 func agreement(pairs []indexPair) (votes int, m similarity) {
 	const (
-		sizeBand  = 0.45 // |log| of the size ratio: a factor 1.57
+		sizeBand  = 1.57 // factor between sizes
 		angleBand = 20   // degrees
 		reach     = 24   // pixels of 400
 	)
@@ -108,7 +119,7 @@ func agreement(pairs []indexPair) (votes int, m similarity) {
 			if abs32(x-p.o.x) > reach || abs32(y-p.o.y) > reach || abs32(turned(p.o.angle-p.q.angle-s.angle)) > angleBand {
 				continue
 			}
-			if r := math.Log(float64(p.o.size / (p.q.size * s.scale))); math.Abs(r) > sizeBand {
+			if a, b := p.o.size, p.q.size*s.scale; a > b*sizeBand || b > a*sizeBand {
 				continue
 			}
 			in = append(in, p)
@@ -126,7 +137,15 @@ func agreement(pairs []indexPair) (votes int, m similarity) {
 func abs32(x float32) float32 { return max(x, -x) }
 
 // turned brings an angle into -180..180.
-func turned(a float32) float32 { return float32(math.Remainder(float64(a), 360)) }
+func turned(a float32) float32 {
+	for a > 180 {
+		a -= 360
+	}
+	for a < -180 {
+		a += 360
+	}
+	return a
+}
 
 // similarity is x' = a x - b y + c, y' = b x + a y + d, in pixels at pictureSide.
 type similarity struct {
@@ -189,6 +208,11 @@ func glanceAt(q *Fingerprint, qi *queryIndex, o *Fingerprint, at int) glance {
 			points = qi.flip
 		}
 		votes, s := agreement(likeness(points, o.index))
+		if mirrored {
+			g.flipped = votes
+		} else {
+			g.plain = votes
+		}
 		if votes <= g.votes {
 			continue
 		}

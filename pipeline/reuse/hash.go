@@ -115,11 +115,13 @@ func addRow(sum []uint32, pix []byte, c, k int) {
 				i++
 			}
 		} else {
+			var b, g, r uint32
 			for range n {
 				p := pix[i : i+3 : i+3]
-				s += uint32(p[0])*lumaB + uint32(p[1])*lumaG + uint32(p[2])*lumaR
+				b, g, r = b+uint32(p[0]), g+uint32(p[1]), r+uint32(p[2])
 				i += 3
 			}
+			s = b*lumaB + g*lumaG + r*lumaR
 		}
 		sum[x] += s
 	}

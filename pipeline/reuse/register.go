@@ -117,14 +117,17 @@ func matchSides(q, o *side) []match {
 
 // register finds up to keepTransform different ways to lay the query over the earlier clip, best first. qw x qh and ow x oh are the
 // pictures' sizes at pictureSide. Mirrored queries are estimated in the mirrored picture and mirrored back, because MAGSAC finds no
-// reflections (reuse method, trap).
-func register(q, o []side, qw, qh, ow, oh float64) []registered {
+// reflections (reuse method, trap). skip says which of the two need not be tried.
+func register(q, o []side, skip func(flip bool) bool, qw, qh, ow, oh float64) []registered {
 	type job struct {
 		q, o *side
 		m    []match
 	}
 	var jobs []job
 	for i := range q {
+		if skip(q[i].flip) {
+			continue
+		}
 		for j := range o {
 			if m := matchSides(&q[i], &o[j]); len(m) >= minInliers {
 				jobs = append(jobs, job{&q[i], &o[j], m})

@@ -90,6 +90,10 @@ func (t Transform) sane() (area float64, ok bool) {
 	return area, area > 0.03 && area < 30
 }
 
+// nearTurn is how far, in degrees, an angle may lie from a quarter turn and still be named as one: registrations of moving people are off
+// by a few degrees.
+const nearTurn = 4
+
 // name describes what was done to the earlier picture to get the query: none, or parts joined by "+": mirrored, rotated_90 (clockwise),
 // cropped, padded. qw x qh and ow x oh are the pictures' sizes in one common unit.
 func (t Transform) name(qw, qh, ow, oh float64) string {
@@ -105,10 +109,10 @@ func (t Transform) name(qw, qh, ow, oh float64) string {
 	}
 	// t turns the query back, so the query itself was turned the other way.
 	angle := -math.Atan2(ay, ax) * 180 / math.Pi
-	if angle < -1 {
+	if angle < -nearTurn {
 		angle += 360
 	}
-	if near := math.Round(angle/90) * 90; math.Abs(angle-near) <= 2 {
+	if near := math.Round(angle/90) * 90; math.Abs(angle-near) <= nearTurn {
 		angle = near
 	}
 	if r := int(math.Round(angle)) % 360; r != 0 {
