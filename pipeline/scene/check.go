@@ -1,0 +1,268 @@
+package scene
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+// Why a whole check was not made.
+const (
+	WhyNoSite     = "no_site"
+	WhyNoFrames   = "no_frames"
+	WhyLowQuality = "low_quality"
+)
+
+const (
+	// fewKeypoints is the number of keypoints in a frame below which it shows nothing to match: a covered lens, a white wall, night.
+	fewKeypoints = 40
+	// wordsInDetail bounds the texts that the verdict lists.
+	wordsInDetail = 12
+)
+
+// Check looks for what the site should show in a clip or photo. at is the time at which posters must be valid; the zero time asks nothing.
+// A nil site is not_checked. The frames are only read; m is used only when a name is to be read.
+//
+// The score of the check is the share of the wanted elements that were seen, its threshold 1; the elements' own scores are in
+// Detail["elements"] ([]Seen) and in the Result.
+func Check(ctx context.Context, m Models, clip *media.Clip, site *Site, at time.Time, cfg Config) (pipeline.Check, Result, error) {
+	if err := cfg.Validate(); err != nil {
+		return pipeline.Check{}, Result{}, err
+	}
+	notChecked := func(why string) (pipeline.Check, Result, error) {
+		return pipeline.Check{Outcome: pipeline.NotChecked, Why: why}, Result{}, nil
+	}
+	want := wanted(site, cfg.Want)
+	switch {
+	case site == nil, len(want) == 0:
+		return notChecked(WhyNoSite)
+	case clip == nil || len(clip.Frames) == 0:
+		return notChecked(WhyNoFrames)
+	}
+	s := &search{models: m, site: site, at: at, cfg: cfg, best: map[Element]sight{}}
+	defer s.close()
+	if err := s.run(ctx, clip, want); err != nil {
+		return pipeline.Check{}, Result{}, fmt.Errorf("check the scene of site %s: %w", site.ID, err)
+	}
+	res := s.result(want)
+	if s.blind() && len(s.words) == 0 {
+		return pipeline.Check{Outcome: pipeline.NotChecked, Why: WhyLowQuality, Frames: len(s.looked)}, res, nil
+	}
+	return s.check(res), res, nil
+}
+
+// wanted lists the elements to look for, in the usual order: those asked for, or all that the site has.
+func wanted(site *Site, want []Element) []Element {
+	var out []Element
+	for _, e := range Elements {
+		if site != nil && ((want == nil && site.has(e)) || slices.Contains(want, e)) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// sight is the best match of an element, or of a poster that does not hang now.
+type sight struct {
+	match
+	ref   *reference
+	frame media.Frame
+}
+
+// frameKeys are the keypoints of one frame that was searched.
+type frameKeys struct {
+	frame media.Frame
+	keys  keypoints
+}
+
+// search is one run of the check.
+type search struct {
+	models   Models
+	site     *Site
+	at       time.Time
+	cfg      Config
+	looked   []media.Frame
+	keys     []frameKeys
+	best     map[Element]sight // among references that are valid
+	outdated sight             // best poster that is not valid at the time
+	mirrored bool              // a reference, or text, was found mirrored
+	straight bool              // a reference was found not mirrored: nothing else needs the mirror
+	words    []Word
+	sign     seen
+	signAt   media.Frame
+	spent    Spent
+}
+
+func (s *search) close() {
+	for i := range s.keys {
+		s.keys[i].keys.close()
+	}
+	s.keys = nil
+}
+
+// run looks at the picked frames: references first; text last, because it costs most.
+func (s *search) run(ctx context.Context, clip *media.Clip, want []Element) error {
+	start := time.Now()
+	picks, err := pick(clip.Frames, max(s.cfg.Frames, s.cfg.TextFrames))
+	if err != nil {
+		return err
+	}
+	s.spent.Pick = time.Since(start)
+	if err := s.references(ctx, picks, want); err != nil {
+		return err
+	}
+	if slices.Contains(want, Sign) && s.site.has(Sign) && s.models == nil {
+		return errors.New("read signs: no models were given")
+	}
+	if slices.Contains(want, Sign) && s.site.has(Sign) {
+		start = time.Now()
+		err := s.read(ctx, picks[:min(len(picks), s.cfg.TextFrames)])
+		s.spent.Text = time.Since(start)
+		return err
+	}
+	return nil
+}
+
+// references searches one frame after the other until every wanted element is seen.
+func (s *search) references(ctx context.Context, picks []media.Frame, want []Element) error {
+	var open []Element
+	for _, e := range want {
+		if e != Sign && s.site.has(e) {
+			open = append(open, e)
+		}
+	}
+	for _, f := range picks[:min(len(picks), s.cfg.Frames)] {
+		if open = slices.DeleteFunc(open, s.found); len(open) == 0 {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		start := time.Now()
+		k, err := at(f.Image, s.cfg.FrameSide, s.cfg.FrameKeypoints)
+		if err != nil {
+			return err
+		}
+		s.spent.Keypoints += time.Since(start)
+		s.keys, s.looked = append(s.keys, frameKeys{f, k}), append(s.looked, f)
+		start = time.Now()
+		for i := range s.site.refs {
+			if r := &s.site.refs[i]; slices.Contains(open, r.element) && r.validAt(s.at) && !s.found(r.element) {
+				s.try(r, len(s.keys)-1)
+			}
+		}
+		s.spent.Match += time.Since(start)
+	}
+	// A poster that does not hang now matters only when no valid one is seen, so it is looked for last, in all frames.
+	if open = slices.DeleteFunc(open, s.found); !slices.Contains(open, Poster) {
+		return nil
+	}
+	start := time.Now()
+	for i := range s.site.refs {
+		if r := &s.site.refs[i]; r.element == Poster && !r.validAt(s.at) {
+			for k := range s.keys {
+				s.try(r, k)
+			}
+		}
+	}
+	s.spent.Match += time.Since(start)
+	return nil
+}
+
+// found tells whether an element has been seen for sure.
+func (s *search) found(e Element) bool { return s.best[e].Inliers >= s.cfg.Inliers }
+
+// try looks for one reference in one frame, mirrored too as long as nothing was found straight.
+func (s *search) try(r *reference, frame int) {
+	f := &s.keys[frame]
+	long := max(f.frame.Image.Cols(), f.frame.Image.Rows())
+	tolerance := reprojectionPixels * max(1, float64(long)/float64(s.cfg.FrameSide))
+	if !s.mirrored {
+		m := matchPlane(&r.plain, &f.keys, r.w, r.h, tolerance)
+		s.note(r, f.frame, m)
+		if m.Inliers >= s.cfg.Inliers {
+			s.straight = true
+			return
+		}
+	}
+	if s.straight {
+		return
+	}
+	m := matchPlane(&r.mirror, &f.keys, r.w, r.h, tolerance)
+	if m.Mirrored = true; len(m.Outline) == 4 {
+		// The outline starts at the corner that shows the reference's upper left one, and goes on as the reference's corners do.
+		m.Outline = []pipeline.Point{m.Outline[1], m.Outline[0], m.Outline[3], m.Outline[2]}
+	}
+	s.note(r, f.frame, m)
+	s.mirrored = s.mirrored || m.Inliers >= s.cfg.Inliers
+}
+
+// note keeps the best match per element; of equal ones the first.
+func (s *search) note(r *reference, f media.Frame, m match) {
+	if r.element == Poster && !r.validAt(s.at) {
+		if m.Inliers > s.outdated.Inliers {
+			s.outdated = sight{m, r, f}
+		}
+		return
+	}
+	if m.Inliers > s.best[r.element].Inliers {
+		s.best[r.element] = sight{m, r, f}
+	}
+}
+
+// read reads the frames until a name is found.
+func (s *search) read(ctx context.Context, picks []media.Frame) error {
+	names := slices.Clone(s.site.names)
+	for i := range names {
+		names[i].similarity = s.cfg.SignSimilarity
+	}
+	r := &reader{models: s.models, names: names, limit: s.cfg.TextLines, mirrored: s.mirrored}
+	defer func() { s.spent.Reads = r.reads }()
+	sides := make([]int, len(picks))
+	for i := range picks {
+		sides[i] = s.cfg.TextSide
+	}
+	for i := 0; i < len(picks); i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		words, err := r.read(ctx, picks[i], sides[i])
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(s.looked, func(f media.Frame) bool { return f.Index == picks[i].Index }) {
+			s.looked = append(s.looked, picks[i])
+		}
+		s.words = append(s.words, words...)
+		s.mirrored = r.mirrored
+		for _, n := range names {
+			if b := bestOf(n, words); b.better(s.sign) {
+				s.sign, s.signAt = b, picks[i]
+			}
+		}
+		if s.sign.found {
+			return nil
+		}
+		long := max(picks[0].Image.Cols(), picks[0].Image.Rows())
+		if i == len(sides)-1 && i < s.cfg.TextFrames && s.cfg.TextSideFar > s.cfg.TextSide && long > s.cfg.TextSide && well(s.words) == 0 {
+			// Nothing was readable anywhere: the text may be far away. Once more on the sharpest frame, larger.
+			picks, sides = append(slices.Clone(picks), picks[0]), append(sides, s.cfg.TextSideFar)
+		}
+	}
+	return nil
+}
+
+// blind tells whether frames were searched and none had anything to match.
+func (s *search) blind() bool {
+	for _, k := range s.keys {
+		if len(k.keys.at) >= fewKeypoints {
+			return false
+		}
+	}
+	return len(s.keys) > 0
+}

@@ -1,0 +1,242 @@
+package scene
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+// result says what became of every wanted element.
+func (s *search) result(want []Element) Result {
+	res := Result{Words: s.words, Mirrored: s.mirrored, Spent: s.spent, Frames: []int{}}
+	for _, f := range s.looked {
+		res.Frames = append(res.Frames, f.Index)
+	}
+	for _, e := range want {
+		if e == Sign {
+			res.Elements = append(res.Elements, s.signSeen())
+		} else {
+			res.Elements = append(res.Elements, s.planeSeen(e))
+		}
+	}
+	return res
+}
+
+// planeSeen is the outcome of an element that references show.
+func (s *search) planeSeen(e Element) Seen {
+	out := Seen{Element: e, Means: ByReference, Threshold: float64(s.cfg.Inliers)}
+	b := s.best[e]
+	switch {
+	case !s.site.has(e):
+		return Seen{Element: e, Outcome: pipeline.NotChecked, Why: WhyNoReference}
+	case b.Inliers >= s.cfg.Inliers:
+		out.Outcome = pipeline.Pass
+	case e == Poster && s.outdated.Inliers >= s.cfg.Inliers:
+		out.Outcome, out.Why, b = pipeline.Fail, WhyOutdated, s.outdated
+	case e == Poster && !slices.ContainsFunc(s.site.refs, func(r reference) bool { return r.element == Poster && r.validAt(s.at) }):
+		return Seen{Element: e, Outcome: pipeline.NotChecked, Why: WhyNoPoster}
+	case b.Inliers >= s.cfg.DoubtInliers:
+		out.Outcome, out.Why = pipeline.Uncertain, WhyNearly
+	case s.blind():
+		out.Outcome, out.Why = pipeline.Uncertain, WhyDetail
+	case e == Desk:
+		out.Outcome, out.Why = pipeline.Uncertain, WhyAngle
+	default:
+		out.Outcome = pipeline.Fail
+	}
+	out.Score = float64(b.Inliers)
+	if b.ref == nil || b.Inliers < s.cfg.DoubtInliers {
+		return out // a handful of points is no evidence: no outline is shown
+	}
+	out.Reference, out.Coverage, out.Mirrored, out.Outline = b.ref.name, b.Coverage, b.Mirrored, b.Outline
+	out.Keyframe, out.AtMS = when(b.frame)
+	box := boundsOf(b.Outline, b.frame.Image.Cols(), b.frame.Image.Rows())
+	out.Box = &box
+	if e == Poster {
+		out.ValidFrom, out.ValidTo = day(b.ref.from), day(b.ref.to)
+	}
+	return out
+}
+
+// signSeen is the outcome of the names to read.
+func (s *search) signSeen() Seen {
+	if !s.site.has(Sign) {
+		return Seen{Element: Sign, Outcome: pipeline.NotChecked, Why: WhyNoReference}
+	}
+	n := s.site.names[0]
+	for _, c := range s.site.names {
+		if c.raw == s.sign.name {
+			n = c
+		}
+	}
+	n.similarity = s.cfg.SignSimilarity
+	out := Seen{Element: Sign, Means: ByText, Wanted: n.raw, Outcome: pipeline.Fail, Score: s.sign.similarity, Threshold: 1 - float64(n.edits())/float64(len(n.key))}
+	switch {
+	case s.sign.found:
+		out.Outcome = pipeline.Pass
+	case s.sign.doubt:
+		out.Outcome, out.Why = pipeline.Uncertain, WhyNearly
+	case s.blind() && len(s.words) == 0:
+		out.Outcome, out.Why = pipeline.Uncertain, WhyDetail
+	}
+	if !s.sign.found && !s.sign.doubt {
+		return out
+	}
+	out.Read = s.sign.read
+	out.Keyframe, out.AtMS = when(s.signAt)
+	var corners []pipeline.Point
+	for _, w := range s.sign.words {
+		corners = append(corners, w.Outline...)
+		out.Mirrored = out.Mirrored || w.Mirrored
+	}
+	box := boundsOf(corners, s.signAt.Image.Cols(), s.signAt.Image.Rows())
+	out.Box = &box
+	if len(s.sign.words) == 1 {
+		out.Outline = s.sign.words[0].Outline
+	}
+	return out
+}
+
+func when(f media.Frame) (*int, *int64) {
+	i, ms := f.Index, f.PTS.Milliseconds()
+	return &i, &ms
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(dayForm)
+}
+
+// check turns the elements into the outcome of the whole check with its findings.
+func (s *search) check(res Result) pipeline.Check {
+	c := pipeline.Check{Frames: len(s.looked), Detail: map[string]any{"elements": res.Elements, "mirrored": res.Mirrored, "words": texts(res.Words)}}
+	var count struct{ all, pass, fail, uncertain, not int }
+	for _, e := range res.Elements {
+		if s.cfg.Want == nil && e.Why == WhyNoPoster {
+			continue // between two campaigns nothing is wanted; only an explicit wish counts
+		}
+		count.all++
+		switch e.Outcome {
+		case pipeline.Pass:
+			count.pass++
+		case pipeline.Fail:
+			count.fail++
+		case pipeline.Uncertain:
+			count.uncertain++
+		default:
+			count.not++
+		}
+		if e.Means == ByReference {
+			d := e.Score - e.Threshold
+			c.Near = c.Near || (d >= -1 && d <= 1)
+		}
+		if e.Outcome != pipeline.Pass {
+			c.Findings = append(c.Findings, s.finding(e, res))
+		}
+	}
+	score, threshold := float64(count.pass)/float64(max(1, count.all)), 1.0
+	c.Score, c.Threshold = &score, &threshold
+	switch {
+	case count.all == 0:
+		c.Outcome, c.Why, c.Score, c.Threshold = pipeline.NotChecked, WhyNoPoster, nil, nil
+	case count.fail > 0:
+		c.Outcome = pipeline.Fail
+	case count.uncertain > 0:
+		c.Outcome = pipeline.Uncertain
+	case count.not > 0 && count.pass == 0:
+		c.Outcome, c.Why, c.Findings, c.Score, c.Threshold = pipeline.NotChecked, res.Elements[0].Why, nil, nil, nil
+	case count.not > 0:
+		c.Outcome = pipeline.Uncertain
+	default:
+		c.Outcome = pipeline.Pass
+	}
+	return c
+}
+
+// texts lists the distinct texts that were read, the surest first come first.
+func texts(words []Word) []string {
+	out := []string{}
+	for _, w := range words {
+		if w.Confidence >= doubtConfidence && len(out) < wordsInDetail && !slices.Contains(out, w.Text) {
+			out = append(out, w.Text)
+		}
+	}
+	return out
+}
+
+// finding is the reason for an element that was not seen for sure. It never claims another place: absence says nothing about that.
+func (s *search) finding(e Seen, res Result) pipeline.Finding {
+	f := pipeline.Finding{Code: missing[e.Element], Outcome: e.Outcome, Args: map[string]string{}}
+	set := func(k, v string) {
+		if v != "" {
+			f.Args[k] = v
+		}
+	}
+	if e.Outcome == pipeline.NotChecked {
+		f.Code, f.Outcome = pipeline.NotCheckedWanted, pipeline.Uncertain
+		set("element", string(e.Element))
+		set("why", e.Why)
+		return f
+	}
+	if e.Why == WhyOutdated {
+		f.Code = pipeline.PosterOutdated
+		set("from", e.ValidFrom)
+		set("until", e.ValidTo)
+	}
+	if e.Element == Sign {
+		set("wanted", e.Wanted)
+		set("read", e.Read)
+		if e.Read == "" {
+			set("read", strings.Join(texts(res.Words)[:min(3, len(texts(res.Words)))], " / "))
+		}
+	} else {
+		set("name", s.nameOf(e))
+	}
+	if e.Keyframe == nil {
+		// What was looked at: the sharpest frame stands for all.
+		if len(res.Frames) > 0 {
+			i := res.Frames[0]
+			f.Evidence = append(f.Evidence, pipeline.Evidence{Kind: "keyframe", Keyframe: &i, Label: string(e.Element)})
+		}
+		return f
+	}
+	f.Evidence = append(f.Evidence, e.Evidence())
+	return f
+}
+
+// nameOf is the reference that a reason names: the one that was seen, or the only valid one of its kind.
+func (s *search) nameOf(e Seen) string {
+	if e.Reference != "" {
+		return e.Reference
+	}
+	name, n := "", 0
+	for i := range s.site.refs {
+		if r := &s.site.refs[i]; r.element == e.Element && r.validAt(s.at) {
+			name = r.name
+			n++
+		}
+	}
+	if n == 1 {
+		return name
+	}
+	return ""
+}
+
+// Evidence is the sight of an element in the form of a verdict's evidence: kind match for references, text for names, none without a keyframe.
+func (e Seen) Evidence() pipeline.Evidence {
+	score, threshold := e.Score, e.Threshold
+	ev := pipeline.Evidence{Kind: "match", Keyframe: e.Keyframe, Box: e.Box, Outline: e.Outline, Reference: e.Reference, Label: string(e.Element),
+		Read: e.Read, Score: &score, Threshold: &threshold}
+	if e.Means == ByText {
+		ev.Kind = "text"
+	}
+	if e.Mirrored {
+		ev.Transform = "mirrored"
+	}
+	return ev
+}

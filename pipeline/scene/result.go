@@ -1,0 +1,86 @@
+package scene
+
+import (
+	"time"
+
+	"onsite/pipeline"
+)
+
+// Element is one thing of a site that a clip should show.
+type Element string
+
+// The elements, in the order in which results list them.
+const (
+	Sign       Element = "sign" // a name to read
+	Logo       Element = "logo"
+	Storefront Element = "storefront"
+	Poster     Element = "poster"
+	Desk       Element = "desk"
+)
+
+// Elements lists all elements in order.
+var Elements = []Element{Sign, Logo, Storefront, Poster, Desk}
+
+var elementOf = map[pipeline.ReferenceKind]Element{
+	pipeline.RefLogo: Logo, pipeline.RefStorefront: Storefront, pipeline.RefPoster: Poster, pipeline.RefDesk: Desk,
+}
+
+// missing is the reason for an element that was not found.
+var missing = map[Element]pipeline.Code{
+	Sign: pipeline.SignNotRead, Logo: pipeline.LogoMissing, Storefront: pipeline.StorefrontMismatch, Poster: pipeline.PosterMissing, Desk: pipeline.DeskMissing,
+}
+
+// Means says how an element was seen.
+type Means string
+
+// The means.
+const (
+	ByReference Means = "reference" // an enrolled picture matched
+	ByText      Means = "text"      // its name was read
+)
+
+// Why an element has its outcome, where that is not plain.
+const (
+	WhyNoReference = "no_reference"     // the site has nothing enrolled to look for
+	WhyNoPoster    = "no_poster_valid"  // none of the site's posters hangs at the time
+	WhyOutdated    = "outdated"         // a poster was seen whose time is over, or has not come
+	WhyNearly      = "nearly"           // something like it was seen, too little to claim it
+	WhyAngle       = "only_from_angles" // a desk seen from another side is mostly missed: not finding it says little
+	WhyDetail      = "little_detail"    // the picture is too blurred, dark or empty to find anything
+)
+
+// Seen is what became of one wanted element.
+type Seen struct {
+	Element   Element          `json:"element"`
+	Outcome   pipeline.Outcome `json:"outcome"`
+	Why       string           `json:"why,omitempty"`
+	Means     Means            `json:"means,omitempty"`
+	Reference string           `json:"reference,omitempty"` // which of the site's references
+	Wanted    string           `json:"wanted,omitempty"`    // sign: the name that was looked for, as the site has it
+	Read      string           `json:"read,omitempty"`      // sign: what was read
+	Keyframe  *int             `json:"keyframe,omitempty"`
+	AtMS      *int64           `json:"at_ms,omitempty"`
+	Score     float64          `json:"score"`              // reference: inliers; text: similarity 0..1
+	Threshold float64          `json:"threshold"`          // of the score
+	Coverage  float64          `json:"coverage,omitempty"` // share of the reference that the inliers span
+	Mirrored  bool             `json:"mirrored,omitempty"`
+	Outline   []pipeline.Point `json:"outline,omitempty"` // pixels of the keyframe, clockwise from the reference's upper left corner
+	Box       *pipeline.Box    `json:"box,omitempty"`
+	ValidFrom string           `json:"valid_from,omitempty"` // poster: days, in the site's time zone
+	ValidTo   string           `json:"valid_to,omitempty"`
+}
+
+// Result is the typed form of the check for the report.
+type Result struct {
+	Elements []Seen `json:"elements"`
+	Words    []Word `json:"words"`    // everything that was read
+	Frames   []int  `json:"frames"`   // indexes of the frames that were looked at
+	Mirrored bool   `json:"mirrored"` // the clip shows the place mirrored
+	Spent    Spent  `json:"-"`
+}
+
+// Spent is where the time went: wall time of single-threaded work, for the table of stages.
+type Spent struct {
+	Pick, Keypoints, Match, Text time.Duration
+	Reads                        int // lines recognised
+}

@@ -1,0 +1,278 @@
+package scene
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // a site's time zone is known on machines without a zone database too
+
+	"onsite/pipeline"
+)
+
+// Limits of a site file. The largest site we can think of (30 references with long names) stays under 16 KB.
+const (
+	maxSiteBytes  = 256 << 10
+	maxReferences = 64 // each costs about 7 ms per frame to look for
+	maxNames      = 32
+	maxNameRunes  = 64
+	dayForm       = "2006-01-02"
+)
+
+// LoadSite reads a site file:
+//
+//	id: store-17
+//	revision: 3                  # optional; raise it with every change
+//	timezone: Asia/Shanghai      # optional, for the posters' days; UTC without it
+//	sign:
+//	  names: [港记烧腊, Gangji]   # names to read on its sign; one of them is enough
+//	references:
+//	  - kind: logo               # logo, storefront, poster, desk
+//	    name: wall logo
+//	    photo: photos/wall.jpg   # relative to the site file
+//	    crop: {x: 120, y: 40, w: 300, h: 200}   # or [x1, y1, x2, y2]; pixels of the photo as it is shown; without it the whole photo
+//	  - kind: poster
+//	    name: spring sale
+//	    photo: photos/spring.png
+//	    valid_from: 2026-03-01   # first and last day (or RFC 3339 times) on which it hangs; each may be left out
+//	    valid_to: 2026-03-31
+//
+// Unknown keys are refused. Everything that is wrong comes back at once as a *SiteError. The photos are not decoded here, only looked for.
+func LoadSite(path string) (*pipeline.Site, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the site file: %w", err)
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxSiteBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the site file %s: %w", path, err)
+	}
+	return ParseSite(path, raw, func(photo string) (pipeline.Media, error) {
+		if !filepath.IsAbs(photo) {
+			photo = filepath.Join(filepath.Dir(path), filepath.FromSlash(photo))
+		}
+		switch info, err := os.Stat(photo); {
+		case err != nil:
+			return nil, err
+		case !info.Mode().IsRegular():
+			return nil, errors.New("it is not a file")
+		}
+		return pipeline.File(photo), nil
+	})
+}
+
+// ParseSite reads the bytes of a site file. source names the origin in errors; photo turns a reference's path into media, or says why
+// it cannot.
+func ParseSite(source string, raw []byte, photo func(string) (pipeline.Media, error)) (*pipeline.Site, error) {
+	p := &siteParser{photo: photo, zone: time.UTC}
+	if len(raw) > maxSiteBytes {
+		p.add(NotYAML, "", "", fmt.Sprintf("the file is longer than %d bytes; a site file is a short list", maxSiteBytes), fmt.Sprintf("文件超过 %d 字节；地点文件应为简短的列表", maxSiteBytes))
+		return nil, &SiteError{Site: source, Problems: p.problems}
+	}
+	top, problem := parseYAML(raw)
+	if problem != nil {
+		return nil, &SiteError{Site: source, Problems: []Problem{*problem}}
+	}
+	site := p.site(top)
+	if len(p.problems) > 0 {
+		return nil, &SiteError{Site: source, Problems: p.problems}
+	}
+	return site, nil
+}
+
+// siteParser walks the file and collects what is wrong.
+type siteParser struct {
+	photo    func(string) (pipeline.Media, error)
+	zone     *time.Location
+	problems []Problem
+}
+
+func (p *siteParser) add(t Trouble, field, value, en, zh string) {
+	p.problems = append(p.problems, Problem{Trouble: t, Field: field, Value: clip(value), Text: pipeline.Text{EN: en, ZH: zh}})
+}
+
+func (p *siteParser) site(top value) *pipeline.Site {
+	s := &pipeline.Site{}
+	m := p.mapping(top, "", "id", "revision", "timezone", "sign", "references")
+	if v, ok := m["timezone"]; ok {
+		p.timezone(v)
+	}
+	if v, ok := m["id"]; ok {
+		s.ID = p.text(v, "id", maxNameRunes)
+	} else {
+		p.add(MissingValue, "id", "", "is missing; give the site a short name", "缺少；请填写地点的简短编号")
+	}
+	if v, ok := m["revision"]; ok {
+		if n, err := strconv.Atoi(v.scalar); err == nil && v.is(isScalar) && n >= 0 {
+			s.Revision = n
+		} else {
+			p.add(BadValue, "revision", v.show(), "must be a whole number from 0", "必须是不小于 0 的整数")
+		}
+	}
+	if v, ok := m["sign"]; ok {
+		s.SignNames = p.names(v)
+	}
+	if v, ok := m["references"]; ok {
+		for i, item := range p.list(v, "references", maxReferences) {
+			s.References = append(s.References, p.reference(item, fmt.Sprintf("references[%d]", i), i))
+		}
+	}
+	if len(s.SignNames) == 0 && len(s.References) == 0 && len(p.problems) == 0 {
+		p.add(MissingValue, "references", "", "the site has neither references nor names to read; give at least one", "地点既没有参考图片，也没有要识别的名称；请至少填写一项")
+	}
+	return s
+}
+
+func (p *siteParser) timezone(v value) {
+	name := p.text(v, "timezone", maxNameRunes)
+	if name == "" {
+		return
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		p.add(BadValue, "timezone", name, "is not a time zone; write it as Asia/Shanghai or UTC", "不是有效时区；请写成 Asia/Shanghai 或 UTC")
+		return
+	}
+	p.zone = zone
+}
+
+func (p *siteParser) names(v value) []string {
+	m := p.mapping(v, "sign", "names")
+	var out []string
+	for i, item := range p.list(m["names"], "sign.names", maxNames) {
+		field := fmt.Sprintf("sign.names[%d]", i)
+		name := p.text(item, field, maxNameRunes)
+		switch r := readable(name); {
+		case name == "":
+		case r == ' ':
+			p.add(UnreadName, field, name, "has no letter or digit to read; write the name as it stands on the sign", "没有可识别的文字或数字；请按招牌上的写法填写")
+		case r != 0:
+			p.add(UnreadName, field, name, fmt.Sprintf("%q is in a script that cannot be read; give the name in Chinese characters, Latin letters or digits as it stands on the sign", r),
+				fmt.Sprintf("“%c”所属的文字无法识别；请按招牌上的写法使用汉字、拉丁字母或数字", r))
+		default:
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func (p *siteParser) reference(v value, field string, i int) pipeline.Reference {
+	r := pipeline.Reference{Kind: "", Name: ""}
+	m := p.mapping(v, field, "kind", "name", "photo", "crop", "valid_from", "valid_to")
+	if !v.is(isMapping) {
+		return r
+	}
+	r.Kind = pipeline.ReferenceKind(p.required(m, field, "kind"))
+	switch r.Kind {
+	case pipeline.RefLogo, pipeline.RefStorefront, pipeline.RefPoster, pipeline.RefDesk, "":
+	default:
+		p.add(UnknownKind, field+".kind", string(r.Kind), "is not a kind of reference; use logo, storefront, poster or desk", "不是有效的参考类型；请使用 logo、storefront、poster 或 desk")
+	}
+	r.Name = fmt.Sprintf("%s %d", r.Kind, i+1)
+	if n, ok := m["name"]; ok {
+		r.Name = p.text(n, field+".name", maxNameRunes)
+	}
+	if path := p.required(m, field, "photo"); path != "" {
+		media, err := p.photo(path)
+		if err != nil {
+			var inner *os.PathError
+			if errors.As(err, &inner) {
+				err = inner.Err
+			}
+			p.add(MissingPhoto, field+".photo", path, fmt.Sprintf("cannot be used: %v; the path is relative to the site file", err), fmt.Sprintf("无法使用：%v；路径相对于地点文件", err))
+		}
+		r.Media = media
+	}
+	if c, ok := m["crop"]; ok {
+		r.Crop = p.crop(c, field+".crop")
+	}
+	if d, ok := m["valid_from"]; ok {
+		r.ValidFrom = p.day(d, field+".valid_from", false)
+	}
+	if d, ok := m["valid_to"]; ok {
+		r.ValidTo = p.day(d, field+".valid_to", true)
+	}
+	if !r.ValidFrom.IsZero() && !r.ValidTo.IsZero() && r.ValidTo.Before(r.ValidFrom) {
+		p.add(BadDates, field+".valid_to", m["valid_to"].scalar, "lies before valid_from; swap or correct the dates", "早于 valid_from；请更正日期顺序")
+	}
+	return r
+}
+
+// crop reads {x, y, w, h} or [x1, y1, x2, y2], in pixels of the photo as it is shown.
+func (p *siteParser) crop(v value, field string) *pipeline.Box {
+	var n [4]int
+	ok := true
+	number := func(i int, v value) {
+		k, err := strconv.Atoi(v.scalar)
+		n[i] = k
+		ok = ok && err == nil && v.is(isScalar) && k >= 0 && k <= 1<<20
+	}
+	form := "must be {x, y, w, h} or [x1, y1, x2, y2] in whole pixels, not empty"
+	zh := "必须是 {x, y, w, h} 或 [x1, y1, x2, y2]，单位为整像素，且不能为空"
+	switch {
+	case v.is(isMapping):
+		before := len(p.problems)
+		m := p.mapping(v, field, "x", "y", "w", "h")
+		if len(p.problems) > before {
+			return nil
+		}
+		for i, k := range []string{"x", "y", "w", "h"} {
+			number(i, m[k])
+		}
+	case v.is(isList) && len(v.list) == 4:
+		for i, item := range v.list {
+			number(i, item)
+		}
+		n[2], n[3] = n[2]-n[0], n[3]-n[1]
+	default:
+		ok = false
+	}
+	if !ok || n[2] <= 0 || n[3] <= 0 {
+		p.add(BadCrop, field, v.show(), form, zh)
+		return nil
+	}
+	return &pipeline.Box{X: n[0], Y: n[1], W: n[2], H: n[3]}
+}
+
+// day reads a day (end: its last moment) in the site's time zone, or an RFC 3339 time.
+func (p *siteParser) day(v value, field string, end bool) time.Time {
+	s := p.text(v, field, maxNameRunes)
+	if s == "" {
+		return time.Time{}
+	}
+	if t, err := time.ParseInLocation(dayForm, s, p.zone); err == nil && t.Year() > 1 {
+		if end {
+			return t.AddDate(0, 0, 1).Add(-time.Nanosecond)
+		}
+		return t
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil && t.Year() > 1 {
+		return t
+	}
+	p.add(BadValue, field, s, "is not a day; write it as 2026-03-31", "不是有效日期；请写成 2026-03-31")
+	return time.Time{}
+}
+
+func (p *siteParser) required(m map[string]value, field, name string) string {
+	v, ok := m[name]
+	if !ok {
+		p.add(MissingValue, field+"."+name, "", "is missing", "缺少")
+		return ""
+	}
+	return p.text(v, field+"."+name, 4096)
+}
+
+// text reads a scalar that is not empty.
+func (p *siteParser) text(v value, field string, most int) string {
+	s := strings.TrimSpace(v.scalar)
+	if !v.is(isScalar) || s == "" || len([]rune(s)) > most {
+		p.add(BadValue, field, v.show(), fmt.Sprintf("must be a text of 1 to %d characters", most), fmt.Sprintf("必须是 1 至 %d 个字符的文本", most))
+		return ""
+	}
+	return s
+}

@@ -1,0 +1,153 @@
+package scene
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+)
+
+func anyPhoto(path string) (pipeline.Media, error) { return pipeline.File(path), nil }
+
+const goodSite = `
+id: store-17
+revision: 3
+timezone: Asia/Shanghai
+sign:
+  names: [港记烧腊, Café Octavia]
+references:
+  - kind: logo
+    name: wall logo
+    photo: wall.jpg
+    crop: {x: 120, y: 40, w: 300, h: 200}
+  - kind: poster
+    photo: spring.png
+    crop: [10, 20, 110, 220]
+    valid_from: 2026-03-01
+    valid_to: 2026-03-31
+`
+
+func TestParseSite(t *testing.T) {
+	s, err := ParseSite("x", []byte(goodSite), anyPhoto)
+	require.NoError(t, err)
+	zone, err := time.LoadLocation("Asia/Shanghai")
+	require.NoError(t, err)
+	require.Equal(t, &pipeline.Site{ID: "store-17", Revision: 3, SignNames: []string{"港记烧腊", "Café Octavia"}, References: []pipeline.Reference{
+		{Kind: "logo", Name: "wall logo", Media: pipeline.File("wall.jpg"), Crop: &pipeline.Box{X: 120, Y: 40, W: 300, H: 200}},
+		{Kind: "poster", Name: "poster 2", Media: pipeline.File("spring.png"), Crop: &pipeline.Box{X: 10, Y: 20, W: 100, H: 200},
+			ValidFrom: time.Date(2026, 3, 1, 0, 0, 0, 0, zone), ValidTo: time.Date(2026, 4, 1, 0, 0, 0, -1, zone)},
+	}}, s)
+}
+
+func TestParseSiteProblems(t *testing.T) {
+	for name, c := range map[string]struct {
+		yaml  string
+		field string
+		want  Trouble
+	}{
+		"empty":              {"", "", NotYAML},
+		"a list":             {"- a\n", "", NotYAML},
+		"two documents":      {"id: a\n---\nid: b\n", "", NotYAML},
+		"not YAML":           {"id: [a", "", NotYAML},
+		"an alias":           {"id: &a x\nsign: {names: [*a]}\n", "", NotYAML},
+		"binary":             {"\x00\x01\xff", "", NotYAML},
+		"no id":              {"sign: {names: [A]}\n", "id", MissingValue},
+		"nothing to find":    {"id: a\n", "references", MissingValue},
+		"unknown key":        {"id: a\nsign: {names: [A]}\nplace: here\n", "place", UnknownKey},
+		"unknown inner key":  {"id: a\nreferences: [{kind: logo, photo: a.jpg, pic: b}]\n", "references[0].pic", UnknownKey},
+		"key twice":          {"id: a\nreferences: [{kind: logo, photo: a.jpg, photo: b.jpg}]\n", "", NotYAML},
+		"unknown kind":       {"id: a\nreferences: [{kind: door, photo: a.jpg}]\n", "references[0].kind", UnknownKind},
+		"no kind":            {"id: a\nreferences: [{photo: a.jpg}]\n", "references[0].kind", MissingValue},
+		"no photo":           {"id: a\nreferences: [{kind: logo}]\n", "references[0].photo", MissingValue},
+		"dates swapped":      {"id: a\nreferences: [{kind: poster, photo: a.jpg, valid_from: 2026-03-02, valid_to: 2026-03-01}]\n", "references[0].valid_to", BadDates},
+		"no date":            {"id: a\nreferences: [{kind: poster, photo: a.jpg, valid_from: spring}]\n", "references[0].valid_from", BadValue},
+		"a day too many":     {"id: a\nreferences: [{kind: poster, photo: a.jpg, valid_to: 2026-02-30}]\n", "references[0].valid_to", BadValue},
+		"empty crop":         {"id: a\nreferences: [{kind: logo, photo: a.jpg, crop: {x: 1, y: 1, w: 0, h: 5}}]\n", "references[0].crop", BadCrop},
+		"crop upside down":   {"id: a\nreferences: [{kind: logo, photo: a.jpg, crop: [9, 9, 3, 20]}]\n", "references[0].crop", BadCrop},
+		"crop of words":      {"id: a\nreferences: [{kind: logo, photo: a.jpg, crop: left}]\n", "references[0].crop", BadCrop},
+		"crop misses a side": {"id: a\nreferences: [{kind: logo, photo: a.jpg, crop: {x: 1, y: 1, w: 4}}]\n", "references[0].crop", BadCrop},
+		"Korean name":        {"id: a\nsign: {names: [서울]}\n", "sign.names[0]", UnreadName},
+		"name of dots":       {"id: a\nsign: {names: [\"...\"]}\n", "sign.names[0]", UnreadName},
+		"names no list":      {"id: a\nsign: {names: A}\n", "sign.names", BadValue},
+		"revision":           {"id: a\nrevision: x\nsign: {names: [A]}\n", "revision", BadValue},
+		"time zone":          {"id: a\ntimezone: Here\nsign: {names: [A]}\n", "timezone", BadValue},
+		"too long":           {"id: a\n#" + strings.Repeat("x", maxSiteBytes), "", NotYAML},
+		"too deep":           {"id: [[[[[[[[[[[a]]]]]]]]]]]\n", "", NotYAML},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ParseSite("site.yaml", []byte(c.yaml), anyPhoto)
+			var bad *SiteError
+			require.ErrorAs(t, err, &bad)
+			require.Equal(t, c.want, bad.Problems[0].Trouble, err)
+			require.Equal(t, c.field, bad.Problems[0].Field, err)
+			require.NotContains(t, err.Error(), "\n")
+			require.NotEmpty(t, bad.Problems[0].Text.ZH)
+			require.Contains(t, bad.Text().ZH, bad.Problems[0].Text.ZH)
+		})
+	}
+}
+
+func TestParseSiteGivesAllProblemsAtOnce(t *testing.T) {
+	_, err := ParseSite("site.yaml", []byte("id: a\nx: 1\nsign: {names: [ไทย]}\nreferences:\n- {kind: door, photo: p.jpg, crop: 3}\n- {kind: poster}\n"),
+		func(string) (pipeline.Media, error) { return nil, errors.New("gone") })
+	var bad *SiteError
+	require.ErrorAs(t, err, &bad)
+	var got []Trouble
+	for _, p := range bad.Problems {
+		got = append(got, p.Trouble)
+	}
+	require.Equal(t, []Trouble{UnknownKey, UnreadName, UnknownKind, MissingPhoto, BadCrop, MissingValue}, got)
+}
+
+func TestLoadSiteLooksForPhotosBesideTheFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "site.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("id: a\nreferences:\n- {kind: logo, photo: pics/a.jpg}\n- {kind: logo, photo: pics}\n"), 0o600))
+	_, err := LoadSite(path)
+	var bad *SiteError
+	require.ErrorAs(t, err, &bad)
+	require.Len(t, bad.Problems, 2)
+	require.Equal(t, MissingPhoto, bad.Problems[0].Trouble)
+
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "pics"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "pics", "a.jpg"), []byte("x"), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte("id: a\nreferences:\n- {kind: logo, photo: pics/a.jpg}\n"), 0o600))
+	s, err := LoadSite(path)
+	require.NoError(t, err)
+	require.Equal(t, pipeline.File(filepath.Join(dir, "pics", "a.jpg")), s.References[0].Media)
+
+	_, err = LoadSite(filepath.Join(dir, "none.yaml"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func FuzzParseSite(f *testing.F) {
+	f.Add([]byte(goodSite))
+	f.Add([]byte("id: a\nreferences: [{kind: logo, photo: a.jpg, crop: [1, 2, 3, 4]}]\n"))
+	f.Add([]byte("id: &a [*a]\n"))
+	f.Add([]byte("? - x\n: y\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		s, err := ParseSite("fuzz", raw, anyPhoto)
+		if err != nil {
+			var bad *SiteError
+			require.ErrorAs(t, err, &bad)
+			require.NotEmpty(t, bad.Problems)
+			require.Nil(t, s)
+			return
+		}
+		require.NotEmpty(t, s.ID)
+		for _, n := range s.SignNames {
+			require.NotEmpty(t, key(n))
+		}
+		for _, r := range s.References {
+			require.Contains(t, elementOf, r.Kind)
+			require.NotNil(t, r.Media)
+			require.False(t, !r.ValidTo.IsZero() && r.ValidTo.Before(r.ValidFrom))
+		}
+	})
+}

@@ -1,0 +1,215 @@
+package scene
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"onsite/pipeline"
+)
+
+// shape is what a YAML value is.
+type shape int
+
+const (
+	isNothing shape = iota
+	isScalar
+	isList
+	isMapping
+)
+
+// value is one YAML value, with the line on which it starts.
+type value struct {
+	shape  shape
+	scalar string
+	list   []value
+	keys   []string // in the order of the file
+	fields []value
+	line   int
+}
+
+func (v value) is(s shape) bool { return v.shape == s }
+
+// show gives the value as an error names it.
+func (v value) show() string {
+	switch v.shape {
+	case isScalar:
+		return v.scalar
+	case isList:
+		parts := make([]string, len(v.list))
+		for i, item := range v.list {
+			parts[i] = item.show()
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case isMapping:
+		parts := make([]string, len(v.keys))
+		for i, k := range v.keys {
+			parts[i] = k + ": " + v.fields[i].show()
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+	return ""
+}
+
+// deepest is how deep values may nest: the form needs four.
+const deepest = 8
+
+// parseYAML reads exactly one YAML document of plain mappings, lists and scalars. Anchors, aliases, tags and merge keys are refused before
+// the library parses them: the form needs none, and some of them let the library recurse without end. Other bytes can make it panic;
+// that is a problem of the file, not of the program.
+func parseYAML(raw []byte) (top value, problem *Problem) {
+	bad := func(en, zh string) *Problem {
+		return &Problem{Trouble: NotYAML, Text: pipeline.Text{EN: en, ZH: zh}}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			top, problem = value{}, bad("this is not YAML that can be read", "无法作为 YAML 读取")
+		}
+	}()
+	tokens := lexer.Tokenize(string(raw))
+	for _, t := range tokens {
+		switch t.Type {
+		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType:
+			return value{}, bad(fmt.Sprintf("line %d: anchors, aliases, tags and merge keys are not accepted; write the value itself", t.Position.Line),
+				fmt.Sprintf("第 %d 行：不接受锚点、别名、标签和合并键；请直接写出值", t.Position.Line))
+		default:
+		}
+	}
+	file, err := parser.Parse(tokens, 0)
+	if err != nil {
+		line, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
+		return value{}, bad("this is not YAML that can be read: "+clip(line), "无法作为 YAML 读取："+clip(line))
+	}
+	var bodies []ast.Node
+	for _, d := range file.Docs {
+		if d != nil && d.Body != nil {
+			bodies = append(bodies, d.Body)
+		}
+	}
+	if len(bodies) != 1 {
+		return value{}, bad(fmt.Sprintf("there are %d YAML documents; a site file holds exactly one", len(bodies)), fmt.Sprintf("共有 %d 个 YAML 文档；地点文件应只有一个", len(bodies)))
+	}
+	top, err = valueOf(bodies[0], 0)
+	if err != nil {
+		return value{}, bad(err.Error(), "无法作为地点文件读取："+err.Error())
+	}
+	if !top.is(isMapping) {
+		return value{}, bad("the file must be a mapping that starts with id, sign or references", "文件必须是以 id、sign 或 references 开头的映射")
+	}
+	return top, nil
+}
+
+// valueOf turns a syntax node into a value.
+func valueOf(n ast.Node, depth int) (value, error) {
+	if n == nil {
+		return value{}, nil
+	}
+	v := value{}
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		v.line = t.Position.Line
+	}
+	if depth > deepest {
+		return value{}, fmt.Errorf("line %d: the values nest too deep", v.line)
+	}
+	entry := func(e *ast.MappingValueNode) error {
+		if e == nil || e.Key == nil {
+			return fmt.Errorf("line %d: a key is missing", v.line)
+		}
+		field, err := valueOf(e.Value, depth+1)
+		if err != nil {
+			return err
+		}
+		v.keys, v.fields = append(v.keys, strings.Trim(e.Key.String(), `"'`)), append(v.fields, field)
+		return nil
+	}
+	switch n := n.(type) {
+	case *ast.NullNode:
+		return v, nil
+	case *ast.MappingNode:
+		v.shape = isMapping
+		for _, e := range n.Values {
+			if err := entry(e); err != nil {
+				return value{}, err
+			}
+		}
+	case *ast.MappingValueNode:
+		v.shape = isMapping
+		if err := entry(n); err != nil {
+			return value{}, err
+		}
+	case *ast.SequenceNode:
+		v.shape = isList
+		for _, e := range n.Values {
+			item, err := valueOf(e, depth+1)
+			if err != nil {
+				return value{}, err
+			}
+			v.list = append(v.list, item)
+		}
+	case *ast.StringNode:
+		v.shape, v.scalar = isScalar, n.Value
+	case *ast.LiteralNode:
+		v.shape = isScalar
+		if n.Value != nil {
+			v.scalar = n.Value.Value
+		}
+	case ast.ScalarNode:
+		v.shape, v.scalar = isScalar, n.GetToken().Value
+	default:
+		return value{}, fmt.Errorf("line %d: only mappings, lists, texts and numbers are accepted", v.line)
+	}
+	return v, nil
+}
+
+// mapping gives the fields of a mapping by name, and notes keys that the form does not have or that come twice.
+func (p *siteParser) mapping(v value, field string, allowed ...string) map[string]value {
+	out := map[string]value{}
+	if !v.is(isMapping) {
+		en, zh := "must be a mapping with "+strings.Join(allowed, ", "), "必须是包含 "+strings.Join(allowed, "、")+" 的映射"
+		p.add(BadValue, field, v.show(), en, zh)
+		return out
+	}
+	known := map[string]bool{}
+	for _, k := range allowed {
+		known[k] = true
+	}
+	for i, k := range v.keys {
+		name := k
+		if field != "" {
+			name = field + "." + k
+		}
+		_, twice := out[k]
+		switch {
+		case !known[k]:
+			sorted := append([]string(nil), allowed...)
+			sort.Strings(sorted)
+			p.add(UnknownKey, clip(name), "", fmt.Sprintf("line %d: there is no such key; the keys here are %s", v.fields[i].line, strings.Join(sorted, ", ")),
+				fmt.Sprintf("第 %d 行：没有这个键；此处可用的键为 %s", v.fields[i].line, strings.Join(sorted, "、")))
+		case twice:
+			p.add(UnknownKey, clip(name), "", fmt.Sprintf("line %d: the key comes twice; keep one", v.fields[i].line), fmt.Sprintf("第 %d 行：键重复；请只保留一个", v.fields[i].line))
+		default:
+			out[k] = v.fields[i]
+		}
+	}
+	return out
+}
+
+// list gives the items of a list of at most most items; nothing is an empty list.
+func (p *siteParser) list(v value, field string, most int) []value {
+	switch {
+	case v.is(isNothing):
+		return nil
+	case !v.is(isList):
+		p.add(BadValue, field, v.show(), "must be a list", "必须是列表")
+		return nil
+	case len(v.list) > most:
+		p.add(BadValue, field, "", fmt.Sprintf("has %d items; at most %d are accepted", len(v.list), most), fmt.Sprintf("共有 %d 项，最多接受 %d 项", len(v.list), most))
+		return nil
+	}
+	return v.list
+}
