@@ -36,7 +36,7 @@ func DefaultConfig() Config {
 		StillSpread:     0.12,
 		FrozenUncertain: 1.0,
 		FrozenFail:      1.8,
-		RepeatUncertain: 0.8,
+		RepeatUncertain: 0.75,
 		RepeatFail:      1,
 		RepeatCertain:   1.5,
 	}

@@ -9,8 +9,9 @@ const (
 	// frozenStep is the largest change of any cell (4 x 4 pixels of 160, grey levels) between two pictures of a frozen stretch: re-encoded
 	// copies of one picture stay below it, while honest clips pass it within 0.7 s (the longest of 42, a nearly empty room).
 	frozenStep = 0.6
-	// frozenMedian is what half of the steps of a frozen stretch must stay below: the coder sends nothing for an equal picture.
-	frozenMedian = 0.2
+	// frozenPart is the part of the clip's usual step that half of the steps of a frozen stretch must stay below, within the bounds
+	// frozenLeast and frozenMost (grey levels): the coder sends nothing for an equal picture, or for a while a little to refine it.
+	frozenPart, frozenLeast, frozenMost = 0.15, 0.1, 0.35
 	// frozenDrift is the largest change of any cell between two parts of one frozen stretch: a key frame sets the coding noise anew.
 	frozenDrift = 2.0
 	// movingStep is what a quarter of the steps in the rest of the clip must exceed, so that a stretch of it can be called frozen.
@@ -27,6 +28,7 @@ func (s *series) findFrozen() frozen {
 	for i := range steps {
 		steps[i] = s.change(i, i+1)
 	}
+	usual := min(max(frozenPart*quantile(steps, 0.5), frozenLeast), frozenMost)
 	var best frozen
 	bestFrom, bestTo := 0, 0
 	for i := 0; i < n-1; {
@@ -35,7 +37,7 @@ func (s *series) findFrozen() frozen {
 			continue
 		}
 		j := s.runFrom(steps, i)
-		if quantile(steps[i:j], 0.5) <= frozenMedian {
+		if quantile(steps[i:j], 0.5) <= usual {
 			if f := (frozen{s.t[i], s.t[j]}); f.seconds() > best.seconds() {
 				best, bestFrom, bestTo = f, i, j
 			}

@@ -43,11 +43,12 @@ type rule struct {
 
 // rules, measured: see the package's calibration test. Backwards a short window proves nothing, since every nod returns the way it came.
 var rules = []rule{
-	{window: 0.8, residual: 0.2, contrast: 4},
-	{window: 1.6, residual: 0.3, contrast: 3},
-	{window: 3.2, residual: 0.35, contrast: 2.5},
-	{window: 1.6, backwards: true, residual: 0.25, contrast: 4},
-	{window: 3.2, backwards: true, residual: 0.3, contrast: 3},
+	{window: 0.8, residual: 0.15, contrast: 5},
+	{window: 1.6, residual: 0.2, contrast: 4},
+	{window: 3.2, residual: 0.25, contrast: 3},
+	{window: 6, residual: 0.5, contrast: 3},
+	{window: 1.6, backwards: true, residual: 0.2, contrast: 4},
+	{window: 3.2, backwards: true, residual: 0.25, contrast: 3},
 }
 
 // cost is at most 1 when the residual of a window is small against the motion in it, and no larger than coding and interpolation explain.
