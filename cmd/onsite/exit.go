@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"onsite/pipeline"
+	"onsite/pipeline/face"
+	"onsite/pipeline/media"
+	"onsite/pipeline/scene"
+	"onsite/pipeline/verify"
+)
+
+// Exit states, as docs and callers know them.
+const (
+	exitOK      = 0 // a verdict was made, whatever it says
+	exitOther   = 1
+	exitUsage   = 2 // arguments, references, a path that cannot be read
+	exitRefused = 3 // the submitted media is refused
+)
+
+// usageError is a mistake in what the user gave, with the words in both languages.
+type usageError struct {
+	text pipeline.Text
+	err  error
+}
+
+func (e *usageError) Error() string { return e.text.EN }
+func (e *usageError) Unwrap() error { return e.err }
+
+// fail prints one clear line and gives the exit state.
+func (e *env) fail(err error, asJSON bool) int {
+	code := exitOther
+	rule := "error"
+	var reference *verify.ReferenceError
+	var refusal *media.Refusal
+	var kind *verify.KindError
+	var usage *usageError
+	switch {
+	case errors.As(err, &usage):
+		code, rule = exitUsage, "usage"
+	case errors.As(err, &reference):
+		code, rule = exitUsage, "reference"
+	case errors.As(err, &refusal):
+		code, rule = exitRefused, refusal.Rule
+	case errors.As(err, &kind):
+		code, rule = exitRefused, "media_kind"
+	case errors.Is(err, context.Canceled):
+		err, rule = errInterrupted, "interrupted"
+	}
+	text := words(err)
+	if asJSON {
+		line, jerr := json.Marshal(map[string]any{"error": map[string]any{"rule": rule, "exit": code, "text": text}})
+		if jerr == nil {
+			fmt.Fprintln(e.err, string(line))
+			return code
+		}
+	}
+	fmt.Fprintln(e.err, "onsite:", e.say(text))
+	return code
+}
+
+// words gives an error's sentence in both languages; an error that speaks one is given as it is.
+func words(err error) pipeline.Text {
+	var usage *usageError
+	var photo *face.PhotoError
+	var site *scene.SiteError
+	var refusal *media.Refusal
+	var reference *verify.ReferenceError
+	text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
+	switch {
+	case errors.As(err, &usage):
+		return usage.text
+	case errors.As(err, &photo): // names the photo itself
+		return photo.Text
+	case errors.As(err, &site): // names the site's field itself
+		return site.Text()
+	case errors.As(err, &refusal):
+		text = refusal.Text
+		if refusal.Name != "" {
+			text = pipeline.Text{EN: refusal.Name + ": " + text.EN, ZH: refusal.Name + "：" + text.ZH}
+		}
+		if errors.As(err, &reference) {
+			text.EN, text.ZH = "reference photo "+text.EN, "参考照片 "+text.ZH
+		}
+	}
+	return text
+}
+
+func (e *env) say(t pipeline.Text) string {
+	if e.lang == "zh" {
+		return t.ZH
+	}
+	return t.EN
+}

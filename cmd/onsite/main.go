@@ -1,0 +1,146 @@
+// Command onsite verifies that a photo or a short video shows the enrolled person, live, at the right place, in new footage.
+//
+// It wires the rooms together and speaks to people: arguments, progress, tables, exit states. It decides nothing itself.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"gocv.io/x/gocv"
+	"golang.org/x/term"
+)
+
+// program is the command line. Every command has --json; errors go to stderr, results to stdout.
+type program struct {
+	Lang string `help:"Language of tables, reports and errors: auto (from the environment), en or zh." enum:"auto,en,zh" default:"auto"`
+
+	Verify  verifyCmd  `cmd:"" help:"Verify one clip or photo and print the verdict."`
+	Models  modelsCmd  `cmd:"" help:"Install and list the models."`
+	Bench   benchCmd   `cmd:"" help:"Measure throughput and accuracy."`
+	Doctor  doctorCmd  `cmd:"" help:"Say what is installed, what is missing and how to fix it."`
+	Version versionCmd `cmd:"" help:"Print the program's version."`
+}
+
+// env is what every command gets.
+type env struct {
+	out, err io.Writer
+	lang     string // en or zh
+	terminal bool   // stderr is a terminal: progress may be drawn
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, out, errOut io.Writer) int {
+	// One thread per OpenCV call: concurrency comes from running checks and jobs side by side.
+	gocv.SetNumThreads(1)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	var p program
+	exited := -1
+	parser, err := kong.New(&p,
+		kong.Name("onsite"),
+		kong.Description("Onsite verifies the photo or 15-second video that an employee uploads to prove \"I am here, now, at work\"."),
+		kong.UsageOnError(),
+		kong.Writers(out, errOut),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(errOut, "onsite:", err)
+		return exitOther
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(spreadFaces(args))
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "onsite: %v\nRun \"onsite --help\" or \"onsite COMMAND --help\" for what there is.\n", err)
+		return exitUsage
+	}
+	e := &env{out: out, err: errOut, lang: language(p.Lang), terminal: isTerminal(errOut)}
+	k.BindTo(ctx, (*context.Context)(nil))
+	if err := k.Run(e); err != nil {
+		return e.fail(err, wantsJSON(args))
+	}
+	return exitOK
+}
+
+// spreadFaces lets a shell pattern follow --face: in "verify clip.mp4 --face refs/*.jpg" every word up to the next flag is a face, once
+// the media has been named.
+func spreadFaces(args []string) []string {
+	verify := slices.Index(args, "verify")
+	if verify < 0 {
+		return args
+	}
+	out := make([]string, 0, len(args)+4)
+	media, inFaces, value := false, false, false
+	for i, a := range args {
+		switch {
+		case i <= verify:
+		case a == "--face":
+			inFaces, value = true, true
+		case strings.HasPrefix(a, "-"):
+			inFaces = false
+			value = !strings.Contains(a, "=") && takesValue(a)
+		case value:
+			value = false
+		case inFaces && media:
+			out = append(out, "--face")
+		default:
+			media = true
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// takesValue says whether a flag of verify is followed by its value.
+func takesValue(flag string) bool {
+	switch flag {
+	case "--json", "--help", "-h":
+		return false
+	}
+	return true
+}
+
+func wantsJSON(args []string) bool {
+	return slices.Contains(args, "--json")
+}
+
+// language resolves "auto" from the environment as other programs do.
+func language(flag string) string {
+	if flag != "auto" {
+		return flag
+	}
+	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if v := os.Getenv(name); v != "" {
+			if strings.HasPrefix(strings.ToLower(v), "zh") {
+				return "zh"
+			}
+			return "en"
+		}
+	}
+	return "en"
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+var errInterrupted = errors.New("interrupted")

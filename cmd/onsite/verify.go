@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"onsite/models"
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+	"onsite/pipeline/policy"
+	"onsite/pipeline/report"
+	"onsite/pipeline/reuse"
+	"onsite/pipeline/scene"
+	"onsite/pipeline/verify"
+)
+
+// maxFaces is how many enrolled photos a person may have (design: one to five).
+const maxFaces = 5
+
+type verifyCmd struct {
+	Media   string   `arg:"" help:"The clip or photo to verify."`
+	Face    []string `help:"One to five enrolled photos of the person. A shell pattern may follow." placeholder:"REF.jpg" sep:"none"`
+	Site    string   `help:"Site file: names on its sign, photos of its logo, storefront, posters, desk." placeholder:"site.yaml"`
+	Policy  string   `help:"Policy: a name (video15, photo, no_face) or a YAML file. Default: video15 for clips, photo for photos." placeholder:"NAME|p.yaml"`
+	Against string   `help:"Folder of earlier clips and photos to look for this footage in; fingerprints are kept beside them." placeholder:"DIR"`
+	Report  string   `help:"Write a self-contained HTML report." placeholder:"out.html"`
+	JSON    bool     `help:"Print the verdict as JSON."`
+
+	Subject string    `help:"Who it is said to be: an id for the verdict." placeholder:"ID"`
+	TakenAt time.Time `help:"When it is said to be taken (RFC 3339); posters are checked for that day. Default: now." placeholder:"TIME"`
+	Job     string    `help:"Job id for the verdict. Default: a new one." placeholder:"ID"`
+	Note    string    `help:"A line to show at the top of the report." placeholder:"TEXT"`
+
+	limitFlags `embed:"" prefix:"limit-" group:"Limits of the media"`
+}
+
+// limitFlags are the limits before decoding; zero keeps the default.
+type limitFlags struct {
+	Bytes      int64         `help:"Largest file in bytes (default 200 MB)." placeholder:"N"`
+	Megapixels int64         `help:"Largest photo in megapixels (default 50)." placeholder:"N"`
+	Duration   time.Duration `help:"Longest clip (default 5m)." placeholder:"TIME"`
+	Timeout    time.Duration `help:"Longest time that decoding one file may take." placeholder:"TIME"`
+}
+
+func (l limitFlags) options() media.Options {
+	o := media.Options{Limits: media.DefaultLimits(), Timeout: l.Timeout}
+	if l.Bytes > 0 {
+		o.Limits.Bytes = l.Bytes
+	}
+	if l.Megapixels > 0 {
+		o.Limits.PhotoPixels = l.Megapixels * 1_000_000
+	}
+	if l.Duration > 0 {
+		o.Limits.Duration = l.Duration
+	}
+	return o
+}
+
+func (c *verifyCmd) Run(ctx context.Context, e *env) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	site, err := c.site()
+	if err != nil {
+		return err
+	}
+	core, err := newCore(c.limitFlags.options())
+	if err != nil {
+		return err
+	}
+	defer core.close()
+
+	bar := newProgress(e)
+	defer bar.close()
+	job := verify.Job{
+		Claim: pipeline.Claim{Job: c.Job, Tenant: "local", Subject: c.Subject, TakenAt: c.TakenAt},
+		Media: pipeline.File(c.Media), Consent: true, Picture: c.Report != "", Progress: bar.stage,
+	}
+	if job.Claim.Job == "" {
+		job.Claim.Job = verify.NewJob()
+	}
+	if job.Claim.TakenAt.IsZero() {
+		job.Claim.TakenAt = time.Now()
+	}
+	if job.Policy, err = c.policy(); err != nil {
+		return err
+	}
+	if site != nil {
+		job.Claim.Site = site.ID
+		if job.Place, err = core.Prepare(ctx, site, c.Report != "" && c.wantsFace(job.Policy, site)); err != nil {
+			return err
+		}
+		defer job.Place.Close()
+	}
+	if len(c.Face) > 0 && c.wantsFace(job.Policy, site) {
+		bar.stage(verify.StageEnroll, false)
+		photos := make([]pipeline.Media, 0, len(c.Face))
+		for _, f := range c.Face {
+			photos = append(photos, pipeline.File(f))
+		}
+		if job.Subject, err = core.Enroll(ctx, photos); err != nil {
+			return err
+		}
+		bar.stage(verify.StageEnroll, true)
+	}
+	if c.Against != "" {
+		history, err := c.history(ctx, e, core, bar)
+		if err != nil {
+			return err
+		}
+		job.History = history
+	}
+	result, err := core.Run(ctx, job)
+	bar.close()
+	if err != nil {
+		return err
+	}
+	return c.show(e, result)
+}
+
+// check finds what is wrong with the arguments before anything heavy starts.
+func (c *verifyCmd) check() error {
+	if len(c.Face) > maxFaces {
+		return usagef(pipeline.Text{
+			EN: fmt.Sprintf("--face was given %d times; a person has one to %d enrolled photos: leave out the worst ones", len(c.Face), maxFaces),
+			ZH: fmt.Sprintf("--face 给出了 %d 次；每人可有 1 至 %d 张登记照片，请去掉质量较差的照片", len(c.Face), maxFaces),
+		})
+	}
+	if err := readable("MEDIA", c.Media); err != nil {
+		return err
+	}
+	for _, f := range c.Face {
+		if err := readable("--face", f); err != nil {
+			return err
+		}
+	}
+	if c.Against != "" {
+		info, err := os.Stat(c.Against)
+		if err == nil && !info.IsDir() {
+			err = errors.New("not a folder")
+		}
+		if err != nil {
+			return pathError("--against", c.Against, err, "name a folder with earlier clips", "请指定存放历史录像的文件夹")
+		}
+	}
+	if c.Report != "" {
+		if info, err := os.Stat(filepath.Dir(c.Report)); err != nil || !info.IsDir() {
+			return pathError("--report", c.Report, errors.New("its folder does not exist"), "make the folder first", "请先创建该文件夹")
+		}
+	}
+	return nil
+}
+
+// readable says clearly why a path cannot be used as a file.
+func readable(field, path string) error {
+	f, err := os.Open(path)
+	if err == nil {
+		defer f.Close()
+		info, serr := f.Stat()
+		switch {
+		case serr != nil:
+			err = serr
+		case info.IsDir():
+			return pathError(field, path, errors.New("it is a folder"), "name one file", "请指定单个文件")
+		case !info.Mode().IsRegular():
+			return pathError(field, path, errors.New("it is not a regular file"), "save it to a file first", "请先保存为普通文件")
+		}
+	}
+	if err != nil {
+		return pathError(field, path, err, "check the path and its permissions", "请检查路径及其权限")
+	}
+	return nil
+}
+
+func pathError(field, path string, err error, fixEN, fixZH string) error {
+	why := err
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		why = pe.Err
+	}
+	return &usageError{err: err, text: pipeline.Text{
+		EN: fmt.Sprintf("%s %s: %v; %s", field, path, why, fixEN),
+		ZH: fmt.Sprintf("%s %s：%v；%s", field, path, why, fixZH),
+	}}
+}
+
+func usagef(t pipeline.Text) error { return &usageError{text: t, err: errors.New(t.EN)} }
+
+func (c *verifyCmd) site() (*pipeline.Site, error) {
+	if c.Site == "" {
+		return nil, nil
+	}
+	site, err := scene.LoadSite(c.Site)
+	if err != nil {
+		return nil, &usageError{text: words(err), err: err}
+	}
+	return site, nil
+}
+
+// policy gives the named policy; none named: the zero policy, for which the core takes the default one of the kind of media.
+func (c *verifyCmd) policy() (policy.Policy, error) {
+	if c.Policy == "" {
+		return policy.Policy{}, nil
+	}
+	p, err := policy.Find(c.Policy)
+	if err != nil {
+		return policy.Policy{}, &usageError{text: words(err), err: err}
+	}
+	return p, nil
+}
+
+// wantsFace says whether faces are looked at; the default policies, which are chosen by the kind of media, do.
+func (c *verifyCmd) wantsFace(p policy.Policy, site *pipeline.Site) bool {
+	return c.Policy == "" || p.Wants(pipeline.CheckFace, site != nil, true)
+}
+
+// history opens the folder of earlier footage. The submitted file itself, when it lies there, is no earlier footage.
+func (c *verifyCmd) history(ctx context.Context, e *env, core *core, bar *progress) (pipeline.History, error) {
+	folder, err := reuse.OpenFolder(ctx, reuse.FolderOptions{
+		Dir: c.Against, Except: c.Media, Decode: core.Decode, Progress: bar.count("earlier footage"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range folder.Skipped() {
+		fmt.Fprintf(e.err, "onsite: --against %s: skipped %s: %v\n", c.Against, s.Name, s.Err)
+	}
+	return folder, nil
+}
+
+func (c *verifyCmd) show(e *env, r verify.Result) error {
+	if c.Report != "" {
+		var page bytes.Buffer
+		if err := report.Write(&page, r.Report(e.lang, c.Note)); err != nil {
+			return fmt.Errorf("write the report: %w", err)
+		}
+		if err := os.WriteFile(c.Report, page.Bytes(), 0o644); err != nil {
+			return pathError("--report", c.Report, err, "check the path and its permissions", "请检查路径及其权限")
+		}
+	}
+	if c.JSON {
+		return e.printJSON(r.Verdict)
+	}
+	return report.Table(e.out, r.Verdict, filepath.Base(c.Media), e.lang, tableWidth(e.out), isTerminal(e.out) && os.Getenv("NO_COLOR") == "")
+}
+
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// core is the verifier with what it owns here.
+type core struct{ verify.Verifier }
+
+func newCore(o media.Options) (*core, error) {
+	decoder, err := media.NewDecoder(o)
+	if err != nil {
+		return nil, err
+	}
+	set, err := models.Open(models.DefaultOptions())
+	if err != nil {
+		return nil, err
+	}
+	return &core{verify.Verifier{Decoder: decoder, Models: set}}, nil
+}
+
+func (c *core) close() { _ = c.Models.Close() }

@@ -1,0 +1,319 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+	"onsite/pipeline/policy"
+	"onsite/pipeline/reuse"
+	"onsite/pipeline/verify"
+)
+
+// Budget is what each stage of a 15 s 720p H.264 clip may cost, in CPU milliseconds on one core (docs/benchmarks.md). Decoding is bounded
+// by its ratio to bare libav instead, see MaxDecodeRatio.
+var Budget = map[verify.Stage]float64{
+	verify.StageDecode: 300, verify.StageFace: 160, verify.StageLiveness: 200, verify.StageFingerprint: 250, verify.StageReuse: 600,
+	verify.StageScene: 350, verify.StageAuthenticity: 60,
+}
+
+// MaxDecodeRatio is how much the child may cost against bare libav on the same packets.
+const MaxDecodeRatio = 1.3
+
+// historySize is how many earlier fingerprints the workload has.
+const historySize = 200
+
+// Options says what to measure.
+type Options struct {
+	Clips    []pipeline.Media
+	Runs     int // how often each clip is verified; the median counts
+	Workers  int // goroutines of the throughput part
+	Progress func(done, total int)
+}
+
+// Stage is one line of the table, medians over all clips and runs.
+type Stage struct {
+	Name     verify.Stage `json:"name"`
+	CPUMS    float64      `json:"cpu_ms"`
+	BudgetMS float64      `json:"budget_ms,omitempty"`
+}
+
+// Result is the table. CPU counts the pipeline's threads and the child.
+type Result struct {
+	Clips        int                                   `json:"clips"`
+	Runs         int                                   `json:"runs"`
+	ClipsPerS    float64                               `json:"clips_per_s"`
+	CPUSPerClip  float64                               `json:"cpu_s_per_clip"`
+	Efficiency   *float64                              `json:"efficiency"` // null: bare OpenCV and hash kernels are not measured apart yet
+	P50MS        float64                               `json:"p50_ms"`
+	P95MS        float64                               `json:"p95_ms"`
+	P99MS        float64                               `json:"p99_ms"`
+	PeakRSSBytes int64                                 `json:"peak_rss_bytes"`
+	Stages       map[string]float64                    `json:"stages"`
+	Table        []Stage                               `json:"table"`
+	BareDecodeMS float64                               `json:"bare_decode_ms"`
+	DecodeRatio  float64                               `json:"decode_ratio"` // child against bare libav on the same packets
+	BareModelMS  float64                               `json:"bare_model_ms"`
+	Checks       map[pipeline.CheckName]map[string]int `json:"checks"` // outcomes over the clips
+	Provider     string                                `json:"provider"`
+	CPU          string                                `json:"cpu"`
+	Cores        int                                   `json:"cores"`
+	Baseline     *struct{}                             `json:"baseline"` // null: the naive pipeline is not built yet
+}
+
+// prepared is a clip with its person, place and history.
+type prepared struct{ job verify.Job }
+
+// Core runs the workload: every check of video15 on every clip, with an enrolled person, a site and a history of 200 fingerprints.
+//
+// The person is enrolled from a frame of the clip, the site's reference is another frame (and a name that is on no sign, so that text is
+// always looked for), the history is made of the other clips, repeated: what is measured is cost, not accuracy.
+func Core(ctx context.Context, v *verify.Verifier, o Options) (Result, error) {
+	p, err := policy.Default("video15")
+	if err != nil {
+		return Result{}, err
+	}
+	dir, err := os.MkdirTemp("", "onsite-bench")
+	if err != nil {
+		return Result{}, fmt.Errorf("bench: make a folder for frames: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	jobs := make([]*prepared, 0, len(o.Clips))
+	prints := make([]pipeline.Earlier, 0, len(o.Clips))
+	for i, m := range o.Clips {
+		job, print, err := prepare(ctx, v, m, filepath.Join(dir, fmt.Sprint(i)))
+		if err != nil {
+			return Result{}, fmt.Errorf("bench: prepare %s: %w", m.Name(), err)
+		}
+		defer job.job.Place.Close()
+		job.job.Policy = p
+		jobs, prints = append(jobs, job), append(prints, print)
+	}
+	var known *prepared // clips without a face are compared with somebody else
+	for _, j := range jobs {
+		if j.job.Subject != nil {
+			known = j
+		}
+	}
+	for i, j := range jobs {
+		j.job.History = history(prints, i)
+		if j.job.Subject == nil && known != nil {
+			j.job.Subject = known.job.Subject
+		}
+	}
+	return measure(ctx, v, o, jobs)
+}
+
+// prepare decodes a clip once and makes a person, a place and a fingerprint of it.
+func prepare(ctx context.Context, v *verify.Verifier, m pipeline.Media, dir string) (*prepared, pipeline.Earlier, error) {
+	clip, err := v.Decode(ctx, m)
+	if err != nil {
+		return nil, pipeline.Earlier{}, err
+	}
+	defer clip.Close()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, pipeline.Earlier{}, err
+	}
+	out := &prepared{job: verify.Job{Claim: pipeline.Claim{Job: verify.NewJob(), Tenant: "bench", TakenAt: time.Now()}, Media: m, Consent: true}}
+	var first string
+	for i, f := range clip.Frames {
+		picture, err := media.EncodeJPEG(f.Image, 92)
+		if err != nil {
+			return nil, pipeline.Earlier{}, err
+		}
+		path := filepath.Join(dir, fmt.Sprintf("%03d.jpg", i))
+		if err := os.WriteFile(path, picture, 0o600); err != nil {
+			return nil, pipeline.Earlier{}, err
+		}
+		if first == "" {
+			first = path
+		}
+		// A frame without one good face is no enrolment photo; the next one may be.
+		if s, err := v.Enroll(ctx, []pipeline.Media{pipeline.File(path)}); err == nil {
+			out.job.Subject = s
+			break
+		}
+	}
+	site := &pipeline.Site{ID: "bench", SignNames: []string{"ONSITE BENCH"}, References: []pipeline.Reference{
+		{Kind: pipeline.RefStorefront, Name: "first frame", Media: pipeline.File(first)},
+	}}
+	if out.job.Place, err = v.Prepare(ctx, site, false); err != nil {
+		return nil, pipeline.Earlier{}, err
+	}
+	print, err := reuse.Compute(clip)
+	if err != nil {
+		return nil, pipeline.Earlier{}, err
+	}
+	raw, err := print.MarshalBinary()
+	if err != nil {
+		return nil, pipeline.Earlier{}, err
+	}
+	return out, pipeline.Earlier{Fingerprint: raw, SHA256: clip.Info.SHA256}, nil
+}
+
+// memory is a history that is held in memory.
+type memory []pipeline.Earlier
+
+func (m memory) Earlier(context.Context) ([]pipeline.Earlier, error) { return m, nil }
+func (m memory) AsOf() int64                                         { return int64(len(m)) }
+func (m memory) Picture(context.Context, string, int64) ([]byte, error) {
+	return nil, os.ErrNotExist
+}
+
+func history(prints []pipeline.Earlier, without int) memory {
+	others := slices.Delete(slices.Clone(prints), without, without+1)
+	if len(others) == 0 {
+		return memory{}
+	}
+	out := make(memory, historySize)
+	for i := range out {
+		out[i] = others[i%len(others)]
+		out[i].Job = fmt.Sprintf("earlier-%03d", i)
+	}
+	return out
+}
+
+func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared) (Result, error) {
+	r := Result{
+		Clips: len(jobs), Runs: o.Runs, Stages: map[string]float64{}, Checks: map[pipeline.CheckName]map[string]int{},
+		Cores: runtime.GOMAXPROCS(0),
+	}
+	stages := map[verify.Stage][]float64{}
+	var sums, bare, ratios, latency []float64
+	v.Models.ResetStats()
+	steps := len(jobs) * o.Runs
+	for n := range steps {
+		j := jobs[n%len(jobs)]
+		out, err := v.Run(ctx, j.job)
+		if err != nil {
+			return Result{}, fmt.Errorf("bench: verify %s: %w", j.job.Media.Name(), err)
+		}
+		b, err := v.Decoder.Bare(ctx, j.job.Media, media.DefaultRequest())
+		if err != nil {
+			return Result{}, fmt.Errorf("bench: bare decoding of %s: %w", j.job.Media.Name(), err)
+		}
+		sum := 0.0
+		for s, c := range out.Costs {
+			if s == verify.StageTotal {
+				continue
+			}
+			stages[s] = append(stages[s], ms(c.CPU))
+			sum += ms(c.CPU)
+		}
+		sums, bare = append(sums, sum), append(bare, ms(b))
+		ratios = append(ratios, ms(out.Child.CPU)/ms(b))
+		if n < len(jobs) {
+			count(r.Checks, out.Verdict)
+		}
+		r.Provider, r.CPU = out.Verdict.Runtime.Provider, out.Verdict.Runtime.CPU
+		tell(o.Progress, n+1, 2*steps)
+	}
+	for _, st := range v.Models.Stats() {
+		r.BareModelMS += float64(st.RunNS) / 1e6 / float64(steps)
+	}
+	latency, wall, err := throughput(ctx, v, o, jobs, steps)
+	if err != nil {
+		return Result{}, err
+	}
+	r.ClipsPerS = float64(steps) / wall.Seconds()
+	r.P50MS, r.P95MS, r.P99MS = quantile(latency, .5), quantile(latency, .95), quantile(latency, .99)
+	r.CPUSPerClip, r.BareDecodeMS, r.DecodeRatio = quantile(sums, .5)/1000, quantile(bare, .5), quantile(ratios, .5)
+	for _, s := range []verify.Stage{verify.StageDecode, verify.StageFace, verify.StageLiveness, verify.StageFingerprint, verify.StageReuse, verify.StageScene, verify.StageAuthenticity} {
+		m := quantile(stages[s], .5)
+		r.Stages[string(s)] = m
+		r.Table = append(r.Table, Stage{Name: s, CPUMS: m, BudgetMS: Budget[s]})
+	}
+	r.PeakRSSBytes = peakRSS()
+	return r, nil
+}
+
+// throughput verifies the clips from as many goroutines as workers and gives the latency of each, in ms.
+func throughput(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared, steps int) ([]float64, time.Duration, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan *prepared)
+	latency := make([]float64, 0, steps)
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	began := time.Now()
+	for range max(1, o.Workers) {
+		wait.Go(func() {
+			for j := range next {
+				t := time.Now()
+				if _, err := v.Run(ctx, j.job); err != nil {
+					cancel(fmt.Errorf("bench: verify %s: %w", j.job.Media.Name(), err))
+					continue
+				}
+				mu.Lock()
+				latency = append(latency, ms(time.Since(t)))
+				tell(o.Progress, steps+len(latency), 2*steps)
+				mu.Unlock()
+			}
+		})
+	}
+	for n := range steps {
+		select {
+		case next <- jobs[n%len(jobs)]:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	wait.Wait()
+	return latency, time.Since(began), context.Cause(ctx)
+}
+
+// NotRun lists the checks that the workload wants and that were not made on every clip.
+func (r Result) NotRun() []pipeline.CheckName {
+	var out []pipeline.CheckName
+	for _, c := range []pipeline.CheckName{pipeline.CheckFace, pipeline.CheckLiveness, pipeline.CheckScene, pipeline.CheckReuse, pipeline.CheckAuthenticity} {
+		if n := r.Checks[c][string(pipeline.NotChecked)] + r.Checks[c][string(pipeline.Error)]; n > 0 {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func count(into map[pipeline.CheckName]map[string]int, v pipeline.Verdict) {
+	for name, c := range v.Checks {
+		if into[name] == nil {
+			into[name] = map[string]int{}
+		}
+		into[name][string(c.Outcome)]++
+	}
+}
+
+func tell(progress func(done, total int), done, total int) {
+	if progress != nil {
+		progress(done, total)
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// quantile gives the nearest-rank quantile of values; 0 for none.
+func quantile(values []float64, q float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	at := int(q*float64(len(sorted))+0.999999) - 1
+	return sorted[min(max(at, 0), len(sorted)-1)]
+}
+
+// peakRSS is the largest memory of this process so far, in bytes; 0 where the kernel does not tell.
+func peakRSS() int64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return u.Maxrss * 1024
+}

@@ -1,0 +1,195 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"image"
+
+	"gocv.io/x/gocv"
+
+	"onsite/pipeline"
+	"onsite/pipeline/face"
+	"onsite/pipeline/media"
+	"onsite/pipeline/report"
+	"onsite/pipeline/reuse"
+	"onsite/pipeline/scene"
+)
+
+const (
+	pictureSide    = 640 // long side of a keyframe in the report, pixels: enough to judge, small enough to mail
+	pictureQuality = 82  // JPEG
+	maxPictures    = 24  // keyframes in a report; a five-minute clip has 60
+)
+
+// Album is what a report shows besides the verdict. Other people are already blurred in it.
+type Album struct {
+	Pictures   []report.Picture
+	Marks      []report.Mark
+	Elements   []report.Element
+	Segments   []report.Segment
+	References []report.Reference
+	Timeline   report.Timeline
+	Notes      []pipeline.Text
+	PolicyName string
+	Media      string
+}
+
+// shown is what the checks found, kept for the album.
+type shown struct {
+	face  face.Result
+	scene scene.Result
+	reuse reuse.Result
+}
+
+// Report gives the page's input in a language (en, zh), with a line of the caller's at the top.
+func (r Result) Report(lang, note string) report.Input {
+	in := report.Input{
+		Verdict: r.Verdict, Lang: lang, Name: r.Album.Media, PolicyName: r.Album.PolicyName, Notes: r.Album.Notes,
+		Pictures: r.Album.Pictures, References: r.Album.References, Marks: r.Album.Marks, Elements: r.Album.Elements,
+		Segments: r.Album.Segments, Timeline: r.Album.Timeline,
+	}
+	if note != "" {
+		in.Notes = append([]pipeline.Text{{EN: note, ZH: note}}, in.Notes...)
+	}
+	return in
+}
+
+// album makes the pictures. Where no face was looked for (no consent, policy no_face) nobody can be blurred, so no picture is written.
+func (r *run) album(ctx context.Context, a *Album) error {
+	a.PolicyName, a.Media = r.Policy.Name, r.Media.Name()
+	a.Timeline = r.timeline()
+	a.Elements = r.elements()
+	if _, off := r.noFaces(r.wants(pipeline.CheckFace) || r.wants(pipeline.CheckLiveness)); off {
+		a.Notes = append(a.Notes, pipeline.Text{
+			EN: "No pictures are shown: faces were not looked for, so other people could not be blurred.",
+			ZH: "未展示画面：本次未处理人脸，无法对其他人进行模糊处理。",
+		})
+		return nil
+	}
+	matcher := face.New(r.Models, faceConfig(r.Policy))
+	for _, n := range r.pictured() {
+		if err := matcher.Sweep(ctx, r.clip, &r.found, n); err != nil {
+			return fmt.Errorf("look for other people in keyframe %d: %w", n, err)
+		}
+		p, err := r.picture(n)
+		if err != nil {
+			return err
+		}
+		a.Pictures = append(a.Pictures, p)
+		a.Marks = append(a.Marks, r.faceMarks(n)...)
+	}
+	a.References = r.references()
+	return r.segments(ctx, a)
+}
+
+// pictured chooses the keyframes that the report shows: all that evidence points to, the others spread evenly.
+func (r *run) pictured() []int {
+	total := len(r.clip.Frames)
+	want := make([]bool, total)
+	left := maxPictures
+	take := func(n int) {
+		if n >= 0 && n < total && !want[n] && left > 0 {
+			want[n] = true
+			left--
+		}
+	}
+	for _, name := range pipeline.CheckNames {
+		for _, f := range r.checks[name].Findings {
+			for _, e := range f.Evidence {
+				if e.Keyframe != nil {
+					take(*e.Keyframe)
+				}
+			}
+		}
+	}
+	for _, e := range r.elements() {
+		if e.Keyframe != nil {
+			take(*e.Keyframe)
+		}
+	}
+	step := max(1, (total+maxPictures-1)/maxPictures)
+	for n := 0; n < total; n += step {
+		take(n)
+	}
+	var out []int
+	for n, w := range want {
+		if w {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// picture blurs other people in a copy of the keyframe and encodes it, smaller.
+func (r *run) picture(n int) (report.Picture, error) {
+	frame := r.clip.Frames[n].Image
+	copied := frame.Clone()
+	defer copied.Close()
+	if err := BlurOthers(&copied, r.found, n); err != nil {
+		return report.Picture{}, err
+	}
+	p := report.Picture{Keyframe: n, W: frame.Cols(), H: frame.Rows()}
+	var err error
+	p.JPEG, err = small(copied)
+	return p, err
+}
+
+// BlurOthers makes everybody but the subject unrecognisable in a picture of the frame with the given index.
+func BlurOthers(m *gocv.Mat, found face.Found, index int) error {
+	for _, box := range found.Others(index) {
+		if err := media.Blur(m, box); err != nil {
+			return fmt.Errorf("blur another person in keyframe %d: %w", index, err)
+		}
+	}
+	return nil
+}
+
+// small encodes a picture with its long side at most pictureSide.
+func small(m gocv.Mat) ([]byte, error) {
+	scale := float64(pictureSide) / float64(max(m.Cols(), m.Rows()))
+	if scale >= 1 {
+		return media.EncodeJPEG(m, pictureQuality)
+	}
+	out := gocv.NewMat()
+	defer out.Close()
+	if err := gocv.Resize(m, &out, image.Point{}, scale, scale, gocv.InterpolationArea); err != nil {
+		return nil, fmt.Errorf("make a picture smaller: %w", err)
+	}
+	return media.EncodeJPEG(out, pictureQuality)
+}
+
+// portrait cuts a face out of an enrolled photo, with half a face of room around it.
+func portrait(photo gocv.Mat, box image.Rectangle) (report.Reference, error) {
+	part := photo.Region(box.Inset(-box.Dy() / 2).Intersect(image.Rect(0, 0, photo.Cols(), photo.Rows())))
+	defer part.Close()
+	jpeg, err := small(part)
+	return report.Reference{Kind: report.RefFace, JPEG: jpeg, W: part.Cols(), H: part.Rows()}, err
+}
+
+// shot is a reference photo as a report shows it: smaller, and without faces.
+func (v *Verifier) shot(ctx context.Context, clip *media.Clip) (report.Reference, error) {
+	matcher := face.New(v.Models, face.DefaultConfig())
+	found, err := matcher.Find(ctx, clip)
+	if err != nil {
+		return report.Reference{}, fmt.Errorf("look for faces to blur: %w", err)
+	}
+	copied := clip.Frames[0].Image.Clone()
+	defer copied.Close()
+	for _, box := range found.All(0) {
+		if err := media.Blur(&copied, box); err != nil {
+			return report.Reference{}, err
+		}
+	}
+	jpeg, err := small(copied)
+	return report.Reference{JPEG: jpeg, W: copied.Cols(), H: copied.Rows()}, err
+}
+
+func (r *run) faceMarks(n int) []report.Mark {
+	f := r.found.SubjectIn(n)
+	if f == nil {
+		return nil
+	}
+	good := r.checks[pipeline.CheckFace].Outcome == pipeline.Pass
+	box := pipeline.Box{X: f.Box.Min.X, Y: f.Box.Min.Y, W: f.Box.Dx(), H: f.Box.Dy()}
+	return []report.Mark{{Keyframe: n, Box: &box, Good: good, Label: pipeline.Text{EN: "face", ZH: "人脸"}}}
+}

@@ -1,0 +1,55 @@
+package verify
+
+import (
+	"onsite/pipeline/authenticity"
+	"onsite/pipeline/face"
+	"onsite/pipeline/liveness"
+	"onsite/pipeline/policy"
+	"onsite/pipeline/reuse"
+	"onsite/pipeline/scene"
+)
+
+// The settings of each check: its calibrated defaults, with what the policy overrides.
+
+func faceConfig(p policy.Policy) face.Config {
+	c := face.DefaultConfig()
+	if t := p.Thresholds.Face.Threshold; t != nil {
+		// The band below the threshold in which nothing is claimed keeps its width.
+		c.Reject, c.Threshold = *t-(c.Threshold-c.Reject), *t
+	}
+	return c
+}
+
+func livenessConfig(p policy.Policy) liveness.Config {
+	c := liveness.DefaultConfig()
+	if t := p.Thresholds.Liveness.Threshold; t != nil {
+		c.Threshold = *t
+	}
+	return c
+}
+
+func reuseConfig(p policy.Policy) reuse.Config {
+	c := reuse.DefaultConfig()
+	if t := p.Thresholds.Reuse.Threshold; t != nil {
+		c.Threshold = *t
+	}
+	return c
+}
+
+func sceneConfig(p policy.Policy) scene.Config {
+	c := scene.DefaultConfig()
+	if n := p.Thresholds.Scene.Inliers; n != nil {
+		c.Inliers, c.DoubtInliers = *n, min(c.DoubtInliers, *n)
+	}
+	if s := p.Thresholds.Scene.Sign; s != nil {
+		c.SignSimilarity = *s
+	}
+	return c
+}
+
+// authenticityConfig: a person is expected in view unless the policy asks for no face.
+func authenticityConfig(wantsFace bool) authenticity.Config {
+	c := authenticity.DefaultConfig()
+	c.ExpectPerson = wantsFace
+	return c
+}

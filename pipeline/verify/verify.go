@@ -1,0 +1,439 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"onsite/models"
+	"onsite/pipeline"
+	"onsite/pipeline/authenticity"
+	"onsite/pipeline/face"
+	"onsite/pipeline/liveness"
+	"onsite/pipeline/media"
+	"onsite/pipeline/policy"
+	"onsite/pipeline/report"
+	"onsite/pipeline/reuse"
+	"onsite/pipeline/scene"
+)
+
+// Version is the program's version; the build sets it.
+var Version = "dev"
+
+// Verifier is the verification core: made once, used for many jobs at a time. It owns neither the decoder nor the models.
+type Verifier struct {
+	Decoder *media.Decoder
+	Models  *models.Set
+}
+
+// Subject is a person made ready for matching.
+type Subject struct {
+	Templates []face.Template
+	Photos    []report.Reference // what a report shows of the enrolled photos
+	Revision  int
+}
+
+// Job is one submission with its person and place already prepared, so that a service prepares them once for many jobs.
+type Job struct {
+	Claim   pipeline.Claim
+	Media   pipeline.Media
+	Subject *Subject         // nil: nobody to compare with
+	Consent bool             // false: no face processing of any kind
+	Place   *Place           // nil: no place to compare with
+	History pipeline.History // nil: no earlier footage
+	Policy  policy.Policy    // the zero policy: video15 for clips, photo for photos
+	// Picture asks for the pictures that a report shows; they cost time that a verdict alone does not need.
+	Picture bool
+	// Progress is told when a stage begins (false) and ends (true); nil is fine. It may be called from several goroutines.
+	Progress func(s Stage, done bool)
+}
+
+// Result is a verdict with what was seen on the way. Biometric parts are in memory only.
+type Result struct {
+	Verdict     pipeline.Verdict
+	Fingerprint reuse.Fingerprint
+	Costs       map[Stage]Cost
+	Child       media.Usage
+	Album       Album // empty unless Job.Picture
+}
+
+// ReferenceError says that an enrolled or a reference photo cannot be used: not the submitted media, but what it is compared with.
+type ReferenceError struct {
+	Name string
+	Err  error
+}
+
+func (e *ReferenceError) Error() string { return fmt.Sprintf("reference %s: %v", e.Name, e.Err) }
+
+// Unwrap gives the cause, which has the words for people.
+func (e *ReferenceError) Unwrap() error { return e.Err }
+
+// Enroll decodes one to five photos of a person and makes the templates that clips are matched against.
+func (v *Verifier) Enroll(ctx context.Context, photos []pipeline.Media) (*Subject, error) {
+	matcher := face.New(v.Models, face.DefaultConfig())
+	s := &Subject{}
+	for _, photo := range photos {
+		t, picture, err := v.enroll(ctx, matcher, photo)
+		if err != nil {
+			return nil, err
+		}
+		s.Templates, s.Photos = append(s.Templates, t), append(s.Photos, *picture)
+	}
+	if err := matcher.SamePerson(s.Templates); err != nil {
+		var photo *face.PhotoError
+		if errors.As(err, &photo) {
+			err = &ReferenceError{Name: photo.Photo, Err: err}
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (v *Verifier) enroll(ctx context.Context, matcher *face.Matcher, photo pipeline.Media) (face.Template, *report.Reference, error) {
+	clip, err := v.Decode(ctx, photo)
+	if err != nil {
+		return face.Template{}, nil, &ReferenceError{Name: photo.Name(), Err: err}
+	}
+	defer clip.Close()
+	t, err := matcher.Enroll(ctx, clip, photo.Name())
+	if err != nil {
+		return face.Template{}, nil, &ReferenceError{Name: photo.Name(), Err: err}
+	}
+	// Only the face itself is kept for reports: whoever stands beside is not in the picture.
+	picture, err := portrait(clip.Frames[0].Image, t.Box)
+	if err != nil {
+		return face.Template{}, nil, err
+	}
+	picture.Name = photo.Name()
+	return t, &picture, nil
+}
+
+// Place is a site made ready for matching. It must be closed.
+type Place struct {
+	*scene.Site
+	Pictures []report.Reference // what a report shows of the site's references
+}
+
+// Prepare decodes a site's reference photos and computes what frames are matched with. With pictures, reports can show the references;
+// that looks for faces in them, to blur them, and so is left out where no face may be processed.
+func (v *Verifier) Prepare(ctx context.Context, site *pipeline.Site, pictures bool) (*Place, error) {
+	p := &Place{}
+	shots := map[pipeline.Media]report.Reference{}
+	s, err := scene.Prepare(ctx, site, func(ctx context.Context, m pipeline.Media) (*media.Clip, error) {
+		clip, err := v.Decode(ctx, m)
+		if err != nil || !pictures {
+			return clip, err
+		}
+		if shots[m], err = v.shot(ctx, clip); err != nil {
+			clip.Close()
+			return nil, err
+		}
+		return clip, nil
+	})
+	if err != nil {
+		return nil, &ReferenceError{Name: site.ID, Err: err}
+	}
+	p.Site = s
+	for _, r := range site.References {
+		if shot, ok := shots[r.Media]; ok {
+			shot.Kind, shot.Name = string(r.Kind), r.Name
+			p.Pictures = append(p.Pictures, shot)
+		}
+	}
+	return p, nil
+}
+
+// Decode decodes a photo or a clip with the default request, without audio.
+func (v *Verifier) Decode(ctx context.Context, m pipeline.Media) (*media.Clip, error) {
+	return v.Decoder.Decode(ctx, m, media.DefaultRequest())
+}
+
+// Verify prepares the person and the place of a submission and runs it: the whole way for a caller with one job.
+func (v *Verifier) Verify(ctx context.Context, s pipeline.Submission, p policy.Policy) (pipeline.Verdict, error) {
+	job := Job{Claim: s.Claim, Media: s.Media, Consent: s.Consent, History: s.History, Policy: p}
+	var err error
+	if s.Consent && len(s.Faces) > 0 && p.Wants(pipeline.CheckFace, s.Site != nil, s.History != nil) {
+		if job.Subject, err = v.Enroll(ctx, s.Faces); err != nil {
+			return pipeline.Verdict{}, err
+		}
+	}
+	if s.Site != nil {
+		if job.Place, err = v.Prepare(ctx, s.Site, false); err != nil {
+			return pipeline.Verdict{}, err
+		}
+		defer job.Place.Close()
+	}
+	r, err := v.Run(ctx, job)
+	return r.Verdict, err
+}
+
+// KindError says that the policy does not take this kind of media.
+type KindError struct {
+	Policy string
+	Kind   media.Kind
+	Takes  []string
+}
+
+func (e *KindError) Error() string {
+	return fmt.Sprintf("the media is a %s, but policy %q takes %v; submit that, or choose another policy", e.Kind, e.Policy, e.Takes)
+}
+
+// run is the state of one job while its checks run side by side.
+type run struct {
+	*Verifier
+	Job
+	*meter
+	clip  *media.Clip
+	found face.Found
+
+	mu     sync.Mutex
+	checks map[pipeline.CheckName]pipeline.Check
+	shown  shown
+	print  reuse.Fingerprint
+	prints error
+}
+
+// Run verifies one prepared job. Errors are: a *media.Refusal for media that cannot be taken, a *KindError, a missing or broken model, a
+// cancelled context. A check that breaks off is no error: it is a check with the outcome "error", which leads to review.
+func (v *Verifier) Run(ctx context.Context, j Job) (Result, error) {
+	r := &run{Verifier: v, Job: j, meter: newMeter(j.Progress), checks: map[pipeline.CheckName]pipeline.Check{}}
+	began := time.Now()
+	if err := r.meter.run(ctx, StageDecode, r.decode); err != nil {
+		return Result{}, err
+	}
+	defer r.clip.Close()
+	if err := r.choosePolicy(); err != nil {
+		return Result{}, err
+	}
+	if err := r.sideBySide(ctx, r.person, r.place, r.footage); err != nil {
+		return Result{}, err
+	}
+	// These two come with a later step. A policy that wants them gets "review", not a pass.
+	for _, c := range []pipeline.CheckName{pipeline.CheckPlace, pipeline.CheckSpeech} {
+		why := policy.WhyNotWanted
+		if r.wants(c) {
+			why = whyNotBuilt
+		}
+		r.set(c, notChecked(why))
+	}
+	out := Result{Fingerprint: r.print, Child: r.clip.Usage}
+	if j.Picture {
+		if err := r.meter.run(ctx, StagePictures, func(ctx context.Context) error { return r.album(ctx, &out.Album) }); err != nil {
+			return Result{}, err
+		}
+	}
+	r.add(StageTotal, Cost{Wall: time.Since(began)})
+	out.Costs = r.cost
+	verdict, err := r.verdict()
+	if err != nil {
+		return Result{}, err
+	}
+	out.Verdict = verdict
+	return out, nil
+}
+
+// choosePolicy takes the default policy of the kind of media where none was named, and refuses media that the policy does not take.
+func (r *run) choosePolicy() error {
+	kind := r.clip.Info.Kind
+	if r.Policy.Name == "" {
+		name := "video15"
+		if kind == media.Photo {
+			name = "photo"
+		}
+		p, err := policy.Default(name)
+		if err != nil {
+			return err
+		}
+		r.Policy = p
+	}
+	if !r.Policy.Accepts(string(kind)) {
+		return &KindError{Policy: r.Policy.Name, Kind: kind, Takes: r.Policy.Media}
+	}
+	return nil
+}
+
+// whyNotBuilt is why a check was not made that this version does not have.
+const whyNotBuilt = "not_in_this_version"
+
+// sideBySide runs parts that do not need each other; the first error that ends a job wins.
+func (r *run) sideBySide(ctx context.Context, parts ...func(context.Context) error) error {
+	errs := make([]error, len(parts))
+	var wait sync.WaitGroup
+	for i, part := range parts {
+		wait.Go(func() { errs[i] = part(ctx) })
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+func (r *run) decode(ctx context.Context) error {
+	clip, err := r.Decoder.Decode(ctx, r.Media, media.DefaultRequest())
+	if err != nil {
+		return err
+	}
+	r.clip = clip
+	r.add(StageDecode, Cost{CPU: clip.Usage.CPU})
+	return nil
+}
+
+// person runs what looks at faces: face, then liveness on the faces that were found. Without consent, or when the policy wants neither,
+// no face model is called.
+func (r *run) person(ctx context.Context) error {
+	wantFace, wantLive := r.wants(pipeline.CheckFace), r.wants(pipeline.CheckLiveness)
+	if why, off := r.noFaces(wantFace || wantLive); off {
+		r.set(pipeline.CheckFace, notChecked(why))
+		r.set(pipeline.CheckLiveness, notChecked(why))
+		return nil
+	}
+	matcher := face.New(r.Models, faceConfig(r.Policy))
+	err := r.meter.run(ctx, StageFace, func(ctx context.Context) error {
+		found, err := matcher.Find(ctx, r.clip)
+		if err != nil {
+			return r.broke(pipeline.CheckFace, err)
+		}
+		r.found = found
+		if !wantFace {
+			r.set(pipeline.CheckFace, notChecked(policy.WhyNotWanted))
+			return nil
+		}
+		if r.Subject == nil || len(r.Subject.Templates) == 0 {
+			r.set(pipeline.CheckFace, notChecked(policy.WhyNoReference))
+			return nil
+		}
+		check, result, err := matcher.Match(ctx, r.clip, found, r.Subject.Templates)
+		if err != nil {
+			return r.broke(pipeline.CheckFace, err)
+		}
+		r.shown.face = result
+		r.set(pipeline.CheckFace, check)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !wantLive {
+		r.set(pipeline.CheckLiveness, notChecked(policy.WhyNotWanted))
+		return nil
+	}
+	return r.meter.run(ctx, StageLiveness, func(ctx context.Context) error {
+		check, err := liveness.Check(ctx, r.Models, r.clip, r.found, livenessConfig(r.Policy))
+		if err != nil {
+			return r.broke(pipeline.CheckLiveness, err)
+		}
+		r.set(pipeline.CheckLiveness, check)
+		return nil
+	})
+}
+
+// noFaces says whether face processing is off for this job, and why.
+func (r *run) noFaces(wanted bool) (string, bool) {
+	switch {
+	case !wanted:
+		return policy.WhyNotWanted, true
+	case !r.Consent:
+		return policy.WhyNoConsent, true
+	}
+	return "", false
+}
+
+// place runs the scene check.
+func (r *run) place(ctx context.Context) error {
+	if r.Place == nil {
+		r.set(pipeline.CheckScene, notChecked(policy.WhyNoSite))
+		return nil
+	}
+	if !r.wants(pipeline.CheckScene) {
+		r.set(pipeline.CheckScene, notChecked(policy.WhyNotWanted))
+		return nil
+	}
+	return r.meter.run(ctx, StageScene, func(ctx context.Context) error {
+		check, result, err := scene.Check(ctx, r.Models, r.clip, r.Place.Site, r.Claim.TakenAt, sceneConfig(r.Policy))
+		if err != nil {
+			return r.broke(pipeline.CheckScene, err)
+		}
+		r.shown.scene = result
+		r.set(pipeline.CheckScene, check)
+		return nil
+	})
+}
+
+// footage runs what looks at the recording itself: authenticity, the fingerprint, and reuse against the history.
+func (r *run) footage(ctx context.Context) error {
+	if !r.wants(pipeline.CheckAuthenticity) {
+		r.set(pipeline.CheckAuthenticity, notChecked(policy.WhyNotWanted))
+	} else if err := r.meter.run(ctx, StageAuthenticity, func(context.Context) error {
+		r.set(pipeline.CheckAuthenticity, authenticity.Check(r.clip, authenticityConfig(r.wants(pipeline.CheckFace))))
+		return nil
+	}); err != nil {
+		return err
+	}
+	// The fingerprint is made whatever the policy says: it is how later uploads are compared with this one, and verdicts name it.
+	if err := r.meter.run(ctx, StageFingerprint, func(context.Context) error {
+		r.print, r.prints = reuse.Compute(r.clip)
+		return nil
+	}); err != nil {
+		return err
+	}
+	switch {
+	case r.History == nil:
+		r.set(pipeline.CheckReuse, notChecked(policy.WhyNoHistory))
+		return nil
+	case !r.wants(pipeline.CheckReuse):
+		r.set(pipeline.CheckReuse, notChecked(policy.WhyNotWanted))
+		return nil
+	}
+	return r.meter.run(ctx, StageReuse, r.reused)
+}
+
+func (r *run) reused(ctx context.Context) error {
+	if r.prints != nil {
+		return r.broke(pipeline.CheckReuse, r.prints)
+	}
+	earlier, err := r.History.Earlier(ctx)
+	if err != nil {
+		return r.broke(pipeline.CheckReuse, err)
+	}
+	candidates := make([]reuse.Candidate, 0, len(earlier))
+	for _, e := range earlier {
+		c := reuse.Candidate{Job: e.Job, SHA256: e.SHA256}
+		if err := c.Fingerprint.UnmarshalBinary(e.Fingerprint); err != nil {
+			return r.broke(pipeline.CheckReuse, fmt.Errorf("read the fingerprint of earlier footage %s: %w", e.Job, err))
+		}
+		candidates = append(candidates, c)
+	}
+	check, result, err := reuse.Check(ctx, r.print, candidates, reuseConfig(r.Policy))
+	if err != nil {
+		return r.broke(pipeline.CheckReuse, err)
+	}
+	r.shown.reuse = result
+	r.set(pipeline.CheckReuse, check)
+	return nil
+}
+
+func (r *run) wants(c pipeline.CheckName) bool {
+	return r.Policy.Wants(c, r.Place != nil, r.History != nil)
+}
+
+func (r *run) set(name pipeline.CheckName, c pipeline.Check) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.checks[name] = c
+}
+
+// broke turns a check's error into the check's outcome, unless the error ends the job: nobody may be told "review" because a model file
+// is missing or because the caller went away.
+func (r *run) broke(name pipeline.CheckName, err error) error {
+	var missing *models.MissingError
+	var wrong *models.ChecksumError
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &missing) || errors.As(err, &wrong) {
+		return fmt.Errorf("check %s: %w", name, err)
+	}
+	r.set(name, pipeline.Check{Outcome: pipeline.Error, Why: err.Error()})
+	return nil
+}
+
+func notChecked(why string) pipeline.Check {
+	return pipeline.Check{Outcome: pipeline.NotChecked, Why: why}
+}
