@@ -17,14 +17,14 @@ func BenchmarkTask(b *testing.B) {
 		task Task
 		run  func() error
 	}{
-		{"face_detect", FaceDetect, on(s.DetectFaces, ctx, Pattern(320, 240, 3, 1))},
-		{"face_landmark", FaceLandmark, on(s.Landmarks, ctx, grey)},
-		{"face_embed", FaceEmbed, on(s.Embed, ctx, Pattern(112, 112, 3, 1))},
-		{"liveness", Liveness, on(s.LiveScore, ctx, Pattern(128, 128, 3, 1))},
-		{"head_pose", HeadPose, on(s.HeadPose, ctx, Pattern(224, 224, 3, 1))},
-		{"eye_state", EyeState, on(s.EyeOpen, ctx, Pattern(24, 24, 1, 1))},
-		{"text_detect_640x384", TextDetect, on(s.TextMap, ctx, Pattern(640, 384, 3, 1))},
-		{"text_recognize_320", TextRecognize, on(s.ReadText, ctx, Pattern(320, 48, 3, 1))},
+		{"face_detect", FaceDetect, on(ctx, s.DetectFaces, Pattern(320, 240, 3, 1))},
+		{"face_landmark", FaceLandmark, on(ctx, s.Landmarks, grey)},
+		{"face_embed", FaceEmbed, on(ctx, s.Embed, Pattern(112, 112, 3, 1))},
+		{"liveness", Liveness, on(ctx, s.LiveScore, Pattern(128, 128, 3, 1))},
+		{"head_pose", HeadPose, on(ctx, s.HeadPose, Pattern(224, 224, 3, 1))},
+		{"eye_state", EyeState, on(ctx, s.EyeOpen, Pattern(24, 24, 1, 1))},
+		{"text_detect_640x384", TextDetect, on(ctx, s.TextMap, Pattern(640, 384, 3, 1))},
+		{"text_recognize_320", TextRecognize, on(ctx, s.ReadText, Pattern(320, 48, 3, 1))},
 		{"voice_activity_1s", VoiceActivity, func() error { _, err := s.VoiceActivity(ctx, second); return err }},
 	}
 	for _, c := range cases {
@@ -43,7 +43,7 @@ func BenchmarkTask(b *testing.B) {
 	}
 }
 
-func on[T any](f func(context.Context, Image) (T, error), ctx context.Context, img Image) func() error {
+func on[T any](ctx context.Context, f func(context.Context, Image) (T, error), img Image) func() error {
 	return func() error { _, err := f(ctx, img); return err }
 }
 

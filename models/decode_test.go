@@ -97,7 +97,7 @@ func FuzzClasses(f *testing.F) {
 		got, err := classes(data, man)
 		if err == nil {
 			require.Len(t, got, 4)
-			require.Equal(t, "", got[0])
+			require.Empty(t, got[0])
 		}
 	})
 }

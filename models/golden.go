@@ -16,7 +16,7 @@ func Pattern(w, h, c int, seed uint32) Image {
 	for y := range h {
 		for x := range w {
 			for k := range c {
-				n := (uint32(i)+seed)*2654435761 ^ seed //nolint:gosec // G115: i < 2^31, and the hash wraps on purpose
+				n := (uint32(i)+seed)*2654435761 ^ seed // wraps on purpose
 				n ^= n >> 15
 				wave := triangle(x*3+k*40+int(seed)%97) + triangle(y*5+k*70) + triangle(x*7+y*2+int(seed)%53)
 				img.Pix[i] = byte((wave*7 + int(n%256)*3) / 10)

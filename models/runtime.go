@@ -1,6 +1,7 @@
 package models
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -77,7 +78,7 @@ func sessionOptions() (*ort.SessionOptions, error) {
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
-			return nil, fmt.Errorf("set session options: %w (and %v)", err, o.Destroy())
+			return nil, errors.Join(fmt.Errorf("set session options: %w", err), o.Destroy())
 		}
 	}
 	return o, nil

@@ -76,7 +76,8 @@ func TestWrongChecksumStopsWithBothValues(t *testing.T) {
 	_, err = s.EyeOpen(t.Context(), Pattern(24, 24, 1, 1))
 	var wrong *ChecksumError
 	require.ErrorAs(t, err, &wrong)
-	require.Equal(t, s.Ref(EyeState).SHA256, wrong.Want)
+	want := s.Ref(EyeState).SHA256
+	require.Equal(t, want, wrong.Want)
 	require.NotEqual(t, wrong.Want, wrong.Got)
 	require.ErrorContains(t, err, wrong.Want)
 	require.ErrorContains(t, err, wrong.Got)

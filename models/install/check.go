@@ -154,7 +154,7 @@ func (s stamps) write(cache string) error {
 		return err
 	}
 	tmp := filepath.Join(cache, stampFile+".new")
-	if err := os.WriteFile(tmp, append(data, '\n'), 0o644); err != nil { //nolint:gosec // G306: checksums are no secret
+	if err := os.WriteFile(tmp, append(data, '\n'), 0o644); err != nil {
 		return fmt.Errorf("remember what is installed: %w", err)
 	}
 	return os.Rename(tmp, filepath.Join(cache, stampFile))

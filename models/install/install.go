@@ -151,12 +151,12 @@ func installPackage(ctx context.Context, o Options, p Package, known stamps, tel
 
 // lock waits for other installers of the same cache.
 func lock(ctx context.Context, cache string) (func() error, error) {
-	f, err := os.OpenFile(filepath.Join(cache, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(filepath.Join(cache, ".lock"), os.O_CREATE|os.O_RDWR, 0o644) //nolint:gosec // G302: an empty file; other users of a shared cache must be able to lock it
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // G115: a descriptor fits an int
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return f.Close, nil // closing gives the lock back
 		}

@@ -149,6 +149,6 @@ func FuzzParse(f *testing.F) {
 		}
 		require.Equal(t, filepath.Join("/cache", m.File.Name), m.Path(m.File, "/cache"))
 		require.NotZero(t, m.Dimension())
-		require.Equal(t, len(m.Input.Mean), len(m.Input.Std))
+		require.Len(t, m.Input.Std, len(m.Input.Mean))
 	})
 }
