@@ -67,6 +67,7 @@ typedef struct od_clip {
   AVPacket **av; // the packets themselves
   od_packet *packets;
   int count, cap;
+  int64_t end_us; // of the last packet of any stream that was read
   AVPacket **sound;
   int sound_count, sound_cap;
 } od_clip;
@@ -83,9 +84,9 @@ enum {
 
 void od_setup(void); // before the walls stand: libraries that read files when they start
 int od_open(od_clip *c, const char *format, int max_streams);
-int od_headers(od_clip *c, od_header *h, int64_t max_pixels);
+int od_headers(od_clip *c, od_header *h);
 int od_tag(od_clip *c, int i, const char **key, const char **value);
-int od_scan(od_clip *c, int max_packets, int64_t max_us, int want_sound);
+int od_scan(od_clip *c, int max_packets, int want_sound);
 int od_decode(od_clip *c, int64_t max_pixels, int reorder, const od_plan *plan, od_result *r);
 int od_sound(od_clip *c, int64_t start_us, int64_t max_samples, int out);
 void od_close(od_clip *c);
@@ -105,7 +106,7 @@ int od_heic_decode(const uint8_t *data, int64_t size, int max_side, od_photo *p,
 void od_fit(int w, int h, int max_side, int *ow, int *oh);
 void od_orient(const uint8_t *src, int w, int h, int channels, int orientation, uint8_t *dst);
 int od_to_bgr(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, int h);
-int od_to_grey(const AVFrame *f, uint8_t *dst, int w, int h, uint32_t *row);
+int od_to_grey(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, int h);
 int od_write(int fd, uint32_t kind, const void *head, uint32_t head_size, const void *body, uint32_t body_size);
 int od_write_frame(int fd, uint32_t kind, int64_t pts_us, int w, int h, int cut, const uint8_t *pix, int channels);
 

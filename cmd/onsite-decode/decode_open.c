@@ -60,7 +60,7 @@ int od_open(od_clip *c, const char *format, int max_streams) {
   if (!(c->fmt = avformat_alloc_context())) return AVERROR(ENOMEM);
   c->fmt->pb = c->io;
   c->fmt->io_open = refuse_open;
-  c->fmt->max_streams = max_streams + 1;
+  c->fmt->max_streams = max_streams;
   c->fmt->flags |= AVFMT_FLAG_CUSTOM_IO;
   av_dict_set(&options, "protocol_whitelist", "", 0);
   av_dict_set(&options, "enable_drefs", "0", 0); // mov only
@@ -86,10 +86,9 @@ static int stream_encrypted(const AVStream *st) {
          av_stream_get_side_data(st, AV_PKT_DATA_ENCRYPTION_INIT_INFO, NULL) != NULL;
 }
 
-int od_headers(od_clip *c, od_header *h, int64_t max_pixels) {
+int od_headers(od_clip *c, od_header *h) {
   int64_t best = -1;
   memset(h, 0, sizeof *h);
-  (void)max_pixels;
   h->streams = (int)c->fmt->nb_streams;
   h->orientation = 1;
   for (unsigned i = 0; i < c->fmt->nb_streams; i++) {
@@ -179,16 +178,14 @@ static int droppable(const AVCodecParameters *p, const AVPacket *pkt) {
   return slices > 0;
 }
 
-int od_scan(od_clip *c, int max_packets, int64_t max_us, int want_sound) {
+int od_scan(od_clip *c, int max_packets, int want_sound) {
   AVPacket *pkt = av_packet_alloc();
   int err = OD_OK, total = 0;
   int64_t last = 0;
   if (!pkt) return OD_NO_MEMORY;
   c->fmt->streams[c->video]->discard = AVDISCARD_DEFAULT;
-  if (want_sound && c->audio >= 0) c->fmt->streams[c->audio]->discard = AVDISCARD_DEFAULT;
-  else c->audio = -1;
+  if (c->audio >= 0) c->fmt->streams[c->audio]->discard = AVDISCARD_DEFAULT;
   AVStream *st = c->fmt->streams[c->video];
-  (void)max_us;
   for (;;) {
     int got = av_read_frame(c->fmt, pkt);
     if (got == AVERROR_EOF) break;
@@ -202,7 +199,15 @@ int od_scan(od_clip *c, int max_packets, int64_t max_us, int want_sound) {
       av_packet_unref(pkt);
       break;
     }
+    if (pkt->pts != AV_NOPTS_VALUE) {
+      int64_t end = av_rescale_q(pkt->pts + pkt->duration, c->fmt->streams[pkt->stream_index]->time_base, AV_TIME_BASE_Q);
+      if (end > c->end_us) c->end_us = end;
+    }
     if (pkt->stream_index == c->audio) {
+      if (!want_sound) {
+        av_packet_unref(pkt);
+        continue;
+      }
       if ((err = append(&c->sound, &c->sound_count, &c->sound_cap, pkt))) break;
       continue;
     }

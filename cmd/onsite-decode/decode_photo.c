@@ -3,6 +3,7 @@
 
 #include <libavutil/imgutils.h>
 #include <libheif/heif.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,9 @@ static int finish(AVFrame *f, int orientation, int max_side, od_photo *p) {
   return err;
 }
 
+static void keep(void *opaque, uint8_t *data) { (void)opaque, (void)data; } // the caller owns the bytes
+
+// data has AV_INPUT_BUFFER_PADDING_SIZE zero bytes behind it.
 int od_photo_decode(const char *name, const uint8_t *data, int64_t size, int orientation, int max_side, int64_t max_pixels, od_photo *p) {
   const AVCodec *codec = avcodec_find_decoder_by_name(name);
   AVCodecContext *dec = codec ? avcodec_alloc_context3(codec) : NULL;
@@ -35,8 +39,9 @@ int od_photo_decode(const char *name, const uint8_t *data, int64_t size, int ori
   dec->max_pixels = max_pixels;
   dec->err_recognition = AV_EF_CRCCHECK | AV_EF_CAREFUL;
   if ((err = avcodec_open2(dec, codec, NULL)) < 0) goto out;
-  if ((err = av_new_packet(pkt, (int)size)) < 0) goto out;
-  memcpy(pkt->data, data, (size_t)size);
+  err = AVERROR(ENOMEM);
+  if (!(pkt->buf = av_buffer_create((uint8_t *)data, (size_t)size + AV_INPUT_BUFFER_PADDING_SIZE, keep, NULL, AV_BUFFER_FLAG_READONLY))) goto out;
+  pkt->data = (uint8_t *)data, pkt->size = (int)size;
   if ((err = avcodec_send_packet(dec, pkt)) < 0) goto out;
   avcodec_send_packet(dec, NULL);
   if ((err = avcodec_receive_frame(dec, f)) < 0) goto out;

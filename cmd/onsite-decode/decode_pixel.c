@@ -79,16 +79,27 @@ int od_to_bgr(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, in
   return got == h ? 0 : AVERROR(EINVAL);
 }
 
-// Mean luma of every cell of a w x h grid over the frame; row holds w sums. Every source pixel counts once.
-int od_to_grey(const AVFrame *f, uint8_t *dst, int w, int h, uint32_t *row) {
+// Formats without a plane of luma (planar RGB), and pictures that are smaller than the grid.
+static int grey_by_sws(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, int h) {
+  uint8_t *planes[4] = {dst};
+  int strides[4] = {w};
+  *sws = sws_getCachedContext(*sws, f->width, f->height, f->format, w, h, AV_PIX_FMT_GRAY8, SWS_AREA, NULL, NULL, NULL);
+  if (!*sws) return AVERROR(EINVAL);
+  sws_setColorspaceDetails(*sws, sws_getCoefficients(matrix_of(f)), full_range(f), sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+  return sws_scale(*sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, planes, strides) == h ? 0 : AVERROR(EINVAL);
+}
+
+// Mean luma of every cell of a w x h grid over the frame. Every source pixel counts once.
+int od_to_grey(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, int h) {
   const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
-  if (!d || d->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_HWACCEL) || d->comp[0].plane != 0) return AVERROR(EINVAL);
+  enum { WIDEST = 8192 };
+  if (!d) return AVERROR(EINVAL);
   int wide = d->comp[0].depth > 8, shift = d->comp[0].shift + d->comp[0].depth - 8;
-  if (d->comp[0].step != (wide ? 2 : 1) || shift > 8 || w > f->width || h > f->height) return AVERROR(EINVAL);
+  int flags = AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_BITSTREAM;
+  if (d->flags & flags || d->comp[0].plane != 0 || d->comp[0].step != (wide ? 2 : 1) || shift < 0 || shift > 8 || w > f->width || h > f->height || f->width > WIDEST)
+    return grey_by_sws(sws, f, dst, w, h);
   int full = full_range(f), W = f->width;
-  uint32_t sum[8192];
-  if (W > 8192) return AVERROR(EINVAL);
-  (void)row;
+  uint32_t sum[WIDEST];
   for (int y = 0; y < h; y++) {
     int y0 = (int)((int64_t)y * f->height / h), y1 = (int)((int64_t)(y + 1) * f->height / h);
     memset(sum, 0, sizeof(uint32_t) * (size_t)W);

@@ -9,7 +9,7 @@ typedef struct run {
   const od_plan *plan;
   od_result *r;
   AVRational tb;
-  struct SwsContext *sws;
+  struct SwsContext *sws, *sws_grey;
   uint8_t *raw, *still, *grey, *turned, *before;
   int next_still, next_motion, have_before;
   int64_t last_still, last_motion, last_cut;
@@ -29,7 +29,7 @@ static int emit_still(run *s, const AVFrame *f, int64_t at, int cut) {
 }
 
 // Whether the picture is another scene than the one before: most cells of the grey pictures changed a lot, and so did the histogram,
-// which a moving camera or hand leaves alone. Numbers: see scene change test in decode_test.go.
+// which a moving camera or hand leaves alone. Numbers: see TestSceneChange in pipeline/media.
 static int is_cut(const uint8_t *a, const uint8_t *b, int n) {
   int ha[16] = {0}, hb[16] = {0};
   int64_t diff = 0;
@@ -45,7 +45,7 @@ static int is_cut(const uint8_t *a, const uint8_t *b, int n) {
 static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {
   const od_plan *p = s->plan;
   int turn = p->orientation, w = p->motion_w, h = p->motion_h;
-  if (od_to_grey(f, s->grey, w, h, NULL) < 0) {
+  if (od_to_grey(&s->sws_grey, f, s->grey, w, h) < 0) {
     s->r->errors++;
     return OD_OK;
   }
@@ -141,6 +141,7 @@ int od_decode(od_clip *c, int64_t max_pixels, int reorder, const od_plan *plan, 
 out:
   av_frame_free(&f);
   sws_freeContext(s.sws);
+  sws_freeContext(s.sws_grey);
   av_free(s.raw), av_free(s.still), av_free(s.grey), av_free(s.turned), av_free(s.before);
   return err;
 }

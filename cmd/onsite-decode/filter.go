@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	seccomp "github.com/seccomp/libseccomp-golang"
@@ -24,6 +25,10 @@ var allowed = []string{
 // loadFilter lets only these system calls through, on all threads; everything else (opening files, sockets, exec, fork, ptrace, ...)
 // answers EPERM.
 func loadFilter() error {
+	// Level 2 of libseccomp's interface is a kernel that applies a filter to all threads at once; one thread behind the wall is none.
+	if level, err := seccomp.GetAPI(); err != nil || level < 2 {
+		return fmt.Errorf("this kernel cannot filter all threads (libseccomp API level %d, need 2): %w", level, errors.Join(err, unix.ENOTSUP))
+	}
 	deny := seccomp.ActErrno.SetReturnCode(int16(unix.EPERM))
 	f, err := seccomp.NewFilter(deny)
 	if err != nil {

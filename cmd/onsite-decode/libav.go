@@ -4,13 +4,13 @@ package main
 #cgo pkg-config: libavformat libavcodec libavutil libswscale libswresample libheif libseccomp
 #cgo CFLAGS: -O3 -Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -D_GNU_SOURCE
 #include "decode.h"
+#include <errno.h>
 #include <stdlib.h>
 */
 import "C"
 
 import (
 	"fmt"
-	"time"
 	"unsafe"
 )
 
@@ -44,8 +44,11 @@ func (e libError) Error() string {
 }
 
 func asError(code C.int) error {
-	if code == C.OD_OK {
+	switch code {
+	case C.OD_OK:
 		return nil
+	case -C.ENOMEM:
+		return errNoMemory
 	}
 	return libError(code)
 }
@@ -98,9 +101,9 @@ func (v *clip) close() {
 	C.free(unsafe.Pointer(v.c))
 }
 
-func (v *clip) header(maxPixels int64) header {
+func (v *clip) header() header {
 	var h C.od_header
-	C.od_headers(v.c, &h, C.int64_t(maxPixels))
+	C.od_headers(v.c, &h)
 	return header{
 		codec: C.GoString(&h.codec[0]), audio: C.GoString(&h.audio[0]), width: int(h.width), height: int(h.height),
 		sarNum: int(h.sar_num), sarDen: int(h.sar_den), orientation: int(h.orientation), streams: int(h.streams),
@@ -120,13 +123,16 @@ func (v *clip) tags(limit int) map[string]string {
 	return out
 }
 
-func (v *clip) scan(maxPackets int, maxDuration time.Duration, sound bool) error {
+func (v *clip) scan(maxPackets int, sound bool) error {
 	want := C.int(0)
 	if sound {
 		want = 1
 	}
-	return asError(C.od_scan(v.c, C.int(maxPackets), C.int64_t(maxDuration.Microseconds()), want))
+	return asError(C.od_scan(v.c, C.int(maxPackets), want))
 }
+
+// endUS is the end of the last packet of picture or sound, absolute.
+func (v *clip) endUS() int64 { return int64(v.c.end_us) }
 
 func (v *clip) raw() []C.od_packet { return unsafe.Slice(v.c.packets, int(v.c.count)) }
 

@@ -68,9 +68,10 @@ func answer(in io.Reader, out *bufio.Writer) error {
 		return err
 	}
 	setup(req.Container)
+	status := openStatus()
 	hello := wire.Hello{Libav: versions()}
 	if !req.Bare {
-		if hello.Sandbox, hello.Missing, err = raiseWalls(req.Limits); err != nil {
+		if hello.Sandbox, hello.Missing, err = raiseWalls(req.Limits, nil); err != nil {
 			return fmt.Errorf("the sandbox cannot be built, so nothing is decoded: %w", err)
 		}
 	}
@@ -87,9 +88,9 @@ func answer(in io.Reader, out *bufio.Writer) error {
 	}
 	switch req.Container {
 	case "jpeg", "png", "webp", "heic":
-		err = photo(req, out)
+		err = photo(req, status, out)
 	default:
-		err = movie(req, out)
+		err = movie(req, status, out)
 	}
 	var refused refusal
 	if errors.As(err, &refused) {
@@ -126,13 +127,4 @@ func addTag(tags map[string]string, key, value string) {
 	if _, there := tags[key]; !there {
 		tags[key] = value
 	}
-}
-
-// cpuTime is what the process has cost until now, microseconds.
-func cpuTime() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return (u.Utime.Sec+u.Stime.Sec)*1_000_000 + u.Utime.Usec + u.Stime.Usec
 }

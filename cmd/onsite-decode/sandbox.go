@@ -31,7 +31,8 @@ func limitResources(l wire.Limits) error {
 
 // raiseWalls takes away everything that decoding does not need. It fails when a wall that must stand cannot be built; a kernel without
 // Landlock is reported in missing (seccomp forbids opening files already).
-func raiseWalls(l wire.Limits) (standing, missing []string, err error) {
+// between, unless nil, runs when all walls but seccomp stand.
+func raiseWalls(l wire.Limits, between func()) (standing, missing []string, err error) {
 	if err := limitResources(l); err != nil {
 		return nil, nil, err
 	}
@@ -48,6 +49,9 @@ func raiseWalls(l wire.Limits) (standing, missing []string, err error) {
 			return nil, nil, fmt.Errorf("build the Landlock wall (kernel ABI %d): %w", version, err)
 		}
 		standing = append(standing, "landlock")
+	}
+	if between != nil {
+		between()
 	}
 	if err := loadFilter(); err != nil {
 		return nil, nil, fmt.Errorf("build the seccomp wall: %w", err)

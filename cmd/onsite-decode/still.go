@@ -31,7 +31,7 @@ func photoShape(container string, data []byte) (s shape, ok bool) {
 
 func jpegShape(data []byte) (s shape) {
 	scan := false
-	for at := 2; at+4 <= len(data); {
+	for at := 2; at+2 <= len(data); {
 		if data[at] != 0xff {
 			if !scan {
 				return s
@@ -55,6 +55,9 @@ func jpegShape(data []byte) (s shape) {
 			at += 2
 			continue
 		}
+		if at+4 > len(data) {
+			return s
+		}
 		n := int(binary.BigEndian.Uint16(data[at+2:]))
 		if n < 2 || at+2+n > len(data) {
 			return s
@@ -70,8 +73,6 @@ func jpegShape(data []byte) (s shape) {
 		}
 		at += 2 + n
 	}
-	// The end marker may be the very last two bytes.
-	s.whole = s.whole || len(data) >= 2 && data[len(data)-2] == 0xff && data[len(data)-1] == 0xd9
 	return s
 }
 
@@ -115,6 +116,7 @@ func webpShape(data []byte) (s shape) {
 		case "VP8X":
 			if len(body) >= 10 {
 				s.animated = body[0]&2 != 0
+				s.w, s.h = 1+(int(body[4])|int(body[5])<<8|int(body[6])<<16), 1+(int(body[7])|int(body[8])<<8|int(body[9])<<16)
 			}
 		case "VP8 ":
 			if len(body) >= 10 && s.w == 0 {

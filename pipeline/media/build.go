@@ -16,7 +16,7 @@ type builder struct {
 	clip *Clip
 }
 
-func newBuilder(s *source, req wire.Request) *builder {
+func newBuilder(s *source) *builder {
 	return &builder{clip: &Clip{Info: Info{Kind: kindOf(s.container), Bytes: s.size, Container: s.container}}}
 }
 
@@ -39,7 +39,7 @@ func (b *builder) Hello(h wire.Hello) error {
 	for _, wall := range h.Sandbox {
 		b.clip.Sandbox = append(b.clip.Sandbox, plain(wall))
 	}
-	b.clip.Libav = plain(h.Libav)
+	b.clip.Libav = line(h.Libav, 200)
 	return nil
 }
 
@@ -98,6 +98,9 @@ func (b *builder) PCM(samples []float32) error {
 func (b *builder) finish(d done, sha string) {
 	b.clip.Info.SHA256, b.clip.Info.PacketsSHA256 = sha, plain(d.end.PacketsSHA256)
 	b.clip.Usage = d.usage
+	if d.end.PeakRSS > 0 { // the kernel's own count starts with the size of this process
+		b.clip.Usage.PeakRSS = min(d.end.PeakRSS, d.usage.PeakRSS)
+	}
 }
 
 // micros is a time of the child, clamped to what a Duration holds.

@@ -20,6 +20,12 @@ import (
 // pipeBytes is the size of the answer pipe; a motion frame and most of a small still fit, so that the child seldom waits.
 const pipeBytes = 1 << 20
 
+// childEnv is the child's whole environment.
+var childEnv = []string{"GOMAXPROCS=1", "GOTRACEBACK=none", "LC_ALL=C"}
+
+// lastWords is how long a child may live after its last record.
+const lastWords = 2 * time.Second
+
 // done is what a child that ended well leaves.
 type done struct {
 	end   wire.End
@@ -43,11 +49,11 @@ func (d *Decoder) runChild(ctx context.Context, src *source, req wire.Request, s
 	defer answer.Close()                                           //nolint:errcheck // read to its end
 	_, _ = unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, pipeBytes) // only faster; refused when the user's pipes are full
 
-	var stderr tail
+	stderr := tail{limit: 4 << 10}
 	cmd := exec.CommandContext(ctx, d.path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(raw), write, &stderr
 	cmd.ExtraFiles = []*os.File{src.file} // descriptor 3
-	cmd.Env = []string{"GOMAXPROCS=1", "GOTRACEBACK=none", "LC_ALL=C"}
+	cmd.Env = childEnv
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return killGroup(cmd) }
@@ -56,13 +62,23 @@ func (d *Decoder) runChild(ctx context.Context, src *source, req wire.Request, s
 		return done{}, errors.Join(fmt.Errorf("decode %s: %w: start %s: %w", src.name, ErrDecoder, d.path, err), write.Close())
 	}
 	_ = write.Close()
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		waitWithoutReaping(cmd.Process.Pid)
+		_ = killGroup(cmd) // whatever it may have left in its group; its number is still taken, so no other group is hit
+	}()
 	end, refusal, readErr := wire.Read(answer, bounds(src, req), sink)
 	if readErr != nil {
-		// Nothing more is read, so the child must not go on writing.
+		_ = killGroup(cmd) // nothing more is read
+	}
+	select {
+	case <-exited:
+	case <-time.After(lastWords):
 		_ = killGroup(cmd)
+		<-exited
 	}
 	waitErr := cmd.Wait()
-	_ = killGroup(cmd) // whatever it may have left in its group
 	out := done{usage: usageOf(cmd, start)}
 	switch {
 	case ctx.Err() != nil && end == nil && refusal == nil:
@@ -84,7 +100,7 @@ func (d *Decoder) failure(name string, cmd *exec.Cmd, readErr, waitErr error, st
 	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if errors.Is(readErr, wire.ErrProtocol) && (status.Signaled() || status.ExitStatus() == 2) {
 		switch {
-		case status.Signaled() && (status.Signal() == syscall.SIGXCPU || status.Signal() == syscall.SIGKILL && cpuOf(cmd) >= d.limits.CPU):
+		case status.Signaled() && (status.Signal() == syscall.SIGXCPU || status.Signal() == syscall.SIGKILL && cpuOf(cmd) >= d.limits.CPU*95/100):
 			return refuse(name, "too_much_processing", "", length(d.limits.CPU))
 		case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory"):
 			return refuse(name, "too_much_memory", "", amount(d.limits.MemoryBytes))
@@ -94,10 +110,22 @@ func (d *Decoder) failure(name string, cmd *exec.Cmd, readErr, waitErr error, st
 			return refuse(name, "decoder_crashed", "", "")
 		}
 	}
-	if stderr = plain(strings.ReplaceAll(stderr, "\n", " ")); stderr != "" {
+	if stderr = line(strings.ReplaceAll(stderr, "\n", " "), 200); stderr != "" {
 		stderr = " (it said: " + stderr + ")"
 	}
-	return fmt.Errorf("decode %s: %w: %w%s", name, ErrDecoder, errors.Join(readErr, waitErr), stderr)
+	if waitErr == nil {
+		waitErr = errors.New("exit status 0")
+	}
+	return fmt.Errorf("decode %s: %w: %w; %w%s", name, ErrDecoder, readErr, waitErr, stderr)
+}
+
+// waitWithoutReaping returns when the process has ended and leaves its status to be fetched.
+func waitWithoutReaping(pid int) {
+	for {
+		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
 }
 
 // killGroup kills the child and everything it may have started.
@@ -121,11 +149,14 @@ func usageOf(cmd *exec.Cmd, start time.Time) Usage {
 	return u
 }
 
-// tail keeps the first 4 KiB of what the child says on standard error.
-type tail struct{ bytes.Buffer }
+// tail keeps the first bytes of what the child says, and drops the rest.
+type tail struct {
+	bytes.Buffer
+	limit int
+}
 
 func (t *tail) Write(p []byte) (int, error) {
-	if room := 4096 - t.Len(); room > 0 {
+	if room := t.limit - t.Len(); room > 0 {
 		t.Buffer.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil

@@ -117,11 +117,7 @@ func (d *Decoder) look(name string, f *os.File) (*source, error) {
 	case found == "M3U8" || found == "concat" || found == "DASH" || found == "PLS":
 		return nil, refuse(name, "media_playlist", found, "")
 	case found == "":
-		found = "this kind of file"
-	case found == "text":
-		found = "a text file"
-	default:
-		found = "a file of type " + found
+		return nil, refuse(name, "media_unknown", "", "")
 	}
 	return nil, refuse(name, "media_unsupported", found, "")
 }
@@ -162,7 +158,7 @@ func (d *Decoder) Decode(ctx context.Context, m pipeline.Media, r Request) (*Cli
 	}
 	defer src.file.Close() //nolint:errcheck // it was only read
 	req := d.request(src, r)
-	b := newBuilder(src, req)
+	b := newBuilder(src)
 	type hashed struct {
 		sum string
 		err error
@@ -195,7 +191,7 @@ func (d *Decoder) Bare(ctx context.Context, m pipeline.Media, r Request) (time.D
 	defer src.file.Close() //nolint:errcheck // it was only read
 	req := d.request(src, r)
 	req.Bare = true
-	b := newBuilder(src, req)
+	b := newBuilder(src)
 	defer b.clip.Close()
 	done, err := d.runChild(ctx, src, req, b)
 	if err != nil {

@@ -1,6 +1,8 @@
 package media
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -54,4 +56,68 @@ func Crop(m gocv.Mat, r image.Rectangle, w, h int) (models.Image, error) {
 		return models.Image{}, fmt.Errorf("pad crop %v: %w", r, err)
 	}
 	return Resized(full, w, h)
+}
+
+// Gray gives the picture (BGR or grey, uint8) as a grey one, H x W x 1, uint8, weights of BT.601. The caller closes it.
+func Gray(m gocv.Mat) (gocv.Mat, error) {
+	switch {
+	case m.Empty():
+		return gocv.Mat{}, errors.New("grey picture: the picture is empty")
+	case m.Type() == gocv.MatTypeCV8UC1:
+		return m.Clone(), nil
+	case m.Type() != gocv.MatTypeCV8UC3:
+		return gocv.Mat{}, fmt.Errorf("grey picture: want uint8 with 1 or 3 channels, got type %v", m.Type())
+	}
+	out := gocv.NewMat()
+	if err := gocv.CvtColor(m, &out, gocv.ColorBGRToGray); err != nil {
+		return gocv.Mat{}, errors.Join(fmt.Errorf("grey picture of %d x %d pixels: %w", m.Cols(), m.Rows(), err), out.Close())
+	}
+	return out, nil
+}
+
+// EncodeJPEG gives the picture (BGR or grey, uint8) as a JPEG file; quality 1..100.
+func EncodeJPEG(m gocv.Mat, quality int) ([]byte, error) {
+	if m.Empty() || quality < 1 || quality > 100 {
+		return nil, fmt.Errorf("encode a JPEG of %d x %d pixels with quality %d: want a picture and 1..100", m.Cols(), m.Rows(), quality)
+	}
+	buf, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, m, []int{gocv.IMWriteJpegQuality, quality})
+	if err != nil {
+		return nil, fmt.Errorf("encode a JPEG of %d x %d pixels: %w", m.Cols(), m.Rows(), err)
+	}
+	defer buf.Close()
+	return bytes.Clone(buf.GetBytes()), nil
+}
+
+// blurCells is how many cells a blurred rectangle keeps on its longer side. A face in 6 x 6 cells is below what people (about 12 x 14,
+// Harmon and Julesz 1973) and detectors can use, and smoothing the cells takes the edges that would help them.
+const blurCells = 6
+
+// Blur makes the part of the picture inside r unrecognisable, in place: it is averaged into few cells, which are smoothed into each
+// other. Parts of r outside the picture are left out; nothing happens when all of it is.
+func Blur(m *gocv.Mat, r image.Rectangle) error {
+	in := r.Intersect(image.Rect(0, 0, m.Cols(), m.Rows()))
+	if in.Empty() {
+		return nil
+	}
+	part := m.Region(in)
+	defer part.Close()
+	long := max(in.Dx(), in.Dy())
+	small := image.Pt(max(1, in.Dx()*blurCells/long), max(1, in.Dy()*blurCells/long))
+	cells, full := gocv.NewMat(), gocv.NewMat()
+	defer cells.Close()
+	defer full.Close()
+	if err := gocv.Resize(part, &cells, small, 0, 0, gocv.InterpolationArea); err != nil {
+		return fmt.Errorf("blur %v: %w", in, err)
+	}
+	if err := gocv.Resize(cells, &full, in.Size(), 0, 0, gocv.InterpolationNearestNeighbor); err != nil {
+		return fmt.Errorf("blur %v: %w", in, err)
+	}
+	kernel := long/blurCells | 1
+	if err := gocv.GaussianBlur(full, &full, image.Pt(kernel, kernel), 0, 0, gocv.BorderReplicate); err != nil {
+		return fmt.Errorf("blur %v: %w", in, err)
+	}
+	if err := full.CopyTo(&part); err != nil {
+		return fmt.Errorf("blur %v: %w", in, err)
+	}
+	return nil
 }

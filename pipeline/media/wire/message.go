@@ -65,6 +65,7 @@ type End struct {
 	Sent          int    `json:"sent"`    // packets that it was given
 	CPUUS         int64  `json:"cpu_us"`  // of demuxing and decoding (and conversion, unless bare), start of the process left out
 	TotalCPUUS    int64  `json:"total_cpu_us"`
+	PeakRSS       int64  `json:"peak_rss"` // bytes, 0 when not known
 }
 
 // FrameHead comes before the pixels of a still or a motion frame.
@@ -79,4 +80,18 @@ type Packet struct {
 	PTSUS int64
 	Bytes uint32
 	Key   bool
+}
+
+// Attempt is one thing that the self-test tried from inside the walls.
+type Attempt struct {
+	What   string `json:"what"`
+	Denied bool   `json:"denied"`
+	Answer string `json:"answer"` // the system's error, empty when it went through
+}
+
+// Probe is the answer of the child's self-test (--probe-sandbox).
+type Probe struct {
+	Hello
+	Error    string    `json:"error,omitempty"`
+	Attempts []Attempt `json:"attempts"`
 }

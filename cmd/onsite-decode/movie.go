@@ -11,102 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"onsite/pipeline/media/wire"
 )
-
-// readInput takes the whole input into memory; photos only.
-func readInput(size int64) ([]byte, error) {
-	data := make([]byte, size)
-	done := 0
-	for done < len(data) {
-		n, err := unix.Pread(inputFD, data[done:], int64(done))
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the input: %w", err)
-		}
-		if n == 0 {
-			return nil, fmt.Errorf("the input became shorter while it was read: %d of %d bytes", done, size)
-		}
-		done += n
-	}
-	return data, nil
-}
-
-func photo(req wire.Request, out *bufio.Writer) error {
-	before := cpuTime()
-	data, err := readInput(req.Size)
-	if err != nil {
-		return err
-	}
-	s := shape{orientation: 1, whole: true}
-	if req.Container == "heic" {
-		if s.w, s.h, err = heicSize(data); err != nil {
-			return refuse("media_damaged", err, nil)
-		}
-	} else {
-		var ok bool
-		if s, ok = photoShape(req.Container, data); !ok {
-			return refuse("media_damaged", nil, nil)
-		}
-	}
-	l := req.Limits
-	if px := int64(s.w) * int64(s.h); px > l.PhotoPixels || max(s.w, s.h) > l.PhotoLongSide {
-		return refuse("too_many_pixels", fmt.Sprintf("%d x %d", s.w, s.h), l.PhotoPixels)
-	}
-	if s.animated {
-		return refuse("animated_photo", nil, nil)
-	}
-	if !s.whole {
-		return refuse("media_truncated", nil, nil)
-	}
-	codec := map[string]string{"jpeg": "mjpeg", "png": "png", "webp": "webp", "heic": "hevc"}[req.Container]
-	var p picture
-	if req.Container == "heic" {
-		p, err = decodeHEIC(data, req.PhotoMaxSide)
-	} else {
-		p, err = decodePhoto(codec, data, s.orientation, req.PhotoMaxSide, l.PhotoPixels)
-	}
-	if err != nil {
-		return refuse("media_damaged", err, nil)
-	}
-	if p.partial {
-		return refuse("media_truncated", nil, nil)
-	}
-	info := wire.Info{Codec: codec, Width: p.fullW, Height: p.fullH}
-	info.Rotation, info.Mirrored = turn(s.orientation)
-	if req.Container == "jpeg" {
-		info.Codec = "jpeg"
-	}
-	if err := wire.WriteJSON(out, wire.KindInfo, info); err != nil {
-		return err
-	}
-	if !req.Bare {
-		if err := writeFrame(out, wire.KindStill, 0, p); err != nil {
-			return err
-		}
-	}
-	return wire.WriteJSON(out, wire.KindDone, wire.End{Decoded: 1, Sent: 1, CPUUS: cpuTime() - before, TotalCPUUS: cpuTime()})
-}
-
-func writeFrame(out *bufio.Writer, kind wire.Kind, ptsUS int64, p picture) error {
-	head := make([]byte, 0, 32)
-	for _, v := range []uint32{uint32(kind), uint32(24 + len(p.pix))} {
-		head = binary.LittleEndian.AppendUint32(head, v)
-	}
-	head = binary.LittleEndian.AppendUint64(head, uint64(ptsUS))
-	for _, v := range []uint32{uint32(p.w), uint32(p.h), 0, 0} {
-		head = binary.LittleEndian.AppendUint32(head, v)
-	}
-	if _, err := out.Write(head); err != nil {
-		return err
-	}
-	_, err := out.Write(p.pix)
-	return err
-}
 
 // codecs are the picture streams that this program decodes.
 var codecs = []string{"h264", "hevc", "vp8", "vp9"}
@@ -114,7 +20,7 @@ var codecs = []string{"h264", "hevc", "vp8", "vp9"}
 // sounds are the sound streams that it decodes; others are left out.
 var sounds = []string{"aac", "opus", "vorbis", "mp3", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8", "amr_nb", "amr_wb", "alac", "flac"}
 
-func movie(req wire.Request, out *bufio.Writer) error {
+func movie(req wire.Request, status selfStatus, out *bufio.Writer) error {
 	before := cpuTime()
 	format := "mov"
 	if req.Container == "webm" || req.Container == "mkv" {
@@ -124,19 +30,21 @@ func movie(req wire.Request, out *bufio.Writer) error {
 		if err := checkBoxes(req.Size); err != nil {
 			return err
 		}
+	} else if head := make([]byte, min(req.Size, 4096)); readAt(0, head) && cutSegment(head, req.Size) {
+		return refuse("media_truncated", nil, nil)
 	}
-	c, err := openClip(inputFD, req.Size, format, req.Limits.Streams)
+	c, err := openClip(inputFD, req.Size, format, maxStreams)
 	if err != nil {
-		return refuse("media_damaged", err, nil)
+		return openError(err, req)
 	}
 	defer c.close()
-	h := c.header(0)
+	h := c.header()
 	if err := checkHeader(h, req); err != nil {
 		return err
 	}
 	wantSound := req.Audio && h.hasAudio && slices.Contains(sounds, h.audio)
 	limit := time.Duration(req.Limits.DurationMS) * time.Millisecond
-	if err := c.scan(req.Limits.Packets, limit, wantSound); err != nil {
+	if err := c.scan(req.Limits.Packets, wantSound); err != nil {
 		switch {
 		case errors.Is(err, errTooManyPackets):
 			return refuse("too_many_frames", req.Limits.Packets, req.Limits.Packets)
@@ -154,6 +62,9 @@ func movie(req wire.Request, out *bufio.Writer) error {
 	}
 	if t.endUS > limit.Microseconds() {
 		return refuse("too_long", t.endUS/1000, req.Limits.DurationMS)
+	}
+	if missing := h.durationUS - (c.endUS() - t.startUS); missing > max(1_000_000, h.durationUS/10) {
+		return refuse("media_truncated", nil, nil) // the headers promise much more than there is
 	}
 	p := makePlan(t, req, int64(h.width)*int64(h.height))
 	size(&p, h, req)
@@ -194,8 +105,18 @@ func movie(req wire.Request, out *bufio.Writer) error {
 			return err
 		}
 	}
-	end.Decoded, end.Sent, end.CPUUS, end.TotalCPUUS = r.decoded, r.sent, cpuTime()-before, cpuTime()
-	return wire.WriteJSON(out, wire.KindDone, end)
+	end.Decoded, end.Sent = r.decoded, r.sent
+	return wire.WriteJSON(out, wire.KindDone, spent(end, before, status))
+}
+
+// maxStreams is where libav stops reading a container's streams; the limit on streams is far below.
+const maxStreams = 256
+
+func openError(err error, req wire.Request) error {
+	if errors.Is(err, errNoMemory) {
+		return refuse("too_much_memory", nil, req.Limits.MemoryBytes)
+	}
+	return refuse("media_damaged", err, nil)
 }
 
 func decodeError(err error, req wire.Request) error {
@@ -234,6 +155,8 @@ func checkHeader(h header, req wire.Request) error {
 		return refuse("only_sound", nil, nil)
 	case !h.hasPicture:
 		return refuse("no_pictures", nil, nil)
+	case h.codec == "none":
+		return refuse("media_damaged", nil, nil)
 	case !slices.Contains(codecs, h.codec):
 		return refuse("codec_unsupported", h.codec, nil)
 	case h.width < 1 || h.height < 1:

@@ -1,0 +1,183 @@
+package media
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// requireEverySecond wants about one still per second over the whole clip.
+func requireEverySecond(t testing.TB, c *Clip) {
+	t.Helper()
+	require.NotEmpty(t, c.Frames)
+	require.Zero(t, c.Frames[0].PTS)
+	for i, f := range c.Frames {
+		require.Equal(t, i, f.Index)
+		if i > 0 {
+			gap := f.PTS - c.Frames[i-1].PTS
+			require.Positive(t, gap)
+			require.LessOrEqual(t, gap, 2*time.Second, "before %v", f.PTS)
+		}
+	}
+	require.Less(t, c.Info.Duration-c.Frames[len(c.Frames)-1].PTS, 2*time.Second)
+}
+
+func TestSampling(t *testing.T) {
+	base := []string{"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"}
+	source := func(rate string, seconds int) []string {
+		return []string{"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=160x120:rate=%s:duration=%d", rate, seconds)}
+	}
+	for _, c := range []struct {
+		name           string
+		args           []string
+		stills, motion int // about
+	}{
+		{"keyframe each second", append(append(source("30", 6), base...), "-g", "30"), 6, 60},
+		{"one keyframe only", append(append(source("30", 6), base...), "-g", "1000"), 6, 60},
+		{"b-frames", append(source("30", 6), "-c:v", "libx264", "-preset", "fast", "-bf", "3", "-pix_fmt", "yuv420p"), 6, 75},
+		{"60 a second", append(append(source("60", 4), base...), "-g", "60"), 4, 40},
+		{"slower than the track", append(source("5", 4), base...), 4, 20},
+		{"one picture", append(append(source("5", 4), "-frames:v", "1"), base...), 1, 1},
+		{"two pictures", append(append(source("25", 4), "-frames:v", "2"), base...), 1, 1},
+		{"all keyframes", append(append(source("25", 3), base...), "-g", "1"), 3, 37},
+		{"open gop", append(source("30", 6), "-c:v", "libx264", "-preset", "fast", "-g", "30", "-x264-params", "open-gop=1", "-pix_fmt", "yuv420p"), 6, 75},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			raw := made(t, strings.ReplaceAll(c.name, " ", "_")+".mp4", c.args...)
+			clip := decoded(t, file(t, "x.mp4", raw), DefaultRequest())
+			requireEverySecond(t, clip)
+			require.InDelta(t, c.stills, len(clip.Frames), 1)
+			require.InDelta(t, c.motion, len(clip.Motion.Frames), float64(c.motion)/4+1)
+			if clip.Info.FPS >= 10 && len(clip.Packets) > 2 {
+				requireMotion(t, clip)
+				require.LessOrEqual(t, clip.Motion.Frames[0].PTS, 100*time.Millisecond)
+				require.Len(t, clip.Motion.Windows, 1)
+			}
+		})
+	}
+}
+
+func TestVariableFrameRate(t *testing.T) {
+	// 30 a second at first, then every fourth picture only, then a pause of 1.5 s.
+	raw := made(t, "vfr.mp4", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=30:duration=6",
+		"-vf", "select='lt(t,2)+between(t,2,3.5)*not(mod(n,4))+gt(t,5)'", "-vsync", "vfr", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+	clip := decoded(t, file(t, "vfr.mp4", raw), DefaultRequest())
+	require.InDelta(t, 6, clip.Info.Duration.Seconds(), 0.2)
+	last := time.Duration(0)
+	for _, f := range clip.Motion.Frames {
+		switch {
+		case f.PTS < 2*time.Second:
+			require.LessOrEqual(t, f.PTS-last, 110*time.Millisecond)
+		case f.PTS < 3500*time.Millisecond:
+			require.LessOrEqual(t, f.PTS-last, 140*time.Millisecond)
+		}
+		last = f.PTS
+	}
+	require.GreaterOrEqual(t, len(clip.Frames), 5)
+	require.Greater(t, clip.Frames[len(clip.Frames)-1].PTS, 5*time.Second)
+}
+
+func TestLongClipKeepsToTheBudget(t *testing.T) {
+	for name, gop := range map[string]string{"short": "25", "long": "5000"} {
+		t.Run(name, func(t *testing.T) {
+			raw := made(t, "minutes_"+name+".mp4", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=150", "-c:v", "libx264", "-preset", "ultrafast", "-g", gop, "-pix_fmt", "yuv420p")
+			d := newDecoder(t, func(o *Options) { o.Limits.DecodedPixels = 160 * 120 * 600 })
+			clip, err := d.Decode(context.Background(), file(t, "m.mp4", raw), DefaultRequest())
+			require.NoError(t, err)
+			defer clip.Close()
+			requireMotion(t, clip)
+			if name == "short" {
+				require.Len(t, clip.Motion.Windows, 3)
+				require.Zero(t, clip.Motion.Windows[0].From)
+				require.InDelta(t, 75, clip.Motion.Windows[1].From.Seconds(), 6)
+				require.InDelta(t, 150, clip.Motion.Windows[2].To.Seconds(), 0.2)
+				require.InDelta(t, 60, len(clip.Frames), 2)
+				for i, f := range clip.Frames[1:] {
+					require.InDelta(t, 2.5, (f.PTS - clip.Frames[i].PTS).Seconds(), 1.6)
+				}
+			}
+			require.NotEmpty(t, clip.Frames)
+			require.LessOrEqual(t, len(clip.Frames), 60)
+		})
+	}
+}
+
+func TestSceneChange(t *testing.T) {
+	raw := made(t, "cut.mp4", "-f", "lavfi", "-i", "color=c=0x202020:size=160x120:rate=25:duration=1.48", "-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=1.52",
+		"-filter_complex", "[0:v]noise=alls=20:allf=t[a];[a][1:v]concat=n=2:v=1", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+	clip := decoded(t, file(t, "cut.mp4", raw), DefaultRequest())
+	var cuts []time.Duration
+	for _, f := range clip.Frames {
+		if f.SceneChange {
+			cuts = append(cuts, f.PTS)
+		}
+	}
+	require.Len(t, cuts, 1)
+	require.InDelta(t, 1.48, cuts[0].Seconds(), 0.13)
+	// A hand-held camera is no scene change.
+	raw = made(t, "pan.mp4", "-f", "lavfi", "-i", "testsrc2=size=640x480:rate=25:duration=3", "-vf", "crop=320:240:'60+40*sin(t*6)':'60+40*cos(t*5)'", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+	for _, f := range decoded(t, file(t, "pan.mp4", raw), DefaultRequest()).Frames {
+		require.False(t, f.SceneChange)
+	}
+}
+
+func TestPixelsWithoutSquares(t *testing.T) {
+	raw := made(t, "sar.mp4", "-f", "lavfi", "-i", "testsrc2=size=360x288:rate=10:duration=1", "-vf", "setsar=16/15", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+	clip := decoded(t, file(t, "sar.mp4", raw), DefaultRequest())
+	require.Equal(t, []int{384, 288, 384, 288}, []int{clip.Info.Width, clip.Info.Height, clip.Frames[0].Image.Cols(), clip.Frames[0].Image.Rows()})
+}
+
+func TestRemuxingKeepsThePacketsHash(t *testing.T) {
+	a := decoded(t, file(t, "a.mp4", clipMP4(t)), DefaultRequest())
+	in := file(t, "in.mp4", clipMP4(t))
+	raw := made(t, "remuxed.mov", "-i", string(in), "-c", "copy", "-metadata", "title=other")
+	b := decoded(t, file(t, "b.mov", raw), DefaultRequest())
+	require.NotEqual(t, a.Info.SHA256, b.Info.SHA256)
+	require.Equal(t, a.Info.PacketsSHA256, b.Info.PacketsSHA256)
+	require.Equal(t, "other", b.Info.Tags["title"])
+	require.Equal(t, "mov", b.Info.Container)
+}
+
+func TestOnlyWhatIsAskedFor(t *testing.T) {
+	req := DefaultRequest()
+	req.Motion, req.MaxStills, req.MaxSide = false, 2, 64
+	clip := decoded(t, file(t, "a.mp4", clipMP4(t)), req)
+	require.Empty(t, clip.Motion.Frames)
+	require.Empty(t, clip.Motion.Windows)
+	require.Empty(t, clip.PCM)
+	require.Len(t, clip.Frames, 2)
+	require.Equal(t, 64, clip.Frames[0].Image.Cols())
+}
+
+func TestBareDecodesTheSame(t *testing.T) {
+	d := newDecoder(t, nil)
+	cost, err := d.Bare(context.Background(), file(t, "a.mp4", clipMP4(t)), DefaultRequest())
+	require.NoError(t, err)
+	require.Positive(t, cost)
+	_, err = d.Bare(context.Background(), file(t, "a.mp4", nil), DefaultRequest())
+	var refused *Refusal
+	require.ErrorAs(t, err, &refused)
+}
+
+func BenchmarkDecode(b *testing.B) {
+	raw := made(b, "bench.mp4", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=5", "-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p")
+	m := file(b, "bench.mp4", raw)
+	d := newDecoder(b, nil)
+	var cpu, bare time.Duration
+	for b.Loop() {
+		clip, err := d.Decode(context.Background(), m, DefaultRequest())
+		require.NoError(b, err)
+		cpu += clip.Usage.CPU
+		clip.Close()
+		cost, err := d.Bare(context.Background(), m, DefaultRequest())
+		require.NoError(b, err)
+		bare += cost
+	}
+	b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "child-ms/op")
+	b.ReportMetric(float64(bare.Milliseconds())/float64(b.N), "bare-ms/op")
+	b.ReportMetric(float64(cpu)/float64(bare), "ratio")
+}
