@@ -36,6 +36,21 @@ func middle(l *[68]Point, at ...int) Point {
 	return Point{p.X / float32(len(at)), p.Y / float32(len(at))}
 }
 
+// alignedSquare is the upright square of the size that the aligned face has in the picture, around the middle of eyes and mouth; ok is false
+// when the points make no face or the square lies outside the picture.
+func alignedSquare(l *[68]Point, w, h int) (box, bool) {
+	p := five(l)
+	s, _ := fit(p, template)
+	if s.scale() == 0 {
+		return box{}, false
+	}
+	side := alignedSize / s.scale()
+	cx := float64(p[0].X+p[1].X+p[3].X+p[4].X) / 4
+	cy := float64(p[0].Y+p[1].Y+p[3].Y+p[4].Y) / 4
+	b := box{x1: cx - side/2, y1: cy - side/2, x2: cx + side/2, y2: cy + side/2}
+	return b, side >= 8 && side < 4*float64(max(w, h)) && !b.rect(w, h).Empty()
+}
+
 // similarity maps (x, y) to (a*x - b*y + tx, b*x + a*y + ty): turn, scale and shift.
 type similarity struct{ a, b, tx, ty float64 }
 
@@ -87,37 +102,32 @@ func align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) error {
 	if s.scale() == 0 {
 		return fmt.Errorf("align a face: its five points are one point")
 	}
-	if s.scale() > shrinkBelow {
+	k := int(shrinkTo / s.scale())
+	if k < 2 {
 		return warp(picture, s, dst)
 	}
 	// The part of the picture that the template needs, with a margin of a few pixels for the interpolation.
 	r := s.source().Intersect(image.Rect(0, 0, picture.Cols(), picture.Rows()))
-	if r.Empty() {
+	if r.Dx() < k || r.Dy() < k {
 		return fmt.Errorf("align a face: it lies outside the %d x %d picture", picture.Cols(), picture.Rows())
 	}
-	part := picture.Region(r)
-	defer part.Close()
-	w, h := int(math.Round(float64(r.Dx())*s.scale()/shrinkTo)), int(math.Round(float64(r.Dy())*s.scale()/shrinkTo))
 	small := gocv.NewMat()
 	defer small.Close()
-	if err := gocv.Resize(part, &small, image.Pt(max(w, 1), max(h, 1)), 0, 0, gocv.InterpolationArea); err != nil {
-		return fmt.Errorf("align a face: shrink %v: %w", r, err)
+	if err := shrink(picture, r, k, k, &small); err != nil {
+		return fmt.Errorf("align a face: %w", err)
 	}
-	kx, ky := float64(small.Cols())/float64(r.Dx()), float64(small.Rows())/float64(r.Dy())
 	for i := range points {
-		// Pixel centres: x' + 0.5 = (x - left + 0.5) * k.
-		points[i].X = float32((float64(points[i].X)-float64(r.Min.X)+0.5)*kx - 0.5)
-		points[i].Y = float32((float64(points[i].Y)-float64(r.Min.Y)+0.5)*ky - 0.5)
+		// Pixel centres: x' + 0.5 = (x - left + 0.5) / k.
+		points[i].X = (points[i].X-float32(r.Min.X)+0.5)/float32(k) - 0.5
+		points[i].Y = (points[i].Y-float32(r.Min.Y)+0.5)/float32(k) - 0.5
 	}
 	s, _ = fit(points, template)
 	return warp(small, s, dst)
 }
 
-// Bilinear sampling skips pixels when the picture gets smaller than one half; area sampling brings it to 1/shrinkTo of the template first.
-const (
-	shrinkBelow = 0.6
-	shrinkTo    = 0.8
-)
+// shrinkTo: bilinear sampling skips pixels when a picture gets smaller than one half, so a face that is at least twice as large as 1/0.8 of the
+// template is first shrunk by a whole factor, to at least that size. (Measured on 122 photos: 1.0 and no shrinking at all are both worse.)
+const shrinkTo = 0.8
 
 // source is the bounding box of the template's square in the picture, with a margin.
 func (s similarity) source() image.Rectangle {

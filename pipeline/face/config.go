@@ -13,8 +13,6 @@ type Config struct {
 	Reject    float64
 	// Near is the distance from Threshold or Reject within which another machine or decoder may decide otherwise.
 	Near float64
-	// Blend is the share of the best single reference in the score; the rest is the mean of the references.
-	Blend float64
 
 	// MaxFrames bounds how many frames of a clip are embedded: they are most of the check's time.
 	MaxFrames int
@@ -29,7 +27,9 @@ type Config struct {
 	// SeveralShare is the part of the subject's frames in which the other must be in view.
 	SeveralShare float64
 
-	// SmallFace is the height of a face, a fraction of the frame's short side, from which no tiles are looked at.
+	// CertainFace is the detector's score from which a face is certain: without one, a photo is looked at again from farther away.
+	CertainFace float64
+	// SmallFace is the height of a face, a fraction of a tile's share of the frame's short side, from which tiles of that share are not looked at.
 	SmallFace float64
 	// Tiles are the widths of the tiles of the second pass, fractions of the picture's long side, tried in this order.
 	Tiles []float64
@@ -60,7 +60,6 @@ func DefaultConfig() Config {
 		Threshold: 0.31,
 		Reject:    0.23,
 		Near:      0.02,
-		Blend:     0.5,
 
 		MaxFrames: 5,
 		MinFrames: 2,
@@ -69,7 +68,8 @@ func DefaultConfig() Config {
 		SeveralMin:   0.08,
 		SeveralShare: 0.2,
 
-		SmallFace:      0.12,
+		CertainFace:    0.9,
+		SmallFace:      0.2,
 		Tiles:          []float64{0.6, 0.35},
 		Overlap:        0.4,
 		MaxTiledFrames: 4,
@@ -99,7 +99,6 @@ func (c *Config) Validate() error {
 	bad(c.Threshold > -1 && c.Threshold < 1, "threshold", "a cosine between -1 and 1", c.Threshold)
 	bad(c.Reject > -1 && c.Reject <= c.Threshold, "reject", "a cosine of at most the threshold", c.Reject)
 	bad(c.Near >= 0 && c.Near < 0.5, "near", "0 to 0.5", c.Near)
-	bad(c.Blend >= 0 && c.Blend <= 1, "blend", "0 to 1", c.Blend)
 	bad(c.MaxFrames >= 2, "max_frames", "at least 2", c.MaxFrames)
 	bad(c.MinFrames >= 1 && c.MinFrames <= c.MaxFrames, "min_frames", "1 to max_frames", c.MinFrames)
 	bad(c.SeveralRatio > 0 && c.SeveralRatio <= 1, "several_ratio", "above 0, at most 1", c.SeveralRatio)

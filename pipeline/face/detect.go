@@ -10,7 +10,6 @@ import (
 	"gocv.io/x/gocv"
 
 	"onsite/models"
-	"onsite/pipeline/media"
 )
 
 // box is a detection in pixels of the frame, before rounding.
@@ -34,13 +33,7 @@ func (b box) rect(w, h int) image.Rectangle {
 func (m *Matcher) scan(ctx context.Context, picture gocv.Mat, part image.Rectangle) ([]box, error) {
 	w, h := m.models.InputSize(models.FaceDetect)
 	whole := image.Rect(0, 0, picture.Cols(), picture.Rows())
-	var im models.Image
-	var err error
-	if part == whole {
-		im, err = media.Resized(picture, w, h)
-	} else {
-		im, err = media.Crop(picture, part, w, h)
-	}
+	im, err := view(picture, part, w, h)
 	if err != nil {
 		return nil, fmt.Errorf("look for faces: %w", err)
 	}
@@ -74,32 +67,54 @@ func cut(b box, part, whole image.Rectangle) bool {
 		(part.Max.Y < whole.Max.Y && b.y2 > float64(part.Max.Y)-ey)
 }
 
-// detect looks for faces in the whole picture, and in tiles of it when that is wanted and the first pass found none, or only small ones.
-func (m *Matcher) detect(ctx context.Context, picture gocv.Mat, tiled bool) ([]box, error) {
+// detect looks for faces in the whole picture. Thorough, it looks again where the first pass is not to be trusted: from farther away when
+// nothing or nothing certain was found (a face that fills the picture is as foreign to the detector as a tiny one), and in tiles when all
+// faces are small.
+func (m *Matcher) detect(ctx context.Context, picture gocv.Mat, thorough bool) ([]box, error) {
 	whole := image.Rect(0, 0, picture.Cols(), picture.Rows())
 	boxes, err := m.scan(ctx, picture, whole)
-	if err != nil {
-		return nil, err
+	if err != nil || !thorough {
+		return boxes, err
 	}
-	if !tiled || m.largeEnough(boxes, whole) {
-		return boxes, nil
+	if !m.certain(boxes) {
+		far, err := m.scan(ctx, picture, whole.Inset(-min(whole.Dx(), whole.Dy())/2))
+		if err != nil {
+			return nil, err
+		}
+		boxes = merge(append(boxes, far...), m.config.Overlap)
 	}
 	for _, share := range m.config.Tiles {
+		if m.large(boxes, whole, share) {
+			break
+		}
 		found, err := m.scanTiles(ctx, picture, share)
 		if err != nil {
 			return nil, err
 		}
 		boxes = merge(append(boxes, found...), m.config.Overlap)
-		if m.largeEnough(boxes, whole) || (len(boxes) > 0 && share < m.config.SmallFace*4) {
-			return boxes, nil
-		}
-	}
-	if len(boxes) == 0 {
-		// A face that fills the picture is as foreign to the detector as a tiny one: look again from farther away.
-		far := whole.Inset(-min(whole.Dx(), whole.Dy()) / 2)
-		return m.scan(ctx, picture, far)
 	}
 	return boxes, nil
+}
+
+// certain tells whether a box is one that the detector is sure of.
+func (m *Matcher) certain(boxes []box) bool {
+	for _, b := range boxes {
+		if float64(b.score) >= m.config.CertainFace {
+			return true
+		}
+	}
+	return false
+}
+
+// large tells whether a face was found that tiles of the given share of the picture would not show better.
+func (m *Matcher) large(boxes []box, whole image.Rectangle, share float64) bool {
+	side := float64(min(whole.Dx(), whole.Dy()))
+	for _, b := range boxes {
+		if b.height() >= m.config.SmallFace*share*side {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Matcher) scanTiles(ctx context.Context, picture gocv.Mat, share float64) ([]box, error) {
@@ -112,17 +127,6 @@ func (m *Matcher) scanTiles(ctx context.Context, picture gocv.Mat, share float64
 		boxes = append(boxes, found...)
 	}
 	return boxes, nil
-}
-
-// largeEnough tells whether a face was found that tiles would not show better.
-func (m *Matcher) largeEnough(boxes []box, whole image.Rectangle) bool {
-	side := float64(min(whole.Dx(), whole.Dy()))
-	for _, b := range boxes {
-		if b.height() >= m.config.SmallFace*side {
-			return true
-		}
-	}
-	return false
 }
 
 // tiles covers a picture of w x h pixels with tiles of 4:3, the shape of the detector's input, that are share of the picture's long

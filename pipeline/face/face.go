@@ -18,8 +18,6 @@ type Models interface {
 	Landmarks(ctx context.Context, im models.Image) ([68]models.Point, error)
 	// Embed turns a BGR picture of an aligned face into a unit vector.
 	Embed(ctx context.Context, im models.Image) (models.Vector, error)
-	// HeadPose measures the direction of a head in a BGR picture of a square around a face.
-	HeadPose(ctx context.Context, im models.Image) (models.Pose, error)
 }
 
 // Point is a position in pixels of a frame, x to the right, y down.

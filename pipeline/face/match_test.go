@@ -1,0 +1,230 @@
+package face
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+// verdict runs Find and Match on a clip against person 1.
+func verdict(t *testing.T, fake *fakeModels, clip *media.Clip) (pipeline.Check, Result, Found) {
+	t.Helper()
+	m := New(fake, DefaultConfig())
+	ctx := context.Background()
+	found, err := m.Find(ctx, clip)
+	require.NoError(t, err)
+	check, result, err := m.Match(ctx, clip, found, enrolled(t, New(&fakeModels{}, DefaultConfig()), 1))
+	require.NoError(t, err)
+	return check, result, found
+}
+
+func codes(c pipeline.Check) []pipeline.Code {
+	var out []pipeline.Code
+	for _, f := range c.Findings {
+		out = append(out, f.Code)
+	}
+	return out
+}
+
+func TestMatchOutcomes(t *testing.T) {
+	front := at(320, 240, 200)
+	me, other := person{who: 1, at: front}, person{who: 2, at: front}
+	left, right := at(180, 240, 180), at(470, 240, 170)
+	then := func(a, b [][]person) [][]person { return append(append([][]person{}, a...), b...) }
+	tests := []struct {
+		name    string
+		frames  [][]person
+		vectors map[int][]float32
+		outcome pipeline.Outcome
+		codes   []pipeline.Code
+	}{
+		{"the enrolled person", still(6, me), nil, pipeline.Pass, nil},
+		{"a photo of the enrolled person", still(1, me), nil, pipeline.Pass, nil},
+		{"somebody else", still(6, other), nil, pipeline.Fail, []pipeline.Code{pipeline.FaceMismatch}},
+		{"between the thresholds", still(6, other), map[int][]float32{2: mixed(0.27)}, pipeline.Uncertain, []pipeline.Code{pipeline.FaceUncertain}},
+		{"nobody", still(4), nil, pipeline.Fail, []pipeline.Code{pipeline.NoFace}},
+		{"nobody in a photo", still(1), nil, pipeline.Fail, []pipeline.Code{pipeline.NoFace}},
+		{"a colleague far behind", still(6, me, person{who: 2, at: at(560, 100, 60)}), nil, pipeline.Pass, nil},
+		{"two in front", still(6, person{who: 1, at: left}, person{who: 2, at: right}), nil, pipeline.Uncertain, []pipeline.Code{pipeline.SeveralPeople}},
+		{"two in front, the enrolled one the smaller", still(6, person{who: 2, at: left}, person{who: 1, at: right}), nil, pipeline.Uncertain, []pipeline.Code{pipeline.SeveralPeople}},
+		{"two strangers in front", still(6, person{who: 2, at: left}, person{who: 3, at: right}), nil, pipeline.Fail, []pipeline.Code{pipeline.FaceMismatch, pipeline.SeveralPeople}},
+		{"somebody passes by for a moment", then(still(1, person{who: 1, at: left}, person{who: 2, at: right}), still(8, person{who: 1, at: left})), nil, pipeline.Pass, nil},
+		{"another person takes the same place", then(still(6, me), still(6, other)), nil, pipeline.Fail, []pipeline.Code{pipeline.FaceChanged}},
+		{"another person takes over at once elsewhere", then(still(6, person{who: 1, at: at(120, 120, 160)}), still(4, person{who: 2, at: at(520, 360, 160)})), nil, pipeline.Fail, []pipeline.Code{pipeline.FaceChanged}},
+		{"the same person elsewhere", then(still(6, person{who: 1, at: at(120, 120, 160)}), still(4, person{who: 1, at: at(520, 360, 160)})), nil, pipeline.Pass, nil},
+		{"blurred", still(6, person{who: 1, at: front, blurred: true}), nil, pipeline.Uncertain, []pipeline.Code{pipeline.FaceLowQuality}},
+		{"small", still(6, person{who: 1, at: at(320, 240, 34)}), nil, pipeline.Uncertain, []pipeline.Code{pipeline.FaceLowQuality}},
+		{"one good frame of a clip does not decide", then(still(1, me), still(5)), nil, pipeline.Uncertain, []pipeline.Code{pipeline.FaceLowQuality}},
+		{"one good frame among blurred ones does not decide", then(still(1, me), still(5, person{who: 1, at: front, blurred: true})), nil, pipeline.Uncertain, []pipeline.Code{pipeline.FaceLowQuality}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			check, result, found := verdict(t, &fakeModels{vectors: tt.vectors}, fakeClip(t, tt.frames...))
+			require.Equal(t, tt.codes, codes(check))
+			require.Equal(t, tt.outcome, check.Outcome)
+			require.Equal(t, len(tt.frames), check.Frames)
+			for _, f := range check.Findings {
+				require.NotEmpty(t, f.Evidence, f.Code)
+				for _, e := range f.Evidence {
+					require.NotNil(t, e.Keyframe)
+				}
+			}
+			if found.Subject() < 0 {
+				require.Equal(t, -1, result.Subject)
+				require.Nil(t, check.Score)
+			}
+		})
+	}
+}
+
+func TestChangedPersonIsProvenByFramesOfBoth(t *testing.T) {
+	front := at(320, 240, 200)
+	frames := append(still(6, person{who: 1, at: front}), still(6, person{who: 2, at: front})...)
+	check, result, _ := verdict(t, &fakeModels{}, fakeClip(t, frames...))
+	require.InDelta(t, 0, result.Agreement, 1e-6)
+	evidence := check.Findings[0].Evidence
+	require.Len(t, evidence, 2)
+	require.Less(t, *evidence[0].Keyframe, 6)
+	require.GreaterOrEqual(t, *evidence[1].Keyframe, 6)
+	require.NotEmpty(t, check.Findings[0].Args["from_ms"])
+}
+
+func TestMatchChoosesSharpFramesSpreadInTime(t *testing.T) {
+	front := at(320, 240, 200)
+	var frames [][]person
+	for i := range 15 {
+		frames = append(frames, []person{{who: 1, at: front, blurred: i%3 != 1}})
+	}
+	fake := &fakeModels{}
+	_, result, _ := verdict(t, fake, fakeClip(t, frames...))
+	require.Len(t, result.Compared, 5)
+	for i, c := range result.Compared {
+		require.Equal(t, 3*i+1, c.Index)
+	}
+	require.LessOrEqual(t, fake.embeds, DefaultConfig().MaxFrames)
+}
+
+func TestMatchWeighsFramesByQuality(t *testing.T) {
+	// Two sharp frames of the enrolled person and one small face that the model took for somebody else: the large ones count more.
+	clip := fakeClip(t,
+		[]person{{who: 1, at: at(320, 240, 200)}}, []person{{who: 1, at: at(320, 240, 200)}}, []person{{who: 2, at: at(320, 240, 60)}})
+	m := New(&fakeModels{}, DefaultConfig())
+	found, err := m.Find(context.Background(), clip)
+	require.NoError(t, err)
+	weights := []float64{}
+	for i := range found.Frames {
+		weights = append(weights, found.Frames[i].Faces[0].Quality.Weight)
+	}
+	require.Greater(t, weights[0], weights[2])
+}
+
+func TestScoreNearTheThresholdSaysSo(t *testing.T) {
+	c := DefaultConfig()
+	for _, tt := range []struct {
+		score float64
+		near  bool
+	}{{c.Threshold + c.Near/2, true}, {c.Threshold + 2*c.Near, false}, {c.Reject - c.Near/2, true}, {c.Reject - 2*c.Near, false}} {
+		check, _, _ := verdict(t, &fakeModels{vectors: map[int][]float32{2: mixed(tt.score)}}, fakeClip(t, still(4, person{who: 2, at: at(320, 240, 200)})...))
+		require.Equal(t, tt.near, check.Near, "score %v", tt.score)
+		require.InDelta(t, tt.score, *check.Score, 1e-5)
+	}
+}
+
+func TestMatchRefusesVectorsOfAnotherModel(t *testing.T) {
+	clip := fakeClip(t, still(3, person{who: 1, at: at(320, 240, 200)})...)
+	m := New(&fakeModels{model: "new"}, DefaultConfig())
+	found, err := m.Find(context.Background(), clip)
+	require.NoError(t, err)
+	_, _, err = m.Match(context.Background(), clip, found, enrolled(t, New(&fakeModels{}, DefaultConfig()), 1))
+	var other *OtherModelError
+	require.ErrorAs(t, err, &other)
+	require.Equal(t, "photo.jpg", other.Name)
+	require.Equal(t, "fake", other.Have)
+}
+
+func TestMatchNeedsTemplatesAndTheClipOfFound(t *testing.T) {
+	m := New(&fakeModels{}, DefaultConfig())
+	clip := fakeClip(t, still(3, person{who: 1, at: at(320, 240, 200)})...)
+	found, err := m.Find(context.Background(), clip)
+	require.NoError(t, err)
+	_, _, err = m.Match(context.Background(), clip, found, nil)
+	require.ErrorContains(t, err, "no enrolled photo")
+	_, _, err = m.Match(context.Background(), clip, Found{}, enrolled(t, m, 1))
+	require.ErrorContains(t, err, "0 frames")
+	_, err = m.Find(context.Background(), &media.Clip{})
+	require.ErrorContains(t, err, "no frames")
+}
+
+func TestMatchOnlyReadsFound(t *testing.T) {
+	m := New(&fakeModels{}, DefaultConfig())
+	clip := fakeClip(t, still(6, person{who: 1, at: at(180, 240, 180)}, person{who: 2, at: at(470, 240, 170)})...)
+	found, err := m.Find(context.Background(), clip)
+	require.NoError(t, err)
+	again, err := m.Find(context.Background(), clip)
+	require.NoError(t, err)
+	require.Equal(t, again, found, "Find is deterministic")
+	_, _, err = m.Match(context.Background(), clip, found, enrolled(t, m, 1))
+	require.NoError(t, err)
+	require.Equal(t, again, found)
+}
+
+func TestSeveralReferences(t *testing.T) {
+	m := New(&fakeModels{vectors: map[int][]float32{2: mixed(0.5)}}, DefaultConfig())
+	clip := fakeClip(t, still(4, person{who: 1, at: at(320, 240, 200)})...)
+	found, err := m.Find(context.Background(), clip)
+	require.NoError(t, err)
+	templates := enrolled(t, m, 2, 1)
+	templates[1].Name = "best.jpg"
+	_, result, err := m.Match(context.Background(), clip, found, templates)
+	require.NoError(t, err)
+	require.Equal(t, "best.jpg", result.Best)
+	require.InDelta(t, 0.5, result.References[0].Score, 1e-5)
+	require.InDelta(t, 1, result.References[1].Score, 1e-5)
+	// cos with the normalised mean of vectors 60 degrees apart: cos 30 degrees.
+	require.InDelta(t, 0.8660, result.Score, 1e-4)
+}
+
+func TestEnrollSaysWhatIsWrong(t *testing.T) {
+	front := at(320, 240, 200)
+	tests := []struct {
+		name   string
+		people []person
+		kind   error
+		fault  Fault
+	}{
+		{"nobody", nil, ErrNoFace, ""},
+		{"two", []person{{who: 1, at: at(180, 240, 180)}, {who: 2, at: at(470, 240, 170)}}, ErrSeveralFaces, ""},
+		{"blurred", []person{{who: 1, at: front, blurred: true}}, ErrLowQuality, FaultBlurred},
+		{"small", []person{{who: 1, at: at(320, 240, 50)}}, ErrLowQuality, FaultSmall},
+	}
+	m := New(&fakeModels{}, DefaultConfig())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := m.Enroll(context.Background(), fakeClip(t, tt.people), "anna.jpg")
+			require.ErrorIs(t, err, tt.kind)
+			var photo *PhotoError
+			require.True(t, errors.As(err, &photo))
+			require.Equal(t, "anna.jpg", photo.Photo)
+			require.Equal(t, tt.fault, photo.Fault)
+			require.Contains(t, photo.Text.EN, "anna.jpg")
+			require.Contains(t, photo.Text.ZH, "anna.jpg")
+			require.Equal(t, photo.Text.EN, err.Error())
+		})
+	}
+}
+
+func TestSamePersonFindsTheStranger(t *testing.T) {
+	m := New(&fakeModels{}, DefaultConfig())
+	same := enrolled(t, m, 1, 1, 1)
+	require.NoError(t, m.SamePerson(same))
+	mixedUp := enrolled(t, m, 1, 2, 1)
+	mixedUp[1].Name = "stranger.jpg"
+	err := m.SamePerson(mixedUp)
+	require.ErrorIs(t, err, ErrOtherPerson)
+	require.ErrorContains(t, err, "stranger.jpg")
+}
