@@ -171,7 +171,7 @@ func (v *validator) thresholds(t Thresholds) {
 		{"thresholds.scene.sign", t.Scene.Sign},
 	} {
 		// Written so that NaN is refused too.
-		if f.value != nil && !(*f.value > 0 && *f.value < 1) { //nolint:staticcheck // De Morgan's form would let NaN through
+		if f.value != nil && !(*f.value > 0 && *f.value < 1) {
 			v.add(f.field, strconv.FormatFloat(*f.value, 'g', -1, 64), "more than 0 and less than 1", "use a calibrated value, or leave the field out")
 		}
 	}
