@@ -256,7 +256,7 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 		e := prepareEarlier(&motion)
 		m.Level = e.level
 		if a, ok := compare(&q.track, &e, turns); ok {
-			q.fill(&m, &a, &e, float64(w), float64(h))
+			q.fill(cfg, &m, &a, &e, float64(w), float64(h))
 		}
 	} else {
 		m.QueryLevel = motionLevel(&q.grid)
@@ -277,10 +277,11 @@ func motionLevel(t *track) float64 {
 }
 
 // fill writes stage B's findings.
-func (q *query) fill(m *Match, a *aligned, e *earlierMotion, w, h float64) {
-	m.Parts, m.S, m.QueryLevel = a.parts, a.parts.S(), a.queryLevel
+func (q *query) fill(cfg Config, m *Match, a *aligned, e *earlierMotion, w, h float64) {
+	m.Parts, m.QueryLevel = a.parts, a.queryLevel
+	m.S = forLength(a.parts.S(), q.track.n, (e.up.n+1)/2)
 	m.Score = Score(m.S)
-	if m.Score < Score(cannotTellS) {
+	if m.Score < cfg.Weak {
 		return // the alignment means nothing
 	}
 	m.Transform = a.turn.name(q.w, q.h, w, h)
@@ -301,12 +302,12 @@ func (q *query) fill(m *Match, a *aligned, e *earlierMotion, w, h float64) {
 }
 
 // still is the same-recording score where there is no time to compare, photos above all: near-duplicates lie in the band in which nothing
-// is claimed, everything else below it.
+// is claimed, everything else below all bands.
 func (c Config) still(m *Match) float64 {
 	if m.Near && m.QueryLevel < c.LowMotion {
 		return c.CannotTell + (c.Threshold-c.CannotTell)*0.9*m.Content
 	}
-	return c.CannotTell * 0.9 * m.Content
+	return c.Weak * 0.9 * m.Content
 }
 
 // judge gives the verdict of a full comparison. Only time proves the same recording. Near-identical pictures without enough motion to
@@ -316,6 +317,8 @@ func (c Config) judge(m *Match) Verdict {
 	case m.Score >= c.Threshold:
 		return Same
 	case m.Score >= c.CannotTell:
+		return CannotTell
+	case m.Score >= c.Weak && (m.Near || min(m.Level, m.QueryLevel) < c.LowMotion):
 		return CannotTell
 	case m.Near && m.QueryLevel < c.LowMotion:
 		return CannotTell

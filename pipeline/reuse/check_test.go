@@ -158,7 +158,7 @@ func TestCheckEmptyHistoryPasses(t *testing.T) {
 func TestConfigValidate(t *testing.T) {
 	require.NoError(t, DefaultConfig().Validate())
 	for _, spoil := range []func(*Config){
-		func(c *Config) { c.Threshold = 1.1 }, func(c *Config) { c.CannotTell = 0 }, func(c *Config) { c.CannotTell = 0.9 },
+		func(c *Config) { c.Threshold = 1.1 }, func(c *Config) { c.Weak = 0 }, func(c *Config) { c.Weak = 0.45 }, func(c *Config) { c.CannotTell = 0.9 },
 		func(c *Config) { c.Full = 0 }, func(c *Config) { c.LowMotion = -1 }, func(c *Config) { c.Threshold = math.NaN() },
 	} {
 		c := DefaultConfig()

@@ -3,11 +3,14 @@ package reuse
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
+	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -109,4 +112,114 @@ func TestHashesConformToReferences(t *testing.T) {
 		worst64, worst256 = max(worst64, d64), max(worst256, d256)
 	}
 	t.Logf("pHash: worst distance %d of 64, %d of 256", worst64, worst256)
+}
+
+// Golden hashes of a made-up picture; they fix the written form. Recorded from this code after it conformed to the reference programs.
+func TestGoldenHashes(t *testing.T) {
+	want := readGolden(t)
+	v := madeUp(640, 420)
+	got := map[string]string{}
+	for _, h := range Hashers() {
+		x, err := h.Hash(v)
+		require.NoError(t, err)
+		require.Equal(t, h.Name(), x.Kind)
+		got[h.Name()] = x.String()
+	}
+	all, quality, err := PDQVariants(v)
+	require.NoError(t, err)
+	for form, h := range all {
+		got[fmt.Sprintf("pdq form %d", form)] = h.String()
+	}
+	got["pdq quality"] = strconv.Itoa(quality)
+	require.Equal(t, want, got)
+}
+
+func readGolden(t *testing.T) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", "hash.json"))
+	require.NoError(t, err)
+	var out map[string]string
+	require.NoError(t, json.Unmarshal(raw, &out))
+	return out
+}
+
+// madeUp is a coloured picture of whole numbers only, the same on every machine.
+func madeUp(w, h int) models.Image {
+	v := models.Image{W: w, H: h, C: 3, Pix: make([]byte, w*h*3)}
+	for i := range w * h {
+		x, y := i%w, i/w
+		v.Pix[3*i] = byte(x*x/700 + y)
+		v.Pix[3*i+1] = byte((x/40*37 + y/35*91) % 256)
+		v.Pix[3*i+2] = byte(y*255/h + x*y/900)
+	}
+	return v
+}
+
+// The hashes of the forms must be those of pictures that were really turned.
+func TestPDQFormsEqualTurnedPictures(t *testing.T) {
+	v := madeUp(420, 420)
+	all, _, err := PDQVariants(v)
+	require.NoError(t, err)
+	for form := range all {
+		u := models.Image{W: v.W, H: v.H, C: 3, Pix: make([]byte, len(v.Pix))}
+		for y := range v.H {
+			for x := range v.W {
+				fx, fy := forms[form].apply((float64(x)+0.5)/float64(v.W), (float64(y)+0.5)/float64(v.H))
+				copy(u.Pix[3*(int(fy*float64(v.H))*v.W+int(fx*float64(v.W))):][:3], v.Pix[3*(y*v.W+x):][:3])
+			}
+		}
+		h, err := PDQ{}.Hash(u)
+		require.NoError(t, err)
+		require.LessOrEqual(t, h.Words.Distance(all[form]), 10, "form %d", form)
+		for other := range all {
+			if other != form {
+				require.Greater(t, h.Words.Distance(all[other]), 60, "form %d looks like %d", form, other)
+			}
+		}
+	}
+}
+
+func TestGreyAndColourAgree(t *testing.T) {
+	v := madeUp(300, 200)
+	l, err := toLuma(v, 1000)
+	require.NoError(t, err)
+	grey := models.Image{W: v.W, H: v.H, C: 1}
+	for _, p := range l.p {
+		grey.Pix = append(grey.Pix, byte(p+0.5))
+	}
+	for _, h := range Hashers() {
+		a, err := h.Hash(v)
+		require.NoError(t, err)
+		b, err := h.Hash(grey)
+		require.NoError(t, err)
+		require.LessOrEqual(t, a.Words.Distance(b.Words), 8, h.Name())
+	}
+}
+
+// Averaging blocks first must not change what is hashed, also where the sides are no multiple of a block.
+func TestLargePicturesHashLikeSmallOnes(t *testing.T) {
+	for _, size := range [][2]int{{1283, 771}, {1919, 1081}} {
+		v := madeUp(size[0], size[1])
+		small, err := toLuma(v, hashKeepSide)
+		require.NoError(t, err)
+		require.Greater(t, small.k, 1)
+		whole, err := toLuma(v, 10000)
+		require.NoError(t, err)
+		a, _ := pdqVariants(small)
+		b, _ := pdqVariants(whole)
+		require.LessOrEqual(t, a[AsIs].Distance(b[AsIs]), 6)
+		require.LessOrEqual(t, phash(small, 16).Distance(phash(whole, 16)), 6)
+	}
+}
+
+func TestHashersRefuseBadViews(t *testing.T) {
+	for _, v := range []models.Image{{}, {W: 4, H: 100, C: 1, Pix: make([]byte, 400)}, {W: 10, H: 10, C: 4, Pix: make([]byte, 400)}, {W: 10, H: 10, C: 3, Pix: make([]byte, 299)}} {
+		for _, h := range Hashers() {
+			_, err := h.Hash(v)
+			require.Error(t, err)
+		}
+	}
+	flat, err := PDQ{}.Hash(models.Image{W: 64, H: 64, C: 1, Pix: make([]byte, 64*64)})
+	require.NoError(t, err)
+	require.Zero(t, flat.Quality)
 }

@@ -1,0 +1,150 @@
+package reuse
+
+import (
+	"hash/crc32"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFingerprintRoundTrip(t *testing.T) {
+	for name, f := range map[string]Fingerprint{
+		"clip":  fingerprint(t, film(t, newStage(1, 7, 200, 150), 3, from(0), asIs)),
+		"photo": fingerprint(t, photo(t, newStage(1, 7, 200, 150), 0, asIs)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw, err := f.MarshalBinary()
+			require.NoError(t, err)
+			var g Fingerprint
+			require.NoError(t, g.UnmarshalBinary(raw))
+			again, err := g.MarshalBinary()
+			require.NoError(t, err)
+			require.Equal(t, raw, again)
+			require.Equal(t, f.Stills, g.Stills)
+			require.Equal(t, f.index, g.index)
+			require.Equal(t, f.coarse.n, g.coarse.n)
+			for i, v := range f.coarse.v {
+				require.InDelta(t, v, g.coarse.v[i], 0)
+			}
+			require.Equal(t, f.SHA256, g.SHA256)
+			require.Equal(t, f.Kind, g.Kind)
+			require.Equal(t, f.Duration, g.Duration)
+			require.Less(t, len(raw), 450_000)
+			clear(raw) // the fingerprint must not live in the bytes that it was read from
+			_, err = decodePoints(g.points)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestMotionKeepsASixteenthOfAGreyLevel(t *testing.T) {
+	grid := newWarp(identity, 160, 120, cells, 4)
+	full := resampleMotion(film(t, newStage(1, 7, 200, 150), 3, from(0), asIs).Motion)
+	want := grid.apply(&full, 1)
+	want.valid[4] = false
+	got, err := decodeMotion(encodeMotion(&want))
+	require.NoError(t, err)
+	require.Equal(t, want.n, got.n)
+	require.Equal(t, want.valid, got.valid)
+	for i := range want.n {
+		if !want.valid[i] {
+			require.Equal(t, make([]float32, gridSize), got.frame(i))
+			continue
+		}
+		for j, v := range want.frame(i) {
+			require.InDelta(t, v, got.frame(i)[j], 1.0/32+1e-4)
+		}
+	}
+}
+
+// sealed replaces the checksum, so that what lies behind it is tested.
+func sealed(b []byte) []byte {
+	b = b[:len(b)-4]
+	return order.AppendUint32(b, crc32.ChecksumIEEE(b))
+}
+
+func TestUnmarshalRefuses(t *testing.T) {
+	raw, err := fingerprint(t, film(t, newStage(1, 7, 120, 90), 2, from(0), asIs)).MarshalBinary()
+	require.NoError(t, err)
+	const firstSection = 6
+	meta := firstSection + 5
+	stills := meta + int(order.Uint32(raw[firstSection+1:])) + 5
+	for name, spoil := range map[string]func([]byte) []byte{
+		"empty":               func([]byte) []byte { return nil },
+		"text":                func([]byte) []byte { return []byte("this is no fingerprint") },
+		"wrong mark":          func(b []byte) []byte { b[0] = 'X'; return sealed(b) },
+		"newer version":       func(b []byte) []byte { b[4] = 99; return sealed(b) },
+		"one bit wrong":       func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
+		"cut":                 func(b []byte) []byte { return sealed(b[:len(b)/2]) },
+		"longer":              func(b []byte) []byte { return sealed(append(b, 0, 0, 0, 0, 0)) },
+		"section out of turn": func(b []byte) []byte { b[firstSection] = 2; return sealed(b) },
+		"huge section":        func(b []byte) []byte { order.PutUint32(b[firstSection+1:], 1<<31); return sealed(b) },
+		"unknown kind":        func(b []byte) []byte { b[meta] = 9; return sealed(b) },
+		"too many stills":     func(b []byte) []byte { order.PutUint16(b[stills:], 60000); return sealed(b) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f Fingerprint
+			require.ErrorIs(t, f.UnmarshalBinary(spoil(append([]byte{}, raw...))), ErrFormat)
+			require.Equal(t, Fingerprint{}, f)
+		})
+	}
+}
+
+func TestDecodeMotionRefuses(t *testing.T) {
+	tr := track{n: 2, w: cells, h: cells, valid: []bool{true, true}, v: make([]float32, 2*gridSize)}
+	good := encodeMotion(&tr)
+	more := tr
+	more.n, more.valid, more.v = 3, []bool{true, true, true}, make([]float32, 3*gridSize)
+	claimsLess := append([]byte{}, encodeMotion(&more)...)
+	claimsLess[4], claimsLess[6] = 2, 3
+	for name, b := range map[string][]byte{
+		"cut": good[:len(good)-3], "head only": good[:7], "goes on": claimsLess, "half a head": good[:3],
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := decodeMotion(b)
+			require.ErrorIs(t, err, ErrFormat)
+		})
+	}
+}
+
+func TestMarshalRefusesWhatCannotBeWritten(t *testing.T) {
+	good := fingerprint(t, photo(t, newStage(1, 7, 120, 90), 0, asIs))
+	for _, spoil := range []func(*Fingerprint){
+		func(f *Fingerprint) { f.SHA256 = "abc" }, func(f *Fingerprint) { f.PacketsSHA256 = "zz" }, func(f *Fingerprint) { f.Kind = "sound" },
+		func(f *Fingerprint) { f.Width = 1 << 20 }, func(f *Fingerprint) { f.Stills = make([]Still, maxStills+1) },
+	} {
+		f := good
+		spoil(&f)
+		_, err := f.MarshalBinary()
+		require.Error(t, err)
+	}
+}
+
+func FuzzUnmarshal(f *testing.F) {
+	clip, err := fingerprint(f, film(f, newStage(1, 7, 64, 48), 1.5, from(0), asIs)).MarshalBinary()
+	require.NoError(f, err)
+	picture, err := fingerprint(f, photo(f, newStage(1, 7, 64, 48), 0, asIs)).MarshalBinary()
+	require.NoError(f, err)
+	f.Add(clip[6 : len(clip)-4])
+	f.Add(picture[6 : len(picture)-4])
+	f.Fuzz(func(t *testing.T, body []byte) {
+		// Mark, version and checksum are put on, so that the fuzzer reaches what lies behind them.
+		raw := append(append([]byte{}, magic[:]...), formatVersion, 0)
+		raw = append(raw, body...)
+		raw = order.AppendUint32(raw, crc32.ChecksumIEEE(raw))
+		var g Fingerprint
+		if err := g.UnmarshalBinary(raw); err != nil {
+			require.ErrorIs(t, err, ErrFormat)
+			return
+		}
+		if _, err := g.MarshalBinary(); err != nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		if m, err := decodeMotion(g.motion); err == nil {
+			require.LessOrEqual(t, m.n, maxTrackFrames)
+		}
+		points, err := decodePoints(g.points)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(points), maxPointStills)
+	})
+}
