@@ -13,9 +13,10 @@ const minSeconds = 1.5
 
 // Kinds of still pictures, in the check's detail.
 const (
-	stillPlain = "unmoved"      // nothing moves
-	stillMoved = "moved_still"  // the picture moves as a whole (zoom, pan, shake) and nothing moves within it
-	stillNone  = "moving_scene" // something moves within the picture
+	stillPlain  = "unmoved"      // nothing moves
+	stillMoved  = "moved_still"  // the picture moves as a whole (zoom, pan, shake) and nothing moves within it
+	stillNone   = "moving_scene" // something moves within the picture
+	stillSlides = "slides"       // one still after another
 )
 
 // Check looks for a still picture, a frozen stretch and a repeated stretch. Its score is the strongest suspicion found: 1 and more is a
@@ -119,9 +120,14 @@ func (c *checker) still() bool {
 	return true
 }
 
-// frozen reports a stretch that stands still while the rest moves.
+// frozen reports a stretch that stands still while the rest moves, or a clip that stands still nearly all the time: a show of stills.
 func (c *checker) frozen(s *series) {
-	f := s.findFrozen()
+	st := s.findFrozen()
+	f := st.longest
+	if st.share >= c.cfg.SlidesShare {
+		c.slides(s, st.share)
+		return
+	}
 	if f.seconds() == 0 {
 		return
 	}
@@ -141,6 +147,24 @@ func (c *checker) frozen(s *series) {
 		Code: pipeline.FrozenPart, Outcome: outcome, Certain: outcome == pipeline.Fail,
 		Args:     map[string]string{"from": seconds(f.from), "to": seconds(f.to)},
 		Evidence: []pipeline.Evidence{ev},
+	})
+}
+
+// slides reports a show of several stills.
+func (c *checker) slides(s *series, share float64) {
+	outcome := pipeline.Fail
+	if !c.cfg.ExpectPerson {
+		outcome = pipeline.Uncertain
+		c.suspect(0.99)
+	} else {
+		c.suspect(share / c.cfg.SlidesShare)
+	}
+	limit := c.cfg.SlidesShare
+	c.out.Detail["standing_share"] = round(share)
+	ev := span("segment", s.t[0], s.t[s.n()-1])
+	ev.Score, ev.Threshold = &share, &limit
+	c.add(pipeline.Finding{
+		Code: pipeline.StaticImage, Outcome: outcome, Certain: outcome == pipeline.Fail, Args: map[string]string{"kind": stillSlides}, Evidence: []pipeline.Evidence{ev},
 	})
 }
 

@@ -18,18 +18,27 @@ const (
 	movingStep = 0.6
 )
 
-// findFrozen gives the longest frozen stretch, zero when there is none.
-func (s *series) findFrozen() frozen {
+// standing is what stands still in a clip.
+type standing struct {
+	longest frozen  // zero when there is none, or when the rest of the clip hardly moves either
+	share   float64 // of the clip's time that stands still, in stretches of at least slide
+}
+
+// slide is the shortest stretch, in seconds, that counts as one picture of a slide show.
+const slide = 0.9
+
+// findFrozen looks for stretches in which the picture stands still.
+func (s *series) findFrozen() standing {
 	n := s.n()
 	if n < 3 {
-		return frozen{}
+		return standing{}
 	}
 	steps := make([]float64, n-1)
 	for i := range steps {
 		steps[i] = s.change(i, i+1)
 	}
 	usual := min(max(frozenPart*quantile(steps, 0.5), frozenLeast), frozenMost)
-	var best frozen
+	var out standing
 	bestFrom, bestTo := 0, 0
 	for i := 0; i < n-1; {
 		if steps[i] > frozenStep {
@@ -37,18 +46,22 @@ func (s *series) findFrozen() frozen {
 			continue
 		}
 		j := s.runFrom(steps, i)
-		if quantile(steps[i:j], 0.5) <= usual {
-			if f := (frozen{s.t[i], s.t[j]}); f.seconds() > best.seconds() {
-				best, bestFrom, bestTo = f, i, j
-			}
+		f := frozen{s.t[i], s.t[j]}
+		if quantile(steps[i:j], 0.5) > usual || f.seconds() < slide {
+			i += max(1, (j-i)/8) // a stretch that began too early fails on its median; a later start finds its frozen part
+			continue
 		}
-		i += max(1, (j-i)/8) // a stretch that began too early fails on its median; a later start finds its frozen part
+		out.share += f.seconds() / s.dur()
+		if f.seconds() > out.longest.seconds() {
+			out.longest, bestFrom, bestTo = f, i, j
+		}
+		i = j + 1
 	}
 	rest := append(append([]float64(nil), steps[:bestFrom]...), steps[bestTo:]...)
-	if best.seconds() == 0 || len(rest) < 3 || quantile(rest, 0.75) < movingStep {
-		return frozen{}
+	if len(rest) < 3 || quantile(rest, 0.75) < movingStep {
+		out.longest = frozen{}
 	}
-	return best
+	return out
 }
 
 // runFrom gives the last picture of the stretch that starts with picture i: small steps, and single larger ones after which the picture

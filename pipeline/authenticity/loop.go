@@ -61,13 +61,21 @@ func (r *rule) suspicion(p *repeat) float64 {
 	return min(1/max(r.cost(p.residual, p.motion), 0.01), p.contrast/r.contrast)
 }
 
-// findRepeat gives the most suspicious repetition within the clip.
+// candidate is the best window of one rule so far.
+type candidate struct {
+	repeat
+	cost float64
+}
+
+// findRepeat gives the most suspicious repetition within the clip; the suspicion is 0 when no window can be compared at all.
 func (s *series) findRepeat() (best repeat, suspicion float64) {
+	found := s.candidates()
 	for i := range rules {
-		p, ok := s.bestRepeat(&rules[i])
-		if !ok {
+		if math.IsInf(found[i].cost, 1) {
 			continue
 		}
+		p := found[i].repeat
+		p.contrast = s.contrast(&p)
 		if sus := rules[i].suspicion(&p); sus > suspicion {
 			best, suspicion = p, sus
 		}
@@ -76,6 +84,56 @@ func (s *series) findRepeat() (best repeat, suspicion float64) {
 		s.extend(&best)
 	}
 	return best, suspicion
+}
+
+// candidates looks for the window and the lag at which the clip repeats itself best, for each rule.
+func (s *series) candidates() []candidate {
+	out := make([]candidate, len(rules))
+	for i := range out {
+		out[i].cost = math.Inf(1)
+	}
+	var l line
+	for _, backwards := range []bool{false, true} {
+		start, end := minLag, s.dur()
+		if backwards {
+			start, end = s.t[0]*2+minMirror, 2*s.t[s.n()-1]-minMirror
+		}
+		for lag := start; lag <= end; lag += lagStep {
+			s.fill(&l, lag, backwards)
+			for i := range rules {
+				if rules[i].backwards == backwards {
+					s.slide(&l, lag, &rules[i], &out[i])
+				}
+			}
+		}
+	}
+	return out
+}
+
+// slide moves a rule's window along one lag and keeps the best.
+func (s *series) slide(l *line, lag float64, ru *rule, best *candidate) {
+	win := ru.window
+	need := max(int(0.7*win/s.step), minOverlap)
+	lo, sr, sf := 0, 0.0, 0.0
+	for hi := range l.idx {
+		sr += l.r[hi]
+		sf += l.f[hi]
+		for lo < hi && s.t[l.idx[hi]]-s.t[l.idx[lo+1]] >= win-s.step/2 {
+			sr -= l.r[lo]
+			sf -= l.f[lo]
+			lo++
+		}
+		n := float64(hi - lo + 1)
+		if hi-lo+1 < need || s.t[l.idx[hi]]-s.t[l.idx[lo]] < win-s.step || sf < minMotionSq*n {
+			continue
+		}
+		residual, motion := sr/sf, sf/n
+		if c := ru.cost(residual, motion); c < best.cost {
+			*best = candidate{cost: c, repeat: repeat{
+				backwards: ru.backwards, lag: lag, from: s.t[l.idx[lo]], to: s.t[l.idx[hi]], residual: residual, motion: motion,
+			}}
+		}
+	}
 }
 
 // extend lengthens a found repetition as far as pictures keep matching, in both directions.
@@ -119,46 +177,6 @@ func (s *series) extend(p *repeat) {
 type line struct {
 	idx  []int
 	r, f []float64
-}
-
-// bestRepeat looks for the window and the lag at which the clip repeats itself best in the sense of a rule.
-func (s *series) bestRepeat(ru *rule) (repeat, bool) {
-	win, backwards := ru.window, ru.backwards
-	best, least := repeat{}, math.Inf(1)
-	var l line
-	last := s.dur()
-	start, end := minLag, last
-	if backwards {
-		start, end = s.t[0]*2+minMirror, 2*s.t[s.n()-1]-minMirror
-	}
-	need := max(int(0.7*win/s.step), minOverlap)
-	for lag := start; lag <= end; lag += lagStep {
-		s.fill(&l, lag, backwards)
-		lo, sr, sf := 0, 0.0, 0.0
-		for hi := range l.idx {
-			sr += l.r[hi]
-			sf += l.f[hi]
-			for lo < hi && s.t[l.idx[hi]]-s.t[l.idx[lo+1]] >= win-s.step/2 {
-				sr -= l.r[lo]
-				sf -= l.f[lo]
-				lo++
-			}
-			n := hi - lo + 1
-			if n < need || s.t[l.idx[hi]]-s.t[l.idx[lo]] < win-s.step || sf < minMotionSq*float64(n) {
-				continue
-			}
-			rho, motion := sr/sf, sf/float64(n)
-			if c := ru.cost(rho, motion); c < least {
-				least = c
-				best = repeat{backwards: backwards, lag: lag, from: s.t[l.idx[lo]], to: s.t[l.idx[hi]], residual: rho, motion: motion}
-			}
-		}
-	}
-	if math.IsInf(least, 1) {
-		return repeat{}, false
-	}
-	best.contrast = s.contrast(&best)
-	return best, true
 }
 
 // fill computes the residual of every picture along one lag.

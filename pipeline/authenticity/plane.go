@@ -105,6 +105,7 @@ func register(tmpl, img plane, start warp, geo, iterations, step int, soft float
 		var m [10][10]float64
 		var rhs [10]float64
 		var j [10]float64
+		row := j[:n]
 		for py := 1; py < tmpl.h-1; py += step {
 			y := (float64(py) - cy) / unit
 			for px := 1; px < tmpl.w-1; px += step {
@@ -127,10 +128,11 @@ func register(tmpl, img plane, start warp, geo, iterations, step int, soft float
 					j[6], j[7] = k*x, k*y
 				}
 				j[geo], j[geo+1] = val, 1
-				for r0 := range n {
-					t := wt * j[r0]
-					for c := r0; c < n; c++ {
-						m[r0][c] += t * j[c]
+				for r0, jr := range row {
+					t := wt * jr
+					sums := m[r0][r0:n]
+					for c, jc := range row[r0:] {
+						sums[c] += t * jc
 					}
 					rhs[r0] += t * r
 				}

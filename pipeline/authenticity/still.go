@@ -15,11 +15,10 @@ const (
 	stillSpare = 2
 	// floorNoise (grey levels) and slope (pixels) make up for coding noise and for registration that is a little off where the picture is
 	// steep: residuals of stills re-encoded at CRF 18 to 38 stay below them.
-	floorNoise = 0.6
+	floorNoise, slope = 0.6, 0.1
 	// hopeless, in limits, is the score after a coarse registration from which a finer one never helped (a print that is tilted by hand:
 	// up to 6 limits with the affine map).
 	hopeless = 7
-	slope    = 0.1
 )
 
 // pairScore says how much two pictures differ beyond noise.
@@ -49,14 +48,14 @@ func newPyramid(gray []byte, w, h int, tmp []float32) pyramid {
 }
 
 // findStill compares pictures about 2 s apart. limit is the score below which a pair shows the same still: the search ends as soon as
-// enough pairs lie above twice the limit, so that ordinary clips cost three pairs. ok is false when the clip is too short for two pictures.
+// enough pairs lie above twice the limit, so that most ordinary clips cost three pairs. ok is false when the clip is too short for two pictures.
 func findStill(m *media.Motion, limit, share float64) (still, bool) {
 	pairs := stillPairsOf(m)
 	if len(pairs) == 0 {
 		return still{}, false
 	}
 	tmp := make([]float32, m.W*m.H)
-	allowed := int(float64(len(pairs)) * (1 - share)) // pairs that may be above the limit and the clip still counts as a still
+	allowed := int(math.Round(float64(len(pairs)) * (1 - share))) // pairs that may be above the limit and the clip still counts as a still
 	var s still
 	above := 0
 	for _, p := range pairs {

@@ -94,7 +94,7 @@ func TestBenchOnRealFootage(t *testing.T) {
 		}
 		require.Equal(t, it.Outcome == pipeline.Fail, *it.Score < 0.5+1e-9, "%+v", it)
 	}
-	require.Equal(t, 0.0, *r.BPCER)
+	require.Zero(t, *r.BPCER)
 	require.Equal(t, map[string]float64{"still": 0, "loop": 0}, r.APCER)
 	require.Equal(t, 2, r.Real.N)
 	require.Positive(t, r.MSPerItem)
