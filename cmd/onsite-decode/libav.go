@@ -115,7 +115,7 @@ func (v *clip) tags(limit int) map[string]string {
 	out := map[string]string{}
 	for i := range limit {
 		var key, value *C.char
-		if C.od_tag(v.c, C.int(i), &key, &value) == 0 {
+		if C.od_tag(v.c, C.int(i), &key, &value) == 0 { //nolint:gocritic // what cgo makes of the call
 			break
 		}
 		addTag(out, C.GoString(key), C.GoString(value))

@@ -41,6 +41,7 @@ func decodePhoto(codec string, data []byte, orientation, maxSide int, maxPixels 
 	name := C.CString(codec)
 	defer C.free(unsafe.Pointer(name))
 	var p C.od_photo
+	//nolint:gocritic // what cgo makes of the call
 	err := asError(C.od_photo_decode(name, (*C.uint8_t)(&data[0]), C.int64_t(len(data)), C.int(orientation), C.int(maxSide), C.int64_t(maxPixels), &p))
 	if err != nil {
 		return picture{}, err
@@ -60,6 +61,7 @@ func heicSize(data []byte) (w, h int, err error) {
 func decodeHEIC(data []byte, maxSide int) (picture, error) {
 	var p C.od_photo
 	var text [200]C.char
+	//nolint:gocritic // what cgo makes of the call
 	if C.od_heic_decode((*C.uint8_t)(&data[0]), C.int64_t(len(data)), C.int(maxSide), &p, &text[0], C.int(len(text))) != 0 {
 		return picture{}, errors.New(C.GoString(&text[0]))
 	}

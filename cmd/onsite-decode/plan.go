@@ -102,7 +102,7 @@ func makePlan(t timeline, req wire.Request, pixels int64) plan {
 	count := req.MaxStills
 	for {
 		wanted := stillTimes(t, req.StillEveryMS*1000, count)
-		need := stillPackets(t, wanted, keep)
+		need := stillPackets(t, wanted)
 		if cost := extra(need, keep) * pixels; cost <= req.Limits.BudgetPixels || count <= 8 {
 			p.stills = wanted
 			for i := range keep {
@@ -246,9 +246,8 @@ func stillTimes(t timeline, every int64, count int) []int64 {
 	return out
 }
 
-// stillPackets marks the packets to decode for the stills: from the key packet before each to the packet itself. A still inside a motion
-// window is there already.
-func stillPackets(t timeline, times []int64, have []bool) []bool {
+// stillPackets marks the packets to decode for the stills: from the key packet before each to the packet itself.
+func stillPackets(t timeline, times []int64) []bool {
 	need := make([]bool, len(t.packets))
 	for _, at := range times {
 		n, _ := slices.BinarySearch(t.at, at)

@@ -63,8 +63,8 @@ func open(path string) unix.Errno {
 	if err != nil {
 		return unix.EINVAL
 	}
-	const here = ^uintptr(99) // AT_FDCWD
-	fd, _, errno := unix.RawSyscall6(unix.SYS_OPENAT, here, uintptr(unsafe.Pointer(p)), unix.O_RDONLY, 0, 0, 0)
+	const here = ^uintptr(99)                                                                                   // AT_FDCWD
+	fd, _, errno := unix.RawSyscall6(unix.SYS_OPENAT, here, uintptr(unsafe.Pointer(p)), unix.O_RDONLY, 0, 0, 0) //nolint:gosec // the raw call is what is tested
 	if errno == 0 {
 		_ = unix.Close(int(fd))
 	}
@@ -74,7 +74,7 @@ func open(path string) unix.Errno {
 // attempts tries every kind of thing that a decoder which was taken over would want.
 func attempts() []wire.Attempt {
 	path := []byte("/bin/true\x00")
-	p := uintptr(unsafe.Pointer(&path[0]))
+	p := uintptr(unsafe.Pointer(&path[0])) //nolint:gosec // the raw calls are what is tested
 	call := func(nr uintptr, args ...uintptr) func() unix.Errno {
 		var a [6]uintptr
 		copy(a[:], args)
@@ -117,7 +117,7 @@ func attempts() []wire.Attempt {
 func fork() unix.Errno {
 	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno == 0 && pid == 0 {
-		unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+		_, _, _ = unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 	}
 	return errno
 }

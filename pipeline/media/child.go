@@ -46,11 +46,11 @@ func (d *Decoder) runChild(ctx context.Context, src *source, req wire.Request, s
 	if err != nil {
 		return done{}, fmt.Errorf("decode %s: make a pipe: %w", src.name, err)
 	}
-	defer answer.Close()                                           //nolint:errcheck // read to its end
+	defer answer.Close()
 	_, _ = unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, pipeBytes) // only faster; refused when the user's pipes are full
 
 	stderr := tail{limit: 4 << 10}
-	cmd := exec.CommandContext(ctx, d.path)
+	cmd := exec.CommandContext(ctx, d.path) //nolint:gosec // the operator names the program
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(raw), write, &stderr
 	cmd.ExtraFiles = []*os.File{src.file} // descriptor 3
 	cmd.Env = childEnv

@@ -57,7 +57,7 @@ func NewDecoder(o Options) (*Decoder, error) {
 		}
 		path = filepath.Join(filepath.Dir(self), "onsite-decode")
 	}
-	info, err := os.Stat(path)
+	info, err := os.Stat(path) //nolint:gosec // the operator names the program
 	if err != nil {
 		return nil, fmt.Errorf("%w: find its program: %w (make build puts it beside onsite; ONSITE_DECODER names another place)", ErrDecoder, err)
 	}
@@ -156,7 +156,7 @@ func (d *Decoder) Decode(ctx context.Context, m pipeline.Media, r Request) (*Cli
 	if err != nil {
 		return nil, err
 	}
-	defer src.file.Close() //nolint:errcheck // it was only read
+	defer src.file.Close()
 	req := d.request(src, r)
 	b := newBuilder(src)
 	type hashed struct {
@@ -188,7 +188,7 @@ func (d *Decoder) Bare(ctx context.Context, m pipeline.Media, r Request) (time.D
 	if err != nil {
 		return 0, err
 	}
-	defer src.file.Close() //nolint:errcheck // it was only read
+	defer src.file.Close()
 	req := d.request(src, r)
 	req.Bare = true
 	b := newBuilder(src)

@@ -204,3 +204,14 @@ func webpWithEXIF(t testing.TB, m image.Image, tiff []byte) []byte {
 	body = append(append(body, raw[12:]...), chunk("EXIF", tiff)...)
 	return append(append(append([]byte("RIFF"), binary.LittleEndian.AppendUint32(nil, uint32(4+len(body)))...), "WEBP"...), body...)
 }
+
+func heicOf(t testing.TB, m image.Image) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in.png"), filepath.Join(dir, "out.heic")
+	require.NoError(t, os.WriteFile(in, pngOf(t, m), 0o600))
+	run(t, "heif-enc", "-q", "90", "-o", out, in)
+	raw, err := os.ReadFile(out)
+	require.NoError(t, err)
+	return raw
+}

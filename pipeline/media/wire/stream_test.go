@@ -140,7 +140,7 @@ func TestReadRefusesBrokenStreams(t *testing.T) {
 
 func TestReadOfEveryCut(t *testing.T) {
 	whole := wholeStream(t)
-	for n := range len(whole) {
+	for n := range whole {
 		_, _, err := Read(bytes.NewReader(whole[:n]), testBounds, &taker{})
 		require.ErrorIs(t, err, ErrProtocol, "cut at %d", n)
 	}
