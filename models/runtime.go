@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"onsite/models/manifest"
 )
 
 // ONNX Runtime's environment lives once per process and to its end: destroying and recreating it is not safe while sessions exist, and
@@ -62,7 +64,14 @@ func RuntimeVersion() string {
 }
 
 // sessionOptions: one thread, no spinning, everything in order, so that the same input gives the same bits and N callers use N cores.
-func sessionOptions() (*ort.SessionOptions, error) {
+func sessionOptions(optimise string) (*ort.SessionOptions, error) {
+	level := ort.GraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll)
+	switch optimise {
+	case manifest.Basic:
+		level = ort.GraphOptimizationLevelEnableBasic
+	case manifest.Extended:
+		level = ort.GraphOptimizationLevelEnableExtended
+	}
 	o, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
@@ -71,7 +80,7 @@ func sessionOptions() (*ort.SessionOptions, error) {
 		func() error { return o.SetIntraOpNumThreads(1) },
 		func() error { return o.SetInterOpNumThreads(1) },
 		func() error { return o.SetExecutionMode(ort.ExecutionModeSequential) },
-		func() error { return o.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll) },
+		func() error { return o.SetGraphOptimizationLevel(level) },
 		func() error { return o.SetLogSeverityLevel(ort.LoggingLevelError) },
 		func() error { return o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0") },
 		func() error { return o.AddSessionConfigEntry("session.inter_op.allow_spinning", "0") },

@@ -112,7 +112,7 @@ func newSession(man manifest.Manifest, data []byte) (session *ort.DynamicAdvance
 	for i, o := range man.Outputs {
 		outputs[i] = o.Name
 	}
-	options, err := sessionOptions()
+	options, err := sessionOptions(man.Optimise)
 	if err != nil {
 		return nil, err
 	}

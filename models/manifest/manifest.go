@@ -29,6 +29,7 @@ type Manifest struct {
 	Input      Input       `yaml:"input"`
 	Outputs    []Output    `yaml:"outputs"`
 	Decoder    Decoder     `yaml:"decoder"`
+	Optimise   string      `yaml:"optimise,omitempty"` // how far ONNX Runtime rewrites the graph: basic, extended, all (the default)
 	Thresholds []Threshold `yaml:"thresholds,omitempty"`
 	Golden     []Golden    `yaml:"golden,omitempty"`
 

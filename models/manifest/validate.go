@@ -20,6 +20,14 @@ const (
 	Grey = "grey"
 )
 
+// How far ONNX Runtime rewrites a graph. All adds blocked memory layouts to Extended; which is faster depends on the model and is
+// measured (BenchmarkTask).
+const (
+	Basic    = "basic"
+	Extended = "extended"
+	All      = "all"
+)
+
 // maxSide bounds a picture's side so that a wrong manifest cannot ask for gigabytes.
 const maxSide = 4096
 
@@ -118,6 +126,7 @@ func (m Manifest) Validate() error {
 	if known {
 		p.want(slices.Contains(decoders, m.Decoder.Name), "decoder.name", "%q does not answer %s; want one of %s", m.Decoder.Name, m.Task, strings.Join(decoders, ", "))
 	}
+	p.want(slices.Contains([]string{"", Basic, Extended, All}, m.Optimise), "optimise", "%q is not one of %s, %s, %s", m.Optimise, Basic, Extended, All)
 	m.validateDecoder(p)
 	m.validateThresholds(p)
 	m.validateGolden(p)
