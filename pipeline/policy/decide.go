@@ -98,7 +98,7 @@ func (p Policy) findings(name pipeline.CheckName, rule Rule, c pipeline.Check) [
 		if a == Ignore {
 			continue
 		}
-		out = append(out, weighed{action: a, reason: pipeline.Reason{Code: f.Code, Check: name, Text: ReasonText(f.Code, f.Args), Evidence: f.Evidence}})
+		out = append(out, weighed{action: a, reason: pipeline.Reason{Code: f.Code, Check: name, Text: findingText(name, f), Evidence: f.Evidence}})
 	}
 	silent := (c.Outcome == pipeline.Fail && heard != pipeline.Fail) || (c.Outcome == pipeline.Uncertain && heard == pipeline.Pass)
 	if silent {
@@ -109,6 +109,9 @@ func (p Policy) findings(name pipeline.CheckName, rule Rule, c pipeline.Check) [
 
 // action is what a finding leads to: Ignore, Review or Abnormal.
 func (p Policy) action(rule Rule, f pipeline.Finding) Action {
+	if slices.Contains(systemCodes, f.Code) { // a part of the check was not made: review, as for a whole check
+		return Review
+	}
 	a := rule.OnFail
 	if own, ok := p.Reasons[f.Code]; ok {
 		a = own

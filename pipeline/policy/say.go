@@ -8,7 +8,7 @@ const (
 	WhyNoSite      = "no_site"       // no site, or one without references, to compare with
 	WhyNoConsent   = "no_consent"    // no consent record: no face processing
 	WhyNoHistory   = "no_history"    // no earlier footage was given
-	WhyNoReference = "no_reference"  // no enrolled photo
+	WhyNoReference = "no_reference"  // no enrolled photo of the person, or none of the site
 	WhyNoFace      = "no_face"       // no face to look at
 	WhyLowQuality  = "low_quality"   // nothing in view good enough to judge
 	WhyPhotoNoTime = "photo_no_time" // a single photo has no motion
@@ -16,6 +16,8 @@ const (
 	WhyNoAudio     = "no_audio"      // no sound in the recording
 	WhyNoClaim     = "no_claim"      // nothing was claimed that could be compared
 	WhyNotBuilt    = "not_in_this_version"
+	WhyNoFrames    = "no_frames"       // no picture could be looked at
+	WhyNoPoster    = "no_poster_valid" // none of the site's posters hangs at the time
 )
 
 var whyTexts = map[string]pipeline.Text{
@@ -23,12 +25,14 @@ var whyTexts = map[string]pipeline.Text{
 	WhyNoSite:      {EN: "no site was given to compare with", ZH: "没有提供可比对的地点"},
 	WhyNoConsent:   {EN: "there is no consent to process the face", ZH: "没有处理人脸信息的同意记录"},
 	WhyNoHistory:   {EN: "no earlier footage was given to compare with", ZH: "没有提供可比对的历史录像"},
-	WhyNoReference: {EN: "no photo of this person is enrolled", ZH: "该员工没有登记照片"},
+	WhyNoReference: {EN: "nothing is enrolled to compare with", ZH: "没有登记可供比对的图片"},
 	WhyNoFace:      {EN: "no face is visible", ZH: "画面中没有人脸"},
 	WhyLowQuality:  {EN: "the picture is not good enough to judge", ZH: "画面质量不足以判断"},
 	WhyPhotoNoTime: {EN: "a single photo has no movement to look at", ZH: "单张照片没有可供分析的动态"},
 	WhyTooShort:    {EN: "the recording is too short", ZH: "录像时间过短"},
 	WhyNoAudio:     {EN: "the recording has no sound", ZH: "录像没有声音"},
+	WhyNoFrames:    {EN: "there is no picture to look at", ZH: "没有可供查看的画面"},
+	WhyNoPoster:    {EN: "none of the enrolled posters hangs at the site at that time", ZH: "当时没有处于有效期内的登记海报"},
 	WhyNotBuilt:    {EN: "this version of the program does not have it", ZH: "此版本程序尚不支持"},
 	WhyNoClaim:     {EN: "the upload makes no claim that could be compared", ZH: "提交内容中没有可比对的声明"},
 }
@@ -39,6 +43,15 @@ func Why(code string) pipeline.Text {
 		return t
 	}
 	return pipeline.Text{EN: code, ZH: code}
+}
+
+// elementTexts name the things that a site should show.
+var elementTexts = map[string]pipeline.Text{
+	"logo":       {EN: "Logo", ZH: "标志"},
+	"storefront": {EN: "Storefront", ZH: "门头"},
+	"poster":     {EN: "Poster", ZH: "海报"},
+	"desk":       {EN: "Desk area", ZH: "工位"},
+	"sign":       {EN: "Sign", ZH: "招牌"},
 }
 
 type checkWords struct {

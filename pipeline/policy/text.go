@@ -41,8 +41,8 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "人脸可能来自打印照片或屏幕，而不是真人。这只是系统的估计，须由人工判断。",
 	},
 	pipeline.LivenessUncertain: {
-		EN: "It could not be told whether a live person is in front of the camera.",
-		ZH: "无法判断镜头前是否为真人。",
+		EN: "It could not be told whether a live person is in front of the camera[: {lacking}].",
+		ZH: "无法判断镜头前是否为真人[：{lacking}]。",
 	},
 	pipeline.StaticImage: {
 		EN: "The video shows a still picture: nothing in it moves[ for {seconds} seconds].",
@@ -102,6 +102,69 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 	},
 }
 
+// doubtTexts are for findings that their check itself holds to be uncertain, where codeTexts would claim too much.
+var doubtTexts = map[pipeline.Code]pipeline.Text{
+	pipeline.FaceChanged: {
+		EN: "The person in front of the camera may have changed during the recording[, between {from} and {to}].",
+		ZH: "录像过程中[（{from} 至 {to} 之间）]镜头前可能换了人。",
+	},
+	pipeline.StaticImage: {
+		EN: "The video may show a still picture: hardly anything in it moves[ for {seconds} seconds].",
+		ZH: "该视频可能是静止画面[，{seconds} 秒内]几乎没有任何运动。",
+	},
+	pipeline.FrozenPart: {
+		EN: "The picture seems to stand still for a while in a recording that moves otherwise[: from {from} to {to}].",
+		ZH: "录像其余部分有运动，但有一段画面疑似静止[：{from} 至 {to}]。",
+	},
+	pipeline.ReplayedWithinClip: {
+		EN: "Part of the recording may be played again[: what is seen from {from} to {to} seems to return later].",
+		ZH: "录像中可能有一段被重复播放[（{from} 至 {to} 的内容之后似乎再次出现）]。",
+	},
+	pipeline.LogoMissing: {
+		EN: "It could not be told whether the logo[ “{name}”] of the site is in view.",
+		ZH: "无法判断画面中是否有该地点的标志[“{name}”]。",
+	},
+	pipeline.DeskMissing: {
+		EN: "It could not be told whether the desk area[ “{name}”] of the site is in view.",
+		ZH: "无法判断画面中是否有该地点登记的工位[“{name}”]。",
+	},
+	pipeline.StorefrontMismatch: {
+		EN: "It could not be told whether the storefront[ “{name}”] of the site is in view.",
+		ZH: "无法判断画面中是否有该地点的门头[“{name}”]。",
+	},
+	pipeline.PosterMissing: {
+		EN: "It could not be told whether the poster[ “{name}”] that hangs at the site now is in view.",
+		ZH: "无法判断画面中是否有该地点当前应张贴的海报[“{name}”]。",
+	},
+	pipeline.SignNotRead: {
+		EN: "The name of the site[ (“{wanted}”)] could not be read for sure on a sign in view[; what was read: “{read}”].",
+		ZH: "无法确定画面中的招牌上是否有该地点的名称[（“{wanted}”）][；读到的文字为“{read}”]。",
+	},
+	pipeline.EnvironmentMismatch: {
+		EN: "It could not be told whether the surroundings are those of the site.",
+		ZH: "无法判断周围环境是否属于该地点。",
+	},
+}
+
+// findingText gives the words of a finding: softer ones where it is only a doubt.
+func findingText(check pipeline.CheckName, f pipeline.Finding) pipeline.Text {
+	if f.Code == pipeline.NotCheckedWanted || f.Code == pipeline.CheckFailed { // of a part of the check: one wanted element
+		what := CheckTitle(check)
+		if e, ok := elementTexts[f.Args["element"]]; ok {
+			what = e
+		}
+		args := map[string]pipeline.Text{"check": what}
+		if w := f.Args["why"]; w != "" {
+			args["why"] = Why(w)
+		}
+		return say(codeTexts[f.Code], args)
+	}
+	if t, ok := doubtTexts[f.Code]; ok && f.Outcome != pipeline.Fail {
+		return say(t, bilingual(f.Args))
+	}
+	return ReasonText(f.Code, f.Args)
+}
+
 // ReasonText gives the words of a code, filled with a finding's arguments. An unknown code shows itself, so that nothing is hidden.
 func ReasonText(code pipeline.Code, args map[string]string) pipeline.Text {
 	t, ok := codeTexts[code]
@@ -111,8 +174,16 @@ func ReasonText(code pipeline.Code, args map[string]string) pipeline.Text {
 	return say(t, bilingual(args))
 }
 
+// lackTexts say what a clip has too little of, the codes of {lacking}.
+var lackTexts = map[string]pipeline.Text{
+	"small":        {EN: "the face is too small in the picture", ZH: "画面中的人脸过小"},
+	"dark":         {EN: "the face is too dark", ZH: "人脸过暗"},
+	"few":          {EN: "too few pictures show the face well", ZH: "清楚显示人脸的画面太少"},
+	"single_frame": {EN: "a single picture is not enough", ZH: "单张画面不足以判断"},
+}
+
 // bilingual reads a finding's arguments: "why_en" and "why_zh" are {why} in the two languages, "from_ms" is {from} as a time in the clip,
-// anything else is itself in both.
+// a known code of "lacking" is its words, anything else is itself in both.
 func bilingual(args map[string]string) map[string]pipeline.Text {
 	both := make(map[string]pipeline.Text, len(args))
 	for _, k := range sorted(args) {
@@ -123,6 +194,8 @@ func bilingual(args map[string]string) map[string]pipeline.Text {
 			both[name] = pipeline.Text{EN: both[name].EN, ZH: v}
 		} else if name, ok := strings.CutSuffix(k, "_ms"); ok {
 			both[name] = moment(v)
+		} else if t, ok := lackTexts[v]; ok && k == "lacking" {
+			both[k] = t
 		} else {
 			both[k] = pipeline.Text{EN: v, ZH: v}
 		}

@@ -69,6 +69,28 @@ func TestEveryCodeHasWords(t *testing.T) {
 	}
 }
 
+func TestDoubtsAreSaidSofter(t *testing.T) {
+	for code, text := range doubtTexts {
+		bothLanguages(t, string(code), text)
+		require.Contains(t, codeTexts, code)
+		require.ElementsMatch(t, names(text.EN), names(text.ZH), code)
+		require.ElementsMatch(t, names(codeTexts[code].EN), names(text.EN), "%s: the same arguments as the firm text", code)
+		soft := findingText(pipeline.CheckScene, pipeline.Finding{Code: code, Outcome: pipeline.Uncertain})
+		firm := findingText(pipeline.CheckScene, pipeline.Finding{Code: code, Outcome: pipeline.Fail})
+		require.NotEqual(t, soft, firm)
+		require.NotRegexp(t, `[{}\[\]]`, soft.EN+soft.ZH)
+	}
+}
+
+func TestPartOfACheckThatWasNotMade(t *testing.T) {
+	f := pipeline.Finding{Code: pipeline.NotCheckedWanted, Outcome: pipeline.Uncertain, Args: map[string]string{"element": "poster", "why": WhyNoPoster}}
+	given := clean()
+	given[pipeline.CheckScene] = pipeline.Check{Outcome: pipeline.Uncertain, Findings: []pipeline.Finding{f}}
+	decision, reasons := builtin(t, "video15").Decide(given)
+	require.Equal(t, pipeline.DecisionReview, decision)
+	require.Equal(t, "The check “Poster” is required but could not be made: none of the enrolled posters hangs at the site at that time. This counts neither for nor against the person.", reasons[0].Text.EN)
+}
+
 func names(template string) []string {
 	var out []string
 	for _, m := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(template, -1) {
@@ -104,6 +126,9 @@ func TestEveryWordIsSaidInBothLanguages(t *testing.T) {
 		bothLanguages(t, string(d), DecisionTitle(d))
 		bothLanguages(t, string(d), DecisionMeaning(d))
 	}
+	for lack, text := range lackTexts {
+		bothLanguages(t, lack, text)
+	}
 	for why := range whyTexts {
 		bothLanguages(t, why, Why(why))
 	}
@@ -125,6 +150,8 @@ func TestReasonTextReadsArguments(t *testing.T) {
 	require.Equal(t, "The person in front of the camera changes during the recording, between 0:04.5 and 1:05.0.", got.EN)
 	got = ReasonText(pipeline.FaceChanged, map[string]string{"from_ms": "soon", "to_ms": "-1"})
 	require.Contains(t, got.EN, "between soon and -1")
+	got = ReasonText(pipeline.LivenessUncertain, map[string]string{"lacking": "dark"})
+	require.Equal(t, "无法判断镜头前是否为真人：人脸过暗。", got.ZH)
 	require.Contains(t, ReasonText(pipeline.SeveralPeople, map[string]string{"people": "3"}).ZH, "3 人")
 }
 

@@ -223,7 +223,7 @@ func TestSmallWords(t *testing.T) {
 	shown := visibleJSON([]byte("[\n \"x\u202ey\x1b\"]"))
 	require.Equal(t, "[\n \"x\\u202ey\\u001b\"]", shown)
 	require.Equal(t, pipeline.Text{}, transform("none"))
-	require.Equal(t, "mirrored, turned by 90°", transform("mirrored_rotated_90").EN)
+	require.Equal(t, "mirrored, turned by 90°", transform("mirrored+rotated_90").EN)
 	require.Equal(t, "左右镜像，裁剪", transform("mirrored+cropped").ZH)
 	require.Equal(t, "sheared", transform("sheared").EN)
 	require.Equal(t, []int{1, 3, 5}, pick([]int{1, 2, 3, 4, 5}, 3))

@@ -99,6 +99,7 @@ type element struct {
 	Outcome outcome
 	Ref     *shot
 	Seen    *shot
+	Where   pipeline.Text // where it was seen when that picture is not in the page
 	Wanted  string
 	Read    string
 	Sign    bool
@@ -118,6 +119,8 @@ func (b *builder) element(e Element) element {
 		if !s.Missing {
 			s.Anchor = fmt.Sprintf("view-%d", *e.Keyframe)
 			out.Seen = &s
+		} else {
+			out.Where = s.Caption
 		}
 	}
 	names := make([]string, len(e.Wanted))

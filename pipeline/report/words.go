@@ -31,6 +31,7 @@ var words = map[string]pipeline.Text{
 	"matched":        {EN: "Matched earlier footage", ZH: "匹配到的历史画面"},
 	"this_upload":    {EN: "This upload", ZH: "本次提交"},
 	"earlier":        {EN: "Earlier footage", ZH: "历史画面"},
+	"unshown":        {EN: "picture not shown", ZH: "画面未展示"},
 	"gone":           {EN: "picture no longer available", ZH: "画面已不可用"},
 	"corresponds":    {EN: "corresponds to", ZH: "对应"},
 	"place":          {EN: "The place", ZH: "地点"},
@@ -98,6 +99,7 @@ func word(key string) pipeline.Text {
 
 var labelTexts = map[string]pipeline.Text{
 	"face":       {EN: "face", ZH: "人脸"},
+	"other face": {EN: "another person", ZH: "其他人"},
 	"other_face": {EN: "another person", ZH: "其他人"},
 	"person":     {EN: "person", ZH: "人物"},
 	"logo":       {EN: "logo", ZH: "标志"},
@@ -119,29 +121,27 @@ func label(code string) pipeline.Text {
 }
 
 var transformTexts = map[string]pipeline.Text{
-	"mirrored":    {EN: "mirrored", ZH: "左右镜像"},
-	"flipped":     {EN: "upside down mirrored", ZH: "上下镜像"},
-	"rotated_90":  {EN: "turned by 90°", ZH: "旋转 90°"},
-	"rotated_180": {EN: "turned by 180°", ZH: "旋转 180°"},
-	"rotated_270": {EN: "turned by 270°", ZH: "旋转 270°"},
-	"cropped":     {EN: "cropped", ZH: "裁剪"},
+	"mirrored": {EN: "mirrored", ZH: "左右镜像"},
+	"cropped":  {EN: "cropped", ZH: "裁剪"},
+	"padded":   {EN: "with a border", ZH: "加边框"},
+	"reversed": {EN: "played backwards", ZH: "倒放"},
 }
 
-// transform says how a copy was changed, empty for not at all. Joined names ("mirrored_rotated_90", "mirrored+cropped") are said in turn.
+// transform says how a copy was changed, empty for not at all. Names joined by "+" are said in turn.
 func transform(name string) pipeline.Text {
 	if name == "" || name == "none" {
 		return pipeline.Text{}
 	}
-	if t, ok := transformTexts[name]; ok {
-		return t
-	}
-	if rest, ok := strings.CutPrefix(name, "mirrored_"); ok {
-		t := transform(rest)
-		return pipeline.Text{EN: "mirrored, " + t.EN, ZH: "左右镜像，" + t.ZH}
-	}
 	if a, b, ok := strings.Cut(name, "+"); ok {
 		x, y := transform(a), transform(b)
 		return pipeline.Text{EN: x.EN + ", " + y.EN, ZH: x.ZH + "，" + y.ZH}
+	}
+	if t, ok := transformTexts[name]; ok {
+		return t
+	}
+	if angle, ok := strings.CutPrefix(name, "rotated_"); ok {
+		angle = clean(angle)
+		return pipeline.Text{EN: "turned by " + angle + "°", ZH: "旋转 " + angle + "°"}
 	}
 	return same(clean(name))
 }
