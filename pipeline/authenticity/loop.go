@@ -41,7 +41,7 @@ type rule struct {
 	contrast  float64 // at least
 }
 
-// rules, measured: see the package's calibration test. Backwards a short window proves nothing, since every nod returns the way it came.
+// rules, measured as DefaultConfig says. Backwards a short window proves nothing, since every nod returns the way it came.
 var rules = []rule{
 	{window: 0.8, residual: 0.15, contrast: 5},
 	{window: 1.6, residual: 0.2, contrast: 4},

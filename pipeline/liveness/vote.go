@@ -104,7 +104,8 @@ func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, tr
 // ask gives the model's vote on one face.
 func ask(ctx context.Context, m Models, frame *media.Frame, f *face.Face, c *Config) (vote, error) {
 	w, h := m.InputSize(models.Liveness)
-	crop, err := media.Crop(frame.Image, square(f.Box, c.Crop, frame.Image.Cols(), frame.Image.Rows()), w, h)
+	view := square(f.Box, c.Crop, frame.Image.Cols(), frame.Image.Rows())
+	crop, err := media.Crop(frame.Image, view, w, h)
 	if err != nil {
 		return vote{}, err
 	}
@@ -113,7 +114,10 @@ func ask(ctx context.Context, m Models, frame *media.Frame, f *face.Face, c *Con
 		return vote{}, err
 	}
 	v := vote{frame: frame.Index, box: f.Box, live: float64(live), light: light(&crop)}
-	v.weight = ramp(float64(f.Box.Dy()), float64(c.MinFace), float64(c.GoodFace)) * ramp(v.light, c.DarkFace, c.GoodLight) * ramp(-turned(f), -c.MaxTurn, -c.GoodTurn)
+	v.weight = ramp(float64(f.Box.Dy()), float64(c.MinFace), float64(c.GoodFace)) *
+		ramp(v.light, c.DarkFace, c.GoodLight) *
+		ramp(-turned(f), -c.MaxTurn, -c.GoodTurn) *
+		ramp(float64(view.Dx())/float64(f.Box.Dy()), c.MinView, c.GoodView)
 	return v, nil
 }
 
