@@ -164,7 +164,7 @@ func benchSign(ctx context.Context, path string, r signRow, rows []signRow, deco
 	}
 	start := time.Now()
 	if r.wanted != "" {
-		s := &search{models: m, site: &Site{names: []signName{newSignName(r.wanted)}}, cfg: DefaultConfig(), best: map[Element]sight{}}
+		s := &search{models: m, site: &Site{names: []signName{newSignName(r.wanted)}}, cfg: DefaultConfig(), best: map[Element]sight{}, far: true}
 		if err := s.read(ctx, photo.Frames[:1]); err != nil {
 			return item, 0, err
 		}

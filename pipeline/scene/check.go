@@ -44,7 +44,7 @@ func Check(ctx context.Context, m Models, clip *media.Clip, site *Site, at time.
 	case clip == nil || len(clip.Frames) == 0:
 		return notChecked(WhyNoFrames)
 	}
-	s := &search{models: m, site: site, at: at, cfg: cfg, best: map[Element]sight{}}
+	s := &search{models: m, site: site, at: at, cfg: cfg, best: map[Element]sight{}, far: clip.Info.Kind == media.Photo}
 	defer s.close()
 	if err := s.run(ctx, clip, want); err != nil {
 		return pipeline.Check{}, Result{}, fmt.Errorf("check the scene of site %s: %w", site.ID, err)
@@ -92,6 +92,7 @@ type search struct {
 	outdated sight             // best poster that is not valid at the time
 	mirrored bool              // a reference, or text, was found mirrored
 	straight bool              // a reference was found not mirrored: nothing else needs the mirror
+	far      bool              // a photo: there are no other frames, and more time for this one
 	words    []Word
 	sign     seen
 	signAt   media.Frame
@@ -223,7 +224,7 @@ func (s *search) read(ctx context.Context, picks []media.Frame) error {
 	}
 	r := &reader{models: s.models, names: names, limit: s.cfg.TextLines, mirrored: s.mirrored}
 	defer func() { s.spent.Reads = r.reads }()
-	sides := make([]int, len(picks))
+	frames, sides := len(picks), make([]int, len(picks))
 	for i := range picks {
 		sides[i] = s.cfg.TextSide
 	}
@@ -248,9 +249,8 @@ func (s *search) read(ctx context.Context, picks []media.Frame) error {
 		if s.sign.found {
 			return nil
 		}
-		long := max(picks[0].Image.Cols(), picks[0].Image.Rows())
-		if i == len(sides)-1 && i < s.cfg.TextFrames && s.cfg.TextSideFar > s.cfg.TextSide && long > s.cfg.TextSide && well(s.words) == 0 {
-			// Nothing was readable anywhere: the text may be far away. Once more on the sharpest frame, larger.
+		if i == frames-1 && s.far && s.cfg.TextSideFar > s.cfg.TextSide && well(s.words) == 0 {
+			// Nothing was readable: the text may be far away. Once more on the sharpest frame, larger.
 			picks, sides = append(slices.Clone(picks), picks[0]), append(sides, s.cfg.TextSideFar)
 		}
 	}

@@ -18,7 +18,7 @@ const (
 )
 
 // key is the form in which names and readings are compared: compatibility forms unified (NFKC), lower case, without accents, spaces and
-// punctuation.
+// punctuation, traditional characters as simplified ones.
 func key(s string) []rune {
 	s = norm.NFD.String(strings.ToLower(norm.NFKC.String(s)))
 	out := make([]rune, 0, len(s))
@@ -28,7 +28,13 @@ func key(s string) []rune {
 		}
 	}
 	// Recompose what the decomposition took apart but is one letter (Hangul syllables, kana with voicing marks lost theirs above).
-	return []rune(norm.NFC.String(string(out)))
+	out = []rune(norm.NFC.String(string(out)))
+	for i, r := range out {
+		if s, ok := simplified[r]; ok {
+			out[i] = s
+		}
+	}
+	return out
 }
 
 // readable tells whether the text recogniser knows the scripts of a name: Han, Latin and digits. It gives the first letter that it does

@@ -29,6 +29,8 @@ func TestNameInLine(t *testing.T) {
 		{"SEAYAHI COFFEE", "SEAVAHI COFFEE", 1, found},
 		{"Café Zoë", "CAFE ZOE", 1, found},
 		{"ＭＲ．Ｚ", "MR.Z", 1, found}, // full width
+		{"港記燒臘", "港记烧腊", 1, found}, // traditional and simplified
+		{"港记烧腊", "港記烧脱", 1, found}, // mixed, and one of four misread
 		{"4F", "4F", 1, found},
 		{"4F", "14F", 1, no},
 		{"4F", "3F", 1, no},
@@ -57,6 +59,13 @@ func TestSimilarityOverride(t *testing.T) {
 func TestReadable(t *testing.T) {
 	for s, want := range map[string]rune{"港記燒臘": 0, "Café 7": 0, "7-11": 0, "서울": '서', "港 서": '서', "...": ' ', "": ' ', "ポイ捨て": 'ポ'} {
 		require.Equal(t, string(want), string(readable(s)), s)
+	}
+}
+
+func TestSimplifiedIsOneStep(t *testing.T) {
+	for from, to := range simplified {
+		require.NotEqual(t, from, to)
+		require.NotContains(t, simplified, to, "%c becomes %c, which becomes another", from, to)
 	}
 }
 
