@@ -27,7 +27,7 @@ type BenchOptions struct {
 	Pairs string
 	// Config is what the product works with.
 	Config Config
-	// Calibrate also chooses a threshold on half of the identities and measures it on the other half.
+	// Calibrate also chooses thresholds on half of the identities and measures them on the other half, over each photo against 1 to 5 references.
 	Calibrate bool
 	// Progress is called after each photo; nil: not.
 	Progress func(done, total int)
@@ -50,9 +50,9 @@ type BenchResult struct {
 	Threshold      float64             `json:"threshold"`
 	TARAtThreshold float64             `json:"tar_at_threshold"`
 	FMRAtThreshold float64             `json:"fmr_at_threshold"`
-	TARAtReject    float64             `json:"tar_at_reject"` // same trials that are not called a mismatch
-	MSPerImage     float64             `json:"ms_per_image"`  // finding, aligning and embedding; without decoding
-	Calibration    *Calibration        `json:"calibration,omitempty"`
+	TARAtReject    float64             `json:"tar_at_reject"`         // same trials that are not called a mismatch
+	MSPerImage     float64             `json:"ms_per_image"`          // finding, aligning and embedding; without decoding
+	Calibration    []Calibration       `json:"calibration,omitempty"` // at FMR 1e-3 and 1e-2
 }
 
 // RefusedImage is a file that could not be measured.
@@ -75,7 +75,7 @@ type shot struct {
 // listed and left out; a photo without a face stays in as a comparison that never matches. It writes nothing.
 func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Models) (BenchResult, error) {
 	o.References = max(o.References, 1)
-	if o.References > 5 || (o.Bare && o.References > 1) || (o.Pairs != "" && o.References > 1) {
+	if o.References > maxReferences || (o.Bare && o.References > 1) || (o.Pairs != "" && o.References > 1) {
 		return BenchResult{}, fmt.Errorf("bench face: %d references: 1 to 5 are possible, and only 1 with --bare or --pairs", o.References)
 	}
 	r := BenchResult{Mode: "product", References: o.References, Threshold: o.Config.Threshold, Refused: []RefusedImage{}}
@@ -96,14 +96,34 @@ func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Mod
 	}
 	r.fill(trials, o.Config)
 	if o.Calibrate {
-		c, err := calibrate(trials, 1e-3)
-		if err != nil {
-			return BenchResult{}, err
-		}
-		r.Calibration = &c
+		r.Calibration, err = calibrateAll(shots)
 	}
-	return r, nil
+	return r, err
 }
+
+// calibrateAll pools the product's score against every number of references that a subject may have.
+func calibrateAll(shots []shot) ([]Calibration, error) {
+	var pool []Trial
+	for n := 1; n <= maxReferences; n++ {
+		trials, err := groupTrials(shots, n)
+		if err != nil {
+			return nil, err
+		}
+		pool = append(pool, trials...)
+	}
+	var out []Calibration
+	for _, fmr := range []float64{1e-3, 1e-2} {
+		c, err := calibrate(pool, fmr)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// maxReferences is how many photos of a subject may be enrolled.
+const maxReferences = 5
 
 // photos lists the files of a folder of identities, sorted.
 func photos(dir string) ([]shot, error) {

@@ -2,7 +2,6 @@ package face
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -208,7 +207,7 @@ func TestEnrollSaysWhatIsWrong(t *testing.T) {
 			_, err := m.Enroll(context.Background(), fakeClip(t, tt.people), "anna.jpg")
 			require.ErrorIs(t, err, tt.kind)
 			var photo *PhotoError
-			require.True(t, errors.As(err, &photo))
+			require.ErrorAs(t, err, &photo)
 			require.Equal(t, "anna.jpg", photo.Photo)
 			require.Equal(t, tt.fault, photo.Fault)
 			require.Contains(t, photo.Text.EN, "anna.jpg")

@@ -2,6 +2,7 @@ package face
 
 import (
 	"fmt"
+	"image"
 	"math"
 
 	"gocv.io/x/gocv"
@@ -21,17 +22,20 @@ const (
 	FaultBright     Fault = "bright"
 )
 
-// Quality says how well a face can be compared. The light and the sharpness are measured on the aligned 112 x 112 face, so that they mean
-// the same at every size; they are zero for a face without landmarks.
+// Quality says how well a face can be compared. The light and the sharpness are measured on eyes, nose and mouth of the aligned 112 x 112 face,
+// so that they mean the same at every size and do not see the picture's edge; they are zero for a face without landmarks.
 type Quality struct {
 	Size       int     // height of the box, pixels
-	Sharpness  float64 // variance of the Laplacian (3 x 3) of the aligned grey face
-	Brightness float64 // mean grey of the aligned face, 0..255
-	Contrast   float64 // standard deviation of the grey of the aligned face
+	Sharpness  float64 // variance of the Laplacian (3 x 3) of the grey face
+	Brightness float64 // mean grey of the face, 0..255
+	Contrast   float64 // standard deviation of the grey
 	Residual   float64 // RMS distance of the five aligned points from the template, pixels of 112
 	Weight     float64 // 0..1: how much this face counts in a track's comparison; 0 with a fault
 	Fault      Fault
 }
+
+// features is where the template has eyes, nose and mouth.
+var features = image.Rect(26, 38, 86, 100)
 
 // light measures sharpness, brightness and contrast of an aligned face (112 x 112, BGR, uint8).
 func (q *Quality) light(aligned gocv.Mat) error {
@@ -41,7 +45,9 @@ func (q *Quality) light(aligned gocv.Mat) error {
 	mean, dev := gocv.NewMat(), gocv.NewMat()
 	defer mean.Close()
 	defer dev.Close()
-	if err := gocv.CvtColor(aligned, &grey, gocv.ColorBGRToGray); err != nil {
+	middle := aligned.Region(features)
+	defer middle.Close()
+	if err := gocv.CvtColor(middle, &grey, gocv.ColorBGRToGray); err != nil {
 		return fmt.Errorf("grey of an aligned face: %w", err)
 	}
 	if err := gocv.MeanStdDev(grey, &mean, &dev); err != nil {

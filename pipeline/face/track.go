@@ -3,6 +3,7 @@ package face
 import (
 	"context"
 	"math"
+	"slices"
 	"sort"
 
 	"onsite/pipeline/media"
@@ -46,13 +47,12 @@ func (m *Matcher) extend(found *Found, tracks *[]Track, frame int) {
 	sort.SliceStable(pairs, func(i, j int) bool { return pairs[i].fit > pairs[j].fit })
 	taken := map[int]bool{}
 	for _, p := range pairs {
-		spots := (*tracks)[p.track].Spots
-		if faces[p.face].Track >= 0 || taken[p.track] || spots[len(spots)-1].Frame == frame {
+		if faces[p.face].Track >= 0 || taken[p.track] {
 			continue
 		}
 		taken[p.track] = true
 		faces[p.face].Track = p.track
-		(*tracks)[p.track].Spots = append(spots, Spot{frame, p.face})
+		(*tracks)[p.track].Spots = append((*tracks)[p.track].Spots, Spot{frame, p.face})
 	}
 	for f := range faces {
 		if faces[f].Track < 0 {
@@ -118,7 +118,7 @@ func (m *Matcher) rejoin(ctx context.Context, clip *media.Clip, found *Found) er
 			if !same {
 				continue
 			}
-			spots := append(found.Tracks[a].Spots, found.Tracks[b].Spots...)
+			spots := slices.Concat(found.Tracks[a].Spots, found.Tracks[b].Spots)
 			sort.Slice(spots, func(i, j int) bool { return spots[i].Frame < spots[j].Frame })
 			found.Tracks[a].Spots = spots
 			found.Tracks = append(found.Tracks[:b], found.Tracks[b+1:]...)
