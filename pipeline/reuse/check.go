@@ -279,7 +279,7 @@ func motionLevel(t *track) float64 {
 // fill writes stage B's findings.
 func (q *query) fill(cfg Config, m *Match, a *aligned, e *earlierMotion, w, h float64) {
 	m.Parts, m.QueryLevel = a.parts, a.queryLevel
-	m.S = forLength(a.parts.S(), q.track.n, (e.up.n+1)/2)
+	m.S = forRegistration(forLength(a.parts.S(), q.track.n, (e.up.n+1)/2), m.Inliers, m.matches, m.residual)
 	m.Score = Score(m.S)
 	if m.Score < cfg.Weak {
 		return // the alignment means nothing
