@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"strconv"
 
 	"onsite/pipeline"
 )
@@ -29,6 +30,9 @@ func scoreBar(name pipeline.CheckName, c pipeline.Check) *bar {
 	if math.IsNaN(score) || math.IsInf(score, 0) || math.IsNaN(threshold) || math.IsInf(threshold, 0) {
 		return nil
 	}
+	if name == pipeline.CheckScene && threshold == 1 {
+		return shareBar(score)
+	}
 	low := lowerIsBetter[name]
 	if c.Outcome == pipeline.Pass && score != threshold {
 		low = score < threshold
@@ -43,6 +47,15 @@ func scoreBar(name pipeline.CheckName, c pipeline.Check) *bar {
 		b.Rule = pipeline.Text{EN: "must stay below " + b.Threshold, ZH: "须低于 " + b.Threshold}
 	}
 	return b
+}
+
+// shareBar shows the scene check's score: the share of what the site should show that was found.
+func shareBar(score float64) *bar {
+	found := strconv.FormatFloat(math.Round(100*score), 'f', 0, 64) + "%"
+	return &bar{
+		Score: found, Threshold: "100%", At: percent(score, 1), Tick: "100%", GoodX: "100%", GoodW: "0%",
+		Rule: pipeline.Text{EN: "of it found, all needed", ZH: "已找到，须全部找到"},
+	}
 }
 
 // scale is the range of a bar: 0 to 1 for what lies in it, as similarities do; otherwise it leaves room on both sides of the threshold.

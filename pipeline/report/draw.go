@@ -207,6 +207,11 @@ func (b *builder) reason(r pipeline.Reason) reason {
 		out.Refs, out.RefsAre = b.enrolled(), word("enrolled")
 		b.compared = true
 	}
+	if kind, ok := soughtKind[r.Code]; ok && len(out.Refs) == 0 {
+		for _, i := range b.ofKind(string(kind), 2) {
+			out.Refs = append(out.Refs, b.reference(i))
+		}
+	}
 	if r.Check == pipeline.CheckReuse {
 		out.Pairs = b.pairsOf(r.Evidence)
 	}
@@ -219,6 +224,11 @@ func (b *builder) reason(r pipeline.Reason) reason {
 		out.Link, out.LinkTo = "#keyframes", word("keyframes")
 	}
 	return out
+}
+
+// soughtKind is what was looked for and not found, so that the reader can look, too.
+var soughtKind = map[pipeline.Code]pipeline.ReferenceKind{
+	pipeline.LogoMissing: pipeline.RefLogo, pipeline.StorefrontMismatch: pipeline.RefStorefront, pipeline.PosterMissing: pipeline.RefPoster, pipeline.DeskMissing: pipeline.RefDesk,
 }
 
 // pairsOf gives two moments of the matched footage that the evidence names.

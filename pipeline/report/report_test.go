@@ -201,6 +201,7 @@ func TestScoreBar(t *testing.T) {
 		{pipeline.CheckAuthenticity, check(pipeline.Fail, 9.5, 1), "100.00%", "25.00%", "must stay below 1"},
 		{pipeline.CheckAuthenticity, check(pipeline.Pass, 0.2, 1), "10.00%", "50.00%", "must stay below 1"},
 		{pipeline.CheckScene, check(pipeline.Pass, 34, 9), "94.44%", "25.00%", "at least 9 needed"},
+		{pipeline.CheckScene, check(pipeline.Fail, 2./3, 1), "66.67%", "100%", "of it found, all needed"},
 		{pipeline.CheckFace, check(pipeline.Fail, 0.4196, 0.42), "41.96%", "42.00%", "at least 0.4200 needed"},
 		{pipeline.CheckSpeech, check(pipeline.Pass, 0.2, 0.5), "20.00%", "50.00%", "must stay below 0.50"},
 	} {

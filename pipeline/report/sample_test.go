@@ -48,7 +48,7 @@ func sample(t testing.TB, kind string) Input {
 		Checks: map[pipeline.CheckName]pipeline.Check{
 			pipeline.CheckFace:         {Outcome: pipeline.Pass, Score: ptr(0.712), Threshold: ptr(0.42), Frames: 12},
 			pipeline.CheckLiveness:     {Outcome: pipeline.Pass, Score: ptr(0.94), Threshold: ptr(0.5), Frames: 15},
-			pipeline.CheckScene:        {Outcome: pipeline.Pass, Score: ptr(34.0), Threshold: ptr(9.0), Frames: 6},
+			pipeline.CheckScene:        {Outcome: pipeline.Pass, Score: ptr(1.0), Threshold: ptr(1.0), Frames: 6},
 			pipeline.CheckReuse:        {Outcome: pipeline.Pass, Score: ptr(0.12), Threshold: ptr(0.6), Frames: 15},
 			pipeline.CheckAuthenticity: {Outcome: pipeline.Pass, Score: ptr(0.21), Threshold: ptr(1.0), Frames: 150},
 			pipeline.CheckPlace:        {Outcome: pipeline.NotChecked, Why: policy.WhyNotWanted},
@@ -129,11 +129,11 @@ func apply(t testing.TB, in *Input, kind string) {
 		in.Timeline.Spans = []Span{{FromMS: 400, ToMS: 13900, Label: pipeline.Text{EN: "same footage as monday-morning.mp4", ZH: "与 monday-morning.mp4 相同的画面"}}}
 		in.Notes = []pipeline.Text{{EN: "Demonstration. The earlier footage was re-encoded, trimmed and mirrored with ffmpeg.", ZH: "演示。历史录像经过 ffmpeg 重新编码、裁剪时长并镜像。"}}
 	case "place":
-		v.Checks[pipeline.CheckScene] = pipeline.Check{Outcome: pipeline.Fail, Score: ptr(3.0), Threshold: ptr(9.0), Frames: 6, Findings: []pipeline.Finding{
+		v.Checks[pipeline.CheckScene] = pipeline.Check{Outcome: pipeline.Fail, Score: ptr(0.0), Threshold: ptr(1.0), Frames: 6, Findings: []pipeline.Finding{
 			{Code: pipeline.SignNotRead, Outcome: pipeline.Fail, Args: map[string]string{"wanted": "晨光便利店", "read": "東方書局"}, Evidence: []pipeline.Evidence{{Kind: "text", Keyframe: ptr(2), Box: &pipeline.Box{X: 60, Y: 40, W: 420, H: 90}, Label: "sign", Read: "東方書局"}}},
-			{Code: pipeline.PosterMissing, Outcome: pipeline.Fail, Args: map[string]string{"name": "spring-poster"}, Evidence: []pipeline.Evidence{{Kind: "match", Reference: "spring-poster"}}},
+			{Code: pipeline.PosterMissing, Outcome: pipeline.Fail, Args: map[string]string{"name": "spring-poster"}, Evidence: []pipeline.Evidence{{Kind: "keyframe", Keyframe: ptr(6), Label: "poster"}}},
 		}}
-		in.Elements[0] = Element{Kind: pipeline.RefPoster, Name: "spring-poster", Outcome: pipeline.Fail, Reference: "spring-poster", Score: ptr(3.0), Threshold: ptr(9.0)}
+		in.Elements[0] = Element{Kind: pipeline.RefPoster, Outcome: pipeline.Fail, Score: ptr(3.0), Threshold: ptr(9.0)}
 		in.Elements[1].Outcome, in.Elements[1].Read, in.Elements[1].Score = pipeline.Fail, "東方書局", ptr(0.0)
 		in.Notes = []pipeline.Text{{EN: "Composed footage: the sign was drawn into the recording for this demonstration.", ZH: "合成画面：招牌为演示目的绘入录像。"}}
 	case "review":

@@ -110,7 +110,13 @@ type element struct {
 
 func (b *builder) element(e Element) element {
 	out := element{Kind: label(string(e.Kind)), Name: clean(e.Name), Outcome: outcomeOf(e.Outcome), Sign: e.Kind == ElementSign, Note: cleanText(e.Note)}
-	if i, ok := b.refs[e.Reference]; ok && e.Reference != "" {
+	i, ok := b.refs[e.Reference]
+	if !ok || e.Reference == "" { // nothing matched: show what was looked for
+		if of := b.ofKind(string(e.Kind), 1); len(of) > 0 {
+			i, ok = of[0], true
+		}
+	}
+	if ok {
 		s := b.reference(i)
 		out.Ref = &s
 	}
@@ -133,6 +139,17 @@ func (b *builder) element(e Element) element {
 	}
 	if e.Threshold != nil {
 		out.Need = number(*e.Threshold)
+	}
+	return out
+}
+
+// ofKind lists up to n references of a kind.
+func (b *builder) ofKind(kind string, n int) []int {
+	var out []int
+	for i, r := range b.in.References {
+		if r.Kind == kind && len(out) < n {
+			out = append(out, i)
+		}
 	}
 	return out
 }
@@ -232,7 +249,8 @@ func curve(levels []Level, length int64) (string, bool) {
 	const gap = 1000
 	var sb strings.Builder
 	put := func(ms int64, v float64) {
-		fmt.Fprintf(&sb, "%s,%s ", coord(1000*float64(ms)/float64(length)), coord(100-96*clamp(v, 0, 1)))
+		// The square root lifts small movements: a person who sits still must look different from a still picture.
+		fmt.Fprintf(&sb, "%s,%s ", coord(1000*float64(ms)/float64(length)), coord(100-96*math.Sqrt(clamp(v, 0, 1))))
 	}
 	for i, l := range levels {
 		if math.IsNaN(l.Value) {
