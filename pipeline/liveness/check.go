@@ -16,7 +16,7 @@ const shown = 3
 // Check asks the model about every prominent face of the sampled frames. The score is the weighted median over the subject's faces; another
 // prominent face that is clearly a picture fails the clip too, since in a replay the live person may stand beside the phone. A fail is
 // spoof_suspected and never certain: one model on single frames proves nothing. A photo has a single vote: Detail says so, and between
-// ClearSpoof and Threshold nothing is claimed of it.
+// ClearSpoof and Threshold, and of a face that fills it, nothing is claimed.
 func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, cfg Config) (pipeline.Check, error) {
 	if err := cfg.Validate(); err != nil {
 		return pipeline.Check{}, err
@@ -68,6 +68,8 @@ func judgeSubject(out *pipeline.Check, own *ballot, photo bool, cfg *Config) {
 		doubt(out, own, "few")
 	case weight < need:
 		doubt(out, own, "small")
+	case photo && score < cfg.Threshold && own.tight(cfg.PhotoView):
+		doubt(out, own, "surroundings")
 	case photo && score < cfg.Threshold && score >= cfg.ClearSpoof:
 		doubt(out, own, "single_frame")
 	case score < cfg.Threshold:

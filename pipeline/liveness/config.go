@@ -18,9 +18,9 @@ type Config struct {
 
 	// Crop is the side of the square that the model sees, in face heights. The model was made for 2.0; at 2.7 it rejects twice the real faces.
 	Crop float64
-	// MinView and GoodView are how many face heights of the picture the model must at least see to vote at all, and to vote fully: of a face
-	// that fills the picture it does not see what is around it. 5 of the 6 real photos that it rejects (of 122) show less than GoodView.
-	MinView, GoodView float64
+	// PhotoView is how many face heights of a photo the model must see before its no counts: of a face that fills the picture it does not
+	// see what is around it. 5 of the 6 real photos that it rejects (of 122) show less.
+	PhotoView float64
 	// MinFace is the least height of a face that votes, GoodFace the height from which it votes fully.
 	MinFace, GoodFace int
 	// DarkFace is the light below which the model's errors sit: such a face votes little, and a clip of such faces is uncertain. GoodLight is
@@ -47,9 +47,9 @@ func DefaultConfig() Config {
 		ClearSpoof: 0.3,
 		Near:       0.05,
 
-		Crop:    2.0,
-		MinView: 1.1, GoodView: 1.6,
-		MinFace: 40, GoodFace: 96,
+		Crop:      2.0,
+		PhotoView: 1.5,
+		MinFace:   40, GoodFace: 96,
 		DarkFace: 45, GoodLight: 80,
 		MaxTurn: 60, GoodTurn: 25,
 
@@ -74,7 +74,7 @@ func (c *Config) Validate() error {
 	bad(c.ClearSpoof > 0 && c.ClearSpoof <= c.Threshold, "clear_spoof", "above 0, at most the threshold", c.ClearSpoof)
 	bad(c.Near >= 0 && c.Near < 0.5, "near", "0 to 0.5", c.Near)
 	bad(c.Crop >= 1 && c.Crop <= 4, "crop", "1 to 4", c.Crop)
-	bad(c.MinView > 0 && c.MinView <= c.GoodView && c.GoodView <= c.Crop, "min_view", "above 0, at most good_view, which is at most crop", c.MinView)
+	bad(c.PhotoView >= 0 && c.PhotoView <= c.Crop, "photo_view", "0 to crop", c.PhotoView)
 	bad(c.MinFace > 0 && c.MinFace <= c.GoodFace, "min_face", "above 0, at most good_face", c.MinFace)
 	bad(c.DarkFace >= 0 && c.DarkFace <= c.GoodLight, "dark_face", "0 to good_light", c.DarkFace)
 	bad(c.MaxTurn > 0 && c.GoodTurn <= c.MaxTurn, "max_turn", "above 0, at least good_turn", c.MaxTurn)

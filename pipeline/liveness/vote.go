@@ -26,6 +26,7 @@ type vote struct {
 	box    image.Rectangle
 	live   float64 // 0..1
 	light  float64 // mean grey of the face, 0..255
+	view   float64 // side of what the model saw, in face heights
 	weight float64 // 0..1: how much the model can know from this face
 }
 
@@ -72,6 +73,16 @@ func (b *ballot) light() float64 {
 	return sum / weight
 }
 
+// tight tells whether every vote comes from a face that fills the picture.
+func (b *ballot) tight(least float64) bool {
+	for i := range b.votes {
+		if b.votes[i].view >= least {
+			return false
+		}
+	}
+	return true
+}
+
 // worst gives up to n votes, the least live first.
 func (b *ballot) worst(n int) []vote {
 	v := append([]vote(nil), b.votes...)
@@ -113,11 +124,10 @@ func ask(ctx context.Context, m Models, frame *media.Frame, f *face.Face, c *Con
 	if err != nil {
 		return vote{}, err
 	}
-	v := vote{frame: frame.Index, box: f.Box, live: float64(live), light: light(&crop)}
+	v := vote{frame: frame.Index, box: f.Box, live: float64(live), light: light(&crop), view: float64(view.Dx()) / float64(f.Box.Dy())}
 	v.weight = ramp(float64(f.Box.Dy()), float64(c.MinFace), float64(c.GoodFace)) *
 		ramp(v.light, c.DarkFace, c.GoodLight) *
-		ramp(-turned(f), -c.MaxTurn, -c.GoodTurn) *
-		ramp(float64(view.Dx())/float64(f.Box.Dy()), c.MinView, c.GoodView)
+		ramp(-turned(f), -c.MaxTurn, -c.GoodTurn)
 	return v, nil
 }
 
