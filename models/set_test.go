@@ -317,12 +317,15 @@ func TestOpenAndCloseDoNotGrow(t *testing.T) {
 		round()
 	}
 	before := residentMB(t)
-	for range 12 {
+	after := before
+	for i := range 20 {
 		round()
+		if now := residentMB(t); i <= 16 || now < after {
+			after = now // the lowest of the last four rounds: one round more or less of Go garbage does not decide
+		}
 	}
-	after := residentMB(t)
-	t.Logf("after 3 rounds %d MB, after 15 rounds %d MB", before, after)
-	require.Less(t, after-before, 32) // 10 on the machine at hand, 43 without trim
+	t.Logf("after 3 rounds %d MB, after 23 rounds %d MB", before, after)
+	require.Less(t, after-before, 24) // -4 to 7 on the machine at hand, 29 to 36 without trim
 }
 
 func TestWarmAndSizes(t *testing.T) {
