@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"gocv.io/x/gocv"
-
 	"onsite/models"
 	"onsite/models/install"
 	"onsite/pipeline"
@@ -36,7 +34,7 @@ var errUnwell = errors.New("something that Onsite needs is missing; the lines ab
 func (c *doctorCmd) Run(ctx context.Context, e *env) error {
 	all := []finding{
 		{What: "onsite", OK: true, Needed: true, Found: verify.Version},
-		{What: "OpenCV", OK: true, Needed: true, Found: gocv.OpenCVVersion()},
+		{What: "OpenCV", OK: true, Needed: true, Found: verify.OpenCV()},
 		decoderHealth(ctx),
 	}
 	files, err := c.files(ctx)

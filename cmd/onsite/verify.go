@@ -38,7 +38,7 @@ type verifyCmd struct {
 	Job     string    `help:"Job id for the verdict. Default: a new one." placeholder:"ID"`
 	Note    string    `help:"A line to show at the top of the report." placeholder:"TEXT"`
 
-	limitFlags `embed:"" prefix:"limit-" group:"Limits of the media"`
+	Limits limitFlags `embed:"" prefix:"limit-" group:"Limits of the media"`
 }
 
 // limitFlags are the limits before decoding; zero keeps the default.
@@ -71,7 +71,7 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	core, err := newCore(c.limitFlags.options())
+	core, err := newCore(c.Limits.options())
 	if err != nil {
 		return err
 	}

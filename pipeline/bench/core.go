@@ -86,7 +86,7 @@ func Core(ctx context.Context, v *verify.Verifier, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("bench: make a folder for frames: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a folder in the temporary one; the system clears it if we cannot
 	jobs := make([]*prepared, 0, len(o.Clips))
 	prints := make([]pipeline.Earlier, 0, len(o.Clips))
 	for i, m := range o.Clips {

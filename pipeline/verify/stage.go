@@ -40,9 +40,9 @@ func newMeter(progress func(Stage, bool)) *meter {
 	return &meter{cost: map[Stage]Cost{}, progress: progress}
 }
 
-// run does one stage on a thread of its own, so that the thread's clock is the stage's CPU time: a session with one intra-op thread
+// stage does one stage on a thread of its own, so that the thread's clock is the stage's CPU time: a session with one intra-op thread
 // and OpenCV with one thread both work on the calling thread.
-func (m *meter) run(ctx context.Context, s Stage, do func(context.Context) error) error {
+func (m *meter) stage(ctx context.Context, s Stage, do func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

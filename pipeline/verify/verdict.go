@@ -100,9 +100,12 @@ func (r *run) tasks() []models.Task {
 
 func (r *run) runtime() pipeline.Runtime {
 	return pipeline.Runtime{
-		Provider: "cpu", ONNXRuntime: models.RuntimeVersion(), Libav: r.clip.Libav, OpenCV: gocv.OpenCVVersion(), CPU: cpuName(), Sandbox: r.clip.Sandbox,
+		Provider: "cpu", ONNXRuntime: models.RuntimeVersion(), Libav: r.clip.Libav, OpenCV: OpenCV(), CPU: cpuName(), Sandbox: r.clip.Sandbox,
 	}
 }
+
+// OpenCV is the version of the library that does the pixel work.
+func OpenCV() string { return gocv.OpenCVVersion() }
 
 func (r *run) timings() map[string]float64 {
 	t := map[string]float64{}

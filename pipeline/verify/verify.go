@@ -200,7 +200,7 @@ type run struct {
 func (v *Verifier) Run(ctx context.Context, j Job) (Result, error) {
 	r := &run{Verifier: v, Job: j, meter: newMeter(j.Progress), checks: map[pipeline.CheckName]pipeline.Check{}}
 	began := time.Now()
-	if err := r.meter.run(ctx, StageDecode, r.decode); err != nil {
+	if err := r.stage(ctx, StageDecode, r.decode); err != nil {
 		return Result{}, err
 	}
 	defer r.clip.Close()
@@ -220,7 +220,7 @@ func (v *Verifier) Run(ctx context.Context, j Job) (Result, error) {
 	}
 	out := Result{Fingerprint: r.print, Child: r.clip.Usage}
 	if j.Picture {
-		if err := r.meter.run(ctx, StagePictures, func(ctx context.Context) error { return r.album(ctx, &out.Album) }); err != nil {
+		if err := r.stage(ctx, StagePictures, func(ctx context.Context) error { return r.album(ctx, &out.Album) }); err != nil {
 			return Result{}, err
 		}
 	}
@@ -288,7 +288,7 @@ func (r *run) person(ctx context.Context) error {
 		return nil
 	}
 	matcher := face.New(r.Models, faceConfig(r.Policy))
-	err := r.meter.run(ctx, StageFace, func(ctx context.Context) error {
+	err := r.stage(ctx, StageFace, func(ctx context.Context) error {
 		found, err := matcher.Find(ctx, r.clip)
 		if err != nil {
 			return r.broke(pipeline.CheckFace, err)
@@ -317,7 +317,7 @@ func (r *run) person(ctx context.Context) error {
 		r.set(pipeline.CheckLiveness, notChecked(policy.WhyNotWanted))
 		return nil
 	}
-	return r.meter.run(ctx, StageLiveness, func(ctx context.Context) error {
+	return r.stage(ctx, StageLiveness, func(ctx context.Context) error {
 		check, err := liveness.Check(ctx, r.Models, r.clip, r.found, livenessConfig(r.Policy))
 		if err != nil {
 			return r.broke(pipeline.CheckLiveness, err)
@@ -348,7 +348,7 @@ func (r *run) place(ctx context.Context) error {
 		r.set(pipeline.CheckScene, notChecked(policy.WhyNotWanted))
 		return nil
 	}
-	return r.meter.run(ctx, StageScene, func(ctx context.Context) error {
+	return r.stage(ctx, StageScene, func(ctx context.Context) error {
 		check, result, err := scene.Check(ctx, r.Models, r.clip, r.Place.Site, r.Claim.TakenAt, sceneConfig(r.Policy))
 		if err != nil {
 			return r.broke(pipeline.CheckScene, err)
@@ -363,14 +363,14 @@ func (r *run) place(ctx context.Context) error {
 func (r *run) footage(ctx context.Context) error {
 	if !r.wants(pipeline.CheckAuthenticity) {
 		r.set(pipeline.CheckAuthenticity, notChecked(policy.WhyNotWanted))
-	} else if err := r.meter.run(ctx, StageAuthenticity, func(context.Context) error {
+	} else if err := r.stage(ctx, StageAuthenticity, func(context.Context) error {
 		r.set(pipeline.CheckAuthenticity, authenticity.Check(r.clip, authenticityConfig(r.wants(pipeline.CheckFace))))
 		return nil
 	}); err != nil {
 		return err
 	}
 	// The fingerprint is made whatever the policy says: it is how later uploads are compared with this one, and verdicts name it.
-	if err := r.meter.run(ctx, StageFingerprint, func(context.Context) error {
+	if err := r.stage(ctx, StageFingerprint, func(context.Context) error {
 		r.print, r.prints = reuse.Compute(r.clip)
 		return nil
 	}); err != nil {
@@ -384,7 +384,7 @@ func (r *run) footage(ctx context.Context) error {
 		r.set(pipeline.CheckReuse, notChecked(policy.WhyNotWanted))
 		return nil
 	}
-	return r.meter.run(ctx, StageReuse, r.reused)
+	return r.stage(ctx, StageReuse, r.reused)
 }
 
 func (r *run) reused(ctx context.Context) error {

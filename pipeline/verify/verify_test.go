@@ -38,8 +38,8 @@ func ffmpeg(t testing.TB, name string, args ...string) pipeline.File {
 }
 
 // clip cuts some seconds of the man who talks.
-func clip(t testing.TB, from, seconds string) pipeline.File {
-	return ffmpeg(t, "clip.mp4", "-ss", from, "-t", seconds, "-i", footage(t, "franck.mp4"), "-an", "-c:v", "libx264", "-preset", "veryfast")
+func clip(t testing.TB, seconds string) pipeline.File {
+	return ffmpeg(t, "clip.mp4", "-ss", "20", "-t", seconds, "-i", footage(t, "franck.mp4"), "-an", "-c:v", "libx264", "-preset", "veryfast")
 }
 
 func core(t testing.TB) *verify.Verifier {
@@ -68,7 +68,7 @@ func TestNoConsentNoFaceModel(t *testing.T) {
 	v := core(t)
 	s := franck(t, v)
 	v.Models.ResetStats()
-	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "20", "3"), Subject: s, Consent: false, Picture: true})
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "3"), Subject: s, Consent: false, Picture: true})
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Check{Outcome: pipeline.NotChecked, Why: policy.WhyNoConsent}, r.Verdict.Checks[pipeline.CheckFace])
 	require.Equal(t, pipeline.Check{Outcome: pipeline.NotChecked, Why: policy.WhyNoConsent}, r.Verdict.Checks[pipeline.CheckLiveness])
@@ -81,7 +81,7 @@ func TestNoConsentNoFaceModel(t *testing.T) {
 }
 
 func TestNobodyEnrolled(t *testing.T) {
-	r, err := core(t).Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "20", "2"), Consent: true})
+	r, err := core(t).Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "2"), Consent: true})
 	require.NoError(t, err)
 	require.Equal(t, policy.WhyNoReference, r.Verdict.Checks[pipeline.CheckFace].Why)
 	require.Equal(t, pipeline.Pass, r.Verdict.Checks[pipeline.CheckLiveness].Outcome)
@@ -116,7 +116,7 @@ func (h history) AsOf() int64                                            { retur
 // A check that breaks off is an error of that check, and a person looks at it.
 func TestBrokenHistoryLeadsToReview(t *testing.T) {
 	v := core(t)
-	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "20", "3"), Subject: franck(t, v), Consent: true, History: history{errors.New("the disk is gone")}})
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "3"), Subject: franck(t, v), Consent: true, History: history{errors.New("the disk is gone")}})
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Error, r.Verdict.Checks[pipeline.CheckReuse].Outcome)
 	require.Contains(t, r.Verdict.Checks[pipeline.CheckReuse].Why, "the disk is gone")
@@ -145,7 +145,7 @@ func TestMissingModelIsNoVerdict(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := core(t).Run(ctx, verify.Job{Claim: claim(), Media: clip(t, "20", "2"), Consent: true})
+	_, err := core(t).Run(ctx, verify.Job{Claim: claim(), Media: clip(t, "2"), Consent: true})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -164,7 +164,7 @@ func TestEnrolledPhotosMustAgree(t *testing.T) {
 func TestRecipe(t *testing.T) {
 	v := core(t)
 	s := franck(t, v)
-	c := clip(t, "20", "2")
+	c := clip(t, "2")
 	run := func(name string) pipeline.Verdict {
 		p, err := policy.Default(name)
 		require.NoError(t, err)
@@ -221,7 +221,7 @@ func people(t *testing.T, v *verify.Verifier, c *media.Clip) int {
 
 func BenchmarkRun(b *testing.B) {
 	v := core(b)
-	job := verify.Job{Claim: claim(), Media: clip(b, "20", "5"), Subject: franck(b, v), Consent: true, History: history{}}
+	job := verify.Job{Claim: claim(), Media: clip(b, "5"), Subject: franck(b, v), Consent: true, History: history{}}
 	b.ResetTimer()
 	for b.Loop() {
 		_, err := v.Run(b.Context(), job)
