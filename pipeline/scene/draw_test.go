@@ -20,7 +20,7 @@ import (
 // drawn is a picture of w x h full of random shapes and letters: as much texture as a busy poster. The test closes it.
 func drawn(t testing.TB, w, h int, seed int64) gocv.Mat {
 	t.Helper()
-	r := rand.New(rand.NewSource(seed)) //nolint:gosec // a fixed seed is the point
+	r := rand.New(rand.NewSource(seed))
 	m := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(200, 190, 180, 0), h, w, gocv.MatTypeCV8UC3)
 	t.Cleanup(func() { _ = m.Close() })
 	some := func() color.RGBA {

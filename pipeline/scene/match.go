@@ -2,6 +2,7 @@ package scene
 
 import (
 	"math"
+	"slices"
 	"sort"
 
 	"gocv.io/x/gocv"
@@ -9,7 +10,7 @@ import (
 	"onsite/pipeline"
 )
 
-// Numbers of the planar matcher. bench_match_test.go prints the tables they were chosen from.
+// Numbers of the planar matcher. measure_test.go prints the tables they were chosen from.
 const (
 	// ratioTest is Lowe's ratio between the best and the second best distance (Lowe 2004 uses 0.8; 0.75 is OpenCV's tutorial value).
 	ratioTest = 0.75
@@ -181,7 +182,7 @@ func plausible(h [9]float64, w, hgt float64) ([]pipeline.Point, bool) {
 	if r := area / (w * hgt); r < smallestArea || r > largestArea {
 		return nil, false
 	}
-	for i := 0; i < 2; i++ {
+	for i := range 2 {
 		if r := side[i] / side[i+2]; r > sideRatio || r < 1/sideRatio {
 			return nil, false
 		}
@@ -235,7 +236,7 @@ func hullArea(in []gocv.Point2f) float64 {
 	for i, c := range p {
 		back[len(p)-1-i] = c
 	}
-	hull := append(lower[:len(lower)-1], half(back)...)
+	hull := slices.Concat(lower[:len(lower)-1], half(back))
 	var area float64
 	for i := range hull {
 		a, b := hull[i], hull[(i+1)%len(hull)]

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// How names are compared with what was read. Chosen on one half of eval/signs, reported on the other; bench_test.go prints both.
+// How names are compared with what was read. Chosen on one half of eval/signs, reported on the other; measure_test.go prints both.
 const (
 	// doubtConfidence is the mean character confidence below which a line may only raise a doubt: mirrored and cut-off text reads so.
 	doubtConfidence = 0.5
@@ -164,24 +164,4 @@ func nearest(a, b []rune) (d, from, to int) {
 		}
 	}
 	return d, from, to
-}
-
-// distance is the edit distance between two whole strings (Levenshtein).
-func distance(a, b []rune) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diag := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			v := diag
-			if a[i-1] != b[j-1] {
-				v++
-			}
-			diag, row[j] = row[j], min(v, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -39,7 +39,7 @@ func TestPrepareOtherErrors(t *testing.T) {
 	_, err := Prepare(context.Background(), site, func(context.Context, pipeline.Media) (*media.Clip, error) { return nil, gone })
 	require.ErrorIs(t, err, gone)
 	var bad *SiteError
-	require.False(t, errors.As(err, &bad), "a machine's error is not the site's")
+	require.NotErrorAs(t, err, &bad, "a machine's error is not the site's")
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -202,7 +202,7 @@ func TestClipWithASite(t *testing.T) {
 	require.NoError(t, err)
 	defer site.Close()
 	c := mustDecode(t, decode, clip)
-	require.Equal(t, media.Video, media.Kind(c.Info.Kind))
+	require.Equal(t, media.Video, c.Info.Kind)
 	got, r, err := Check(context.Background(), textModels(t), c, site, time.Time{}, DefaultConfig())
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Pass, got.Outcome, "%+v", r.Elements)
