@@ -18,6 +18,7 @@ const shown = 3
 // spoof_suspected and never certain: one model on single frames proves nothing. A photo has a single vote: Detail says so, and between
 // ClearSpoof and Threshold, and of a face that fills it, nothing is claimed.
 func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, cfg Config) (pipeline.Check, error) {
+	cfg.ClearSpoof = math.Min(cfg.ClearSpoof, cfg.Threshold) // a policy may lower the threshold alone
 	if err := cfg.Validate(); err != nil {
 		return pipeline.Check{}, err
 	}

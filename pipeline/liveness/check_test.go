@@ -178,6 +178,15 @@ func TestAPhotoWithoutSurroundingsIsNotCalledASpoof(t *testing.T) {
 	}
 }
 
+func TestAPolicyMayLowerTheThresholdAlone(t *testing.T) {
+	clip, found := painted(t, media.Video, 5, person{live: same(0.25, 5), size: 120, x: 240, light: 120})
+	cfg := DefaultConfig()
+	cfg.Threshold = 0.2
+	got, err := Check(context.Background(), &grey{}, clip, found, cfg)
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Pass, got.Outcome)
+}
+
 func TestNoFaceIsNotChecked(t *testing.T) {
 	clip, _ := painted(t, media.Video, 2)
 	m := &grey{}
