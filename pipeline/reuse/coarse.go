@@ -36,7 +36,7 @@ func coarseScore(grid *track, o *Fingerprint, g *glance) float64 {
 		if !ok {
 			continue
 		}
-		m := newWarp(back, grid.w, grid.h, coarseCells, 4)
+		m := newWarp(back, grid.w, grid.h, coarseCells)
 		var wanted []int
 		var sum float32
 		for c, ok := range m.covered() {

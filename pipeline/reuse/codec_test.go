@@ -38,7 +38,7 @@ func TestFingerprintRoundTrip(t *testing.T) {
 }
 
 func TestMotionKeepsASixteenthOfAGreyLevel(t *testing.T) {
-	grid := newWarp(identity, 160, 120, cells, 4)
+	grid := newWarp(identity, 160, 120, cells)
 	full := resampleMotion(film(t, newStage(1, 7, 200, 150), 3, from(0), asIs).Motion)
 	want := grid.apply(&full, 1)
 	want.valid[4] = false

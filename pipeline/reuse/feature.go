@@ -119,8 +119,11 @@ func (d *detector) points(m gocv.Mat) ([]Point, error) {
 		return nil, nil
 	}
 	values, err := desc.DataPtrFloat32()
-	if err != nil || len(values) != len(keys)*128 {
-		return nil, fmt.Errorf("look for points: SIFT gave %d values for %d points: %v", len(values), len(keys), err)
+	if err != nil {
+		return nil, fmt.Errorf("look for points: read the descriptors: %w", err)
+	}
+	if len(values) != len(keys)*128 {
+		return nil, fmt.Errorf("look for points: SIFT gave %d values for %d points", len(values), len(keys))
 	}
 	order := make([]int, len(keys))
 	for i := range order {

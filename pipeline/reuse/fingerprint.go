@@ -101,7 +101,7 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 	f.index = makeIndex(stills)
 	f.full = resampleMotion(c.Motion)
 	if f.full.n > 1 {
-		m := newWarp(identity, f.full.w, f.full.h, cells, 4)
+		m := newWarp(identity, f.full.w, f.full.h, cells)
 		grid := m.apply(&f.full, 1)
 		f.motion = encodeMotion(&grid)
 		grid, err := decodeMotion(f.motion) // what others will see, rounding included
@@ -212,14 +212,6 @@ func makeCoarse(grid *track) track {
 		}
 	}
 	return out
-}
-
-// queryTrack is the best motion that the fingerprint has for a registration to another clip.
-func (f *Fingerprint) queryTrack() (track, error) {
-	if f.full.n > 0 || len(f.motion) == 0 {
-		return f.full, nil
-	}
-	return decodeMotion(f.motion)
 }
 
 // hasSHA says whether a digest is known.

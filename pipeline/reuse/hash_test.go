@@ -107,8 +107,8 @@ func TestHashesConformToReferences(t *testing.T) {
 		d64, d256 := a.Words.Distance(parseHex(t, r["perception"])), b.Words.Distance(parseHex(t, r["ext_perception_16x16"]))
 		require.LessOrEqual(t, d64, 2, r["file"])
 		require.LessOrEqual(t, d256, 10, r["file"])
-		require.Equal(t, len(r["perception"]), len(a.String()))
-		require.Equal(t, len(r["ext_perception_16x16"]), len(b.String()))
+		require.Len(t, a.String(), len(r["perception"]))
+		require.Len(t, b.String(), len(r["ext_perception_16x16"]))
 		worst64, worst256 = max(worst64, d64), max(worst256, d256)
 	}
 	t.Logf("pHash: worst distance %d of 64, %d of 256", worst64, worst256)

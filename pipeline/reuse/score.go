@@ -79,7 +79,7 @@ func lay(q *track, e *earlierMotion, turn Transform) (overlay, bool) {
 	if !ok {
 		return overlay{}, false
 	}
-	m := newWarp(back, q.w, q.h, cells, 4)
+	m := newWarp(back, q.w, q.h, cells)
 	v := overlay{turn: turn, covered: m.covered()}
 	n := 0
 	for _, c := range v.covered {
@@ -270,9 +270,9 @@ func (v *overlay) fine(e *earlierMotion) (g2, ttop float64) {
 		for _, c := range wanted {
 			x, y := a1[c]-a0[c], b1[c]-b0[c]
 			w := float64(e.fine[c])
-			gx, gy := float64(cut(x-da, clipFine)), float64(cut(y-db, clipFine))
+			gx, gy := float64(cut(x-da)), float64(cut(y-db))
 			xy, xx, yy = xy+w*gx*gy, xx+w*gx*gx, yy+w*gy*gy
-			tx, ty := float64(cut(x-ma, clipFine)), float64(cut(y-mb, clipFine))
+			tx, ty := float64(cut(x-ma)), float64(cut(y-mb))
 			t := c/cells/tileCells*side + c%cells/tileCells
 			txy[t], txx[t], tyy[t] = txy[t]+tx*ty, txx[t]+tx*tx, tyy[t]+ty*ty
 		}
@@ -281,7 +281,7 @@ func (v *overlay) fine(e *earlierMotion) (g2, ttop float64) {
 	return g2, bestTiles(txy[:], txx[:], tyy[:], v.covered, n)
 }
 
-func cut(x, limit float32) float32 { return min(max(x, -limit), limit) }
+func cut(x float32) float32 { return min(max(x, -clipFine), clipFine) }
 
 // bestTiles takes the tiles that are mostly covered by falling correlation until half of the motion is reached, and gives their mean by
 // motion.

@@ -127,9 +127,12 @@ func decodeMotion(b []byte) (track, error) {
 		dst := t.frame(i)
 		for j := range dst {
 			d, err := binary.ReadVarint(z)
+			if err != nil {
+				return track{}, fmt.Errorf("%w: motion frame %d, cell %d: %w", ErrFormat, i, j, err)
+			}
 			q := int64(last[j]) + d
-			if err != nil || q < 0 || q > 255*motionUnit {
-				return track{}, fmt.Errorf("%w: motion frame %d, cell %d: value %d, %v", ErrFormat, i, j, q, err)
+			if q < 0 || q > 255*motionUnit {
+				return track{}, fmt.Errorf("%w: motion frame %d, cell %d: %d is no grey level", ErrFormat, i, j, q)
 			}
 			last[j] = int32(q)
 			dst[j] = float32(q) / motionUnit

@@ -79,8 +79,9 @@ type warpMap struct {
 }
 
 // newWarp makes the map for a query track of w x h pixels. back takes library positions (fractions 0..1) to query positions (fractions).
-// A cell is the mean of sub x sub bilinear samples; it is left empty where more than 2 % of them lie outside the picture.
-func newWarp(back Transform, w, h, side, sub int) warpMap {
+// A cell is the mean of 4 x 4 bilinear samples (128 x 128 in all, the prototype's registered size); it is left empty where more than 2 % of them lie outside the picture.
+func newWarp(back Transform, w, h, side int) warpMap {
+	const sub = 4
 	m := warpMap{side: side, from: make([]int32, 1, side*side+1)}
 	acc := make([]float32, w*h)
 	var used []int32

@@ -55,7 +55,7 @@ func TestWarpPutsPixelsWhereTheyBelong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			back, ok := turn.inverse()
 			require.True(t, ok)
-			m := newWarp(back, w, h, cells, 4)
+			m := newWarp(back, w, h, cells)
 			got, covered := m.apply(&tr, 1), m.covered()
 			n := 0
 			for c, in := range covered {
