@@ -124,8 +124,19 @@ func (s *search) run(ctx context.Context, clip *media.Clip, want []Element) erro
 		start = time.Now()
 		err := s.read(ctx, picks[:min(len(picks), s.cfg.TextFrames)])
 		s.spent.Text = time.Since(start)
+		if err != nil {
+			return err
+		}
+	}
+	if len(s.keys) > 0 || len(s.words) > 0 {
+		return nil
+	}
+	// Only names are wanted and none of any kind was read: is there anything in view at all? A small picture tells.
+	k, err := at(picks[0].Image, pickSide, 2*fewKeypoints)
+	if err != nil {
 		return err
 	}
+	s.keys = append(s.keys, frameKeys{picks[0], k})
 	return nil
 }
 
@@ -222,7 +233,7 @@ func (s *search) read(ctx context.Context, picks []media.Frame) error {
 	for i := range names {
 		names[i].similarity = s.cfg.SignSimilarity
 	}
-	r := &reader{models: s.models, names: names, limit: s.cfg.TextLines, mirrored: s.mirrored}
+	r := &reader{models: s.models, names: names, limit: s.cfg.TextLines, mirrored: s.mirrored, straight: s.straight}
 	defer func() { s.spent.Reads = r.reads }()
 	frames, sides := len(picks), make([]int, len(picks))
 	for i := range picks {

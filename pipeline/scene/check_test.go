@@ -209,17 +209,18 @@ func TestNotChecked(t *testing.T) {
 		site *Site
 		why  string
 	}{
-		"no site":          {busy, nil, WhyNoSite},
-		"an empty site":    {busy, &Site{}, WhyNoSite},
-		"no frames":        {&media.Clip{}, site, WhyNoFrames},
-		"a covered lens":   {clipOf(plain(t, 640, 360)), site, WhyLowQuality},
-		"nothing enrolled": {busy, site, WhyNoReference},
+		"no site":                      {busy, nil, WhyNoSite},
+		"an empty site":                {busy, &Site{}, WhyNoSite},
+		"no frames":                    {&media.Clip{}, site, WhyNoFrames},
+		"a covered lens":               {clipOf(plain(t, 640, 360)), site, WhyLowQuality},
+		"nothing enrolled":             {busy, site, WhyNoReference},
+		"a covered lens before a sign": {clipOf(plain(t, 640, 360)), prepared(t, nil, &pipeline.Site{ID: "s", SignNames: []string{"A1"}}), WhyLowQuality},
 	} {
 		cfg := DefaultConfig()
 		if c.why == WhyNoReference {
 			cfg.Want = []Element{Desk}
 		}
-		got, _, err := Check(context.Background(), nil, c.clip, c.site, time.Time{}, cfg)
+		got, _, err := Check(context.Background(), &fakeText{}, c.clip, c.site, time.Time{}, cfg)
 		require.NoError(t, err)
 		require.Equal(t, pipeline.NotChecked, got.Outcome, name)
 		require.Equal(t, c.why, got.Why, name)
@@ -235,6 +236,16 @@ func TestNotChecked(t *testing.T) {
 		require.Equal(t, pipeline.Uncertain, got.Outcome, "what was not checked is no pass")
 		require.Equal(t, pipeline.NotCheckedWanted, got.Findings[0].Code)
 	})
+}
+
+func TestOddFrameSizes(t *testing.T) {
+	picture := drawn(t, 600, 400, 1)
+	site := prepared(t, album{"wall": picture}, &pipeline.Site{ID: "s", SignNames: []string{"A1"}, References: []pipeline.Reference{logo("wall")}})
+	for _, size := range []image.Point{{X: 1, Y: 1}, {X: 2, Y: 2}, {X: 16, Y: 16}, {X: 1, Y: 1280}, {X: 1280, Y: 1}, {X: 3, Y: 700}} {
+		c, _ := run(t, &fakeText{}, clipOf(plain(t, size.X, size.Y)), site, time.Time{})
+		require.Equal(t, pipeline.NotChecked, c.Outcome, "%v", size)
+		require.Equal(t, WhyLowQuality, c.Why, "%v", size)
+	}
 }
 
 func TestSameInputSameAnswer(t *testing.T) {

@@ -52,6 +52,7 @@ type reader struct {
 	names    []signName // what is looked for
 	limit    int        // lines per frame
 	mirrored bool       // known from the references or an earlier frame: the clip is mirrored
+	straight bool       // known from the references: the clip is not mirrored
 	reads    int        // how often the recogniser ran
 }
 
@@ -107,7 +108,7 @@ func (r *reader) read(ctx context.Context, frame media.Frame, side int) ([]Word,
 		lines = lines[:r.limit]
 	}
 	words, err := r.readLines(ctx, frame, lines, r.mirrored)
-	if err != nil || r.mirrored || len(lines) == 0 || well(words) > 0 {
+	if err != nil || r.mirrored || r.straight || len(lines) == 0 || well(words) > 0 {
 		return words, err
 	}
 	// Nothing reads well: a mirrored selfie camera, or no text at all.
