@@ -37,7 +37,7 @@ int od_photo_decode(const char *name, const uint8_t *data, int64_t size, int ori
   if (!dec || !pkt || !f || size > INT32_MAX - AV_INPUT_BUFFER_PADDING_SIZE) goto out;
   dec->thread_count = 1;
   dec->max_pixels = max_pixels;
-  dec->err_recognition = AV_EF_CRCCHECK | AV_EF_CAREFUL;
+  dec->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE; // else a JPEG with a broken scan comes out half grey
   if ((err = avcodec_open2(dec, codec, NULL)) < 0) goto out;
   err = AVERROR(ENOMEM);
   if (!(pkt->buf = av_buffer_create((uint8_t *)data, (size_t)size + AV_INPUT_BUFFER_PADDING_SIZE, keep, NULL, AV_BUFFER_FLAG_READONLY))) goto out;

@@ -2,6 +2,7 @@
 #include "decode.h"
 
 #include <errno.h>
+#include <libavutil/common.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 #include <string.h>
@@ -89,40 +90,51 @@ static int grey_by_sws(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, 
   return sws_scale(*sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, planes, strides) == h ? 0 : AVERROR(EINVAL);
 }
 
+// Adds rows of luma to column sums, four at a time: this loop touches every pixel of the motion track, so it must vectorize. 16 bits hold
+// 257 rows of 255; a cell of the largest allowed clip has 26.
+static void add_rows8(const uint8_t *restrict p, ptrdiff_t stride, int rows, int width, uint16_t *restrict sum) {
+  for (; rows >= 4; rows -= 4, p += 4 * stride) {
+    const uint8_t *q = p + stride, *r = q + stride, *s = r + stride;
+    for (int x = 0; x < width; x++) sum[x] = (uint16_t)(sum[x] + p[x] + q[x] + r[x] + s[x]);
+  }
+  for (; rows > 0; rows--, p += stride)
+    for (int x = 0; x < width; x++) sum[x] = (uint16_t)(sum[x] + p[x]);
+}
+
+static void add_rows16(const uint8_t *p, ptrdiff_t stride, int rows, int width, int shift, uint16_t *restrict sum) {
+  for (; rows > 0; rows--, p += stride) {
+    const uint16_t *restrict q = (const uint16_t *)p;
+    for (int x = 0; x < width; x++) sum[x] = (uint16_t)(sum[x] + (q[x] >> shift));
+  }
+}
+
 // Mean luma of every cell of a w x h grid over the frame. Every source pixel counts once.
 int od_to_grey(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, int h) {
   const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
-  enum { WIDEST = 8192 };
+  enum { WIDEST = 8192, MOTION_SIDE = 160 };
   if (!d) return AVERROR(EINVAL);
   int wide = d->comp[0].depth > 8, shift = d->comp[0].shift + d->comp[0].depth - 8;
   int flags = AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_BITSTREAM;
-  if (d->flags & flags || d->comp[0].plane != 0 || d->comp[0].step != (wide ? 2 : 1) || shift < 0 || shift > 8 || w > f->width || h > f->height || f->width > WIDEST)
+  if (d->flags & flags || d->comp[0].plane != 0 || d->comp[0].step != (wide ? 2 : 1) || shift < 0 || shift > 8 || w > MOTION_SIDE || w > f->width || h > f->height || f->width > WIDEST || f->height / h >= 256)
     return grey_by_sws(sws, f, dst, w, h);
-  int full = full_range(f), W = f->width;
-  uint32_t sum[WIDEST];
+  int W = f->width, edge[MOTION_SIDE + 1];
+  uint8_t full[256]; // luma to 0..255
+  for (int v = 0; v < 256; v++) full[v] = (uint8_t)(full_range(f) ? v : av_clip(((v - 16) * 255 + 109) / 219, 0, 255));
+  for (int x = 0; x <= w; x++) edge[x] = (int)((int64_t)x * W / w);
+  uint16_t sum[WIDEST];
   for (int y = 0; y < h; y++) {
-    int y0 = (int)((int64_t)y * f->height / h), y1 = (int)((int64_t)(y + 1) * f->height / h);
-    memset(sum, 0, sizeof(uint32_t) * (size_t)W);
-    for (int sy = y0; sy < y1; sy++) {
-      const uint8_t *p = f->data[0] + (ptrdiff_t)sy * f->linesize[0];
-      if (wide) {
-        const uint16_t *q = (const uint16_t *)p;
-        for (int x = 0; x < W; x++) sum[x] += q[x] >> shift;
-      } else {
-        for (int x = 0; x < W; x++) sum[x] += p[x];
-      }
-    }
+    int y0 = (int)((int64_t)y * f->height / h), rows = (int)((int64_t)(y + 1) * f->height / h) - y0, last = 0;
+    const uint8_t *p = f->data[0] + (ptrdiff_t)y0 * f->linesize[0];
+    uint64_t share = 0; // 2^32 over the number of pixels in a cell
+    memset(sum, 0, sizeof *sum * (size_t)W);
+    if (wide) add_rows16(p, f->linesize[0], rows, W, shift, sum);
+    else add_rows8(p, f->linesize[0], rows, W, sum);
     for (int x = 0; x < w; x++) {
-      int x0 = (int)((int64_t)x * W / w), x1 = (int)((int64_t)(x + 1) * W / w);
-      uint64_t total = 0;
-      for (int sx = x0; sx < x1; sx++) total += sum[sx];
-      int n = (x1 - x0) * (y1 - y0);
-      int v = (int)((total + (uint64_t)n / 2) / (uint64_t)n);
-      if (!full) {
-        v = ((v - 16) * 255 + 109) / 219;
-        v = v < 0 ? 0 : v > 255 ? 255 : v;
-      }
-      dst[(size_t)y * w + x] = (uint8_t)(v > 255 ? 255 : v);
+      uint32_t total = 0;
+      int n = edge[x + 1] - edge[x];
+      for (int sx = edge[x]; sx < edge[x + 1]; sx++) total += sum[sx];
+      if (n != last) last = n, share = (1ULL << 32) / (uint64_t)(n * rows) + 1;
+      dst[(size_t)y * w + x] = full[(total * share + (1ULL << 31)) >> 32 & 255];
     }
   }
   return 0;

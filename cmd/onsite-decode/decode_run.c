@@ -32,14 +32,12 @@ static int emit_still(run *s, const AVFrame *f, int64_t at, int cut) {
 // which a moving camera or hand leaves alone. Numbers: see TestSceneChange in pipeline/media.
 static int is_cut(const uint8_t *a, const uint8_t *b, int n) {
   int ha[16] = {0}, hb[16] = {0};
-  int64_t diff = 0;
-  int hist = 0;
-  for (int i = 0; i < n; i++) {
-    diff += abs(a[i] - b[i]);
-    ha[a[i] >> 4]++, hb[b[i] >> 4]++;
-  }
+  int diff = 0, hist = 0;
+  for (int i = 0; i < n; i++) diff += abs(a[i] - b[i]);
+  if (diff <= n * 24) return 0;
+  for (int i = 0; i < n; i++) ha[a[i] >> 4]++, hb[b[i] >> 4]++;
   for (int i = 0; i < 16; i++) hist += abs(ha[i] - hb[i]);
-  return diff > (int64_t)n * 24 && hist > n / 2;
+  return hist > n / 2;
 }
 
 static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {

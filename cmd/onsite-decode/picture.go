@@ -74,6 +74,9 @@ func photo(req wire.Request, status selfStatus, out *bufio.Writer) error {
 	if errors.Is(err, errNoMemory) {
 		return refuse("too_much_memory", nil, l.MemoryBytes)
 	}
+	if err != nil && req.Container == "jpeg" {
+		return refuse("media_truncated", err, nil) // the head was fine
+	}
 	if err != nil {
 		return refuse("media_damaged", err, nil)
 	}

@@ -83,6 +83,7 @@ func badInputs() []badInput {
 		{name: "webm with a hole", rule: "media_truncated", raw: func(t *testing.T) []byte { return scrambled(clipWebM(t), 0.4, 0.8) }},
 		{name: "mp4 with a broken index", rule: "media_damaged", raw: func(t *testing.T) []byte { return patched(t, clipMP4(t), "stbl", 0, bytes.Repeat([]byte{0xff}, 400)) }},
 		{name: "cut jpeg", rule: "media_truncated", raw: cut(photo, 0.7)},
+		{name: "jpeg with a hole", rule: "media_truncated", raw: func(t *testing.T) []byte { return scrambled(photo(t), 0.3, 0.6) }},
 		{name: "cut jpeg head", rule: "media_damaged", raw: cut(photo, 0.01)},
 		{name: "cut png", rule: "media_truncated", raw: func(t *testing.T) []byte { raw := pngOf(t, quarters(320, 240)); return raw[:len(raw)-30] }},
 		{name: "damaged png", rule: "media_damaged", raw: func(t *testing.T) []byte { return scrambled(pngOf(t, quarters(320, 240)), 0.3, 0.6) }},
