@@ -36,7 +36,7 @@ func (e *env) fail(err error, asJSON bool) int {
 	rule := "error"
 	var reference *verify.ReferenceError
 	var refusal *media.Refusal
-	var kind *verify.KindError
+	var policy *verify.PolicyError
 	var usage *usageError
 	switch {
 	case errors.As(err, &usage):
@@ -45,8 +45,8 @@ func (e *env) fail(err error, asJSON bool) int {
 		code, rule = exitUsage, "reference"
 	case errors.As(err, &refusal):
 		code, rule = exitRefused, refusal.Rule
-	case errors.As(err, &kind):
-		code, rule = exitRefused, "media_kind"
+	case errors.As(err, &policy):
+		code, rule = exitRefused, policy.Rule
 	case errors.Is(err, context.Canceled):
 		err, rule = errInterrupted, "interrupted"
 	}
@@ -68,6 +68,7 @@ func words(err error) pipeline.Text {
 	var photo *face.PhotoError
 	var site *scene.SiteError
 	var refusal *media.Refusal
+	var policy *verify.PolicyError
 	var reference *verify.ReferenceError
 	text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
 	switch {
@@ -75,6 +76,8 @@ func words(err error) pipeline.Text {
 		return usage.text
 	case errors.As(err, &photo): // names the photo itself
 		return photo.Text
+	case errors.As(err, &policy):
+		return policy.Text
 	case errors.As(err, &site): // names the site's field itself
 		return site.Text()
 	case errors.As(err, &refusal):

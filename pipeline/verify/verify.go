@@ -169,17 +169,6 @@ func (v *Verifier) Verify(ctx context.Context, s pipeline.Submission, p policy.P
 	return r.Verdict, err
 }
 
-// KindError says that the policy does not take this kind of media.
-type KindError struct {
-	Policy string
-	Kind   media.Kind
-	Takes  []string
-}
-
-func (e *KindError) Error() string {
-	return fmt.Sprintf("the media is a %s, but policy %q takes %v; submit that, or choose another policy", e.Kind, e.Policy, e.Takes)
-}
-
 // run is the state of one job while its checks run side by side.
 type run struct {
 	*Verifier
@@ -195,7 +184,7 @@ type run struct {
 	prints error
 }
 
-// Run verifies one prepared job. Errors are: a *media.Refusal for media that cannot be taken, a *KindError, a missing or broken model, a
+// Run verifies one prepared job. Errors are: a *media.Refusal for media that cannot be taken, a *PolicyError, a missing or broken model, a
 // cancelled context. A check that breaks off is no error: it is a check with the outcome "error", which leads to review.
 func (v *Verifier) Run(ctx context.Context, j Job) (Result, error) {
 	r := &run{Verifier: v, Job: j, meter: newMeter(j.Progress), checks: map[pipeline.CheckName]pipeline.Check{}}
@@ -248,10 +237,7 @@ func (r *run) choosePolicy() error {
 		}
 		r.Policy = p
 	}
-	if !r.Policy.Accepts(string(kind)) {
-		return &KindError{Policy: r.Policy.Name, Kind: kind, Takes: r.Policy.Media}
-	}
-	return nil
+	return accept(r.Policy, r.clip.Info)
 }
 
 // whyNotBuilt is why a check was not made that this version does not have.

@@ -92,9 +92,35 @@ func TestPolicyRefusesKind(t *testing.T) {
 	p, err := policy.Default("video15")
 	require.NoError(t, err)
 	_, err = core(t).Run(t.Context(), verify.Job{Claim: claim(), Media: pipeline.File(footage(t, "franck_02159.jpg")), Consent: true, Policy: p})
-	var kind *verify.KindError
-	require.ErrorAs(t, err, &kind)
-	require.Equal(t, media.Photo, kind.Kind)
+	var refused *verify.PolicyError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "media_kind", refused.Rule)
+	require.NotEqual(t, refused.Text.EN, refused.Text.ZH)
+}
+
+func TestPolicyLimits(t *testing.T) {
+	v := core(t)
+	c := clip(t, "2")
+	for field, set := range map[string]func(l *policy.Limits, n int64){
+		"policy_max_bytes":       func(l *policy.Limits, n int64) { l.MaxBytes = &n },
+		"policy_max_pixels":      func(l *policy.Limits, n int64) { l.MaxPixels = &n },
+		"policy_max_duration_ms": func(l *policy.Limits, n int64) { l.MaxDurationMS = &n },
+	} {
+		p, err := policy.Default("video15")
+		require.NoError(t, err)
+		set(&p.Limits, 1000)
+		_, err = v.Run(t.Context(), verify.Job{Claim: claim(), Media: c, Consent: true, Policy: p})
+		var refused *verify.PolicyError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, field, refused.Rule)
+		require.ErrorContains(t, err, "1000")
+	}
+	p, err := policy.Default("video15")
+	require.NoError(t, err)
+	least := int64(10_000)
+	p.Limits.MinDurationMS = &least
+	_, err = v.Run(t.Context(), verify.Job{Claim: claim(), Media: c, Consent: true, Policy: p})
+	require.ErrorContains(t, err, "min_duration_ms: 10000")
 }
 
 func TestPhotoTakesThePhotoPolicy(t *testing.T) {
