@@ -54,10 +54,11 @@ out:
   return err;
 }
 
-static int heic_open(const uint8_t *data, int64_t size, struct heif_context **ctx, struct heif_image_handle **h, char *text, int text_size) {
+static int heic_open(const uint8_t *data, int64_t size, int only_size, struct heif_context **ctx, struct heif_image_handle **h, char *text, int text_size) {
   struct heif_error e;
   *ctx = heif_context_alloc();
   heif_context_set_max_decoding_threads(*ctx, 0);
+  if (only_size) heif_context_set_maximum_image_size_limit(*ctx, 1 << 28); // our own limit names itself
   e = heif_context_read_from_memory_without_copy(*ctx, data, (size_t)size, NULL);
   if (e.code == heif_error_Ok) e = heif_context_get_primary_image_handle(*ctx, h);
   if (e.code != heif_error_Ok) snprintf(text, (size_t)text_size, "%s", e.message ? e.message : "unknown error");
@@ -67,7 +68,7 @@ static int heic_open(const uint8_t *data, int64_t size, struct heif_context **ct
 int od_heic_size(const uint8_t *data, int64_t size, int *w, int *h, char *err, int err_size) {
   struct heif_context *ctx = NULL;
   struct heif_image_handle *handle = NULL;
-  int code = heic_open(data, size, &ctx, &handle, err, err_size);
+  int code = heic_open(data, size, 1, &ctx, &handle, err, err_size);
   if (!code) *w = heif_image_handle_get_width(handle), *h = heif_image_handle_get_height(handle);
   if (handle) heif_image_handle_release(handle);
   heif_context_free(ctx);
@@ -79,7 +80,7 @@ int od_heic_decode(const uint8_t *data, int64_t size, int max_side, od_photo *p,
   struct heif_context *ctx = NULL;
   struct heif_image_handle *handle = NULL;
   struct heif_image *img = NULL;
-  int code = heic_open(data, size, &ctx, &handle, err, err_size);
+  int code = heic_open(data, size, 0, &ctx, &handle, err, err_size);
   if (!code) {
     struct heif_error e = heif_decode_image(handle, &img, heif_colorspace_RGB, heif_chroma_interleaved_RGB, NULL);
     code = e.code;
