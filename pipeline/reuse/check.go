@@ -279,7 +279,8 @@ func motionLevel(t *track) float64 {
 // fill writes stage B's findings.
 func (q *query) fill(cfg Config, m *Match, a *aligned, e *earlierMotion, w, h float64) {
 	m.Parts, m.QueryLevel = a.parts, a.queryLevel
-	m.S = forRegistration(forLength(a.parts.S(), q.track.n, (e.up.n+1)/2), m.Inliers, m.matches, m.residual)
+	m.S = forLine(forLength(a.parts.S(), q.track.n, (e.up.n+1)/2), a.line, a.share)
+	m.S = forRegistration(m.S, m.Inliers, m.matches, m.residual)
 	m.Score = Score(m.S)
 	if m.Score < cfg.Weak {
 		return // the alignment means nothing
@@ -304,11 +305,14 @@ func (q *query) fill(cfg Config, m *Match, a *aligned, e *earlierMotion, w, h fl
 // still is the same-recording score where there is no time to compare, photos above all: near-duplicates lie in the band in which nothing
 // is claimed, everything else below all bands.
 func (c Config) still(m *Match) float64 {
-	if m.Near && m.QueryLevel < c.LowMotion {
+	if m.Near && m.QueryLevel < frozenLevel {
 		return c.CannotTell + (c.Threshold-c.CannotTell)*0.9*m.Content
 	}
 	return c.Weak * 0.9 * m.Content
 }
+
+// frozenLevel is the motion below which a clip is a picture: a still encoded as video has 0.05, a person who sits still 0.3 and more.
+const frozenLevel = 0.2
 
 // judge gives the verdict of a full comparison. Only time proves the same recording. Near-identical pictures without enough motion to
 // tell, photos among them, are left to a person; likeness of person and place alone is nothing.
@@ -320,7 +324,7 @@ func (c Config) judge(m *Match) Verdict {
 		return CannotTell
 	case m.Score >= c.Weak && (m.Near || min(m.Level, m.QueryLevel) < c.LowMotion):
 		return CannotTell
-	case m.Near && m.QueryLevel < c.LowMotion:
+	case m.Near && (m.QueryLevel < frozenLevel || max(m.Level, m.QueryLevel) < c.LowMotion):
 		return CannotTell
 	default:
 		return Different

@@ -2,9 +2,10 @@ package reuse
 
 import "math"
 
-// coarsePlan is the search on 8 x 8 gradients at 5 per second, to rank a history: few speeds, windows of 1.6 and 3 s.
+// coarsePlan is the search on 8 x 8 gradients at 5 per second, to rank a history: few speeds, a window of 1.6 s and the
+// whole line.
 func coarsePlan(eps float32) plan {
-	return plan{unit: 1, speeds: []float64{.8, .9, 1, 1.12, 1.25}, back: []float64{1}, windows: []int{8, 15}, short: 8, eps: eps}
+	return plan{unit: 1, speeds: []float64{.82, 1, 1.2}, back: []float64{1}, windows: []int{8}, eps: eps}
 }
 
 // Evidence of stage A at which a way to lay the query over an earlier clip is worth trying.

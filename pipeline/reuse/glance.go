@@ -102,7 +102,10 @@ func likeness(q, o []indexPoint) []indexPair {
 	return out
 }
 
-// agreement finds the largest group of pairs that one similarity explains (each pair alone proposes one by its sizes and angles), and the
+// maxProposals bounds how many pairs propose a similarity; one in four of them right is enough to miss it once in 10,000 times.
+const maxProposals = 32
+
+// agreement finds the largest group of pairs that one similarity explains (single pairs propose them by their sizes and angles), and the
 // least-squares similarity of the group.
 func agreement(pairs []indexPair) (votes int, m similarity) {
 	const (
@@ -111,8 +114,8 @@ func agreement(pairs []indexPair) (votes int, m similarity) {
 		reach     = 24   // pixels of 400
 	)
 	var group []indexPair
-	for _, h := range pairs {
-		s := similarityOf(h)
+	for _, k := range evenly(len(pairs), maxProposals) {
+		s := similarityOf(pairs[k])
 		var in []indexPair
 		for _, p := range pairs {
 			x, y := s.apply(p.q.x, p.q.y)
@@ -197,6 +200,9 @@ func (s similarity) transform(qw, qh, ow, oh float64, mirrored bool) Transform {
 	return t
 }
 
+// plainEnough is how many agreeing points make a look at the mirrored picture pointless.
+const plainEnough = 5 * fewVotes
+
 // glanceAt looks at one earlier clip by hashes and index points.
 func glanceAt(q *Fingerprint, qi *queryIndex, o *Fingerprint, at int) glance {
 	g := glance{at: at, turn: identity}
@@ -205,6 +211,9 @@ func glanceAt(q *Fingerprint, qi *queryIndex, o *Fingerprint, at int) glance {
 	for _, mirrored := range []bool{false, true} {
 		points := qi.plain
 		if mirrored {
+			if g.plain >= plainEnough {
+				break
+			}
 			points = qi.flip
 		}
 		votes, s := agreement(likeness(points, o.index))

@@ -18,7 +18,7 @@ type Match struct {
 	SHA256     string
 	Verdict    Verdict
 	Identical  string  // "file" or "packets": the same bytes; else empty
-	S          float64 // score of stage B, less what lengths and registration cost; 0 where there was nothing to compare in time
+	S          float64 // score of stage B, less what lengths, an odd line and a loose registration cost; 0 where there was nothing to compare in time
 	Score      float64 // same recording, 0..1 (Score of S); 1 for the same bytes
 	Content    float64 // same content in view, 0..1
 	Near       bool    // the pictures are near-duplicates, not just alike

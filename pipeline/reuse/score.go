@@ -62,6 +62,22 @@ func forRegistration(s float64, inliers, matches int, residual float64) float64 
 	return s - looseCost
 }
 
+// Played backwards or at another speed, a lean forward looks like a lean back; honest parts of cap12_edit and cap13_edit2 reach 1.5 so,
+// always in a short stretch. Who plays a clip backwards or faster plays all of it, so such a line costs something, and more the less of
+// the query it explains.
+const (
+	oddLineCost  = 0.15
+	oddShareCost = 0.5
+)
+
+// forLine is S less what an odd line costs; share is how much of the query's overlap with the earlier clip the common segment fills, 0..1.
+func forLine(s float64, l line, share float64) float64 {
+	if l.dir > 0 && l.speed == 1 {
+		return s
+	}
+	return s - oddLineCost - oddShareCost*(1-share)
+}
+
 // overlay is one way to lay the query over an earlier clip, with the best line in time for it.
 type overlay struct {
 	turn    Transform
@@ -119,6 +135,7 @@ type aligned struct {
 	turn       Transform
 	line       line
 	from, to   int     // query samples of the common segment
+	share      float64 // of the query samples that lie on the line
 	queryLevel float64 // 95th percentile of the query's motion in the covered cells, as earlierMotion.level
 }
 
@@ -145,6 +162,13 @@ func compare(q *track, e *earlierMotion, turns []Transform) (aligned, bool) {
 	a.parts.Z = top.effectiveZ(match)
 	a.parts.G2, a.parts.TTop = top.fine(e)
 	a.from, a.to = top.segment()
+	on := 0
+	for i := range match {
+		if j := top.best.line.at(i, 2); j >= 0 && j < top.o.n {
+			on++
+		}
+	}
+	a.share = float64(a.to-a.from) / float64(max(1, on))
 	a.queryLevel = top.queryLevel()
 	return a, true
 }
