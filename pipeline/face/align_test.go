@@ -87,7 +87,7 @@ func TestViewShrinksLikeAreaSampling(t *testing.T) {
 	require.NoError(t, err)
 	defer picture.Close()
 	for _, r := range []image.Rectangle{image.Rect(0, 0, w, h), image.Rect(100, 50, 900, 700), image.Rect(0, 0, 330, 250), image.Rect(-200, -100, 1400, 800)} {
-		im, err := view(picture, r, 320, 240)
+		im, err := (&Matcher{}).view(picture, r, 320, 240)
 		require.NoError(t, err)
 		require.Equal(t, []int{320, 240, 3}, []int{im.W, im.H, im.C})
 		for _, p := range []image.Point{{160, 120}, {60, 50}, {250, 200}} {

@@ -51,6 +51,7 @@ type BenchResult struct {
 	TARAtThreshold float64             `json:"tar_at_threshold"`
 	FMRAtThreshold float64             `json:"fmr_at_threshold"`
 	TARAtReject    float64             `json:"tar_at_reject"`         // same trials that are not called a mismatch
+	FMRAtReject    float64             `json:"fmr_at_reject"`         // different trials that are left to a person or accepted
 	MSPerImage     float64             `json:"ms_per_image"`          // finding, aligning and embedding; without decoding
 	Calibration    []Calibration       `json:"calibration,omitempty"` // at FMR 1e-3 and 1e-2
 }
@@ -82,11 +83,12 @@ func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Mod
 	if o.Bare {
 		r.Mode = "bare"
 	}
+	matcher := &Matcher{models: m, config: o.Config, plain: o.Bare}
 	files, err := photos(dir)
 	if err != nil {
 		return BenchResult{}, err
 	}
-	shots, err := measure(ctx, filepath.Dir(filepath.Clean(dir)), files, o, decode, New(m, o.Config), &r)
+	shots, err := measure(ctx, filepath.Dir(filepath.Clean(dir)), files, o, decode, matcher, &r)
 	if err != nil {
 		return BenchResult{}, err
 	}
@@ -253,7 +255,7 @@ func (r *BenchResult) fill(trials []Trial, c Config) {
 		}
 	}
 	r.TARAtThreshold, r.FMRAtThreshold = above(all.same, c.Threshold), above(all.different, c.Threshold)
-	r.TARAtReject = above(all.same, c.Reject)
+	r.TARAtReject, r.FMRAtReject = above(all.same, c.Reject), above(all.different, c.Reject)
 }
 
 // trials compares the photos with each other, or with groups of references.

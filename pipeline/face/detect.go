@@ -33,7 +33,7 @@ func (b box) rect(w, h int) image.Rectangle {
 func (m *Matcher) scan(ctx context.Context, picture gocv.Mat, part image.Rectangle) ([]box, error) {
 	w, h := m.models.InputSize(models.FaceDetect)
 	whole := image.Rect(0, 0, picture.Cols(), picture.Rows())
-	im, err := view(picture, part, w, h)
+	im, err := m.view(picture, part, w, h)
 	if err != nil {
 		return nil, fmt.Errorf("look for faces: %w", err)
 	}

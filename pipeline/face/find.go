@@ -17,6 +17,7 @@ import (
 type Matcher struct {
 	models Models
 	config Config
+	plain  bool // resize in one step, as the models were verified: for the bare figures only
 }
 
 // New makes a Matcher. The Config must be valid (Config.Validate).
@@ -153,7 +154,7 @@ func (m *Matcher) place(ctx context.Context, picture gocv.Mat, b box) ([68]Point
 	square := image.Rect(round(cx-side/2), round(cy-side/2), round(cx+side/2), round(cy+side/2))
 	w, h := m.models.InputSize(models.FaceLandmark)
 	var out [68]Point
-	im, err := view(picture, square, w, h)
+	im, err := m.view(picture, square, w, h)
 	if err != nil {
 		return out, fmt.Errorf("place landmarks: %w", err)
 	}

@@ -13,9 +13,9 @@ import (
 // view gives a byte view of the rectangle r of a picture, stretched to w x h pixels; parts outside the picture are black. Large pictures are
 // first shrunk by whole factors with area sampling, which OpenCV does several times faster than by broken ones, and then brought to
 // size by bilinear sampling.
-func view(picture gocv.Mat, r image.Rectangle, w, h int) (models.Image, error) {
+func (m *Matcher) view(picture gocv.Mat, r image.Rectangle, w, h int) (models.Image, error) {
 	kx, ky := r.Dx()/w, r.Dy()/h
-	if (kx < 2 && ky < 2) || !r.In(image.Rect(0, 0, picture.Cols(), picture.Rows())) {
+	if m.plain || (kx < 2 && ky < 2) || !r.In(image.Rect(0, 0, picture.Cols(), picture.Rows())) {
 		return media.Crop(picture, r, w, h)
 	}
 	small := gocv.NewMat()
