@@ -21,8 +21,8 @@ type Config struct {
 
 // DefaultConfig gives the calibrated values.
 //
-// Inliers: on eval/scene and eval/place (38 references, plain and mirrored, 15,844 pairs with photos that do not show them) the strongest
-// false match had 5 inliers; 9 leaves room for sites with repeating texture and is the value of the earlier trials (0 of 11,000).
+// Inliers: on eval/scene and eval/place (38 references, plain and mirrored, 15,844 pairs with photos that do not show them) and on 9,272
+// pairs with eval/faces, on which nothing was chosen, the strongest false match had 5 inliers; 9 leaves room for sites with repeating texture and is the value of the earlier trials (0 of 11,000).
 // FrameSide: recall on simulated revisits 33, 33 and 30 of 34 at full, 0.7 and 0.45 of the frame's size for 640, at 70 ms per frame; 480
 // finds 33, 31, 28 at 50 ms, 800 finds 33, 33, 32 at 130 ms. TextSide: 640 reads 17 of 23 names of eval/signs, 960 and 1280 read 15 at two
 // and four times the cost. otherView keeps Frames from costing anything where the camera stands still.
