@@ -224,7 +224,7 @@ func (c *verifyCmd) wantsFace(p policy.Policy, site *pipeline.Site) bool {
 // history opens the folder of earlier footage. The submitted file itself, when it lies there, is no earlier footage.
 func (c *verifyCmd) history(ctx context.Context, e *env, core *core, bar *progress) (pipeline.History, error) {
 	folder, err := reuse.OpenFolder(ctx, reuse.FolderOptions{
-		Dir: c.Against, Except: c.Media, Decode: core.Decode, Progress: bar.count("earlier footage"),
+		Dir: c.Against, Except: c.Media, Decode: core.Decode, Blur: core.Blur, Progress: bar.count("earlier footage"),
 	})
 	if err != nil {
 		return nil, err

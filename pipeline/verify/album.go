@@ -128,7 +128,7 @@ func (r *run) picture(n int) (report.Picture, error) {
 	frame := r.clip.Frames[n].Image
 	copied := frame.Clone()
 	defer copied.Close()
-	if err := BlurOthers(&copied, r.found, n); err != nil {
+	if err := blurOthers(&copied, r.found, n); err != nil {
 		return report.Picture{}, err
 	}
 	p := report.Picture{Keyframe: n, W: frame.Cols(), H: frame.Rows()}
@@ -137,8 +137,8 @@ func (r *run) picture(n int) (report.Picture, error) {
 	return p, err
 }
 
-// BlurOthers makes everybody but the subject unrecognisable in a picture of the frame with the given index.
-func BlurOthers(m *gocv.Mat, found face.Found, index int) error {
+// blurOthers makes everybody but the subject unrecognisable in a picture of the frame with the given index.
+func blurOthers(m *gocv.Mat, found face.Found, index int) error {
 	for _, box := range found.Others(index) {
 		if err := media.Blur(m, box); err != nil {
 			return fmt.Errorf("blur another person in keyframe %d: %w", index, err)
@@ -147,18 +147,25 @@ func BlurOthers(m *gocv.Mat, found face.Found, index int) error {
 	return nil
 }
 
-// small encodes a picture with its long side at most pictureSide.
-func small(m gocv.Mat) ([]byte, error) {
-	scale := float64(pictureSide) / float64(max(m.Cols(), m.Rows()))
-	if scale >= 1 {
-		return media.EncodeJPEG(m, pictureQuality)
+// small encodes a picture for the page.
+func small(m gocv.Mat) ([]byte, error) { return media.Thumbnail(m, pictureSide, pictureQuality) }
+
+// Blur makes everybody but the person in front unrecognisable in all frames of a clip.
+func (v *Verifier) Blur(ctx context.Context, clip *media.Clip) error {
+	matcher := face.New(v.Models, face.DefaultConfig())
+	found, err := matcher.Find(ctx, clip)
+	if err != nil {
+		return err
 	}
-	out := gocv.NewMat()
-	defer out.Close()
-	if err := gocv.Resize(m, &out, image.Point{}, scale, scale, gocv.InterpolationArea); err != nil {
-		return nil, fmt.Errorf("make a picture smaller: %w", err)
+	for n := range clip.Frames {
+		if err := matcher.Sweep(ctx, clip, &found, n); err != nil {
+			return err
+		}
+		if err := blurOthers(&clip.Frames[n].Image, found, n); err != nil {
+			return err
+		}
 	}
-	return media.EncodeJPEG(out, pictureQuality)
+	return nil
 }
 
 // portrait cuts a face out of an enrolled photo, with half a face of room around it.

@@ -224,6 +224,8 @@ func TestOthersAreBlurred(t *testing.T) {
 		require.Equal(t, 1, people(t, v, after), "only the subject is left in picture %d", p.Keyframe)
 		after.Close()
 	}
+	require.NoError(t, v.Blur(t.Context(), before))
+	require.Equal(t, 1, people(t, v, before), "so do the pictures of earlier footage")
 	require.NoError(t, report.Write(discard{}, r.Report("en", "note")))
 }
 
