@@ -1,0 +1,105 @@
+package main
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline/media/wire"
+)
+
+func planRequest() wire.Request {
+	return wire.Request{Motion: true, StillEveryMS: 1000, MaxStills: 60, Limits: wire.Limits{BudgetPixels: 1 << 40}}
+}
+
+// stream makes n packets, rate pictures a second, a key packet every gop, and between references the given number of droppable ones that come
+// after the reference in the stream and before it on the screen.
+func stream(n, rate, gop, between int) []packet {
+	var out []packet
+	at := func(i int) int64 { return int64(i) * 1_000_000 / int64(rate) }
+	for i := 0; i < n; i++ {
+		if i%gop == 0 || between == 0 {
+			out = append(out, packet{ptsUS: at(i), bytes: 100, key: i%gop == 0})
+			continue
+		}
+		last := min(i+between, n-1, i-i%gop+gop-1)
+		out = append(out, packet{ptsUS: at(last), bytes: 100})
+		for ; i < last; i++ {
+			out = append(out, packet{ptsUS: at(i), bytes: 50, droppable: true})
+		}
+	}
+	return out
+}
+
+func count(p plan, action byte) (n int) {
+	for _, a := range p.action {
+		if a == action {
+			n++
+		}
+	}
+	return n
+}
+
+func TestPlanLeavesOutWhatNobodyNeeds(t *testing.T) {
+	list := stream(300, 30, 60, 2)
+	p := makePlan(newTimeline(list), planRequest(), 1)
+	for i, a := range p.action {
+		if !list[i].droppable {
+			require.NotEqual(t, byte(skip), a, "packet %d is needed by others", i)
+		}
+	}
+	require.Greater(t, count(p, skip), 150, "two of three pictures are droppable, and a third of 30 a second is enough")
+	require.Len(t, p.stills, 10)
+	require.Len(t, p.windows, 1)
+	require.Equal(t, int64(0), p.windows[0][0])
+	require.InDelta(t, 10_000_000, p.windows[0][1], 1)
+	for i := 1; i < len(p.motion); i++ {
+		require.LessOrEqual(t, p.motion[i]-p.motion[i-1], int64(maxGapUS))
+	}
+}
+
+func TestPlanOfALongClip(t *testing.T) {
+	req := planRequest()
+	req.Limits.BudgetPixels = 900
+	list := stream(9000, 30, 60, 0)
+	p := makePlan(newTimeline(list), req, 1)
+	require.Len(t, p.windows, 3)
+	require.Len(t, p.stills, 60)
+	require.LessOrEqual(t, len(list)-count(p, skip), 2*900)
+	for i, a := range p.action {
+		if a == restart {
+			require.True(t, list[i].key, "decoding goes on at packet %d, no key packet", i)
+		}
+	}
+	for i := 1; i < len(p.stills); i++ {
+		require.InDelta(t, 5_000_000, p.stills[i]-p.stills[i-1], 4_100_000)
+	}
+}
+
+func TestPlansOfAnything(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		list := make([]packet, r.IntN(200))
+		for i := range list {
+			list[i] = packet{ptsUS: r.Int64N(20_000_000) - 5_000_000, key: r.IntN(10) == 0, droppable: r.IntN(3) == 0, hidden: r.IntN(8) == 0}
+		}
+		req := planRequest()
+		req.MaxStills, req.Motion, req.Limits.BudgetPixels = 1+r.IntN(30), r.IntN(2) == 0, 1+r.Int64N(300)
+		line := newTimeline(list)
+		p := makePlan(line, req, 1)
+		require.Len(t, p.action, len(list))
+		require.LessOrEqual(t, len(p.stills), req.MaxStills)
+		require.LessOrEqual(t, line.reorder, 16)
+		require.IsIncreasing(t, append([]int64{-1}, p.stills...))
+		require.IsIncreasing(t, append([]int64{-1}, p.motion...))
+		if len(line.shown) > 0 {
+			require.NotEmpty(t, p.stills)
+		}
+	}
+}
+
+func TestReorder(t *testing.T) {
+	require.Zero(t, newTimeline(stream(60, 30, 30, 0)).reorder)
+	require.Equal(t, 1, newTimeline(stream(60, 30, 30, 3)).reorder)
+}
