@@ -1,6 +1,7 @@
 package face
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"math"
@@ -41,7 +42,7 @@ func middle(l *[68]Point, at ...int) Point {
 func alignedSquare(l *[68]Point, w, h int) (box, bool) {
 	p := five(l)
 	s, _ := fit(p, template)
-	if s.scale() == 0 {
+	if !s.usable() {
 		return box{}, false
 	}
 	side := alignedSize / s.scale()
@@ -94,13 +95,22 @@ func (s similarity) apply(x, y float64) (float64, float64) {
 // scale is how much larger the picture gets.
 func (s similarity) scale() float64 { return math.Hypot(s.a, s.b) }
 
+// usable tells whether the similarity turns points into points: it does not when the landmarks were one point, or no numbers.
+func (s similarity) usable() bool {
+	k := s.scale()
+	return k > 0 && !math.IsInf(k, 0) && !math.IsNaN(s.tx+s.ty)
+}
+
+// errNotAFace says that landmarks cannot be brought to the template: whatever was detected is no face that could be compared.
+var errNotAFace = errors.New("align a face")
+
 // align brings the face with the given landmarks in a BGR picture to the template: dst becomes 112 x 112, BGR, uint8. A face that is more
 // than twice as large is first shrunk by area sampling, so that no pixels are skipped; parts outside the picture are black.
 func align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) error {
 	points := five(l)
 	s, _ := fit(points, template)
-	if s.scale() == 0 {
-		return fmt.Errorf("align a face: its five points are one point")
+	if !s.usable() {
+		return fmt.Errorf("%w: its five points are one", errNotAFace)
 	}
 	k := int(shrinkTo / s.scale())
 	if k < 2 {
@@ -109,7 +119,7 @@ func align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) error {
 	// The part of the picture that the template needs, with a margin of a few pixels for the interpolation.
 	r := s.source().Intersect(image.Rect(0, 0, picture.Cols(), picture.Rows()))
 	if r.Dx() < k || r.Dy() < k {
-		return fmt.Errorf("align a face: it lies outside the %d x %d picture", picture.Cols(), picture.Rows())
+		return fmt.Errorf("%w: it lies outside the %d x %d picture", errNotAFace, picture.Cols(), picture.Rows())
 	}
 	small := gocv.NewMat()
 	defer small.Close()

@@ -27,7 +27,8 @@ type Point struct{ X, Y float32 }
 type Face struct {
 	Box   image.Rectangle // pixels of the frame, inside it
 	Score float32         // of the detector, 0..1
-	// Landmarks are the 68 points in iBUG order, in pixels of the frame; the zero array when the face is too small for them (Config.MinLandmark).
+	// Landmarks are the 68 points in iBUG order, in pixels of the frame; the zero array when the face is too small for them (Config.MinLandmark), one of
+	// many in the frame, or no face that they fit.
 	Landmarks [68]Point
 	// Pose in degrees, estimated from the landmarks alone: cheap, good enough to choose frames, no measurement (ask the pose model for one).
 	Pose    models.Pose

@@ -26,6 +26,7 @@ type fakeModels struct {
 	vectors map[int][]float32 // by person; none: a unit vector of its own
 	model   string
 	embeds  int
+	points  func(int) models.Point // of the landmarks; nil: those of a good face
 }
 
 // InputSize is that of the real models.
@@ -69,6 +70,12 @@ func (f *fakeModels) Landmarks(context.Context, models.Image) ([68]models.Point,
 	var out [68]models.Point
 	for i := range out {
 		out[i] = models.Point{X: 0.5, Y: 0.5}
+		if f.points != nil {
+			out[i] = f.points(i)
+		}
+	}
+	if f.points != nil {
+		return out, nil
 	}
 	for i, at := range [5][]int{{37, 38, 40, 41}, {43, 44, 46, 47}, {30}, {48, 60}, {54, 64}} {
 		for _, k := range at {

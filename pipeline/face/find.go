@@ -138,15 +138,25 @@ func (m *Matcher) examine(ctx context.Context, picture gocv.Mat, b box, f *Face)
 			f.Landmarks[i] = Point{(first[i].X + second[i].X) / 2, (first[i].Y + second[i].Y) / 2}
 		}
 	}
-	_, f.Quality.Residual = fit(five(&f.Landmarks), template)
+	if _, residual := fit(five(&f.Landmarks), template); residual < noFit {
+		f.Quality.Residual = residual
+	} else { // also when it is no number
+		f.Quality.Residual = noFit
+	}
 	f.Pose = poseFromLandmarks(&f.Landmarks)
 	aligned := gocv.NewMat()
 	defer aligned.Close()
-	if err := align(picture, &f.Landmarks, &aligned); err != nil {
+	if err := align(picture, &f.Landmarks, &aligned); errors.Is(err, errNotAFace) {
+		f.Landmarks, f.Pose, f.Quality.Residual = [68]Point{}, models.Pose{}, noFit
+		return nil
+	} else if err != nil {
 		return err
 	}
 	return f.Quality.light(aligned)
 }
+
+// noFit is the residual of landmarks that form no face.
+const noFit = 1000.0
 
 // place runs the landmark model on the square around a box, whose side is the box's height, and gives the points in pixels of the frame.
 func (m *Matcher) place(ctx context.Context, picture gocv.Mat, b box) ([68]Point, error) {

@@ -2,10 +2,12 @@ package face
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/media"
 )
@@ -226,4 +228,25 @@ func TestSamePersonFindsTheStranger(t *testing.T) {
 	err := m.SamePerson(mixedUp)
 	require.ErrorIs(t, err, ErrOtherPerson)
 	require.ErrorContains(t, err, "stranger.jpg")
+}
+
+func TestLandmarksThatFormNoFaceAreNotCompared(t *testing.T) {
+	nan := float32(math.NaN())
+	for name, points := range map[string]func(int) models.Point{
+		"one point":  func(int) models.Point { return models.Point{X: 0.3, Y: 0.3} },
+		"no numbers": func(int) models.Point { return models.Point{X: nan, Y: nan} },
+		"far away":   func(i int) models.Point { return models.Point{X: 1e6 + float32(i), Y: -1e6} },
+		"a line":     func(i int) models.Point { return models.Point{X: float32(i) / 68, Y: 0.5} },
+		"upside down": func(i int) models.Point {
+			l := landmarksOf(1, 0, 0, 0)
+			return models.Point{X: l[i].X / alignedSize, Y: 1 - l[i].Y/alignedSize}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check, result, _ := verdict(t, &fakeModels{points: points}, fakeClip(t, still(4, person{who: 1, at: at(320, 240, 200)})...))
+			require.Equal(t, []pipeline.Code{pipeline.FaceLowQuality}, codes(check))
+			require.Empty(t, result.Compared)
+			require.Equal(t, "misaligned", check.Findings[0].Args["fault"])
+		})
+	}
 }

@@ -29,7 +29,7 @@ type Quality struct {
 	Sharpness  float64 // variance of the Laplacian (3 x 3) of the grey face
 	Brightness float64 // mean grey of the face, 0..255
 	Contrast   float64 // standard deviation of the grey
-	Residual   float64 // RMS distance of the five aligned points from the template, pixels of 112
+	Residual   float64 // RMS distance of the five aligned points from the template, pixels of 112; 1000 when they form no face
 	Weight     float64 // 0..1: how much this face counts in a track's comparison; 0 with a fault
 	Fault      Fault
 }
@@ -71,9 +71,9 @@ func (c *Config) judge(f *Face) {
 	q.Weight, q.Fault = 0, FaultNone
 	turn := turned(f)
 	switch {
-	case q.Size < c.MinSize || !f.HasLandmarks():
+	case q.Size < c.MinSize:
 		q.Fault = FaultSmall
-	case q.Residual > c.MaxResidual:
+	case !f.HasLandmarks() || q.Residual > c.MaxResidual:
 		q.Fault = FaultMisaligned
 	case turn > c.MaxTurn:
 		q.Fault = FaultTurned
