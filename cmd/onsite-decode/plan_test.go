@@ -13,11 +13,11 @@ func planRequest() wire.Request {
 	return wire.Request{Motion: true, StillEveryMS: 1000, MaxStills: 60, Limits: wire.Limits{BudgetPixels: 1 << 40}}
 }
 
-// stream makes n packets, rate pictures a second, a key packet every gop, and between references the given number of droppable ones that come
+// stream makes n packets, 30 pictures a second, a key packet every gop, and between references the given number of droppable ones that come
 // after the reference in the stream and before it on the screen.
-func stream(n, rate, gop, between int) []packet {
+func stream(n, gop, between int) []packet {
 	var out []packet
-	at := func(i int) int64 { return int64(i) * 1_000_000 / int64(rate) }
+	at := func(i int) int64 { return int64(i) * 1_000_000 / 30 }
 	for i := 0; i < n; i++ {
 		if i%gop == 0 || between == 0 {
 			out = append(out, packet{ptsUS: at(i), bytes: 100, key: i%gop == 0})
@@ -42,7 +42,7 @@ func count(p plan, action byte) (n int) {
 }
 
 func TestPlanLeavesOutWhatNobodyNeeds(t *testing.T) {
-	list := stream(300, 30, 60, 2)
+	list := stream(300, 60, 2)
 	p := makePlan(newTimeline(list), planRequest(), 1)
 	for i, a := range p.action {
 		if !list[i].droppable {
@@ -62,7 +62,7 @@ func TestPlanLeavesOutWhatNobodyNeeds(t *testing.T) {
 func TestPlanOfALongClip(t *testing.T) {
 	req := planRequest()
 	req.Limits.BudgetPixels = 900
-	list := stream(9000, 30, 60, 0)
+	list := stream(9000, 60, 0)
 	p := makePlan(newTimeline(list), req, 1)
 	require.Len(t, p.windows, 3)
 	require.Len(t, p.stills, 60)
@@ -100,6 +100,6 @@ func TestPlansOfAnything(t *testing.T) {
 }
 
 func TestReorder(t *testing.T) {
-	require.Zero(t, newTimeline(stream(60, 30, 30, 0)).reorder)
-	require.Equal(t, 1, newTimeline(stream(60, 30, 30, 3)).reorder)
+	require.Zero(t, newTimeline(stream(60, 30, 0)).reorder)
+	require.Equal(t, 1, newTimeline(stream(60, 30, 3)).reorder)
 }

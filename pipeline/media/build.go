@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"gocv.io/x/gocv"
 
@@ -49,7 +51,7 @@ func (b *builder) Info(i wire.Info) error {
 	c.Duration = micros(i.DurationUS)
 	c.Tags = map[string]string{}
 	for k, v := range i.Tags {
-		c.Tags[strings.ToValidUTF8(k, "")] = strings.ToValidUTF8(v, "")
+		c.Tags[clean(k)] = clean(v)
 	}
 	for _, w := range i.Windows {
 		b.clip.Motion.Windows = append(b.clip.Motion.Windows, Window{micros(w[0]), micros(w[1])})
@@ -101,6 +103,16 @@ func (b *builder) finish(d done, sha string) {
 	if d.end.PeakRSS > 0 { // the kernel's own count starts with the size of this process
 		b.clip.Usage.PeakRSS = min(d.end.PeakRSS, d.usage.PeakRSS)
 	}
+}
+
+// clean takes control characters out of a text of the file: it may end on a terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // micros is a time of the child, clamped to what a Duration holds.

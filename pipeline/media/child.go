@@ -39,6 +39,9 @@ func (d *Decoder) runChild(ctx context.Context, src *source, req wire.Request, s
 	if err != nil {
 		return done{}, fmt.Errorf("decode %s: %w", src.name, err)
 	}
+	if err := ctx.Err(); err != nil {
+		return done{}, fmt.Errorf("decode %s: %w", src.name, context.Cause(ctx))
+	}
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
@@ -102,7 +105,7 @@ func (d *Decoder) failure(name string, cmd *exec.Cmd, readErr, waitErr error, st
 		switch {
 		case status.Signaled() && (status.Signal() == syscall.SIGXCPU || status.Signal() == syscall.SIGKILL && cpuOf(cmd) >= d.limits.CPU*95/100):
 			return refuse(name, "too_much_processing", "", length(d.limits.CPU))
-		case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory"):
+		case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory") || strings.Contains(stderr, "bad_alloc"):
 			return refuse(name, "too_much_memory", "", amount(d.limits.MemoryBytes))
 		case status.Signaled() && status.Signal() != syscall.SIGKILL:
 			return refuse(name, "decoder_crashed", " ("+status.Signal().String()+")", "")

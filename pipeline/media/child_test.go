@@ -42,6 +42,8 @@ func TestHangingChildIsKilledWithItsContext(t *testing.T) {
 	defer stop.Stop()
 	err := hang(ctx, t, newDecoder(t, nil))
 	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, ErrDecoder)
+	require.ErrorIs(t, hang(ctx, t, newDecoder(t, nil)), context.Canceled) // cancelled before it starts
 	require.Empty(t, childrenOf(os.Getpid()))
 }
 

@@ -134,11 +134,11 @@ func TestPixelsWithoutSquares(t *testing.T) {
 func TestRemuxingKeepsThePacketsHash(t *testing.T) {
 	a := decoded(t, file(t, "a.mp4", clipMP4(t)), DefaultRequest())
 	in := file(t, "in.mp4", clipMP4(t))
-	raw := made(t, "remuxed.mov", "-i", string(in), "-c", "copy", "-metadata", "title=other")
+	raw := made(t, "remuxed.mov", "-i", string(in), "-c", "copy", "-metadata", "title=ot\x1b[31mher")
 	b := decoded(t, file(t, "b.mov", raw), DefaultRequest())
 	require.NotEqual(t, a.Info.SHA256, b.Info.SHA256)
 	require.Equal(t, a.Info.PacketsSHA256, b.Info.PacketsSHA256)
-	require.Equal(t, "other", b.Info.Tags["title"])
+	require.Equal(t, "ot[31mher", b.Info.Tags["title"])
 	require.Equal(t, "mov", b.Info.Container)
 }
 
