@@ -58,12 +58,12 @@ type Config struct {
 //
 // Threshold, on 122 photos of 26 identities (celebrities, actors, webcam stills), score of a photo against groups of 1 to 5 references,
 // halves split by the hash of the identity's name, bootstrap over identities (1000 draws), `onsite bench face --calibrate`: at a false
-// match rate of 1e-3 the half of 11 identities (6,539 different comparisons) gives a median of 0.259 and a 95 % interval of 0.216 to 0.335;
-// the upper end was taken. On the other half (15 identities, 1,773 same and 19,342 different comparisons): TAR 0.983, FMR 0. Over all
-// photos: one reference TAR 0.975, FMR 1.4e-4; three references 0.990, 5.7e-4. The rate of 1e-3 itself lies at 0.296 with one reference
-// (TAR 0.981; the bare models 0.956) and at 0.311 with three (0.993).
+// match rate of 1e-3 the half of 11 identities (6,539 different comparisons) gives a median of 0.273 and a 95 % interval of 0.206 to 0.333;
+// the upper end was taken, rounded up. On the other half (15 identities, 1,773 same and 19,342 different comparisons): TAR 0.983, FMR 0. Over all
+// photos: one reference TAR 0.975, FMR 1.4e-4; three references 0.990, 4.1e-4. The rate of 1e-3 itself lies at 0.294 with one reference
+// (TAR 0.981; the bare models 0.956) and at 0.312 with three (0.993).
 //
-// Reject: 0.45 % of the different pairs score above it with one reference, 0.49 % with three. Of the same pairs 1.6 % score below it with one
+// Reject: 0.47 % of the different pairs score above it with one reference, 0.48 % with three. Of the same pairs 1.6 % score below it with one
 // reference, 0.5 % with three and none with five, all of them with one photo in profile, which the quality gate keeps out of a comparison.
 //
 // What this data cannot show: a rate of 1e-3 is seven pairs of 7,063, which come from few people, so the true rate may be several times
