@@ -200,10 +200,8 @@ func (s similarity) transform(qw, qh, ow, oh float64, mirrored bool) Transform {
 	return t
 }
 
-// plainEnough is how many agreeing points make a look at the mirrored picture pointless.
-const plainEnough = 5 * fewVotes
-
-// glanceAt looks at one earlier clip by hashes and index points.
+// glanceAt looks at one earlier clip by hashes and index points. Both the plain and the mirrored picture are always tried: a mirrored
+// face alone gives up to 40 plain votes.
 func glanceAt(q *Fingerprint, qi *queryIndex, o *Fingerprint, at int) glance {
 	g := glance{at: at, turn: identity}
 	g.distance, g.form = hashDistance(q, o)
@@ -211,9 +209,6 @@ func glanceAt(q *Fingerprint, qi *queryIndex, o *Fingerprint, at int) glance {
 	for _, mirrored := range []bool{false, true} {
 		points := qi.plain
 		if mirrored {
-			if g.plain >= plainEnough {
-				break
-			}
 			points = qi.flip
 		}
 		votes, s := agreement(likeness(points, o.index))
