@@ -222,7 +222,7 @@ func (m *model) run(s *slot) error {
 	for i, o := range s.outputs {
 		outputs[i] = o
 	}
-	if err := m.session.Run(inputs, outputs); err != nil {
+	if err := withoutDenormals(func() error { return m.session.Run(inputs, outputs) }); err != nil {
 		return fmt.Errorf("run model %s on %v: %w", m.task, s.input.GetShape(), err)
 	}
 	return nil

@@ -77,7 +77,7 @@ func TestParseRefuses(t *testing.T) {
 		{"calibration", "eye_state", "calibrated: not calibrated; the two classes of the model are equally likely there", "calibrated: \"\"", "thresholds[0].calibrated"},
 		{"golden", "liveness", "output: output", "output: other", "golden[0].expect[0].output"},
 		{"tolerance", "liveness", "tolerance: 1e-4", "tolerance: 0", "golden[0].tolerance"},
-		{"optimise", "face_embed", "optimise: extended", "optimise: more", "optimise: \"more\""},
+		{"optimise", "face_embed", "optimise: all", "optimise: more", "optimise: \"more\""},
 		{"keys", "text_recognize", "decoder:\n  name: ctc\n  params: {blank: 0, pixels_per_step: 8}", "decoder:\n  name: dbmap", "keys:"},
 		{"steps", "text_recognize", "pixels_per_step: 8", "pixels_per_step: 7", "pixels_per_step"},
 		{"rate", "voice_activity", "rate: 16000", "rate: 0", "input.rate"},
