@@ -48,7 +48,8 @@ func TestHangingChildIsKilledWithItsContext(t *testing.T) {
 }
 
 func TestProcessorTimeIsLimited(t *testing.T) {
-	raw := made(t, "heavy.mp4", "-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=30:duration=12", "-c:v", "libx264", "-preset", "ultrafast", "-qp", "10", "-pix_fmt", "yuv420p")
+	second := file(t, "second.mp4", made(t, "second.mp4", "-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=30:duration=1", "-c:v", "libx264", "-preset", "ultrafast", "-qp", "18", "-pix_fmt", "yuv420p"))
+	raw := made(t, "heavy.mp4", "-stream_loop", "40", "-i", string(second), "-c", "copy")
 	d := newDecoder(t, func(o *Options) { o.Limits.CPU = time.Second; o.Limits.DecodedPixels = 1 << 40 })
 	_, err := d.Decode(context.Background(), file(t, "heavy.mp4", raw), DefaultRequest())
 	var refused *Refusal

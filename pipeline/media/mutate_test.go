@@ -15,7 +15,7 @@ import (
 // TestMutatedFiles changes a few bytes of good files, mostly in their headers: each must come out as a clip or as a refusal.
 // ONSITE_MUTATIONS asks for more than the usual number.
 func TestMutatedFiles(t *testing.T) {
-	rounds := 6
+	rounds := 4
 	if s := os.Getenv("ONSITE_MUTATIONS"); s != "" {
 		n, err := strconv.Atoi(s)
 		require.NoError(t, err)
