@@ -1,17 +1,14 @@
 package reuse
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"image"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"gocv.io/x/gocv"
-
 	"onsite/pipeline"
+	"onsite/pipeline/media"
 )
 
 // albumSide is the long side of the pictures that a report shows, in pixels.
@@ -25,8 +22,8 @@ type albumStill struct {
 	jpeg []byte
 }
 
-// Picture gives a JPEG (long side 640 pixels at most, display orientation) of the still nearest to the time. Nobody in it is blurred:
-// whoever shows it must do that. The stills of the last clip asked for are kept.
+// Picture gives a JPEG (long side 640 pixels at most, display orientation) of the still nearest to the time. Other people
+// are blurred by FolderOptions.Blur. The stills of the last clip asked for are kept.
 func (f *Folder) Picture(ctx context.Context, job string, atMS int64) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -53,28 +50,18 @@ func (f *Folder) develop(ctx context.Context, job string) ([]albumStill, error) 
 	if len(clip.Frames) == 0 {
 		return nil, fmt.Errorf("the clip has no stills")
 	}
+	if f.options.Blur != nil {
+		if err := f.options.Blur(ctx, clip); err != nil {
+			return nil, fmt.Errorf("blur other people: %w", err)
+		}
+	}
 	var out []albumStill
 	for _, fr := range clip.Frames {
-		b, err := encodeJPEG(fr.Image)
+		b, err := media.Thumbnail(fr.Image, albumSide, albumQuality)
 		if err != nil {
 			return nil, fmt.Errorf("encode still %d: %w", fr.Index, err)
 		}
 		out = append(out, albumStill{fr.PTS, b})
 	}
 	return out, nil
-}
-
-func encodeJPEG(m gocv.Mat) ([]byte, error) {
-	small := gocv.NewMat()
-	defer small.Close()
-	s := min(1, float64(albumSide)/float64(max(m.Cols(), m.Rows())))
-	if err := gocv.Resize(m, &small, image.Pt(max(1, int(float64(m.Cols())*s)), max(1, int(float64(m.Rows())*s))), 0, 0, gocv.InterpolationArea); err != nil {
-		return nil, err
-	}
-	buf, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, small, []int{gocv.IMWriteJpegQuality, albumQuality})
-	if err != nil {
-		return nil, err
-	}
-	defer buf.Close()
-	return bytes.Clone(buf.GetBytes()), nil
 }

@@ -28,9 +28,11 @@ type Decode func(context.Context, pipeline.Media) (*media.Clip, error)
 
 // FolderOptions says how to open a folder of earlier footage.
 type FolderOptions struct {
-	Dir      string
-	Except   string // the submitted file: it is no earlier footage when it lies in the folder itself; empty: none
-	Decode   Decode
+	Dir    string
+	Except string // the submitted file: it is no earlier footage when it lies in the folder itself; empty: none
+	Decode Decode
+	// Blur makes people unrecognisable in a clip's frames before Picture shows them; nil: nobody is blurred.
+	Blur     func(context.Context, *media.Clip) error
 	Workers  int                   // clips fingerprinted at once; 0: one per core
 	Progress func(done, total int) // may be nil; called from one goroutine at a time
 }

@@ -109,16 +109,17 @@ func addRow(sum []uint32, pix []byte, c, k int) {
 			n = len(pix)/c - x*k
 		}
 		var s uint32
-		if c == 3 && n == 2 { // most clips: 720p and 1080p are halved or more
+		switch {
+		case c == 3 && n == 2: // most clips: 720p and 1080p are halved or more
 			p := pix[i : i+6 : i+6]
 			s = (uint32(p[0])+uint32(p[3]))*lumaB + (uint32(p[1])+uint32(p[4]))*lumaG + (uint32(p[2])+uint32(p[5]))*lumaR
 			i += 6
-		} else if c == 1 {
+		case c == 1:
 			for range n {
 				s += uint32(pix[i]) * lumaUnit
 				i++
 			}
-		} else {
+		default:
 			var b, g, r uint32
 			for range n {
 				p := pix[i : i+3 : i+3]
