@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -22,8 +23,10 @@ type File string
 // Name is the last part of the path.
 func (f File) Name() string { return filepath.Base(string(f)) }
 
-// Open opens the path for reading.
-func (f File) Open(context.Context) (*os.File, error) { return os.Open(string(f)) }
+// Open opens the path for reading, without waiting for a writer when it is a pipe.
+func (f File) Open(context.Context) (*os.File, error) {
+	return os.OpenFile(string(f), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
 
 // Claim is what the client says about an upload. Nothing in it is trusted; checks compare it with what they see.
 type Claim struct {

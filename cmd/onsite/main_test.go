@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"onsite/models"
 	"onsite/pipeline"
@@ -136,6 +137,8 @@ func TestVerifyBadInput(t *testing.T) {
 	require.NoError(t, err)
 	blank := ffmpeg(t, "blank.jpg", "-f", "lavfi", "-i", "color=c=gray:s=400x400", "-frames:v", "1")
 	two := ffmpeg(t, "two.jpg", "-i", face, "-i", footage(t, "franck_03909.jpg"), "-filter_complex", "[0:v][1:v]hstack", "-frames:v", "1")
+	pipe := filepath.Join(dir, "pipe")
+	require.NoError(t, unix.Mkfifo(pipe, 0o600))
 	sound := ffmpeg(t, "sound.mp4", "-f", "lavfi", "-i", "sine=duration=2", "-c:a", "aac")
 
 	for _, c := range []struct {
@@ -146,6 +149,7 @@ func TestVerifyBadInput(t *testing.T) {
 	}{
 		{"no such file", []string{filepath.Join(dir, "none.mp4")}, exitUsage, "no such file"},
 		{"a folder", []string{dir}, exitUsage, "it is a folder"},
+		{"a pipe", []string{pipe}, exitUsage, "not a regular file"},
 		{"empty", []string{write("empty.mp4", nil)}, exitRefused, "empty"},
 		{"text", []string{write("text.mp4", []byte("hello, this is text\n"))}, exitRefused, "text"},
 		{"playlist", []string{write("list.m3u8", []byte("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n/etc/passwd\n"))}, exitRefused, "playlist"},

@@ -160,7 +160,7 @@ func (c *verifyCmd) check() error {
 
 // readable says clearly why a path cannot be used as a file.
 func readable(field, path string) error {
-	f, err := os.Open(path)
+	f, err := pipeline.File(path).Open(context.Background())
 	if err == nil {
 		defer f.Close()
 		info, serr := f.Stat()
