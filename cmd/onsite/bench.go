@@ -141,7 +141,7 @@ func benchClips(ctx context.Context, e *env) (string, error) {
 		name, from string
 		flags      []string
 	}{
-		{"phone.mp4", "30", []string{"-g", "30", "-bf", "0", "-b:v", "4M"}},
+		{"phone.mp4", "30", []string{"-g", "30", "-bf", "0", "-b:v", "2500k"}},
 		{"x264.mp4", "110", []string{"-crf", "23"}},
 	} {
 		path := filepath.Join(dir, clip.name)
@@ -151,7 +151,7 @@ func benchClips(ctx context.Context, e *env) (string, error) {
 		fmt.Fprintln(e.err, "bench: making", path)
 		tmp := path + ".part.mp4"
 		args := []string{"-nostdin", "-v", "error", "-y", "-ss", clip.from, "-t", "15", "-i", source, "-vf",
-			"scale=1280:720:force_original_aspect_ratio=increase:flags=lanczos,crop=1280:720,fps=30,noise=alls=6:allf=t:all_seed=3",
+			"scale=1280:720:force_original_aspect_ratio=increase:flags=lanczos,crop=1280:720,fps=30,noise=alls=2:allf=t:all_seed=3",
 			"-an", "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"}
 		args = append(append(args, clip.flags...), tmp)
 		cmd := exec.CommandContext(ctx, "ffmpeg", args...) //nolint:gosec // G204: our own arguments
