@@ -85,14 +85,14 @@ func (r *run) tasks() []models.Task {
 	var tasks []models.Task
 	ran := func(name pipeline.CheckName) bool { return r.checks[name].Outcome != pipeline.NotChecked }
 	if ran(pipeline.CheckFace) {
-		tasks = append(tasks, models.FaceDetect, models.FaceLandmark, models.FaceEmbed, models.HeadPose)
+		tasks = append(tasks, models.FaceDetect, models.FaceLandmark, models.FaceEmbed)
 	} else if ran(pipeline.CheckLiveness) {
 		tasks = append(tasks, models.FaceDetect, models.FaceLandmark)
 	}
 	if ran(pipeline.CheckLiveness) {
 		tasks = append(tasks, models.Liveness)
 	}
-	if ran(pipeline.CheckScene) {
+	if ran(pipeline.CheckScene) && r.Place.reads {
 		tasks = append(tasks, models.TextDetect, models.TextRecognize)
 	}
 	return tasks

@@ -114,12 +114,13 @@ func (v *Verifier) enroll(ctx context.Context, matcher *face.Matcher, photo pipe
 type Place struct {
 	*scene.Site
 	Pictures []report.Reference // what a report shows of the site's references
+	reads    bool               // it has names to read on signs
 }
 
 // Prepare decodes a site's reference photos and computes what frames are matched with. With pictures, reports can show the references;
 // that looks for faces in them, to blur them, and so is left out where no face may be processed.
 func (v *Verifier) Prepare(ctx context.Context, site *pipeline.Site, pictures bool) (*Place, error) {
-	p := &Place{}
+	p := &Place{reads: len(site.SignNames) > 0}
 	shots := map[pipeline.Media]report.Reference{}
 	s, err := scene.Prepare(ctx, site, func(ctx context.Context, m pipeline.Media) (*media.Clip, error) {
 		clip, err := v.Decode(ctx, m)
