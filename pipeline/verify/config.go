@@ -23,7 +23,7 @@ func faceConfig(p policy.Policy) face.Config {
 func livenessConfig(p policy.Policy) liveness.Config {
 	c := liveness.DefaultConfig()
 	if t := p.Thresholds.Liveness.Threshold; t != nil {
-		c.Threshold = *t
+		c.Threshold, c.ClearSpoof = *t, min(c.ClearSpoof, *t)
 	}
 	return c
 }
@@ -31,7 +31,8 @@ func livenessConfig(p policy.Policy) liveness.Config {
 func reuseConfig(p policy.Policy) reuse.Config {
 	c := reuse.DefaultConfig()
 	if t := p.Thresholds.Reuse.Threshold; t != nil {
-		c.Threshold = *t
+		// A threshold below the bands in which nothing is claimed takes them along.
+		c.Threshold, c.CannotTell, c.Weak = *t, min(c.CannotTell, *t), min(c.Weak, *t)
 	}
 	return c
 }
