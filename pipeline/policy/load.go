@@ -42,13 +42,11 @@ func Default(name string) (Policy, error) {
 
 // Load reads and validates a policy file.
 func Load(path string) (Policy, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Policy{}, fmt.Errorf("open the policy: %w", err)
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err != nil {
+	raw, err := pipeline.ReadFile(path, maxFileBytes)
+	switch {
+	case errors.Is(err, pipeline.ErrTooLong):
+		return Policy{}, tooLong(path)
+	case err != nil:
 		return Policy{}, fmt.Errorf("read the policy %s: %w", path, err)
 	}
 	return Parse(path, raw)
@@ -71,7 +69,7 @@ func Find(nameOrPath string) (Policy, error) {
 // to the strict usual: fail is abnormal, everything else is review. source names the origin in errors.
 func Parse(source string, raw []byte) (Policy, error) {
 	if len(raw) > maxFileBytes {
-		return Policy{}, fmt.Errorf("policy %s: the file is longer than %d bytes; a policy is a short YAML file, see the built-in ones", source, maxFileBytes)
+		return Policy{}, tooLong(source)
 	}
 	p, err := decode(raw)
 	switch {
@@ -85,6 +83,10 @@ func Parse(source string, raw []byte) (Policy, error) {
 		return Policy{}, fmt.Errorf("policy %s: %w", source, err)
 	}
 	return p, nil
+}
+
+func tooLong(source string) error {
+	return fmt.Errorf("policy %s: the file is longer than %d bytes; a policy is a short YAML file, see the built-in ones", source, maxFileBytes)
 }
 
 // decode reads exactly one YAML document of plain mappings, lists and scalars. Anchors, aliases and tags are refused before the library

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -180,7 +181,14 @@ func TestLoadAndFind(t *testing.T) {
 	_, err = Load(filepath.Join(t.TempDir(), "missing.yaml"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	_, err = Load(t.TempDir())
-	require.Error(t, err)
+	require.ErrorIs(t, err, pipeline.ErrNotRegular)
+	pipe := filepath.Join(t.TempDir(), "pipe.yaml") // nobody writes to it: waiting would never end
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	_, err = Find(pipe)
+	require.ErrorIs(t, err, pipeline.ErrNotRegular)
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("#", maxFileBytes+1)), 0o600))
+	_, err = Load(path)
+	require.ErrorContains(t, err, "longer than")
 }
 
 func TestDigest(t *testing.T) {

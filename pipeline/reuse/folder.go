@@ -150,7 +150,7 @@ func (f *Folder) fingerprint(ctx context.Context, name string) (entry, error) {
 	if err != nil {
 		return entry{}, fmt.Errorf("read earlier footage %s: %w", name, err)
 	}
-	if b, err := readLimited(f.cached(sha)); err == nil {
+	if b, err := pipeline.ReadFile(f.cached(sha), maxEncoded); err == nil {
 		var fp Fingerprint
 		if fp.UnmarshalBinary(b) == nil && fp.SHA256 == sha {
 			return entry{name, sha, b}, nil
@@ -218,7 +218,7 @@ func (f *Folder) Earlier(ctx context.Context) ([]pipeline.Earlier, error) {
 func (f *Folder) AsOf() int64 { return f.asOf }
 
 func hashFile(path string) (string, error) {
-	file, err := os.Open(path)
+	file, err := pipeline.OpenRegular(path)
 	if err != nil {
 		return "", err
 	}
@@ -228,20 +228,6 @@ func hashFile(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// readLimited reads a file of at most maxEncoded bytes.
-func readLimited(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, maxEncoded+1))
-	if err == nil && len(b) > maxEncoded {
-		err = ErrFormat
-	}
-	return b, err
 }
 
 // nearest gives the still nearest to a time.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -109,6 +110,25 @@ func TestFolderWithoutACache(t *testing.T) {
 		require.Equal(t, 1, f.Len())
 	}
 	require.EqualValues(t, 2, calls.Load())
+}
+
+// A fingerprint in the cache whose place is taken by a pipe is made again; waiting for a writer would never end.
+func TestFolderDoesNotWaitOnAPipe(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.mp4")
+	write(t, path, "a")
+	sha, err := hashFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, cacheFolder), 0o700))
+	pipe := filepath.Join(dir, cacheFolder, sha+".fp")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	_, err = hashFile(pipe)
+	require.ErrorIs(t, err, pipeline.ErrNotRegular)
+	var calls atomic.Int64
+	f, err := OpenFolder(context.Background(), FolderOptions{Dir: dir, Decode: fakeDecoder(t, &calls)})
+	require.NoError(t, err)
+	require.Equal(t, 1, f.Len())
+	require.EqualValues(t, 1, calls.Load())
 }
 
 func TestFolderErrors(t *testing.T) {

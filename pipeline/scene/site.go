@@ -3,7 +3,6 @@ package scene
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -43,13 +42,11 @@ const (
 //
 // Unknown keys are refused. Everything that is wrong comes back at once as a *SiteError. The photos are not decoded here, only looked for.
 func LoadSite(path string) (*pipeline.Site, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("open the site file: %w", err)
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxSiteBytes+1))
-	if err != nil {
+	raw, err := pipeline.ReadFile(path, maxSiteBytes)
+	switch {
+	case errors.Is(err, pipeline.ErrTooLong):
+		return nil, tooLong(path)
+	case err != nil:
 		return nil, fmt.Errorf("read the site file %s: %w", path, err)
 	}
 	return ParseSite(path, raw, func(photo string) (pipeline.Media, error) {
@@ -71,8 +68,7 @@ func LoadSite(path string) (*pipeline.Site, error) {
 func ParseSite(source string, raw []byte, photo func(string) (pipeline.Media, error)) (*pipeline.Site, error) {
 	p := &siteParser{photo: photo, zone: time.UTC}
 	if len(raw) > maxSiteBytes {
-		p.add(NotYAML, "", "", fmt.Sprintf("the file is longer than %d bytes; a site file is a short list", maxSiteBytes), fmt.Sprintf("文件超过 %d 字节；地点文件应为简短的列表", maxSiteBytes))
-		return nil, &SiteError{Site: source, Problems: p.problems}
+		return nil, tooLong(source)
 	}
 	top, problem := parseYAML(raw)
 	if problem != nil {
@@ -83,6 +79,12 @@ func ParseSite(source string, raw []byte, photo func(string) (pipeline.Media, er
 		return nil, &SiteError{Site: source, Problems: p.problems}
 	}
 	return site, nil
+}
+
+func tooLong(source string) *SiteError {
+	return &SiteError{Site: source, Problems: []Problem{{Trouble: NotYAML, Text: pipeline.Text{
+		EN: fmt.Sprintf("the file is longer than %d bytes; a site file is a short list", maxSiteBytes),
+		ZH: fmt.Sprintf("文件超过 %d 字节；地点文件应为简短的列表", maxSiteBytes)}}}}
 }
 
 // siteParser walks the file and collects what is wrong.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -124,6 +125,14 @@ func TestLoadSiteLooksForPhotosBesideTheFile(t *testing.T) {
 
 	_, err = LoadSite(filepath.Join(dir, "none.yaml"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+	pipe := filepath.Join(dir, "pipe.yaml") // nobody writes to it: waiting would never end
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	_, err = LoadSite(pipe)
+	require.ErrorIs(t, err, pipeline.ErrNotRegular)
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("#", maxSiteBytes+1)), 0o600))
+	_, err = LoadSite(path)
+	require.ErrorAs(t, err, &bad)
+	require.Equal(t, NotYAML, bad.Problems[0].Trouble)
 }
 
 func FuzzParseSite(f *testing.F) {
