@@ -9,6 +9,7 @@ import (
 	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/media"
+	"onsite/pipeline/report"
 	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
 )
@@ -51,6 +52,9 @@ func (e *env) fail(err error, asJSON bool) int {
 		err, rule = errInterrupted, "interrupted"
 	}
 	text := words(err)
+	if errors.Is(err, errInterrupted) {
+		text.ZH = "已中断"
+	}
 	if asJSON {
 		line, jerr := json.Marshal(map[string]any{"error": map[string]any{"rule": rule, "exit": code, "text": text}})
 		if jerr == nil {
@@ -58,7 +62,7 @@ func (e *env) fail(err error, asJSON bool) int {
 			return code
 		}
 	}
-	fmt.Fprintln(e.err, "onsite:", e.say(text))
+	fmt.Fprintln(e.err, "onsite:", report.Clean(e.say(text)))
 	return code
 }
 

@@ -158,6 +158,7 @@ func TestVerifyBadInput(t *testing.T) {
 		{"too long", []string{clip, "--limit-duration", "1s"}, exitRefused, "limit"},
 		{"too many bytes", []string{clip, "--limit-bytes", "1000"}, exitRefused, "limit"},
 		{"photo for a clip policy", []string{face, "--policy", "video15"}, exitRefused, "policy"},
+		{"a negative limit", []string{clip, "--limit-timeout=-5s"}, exitUsage, "--limit-timeout"},
 		{"unknown policy", []string{clip, "--policy", "nonesuch"}, exitUsage, "nonesuch"},
 		{"unknown flag", []string{clip, "--nonesuch"}, exitUsage, "--nonesuch"},
 		{"six faces", []string{clip, "--face", face, face, face, face, face, face}, exitUsage, "6 times"},
@@ -182,6 +183,32 @@ func TestVerifyBadInput(t *testing.T) {
 			require.Equal(t, c.code, code, errOut)
 		})
 	}
+}
+
+// What is wrong with the machine is not blamed on a reference photo.
+func TestBrokenDecoderIsNoReferenceError(t *testing.T) {
+	t.Setenv("ONSITE_DECODER", "/bin/false")
+	code, _, errOut := onsite(t, "verify", footage(t, "franck_03909.jpg"), "--face", footage(t, "franck_02159.jpg"))
+	require.Equal(t, exitOther, code, errOut)
+	require.NotContains(t, errOut, "reference")
+}
+
+// A report never replaces what it is about, and the names of files cannot drive the terminal.
+func TestReportKeepsItsInputs(t *testing.T) {
+	dir := t.TempDir()
+	photo := filepath.Join(dir, "a\x1b[31m.jpg")
+	raw, err := os.ReadFile(footage(t, "franck_03909.jpg"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(photo, raw, 0o600))
+	code, _, errOut := onsite(t, "verify", photo, "--report", photo)
+	require.Equal(t, exitUsage, code, errOut)
+	require.NotContains(t, errOut, "\x1b")
+	kept, err := os.ReadFile(photo)
+	require.NoError(t, err)
+	require.Equal(t, raw, kept)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, left, 1, "no half-written page stays")
 }
 
 func TestErrorsAsJSON(t *testing.T) {

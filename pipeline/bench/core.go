@@ -193,7 +193,9 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	steps := len(jobs) * o.Runs
 	for n := range steps {
 		j := jobs[n%len(jobs)]
-		out, err := v.Run(ctx, j.job)
+		job := j.job
+		job.InTurn = true // two threads on one physical core would each seem to cost more
+		out, err := v.Run(ctx, job)
 		if err != nil {
 			return Result{}, fmt.Errorf("bench: verify %s: %w", j.job.Media.Name(), err)
 		}

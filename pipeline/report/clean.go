@@ -10,6 +10,10 @@ import (
 	"onsite/pipeline"
 )
 
+// Clean makes text from outside (file names, errors that name them) fit for one line of a terminal: no control characters, no direction
+// marks, no line breaks, valid UTF-8.
+func Clean(s string) string { return clean(s) }
+
 // clean makes outside text safe to look at: control characters (they drive terminals) and the characters that turn the direction of
 // text around (they make "gpj.exe" of "exe.jpg") become visible.
 func clean(s string) string {

@@ -25,9 +25,13 @@ var kinds = map[media.Kind]pipeline.Text{
 // accept compares the media with what the policy takes.
 func accept(p policy.Policy, i media.Info) error {
 	if !p.Accepts(string(i.Kind)) {
+		en, zh := make([]string, len(p.Media)), make([]string, len(p.Media))
+		for n, k := range p.Media {
+			en[n], zh[n] = kinds[media.Kind(k)].EN, kinds[media.Kind(k)].ZH
+		}
 		return &PolicyError{Rule: "media_kind", Text: pipeline.Text{
-			EN: fmt.Sprintf("the media is %s, but policy %s takes: %s; submit that, or choose another policy", kinds[i.Kind].EN, p.Name, strings.Join(p.Media, ", ")),
-			ZH: fmt.Sprintf("提交的媒体是%s，但策略 %s 只接受：%s；请改为提交该类媒体，或选择其他策略", kinds[i.Kind].ZH, p.Name, strings.Join(p.Media, "、")),
+			EN: fmt.Sprintf("the media is %s, but policy %s takes %s; submit that, or choose another policy", kinds[i.Kind].EN, p.Name, strings.Join(en, " or ")),
+			ZH: fmt.Sprintf("提交的媒体是%s，但策略 %s 只接受%s；请改为提交该类媒体，或选择其他策略", kinds[i.Kind].ZH, p.Name, strings.Join(zh, "、")),
 		}}
 	}
 	l := p.Limits

