@@ -17,40 +17,38 @@ export ONSITE_DECODER := $(CURDIR)/bin/onsite-decode
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help setup setup-test build models media demo test race bench lint fuzz clean
+.PHONY: help deps build setup setup-test demo test bench lint fuzz clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
-setup: ## install what building needs: Debian packages, Go modules
+deps:
 	@deploy/setup/apt.sh deploy/setup/apt-build.txt
 	@go mod download
 
-setup-test: setup
-	@deploy/setup/apt.sh deploy/setup/apt-build.txt deploy/setup/apt-test.txt
-
-build: setup ## build bin/onsite and the decoder child beside it
+build: deps ## build bin/onsite and the decoder child beside it
 	@mkdir -p bin
 	@echo "build: bin/onsite-decode"
 	@CGO_LDFLAGS= CGO_CXXFLAGS= go build -trimpath -o bin/onsite-decode ./cmd/onsite-decode
 	@echo "build: bin/onsite (the first time compiles the OpenCV bindings: about a minute)"
 	@go build -trimpath -ldflags "-X onsite/pipeline/verify.Version=$(VERSION)" -o bin/onsite ./cmd/onsite
 
-models: build ## fetch the pinned models and ONNX Runtime, verified by sha256
+setup: build ## everything that running needs: Debian packages, the program, models and ONNX Runtime verified by sha256
 	@bin/onsite models install
 
-media: build setup-test
+setup-test: setup ## also what the demo and the tests need: ffmpeg, Chromium, real footage
+	@deploy/setup/apt.sh deploy/setup/apt-test.txt
 	@bin/onsite models install --group media
 
-demo: models media ## seven verdicts on real footage, with their reports
+demo: setup-test ## seven verdicts on real footage, with their reports
 	@deploy/demo/demo.sh
 
-test: models media ## all tests
+test: setup-test ## all tests
 	go vet ./...
 	go test -race -timeout 20m ./...
 	go test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...
 
-bench: models media ## CPU per stage of a 15 s clip against its budget
+bench: setup-test ## CPU per stage of a 15 s clip against its budget
 	@bin/onsite bench
 
 fuzz: build ## every fuzz target for 30 s
@@ -60,7 +58,7 @@ $(GOLANGCI):
 	@echo "lint: building golangci-lint $(GOLANGCI_VERSION) (a minute or two, once)"
 	@GOFLAGS= CGO_LDFLAGS= CGO_CXXFLAGS= GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 
-lint: setup $(GOLANGCI) ## golangci-lint with the rules of the house
+lint: deps $(GOLANGCI) ## golangci-lint with the rules of the house
 	@$(GOLANGCI) run ./...
 
 clean: ## remove what was built; the cache of models stays

