@@ -5,7 +5,7 @@ var Codes = []Code{
 	FaceMismatch, FaceChanged, NoFace, SeveralPeople, FaceUncertain, FaceLowQuality,
 	SpoofSuspected, LivenessUncertain,
 	StorefrontMismatch, EnvironmentMismatch, LogoMissing, SignNotRead, PosterOutdated, PosterMissing, DeskMissing,
-	FootageReused, SameContent,
+	FootageReused, SameContent, HistoryIncomplete,
 	StaticImage, ReplayedWithinClip, FrozenPart,
 	CheckFailed, NotCheckedWanted,
 }

@@ -91,6 +91,8 @@ type History interface {
 	Earlier(ctx context.Context) ([]Earlier, error)
 	// Picture gives a JPEG of an earlier clip near the given time, for the report; an error if it is gone.
 	Picture(ctx context.Context, job string, atMS int64) ([]byte, error)
+	// Missing is how much earlier footage could not be read: the check cannot pass over it in silence.
+	Missing() int
 	// AsOf is the position of the history that Earlier saw.
 	AsOf() int64
 }

@@ -68,8 +68,9 @@ const (
 	SignNotRead         Code = "sign_not_read"
 	EnvironmentMismatch Code = "environment_mismatch"
 	FootageReused       Code = "footage_reused"
-	SameContent         Code = "same_content" // same place and content in view, but the same recording could not be told
-	CheckFailed         Code = "check_failed" // a check ended with an error
+	SameContent         Code = "same_content"       // same place and content in view, but the same recording could not be told
+	HistoryIncomplete   Code = "history_incomplete" // earlier footage could not be read, so nothing was compared with it
+	CheckFailed         Code = "check_failed"       // a check ended with an error
 	NotCheckedWanted    Code = "wanted_not_checked"
 )
 

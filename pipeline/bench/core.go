@@ -164,6 +164,7 @@ func prepare(ctx context.Context, v *verify.Verifier, m pipeline.Media, dir stri
 type memory []pipeline.Earlier
 
 func (m memory) Earlier(context.Context) ([]pipeline.Earlier, error) { return m, nil }
+func (m memory) Missing() int                                        { return 0 }
 func (m memory) AsOf() int64                                         { return int64(len(m)) }
 func (m memory) Picture(context.Context, string, int64) ([]byte, error) {
 	return nil, os.ErrNotExist

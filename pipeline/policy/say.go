@@ -93,7 +93,7 @@ var checkTexts = map[pipeline.CheckName]checkWords{
 		outcome: map[pipeline.Outcome]pipeline.Text{
 			pipeline.Pass:      {EN: "No earlier use of this footage was found.", ZH: "没有发现该画面以前使用过。"},
 			pipeline.Fail:      {EN: "The same footage was used before.", ZH: "相同的画面以前使用过。"},
-			pipeline.Uncertain: {EN: "Similar content was seen before; reuse is not proven.", ZH: "以前有过相似的内容，但不能证明是重复使用。"},
+			pipeline.Uncertain: {EN: "It could not be told whether this footage was used before.", ZH: "无法判断该画面以前是否使用过。"},
 		},
 	},
 	pipeline.CheckAuthenticity: {

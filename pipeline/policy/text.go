@@ -92,6 +92,10 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		EN: "The same place and content were recorded before[ (“{job}”)]; it could not be told whether this is the same recording.",
 		ZH: "此前有过相同地点和内容的录像[（“{job}”）]，无法判断两者是否为同一次拍摄。",
 	},
+	pipeline.HistoryIncomplete: {
+		EN: "Earlier recordings could not be read[ ({missing} in all)], so this one was not compared with them.",
+		ZH: "[有 {missing} 段]先前的录像无法读取，因此该录像未与之比对。",
+	},
 	pipeline.CheckFailed: {
 		EN: "The check[ “{check}”] could not be completed for a technical reason. This says nothing about the person.",
 		ZH: "[“{check}”]这项检查因技术原因未能完成，这不代表该员工有任何问题。",

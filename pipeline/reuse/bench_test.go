@@ -69,7 +69,7 @@ func BenchmarkCheck200(b *testing.B) {
 		for i, raw := range encoded {
 			require.NoError(b, history[i].Fingerprint.UnmarshalBinary(raw))
 		}
-		if _, _, err := Check(context.Background(), q, history, DefaultConfig()); err != nil {
+		if _, _, err := Check(context.Background(), q, history, 0, DefaultConfig()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strconv"
 	"time"
 
 	"onsite/pipeline"
@@ -17,8 +18,9 @@ const nearBand = 0.02
 // Check compares a fingerprint with earlier ones. Identical bytes are certain reuse. Otherwise every earlier clip gets a first look, the
 // most promising cfg.Full of them the full score. The outcome is fail (footage_reused) only for the same recording, uncertain
 // (same_content) where near-identical content is in view and time could not tell, and pass otherwise, also for the same person in the
-// same place. An error says that ctx ended or an earlier fingerprint is damaged.
-func Check(ctx context.Context, fp Fingerprint, history []Candidate, cfg Config) (pipeline.Check, Result, error) {
+// same place. missing is how much earlier footage could not be read (pipeline.History.Missing): what was not compared is no pass, so an
+// outcome that would pass is then uncertain (history_incomplete). An error says that ctx ended or an earlier fingerprint is damaged.
+func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int, cfg Config) (pipeline.Check, Result, error) {
 	if err := cfg.Validate(); err != nil {
 		return pipeline.Check{}, Result{}, err
 	}
@@ -49,7 +51,20 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, cfg Config)
 		}
 		sort.SliceStable(res.Matches, func(a, b int) bool { return before(&res.Matches[a], &res.Matches[b]) })
 	}
-	return conclude(&fp, &res), res, nil
+	check := conclude(&fp, &res)
+	if missing > 0 {
+		incomplete(&check, missing)
+	}
+	return check, res, nil
+}
+
+// incomplete says that some of the history was not compared: that leaves no pass.
+func incomplete(c *pipeline.Check, missing int) {
+	c.Detail["missing"] = missing
+	if c.Outcome == pipeline.Pass {
+		c.Outcome = pipeline.Uncertain
+		c.Findings = append(c.Findings, pipeline.Finding{Code: pipeline.HistoryIncomplete, Outcome: pipeline.Uncertain, Args: map[string]string{"missing": strconv.Itoa(missing)}})
+	}
 }
 
 // before orders matches: the same recording first, then what could not be told, each by score, then by content.

@@ -39,7 +39,7 @@ func TestCheckTellsCopiesFromOtherTakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := fingerprint(t, film(t, c.stage, c.seconds, c.when, c.change))
-			check, res, err := Check(context.Background(), f, history, DefaultConfig())
+			check, res, err := Check(context.Background(), f, history, 0, DefaultConfig())
 			require.NoError(t, err)
 			require.Len(t, res.Matches, 1)
 			m := res.Matches[0]
@@ -81,7 +81,7 @@ func TestCheckIdenticalBytesAreCertain(t *testing.T) {
 		how   string
 	}{"file": {f, f, "file"}, "packets": {remuxed, f, "packets"}, "photo": {picture, picture, "file"}} {
 		t.Run(name, func(t *testing.T) {
-			check, res, err := Check(context.Background(), c.query, []Candidate{{Job: "a", Fingerprint: stored(t, c.with)}}, DefaultConfig())
+			check, res, err := Check(context.Background(), c.query, []Candidate{{Job: "a", Fingerprint: stored(t, c.with)}}, 0, DefaultConfig())
 			require.NoError(t, err)
 			require.Equal(t, pipeline.Fail, check.Outcome)
 			require.True(t, check.Findings[0].Certain)
@@ -110,7 +110,7 @@ func TestCheckWithoutMotionAsks(t *testing.T) {
 		"clip against that moment": {fingerprint(t, film(t, moving, 5, from(0), asIs)), earlierPhoto, pipeline.Pass},
 	} {
 		t.Run(name, func(t *testing.T) {
-			check, res, err := Check(context.Background(), c.query, []Candidate{c.earlier}, DefaultConfig())
+			check, res, err := Check(context.Background(), c.query, []Candidate{c.earlier}, 0, DefaultConfig())
 			require.NoError(t, err)
 			require.Equal(t, c.outcome, check.Outcome, "%+v", res.Matches)
 			require.Less(t, *check.Score, DefaultConfig().Threshold)
@@ -132,27 +132,51 @@ func TestCheckFindsTheCopyInALongHistory(t *testing.T) {
 		p, w, h = mirror(p, w, h)
 		return cropped(p, w, h)
 	}))
-	check, res, err := Check(context.Background(), q, history, DefaultConfig())
+	check, res, err := Check(context.Background(), q, history, 0, DefaultConfig())
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Fail, check.Outcome)
 	require.Equal(t, "j", res.Matches[0].Job)
 	require.Equal(t, 14, res.Compared)
 	require.Len(t, res.Matches, DefaultConfig().Full)
-	again, _, err := Check(context.Background(), q, history, DefaultConfig())
+	again, _, err := Check(context.Background(), q, history, 0, DefaultConfig())
 	require.NoError(t, err)
 	require.Equal(t, check, again, "the same input must give the same answer")
 
 	canceled, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, _, err = Check(canceled, q, history, DefaultConfig())
+	_, _, err = Check(canceled, q, history, 0, DefaultConfig())
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestCheckEmptyHistoryPasses(t *testing.T) {
-	check, res, err := Check(context.Background(), fingerprint(t, photo(t, newStage(1, 7, 64, 48), 0, asIs)), nil, DefaultConfig())
+	check, res, err := Check(context.Background(), fingerprint(t, photo(t, newStage(1, 7, 64, 48), 0, asIs)), nil, 0, DefaultConfig())
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Pass, check.Outcome)
 	require.Zero(t, res.Compared)
+}
+
+// Earlier footage that could not be read was not compared with: that is no pass, whatever was compared besides.
+func TestCheckWithMissingHistoryDoesNotPass(t *testing.T) {
+	query := fingerprint(t, photo(t, newStage(1, 7, 64, 48), 0, asIs))
+	other := Candidate{Job: "other", Fingerprint: stored(t, fingerprint(t, photo(t, newStage(3, 7, 320, 240), 1, asIs)))}
+	for name, history := range map[string][]Candidate{"nothing readable": nil, "some readable": {other}} {
+		t.Run(name, func(t *testing.T) {
+			check, _, err := Check(context.Background(), query, history, 2, DefaultConfig())
+			require.NoError(t, err)
+			require.Equal(t, pipeline.Uncertain, check.Outcome)
+			require.Equal(t, 2, check.Detail["missing"])
+			require.Equal(t, []pipeline.Finding{{Code: pipeline.HistoryIncomplete, Outcome: pipeline.Uncertain, Args: map[string]string{"missing": "2"}}}, check.Findings)
+		})
+	}
+	check, _, err := Check(context.Background(), query, []Candidate{{Job: "same", Fingerprint: query}}, 1, DefaultConfig())
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Fail, check.Outcome)
+	require.Len(t, check.Findings, 1, "a proven copy needs no doubt beside it")
+	require.Equal(t, 1, check.Detail["missing"])
+	check, _, err = Check(context.Background(), query, []Candidate{other}, 0, DefaultConfig())
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Pass, check.Outcome)
+	require.NotContains(t, check.Detail, "missing")
 }
 
 func TestConfigValidate(t *testing.T) {
@@ -164,7 +188,7 @@ func TestConfigValidate(t *testing.T) {
 		c := DefaultConfig()
 		spoil(&c)
 		require.Error(t, c.Validate())
-		_, _, err := Check(context.Background(), Fingerprint{}, nil, c)
+		_, _, err := Check(context.Background(), Fingerprint{}, nil, 0, c)
 		require.Error(t, err)
 	}
 }

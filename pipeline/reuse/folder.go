@@ -199,6 +199,18 @@ func (f *Folder) keep(sha string, b []byte) {
 // Skipped lists the files that are no earlier footage, by name.
 func (f *Folder) Skipped() []Skipped { return f.skipped }
 
+// Missing is how many of the skipped files are earlier footage that could not be read: damaged, over a limit, of a kind that is not
+// accepted. What only lies beside it, such as a list or a document, is none.
+func (f *Folder) Missing() int {
+	n := 0
+	for _, s := range f.skipped {
+		if lost(s) {
+			n++
+		}
+	}
+	return n
+}
+
 // Len is how many earlier clips and photos there are.
 func (f *Folder) Len() int { return len(f.entries) }
 

@@ -73,6 +73,7 @@ func TestFolderListsCachesAndSkips(t *testing.T) {
 	require.ErrorIs(t, f.Skipped()[0].Err, fs.ErrNotExist)
 	require.Equal(t, "notes.txt", f.Skipped()[1].Name)
 	require.ErrorIs(t, f.Skipped()[1].Err, errRefused)
+	require.Equal(t, 2, f.Missing(), "a link to nowhere, and a file that the decoder broke off on for an unknown reason")
 	require.Positive(t, f.AsOf())
 
 	before := calls.Load()

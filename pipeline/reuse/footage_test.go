@@ -83,7 +83,7 @@ func TestRealFootage(t *testing.T) {
 		"another day":           {b, 4 * time.Second, 12 * time.Second, false, pipeline.Pass},
 	} {
 		t.Run(name, func(t *testing.T) {
-			check, res, err := Check(context.Background(), fingerprint(t, part(t, c.clip, c.from, c.to, c.mirrored, true)), []Candidate{{Job: "monday", Fingerprint: monday}}, DefaultConfig())
+			check, res, err := Check(context.Background(), fingerprint(t, part(t, c.clip, c.from, c.to, c.mirrored, true)), []Candidate{{Job: "monday", Fingerprint: monday}}, 0, DefaultConfig())
 			require.NoError(t, err)
 			m := res.Matches[0]
 			t.Logf("S %.2f %+v, content %.2f", m.S, m.Parts, m.Content)

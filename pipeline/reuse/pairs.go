@@ -66,7 +66,7 @@ func Pairs(ctx context.Context, csvPath string, decode Decode, cfg Config, progr
 			return PairsReport{}, fmt.Errorf("%s, pair %d: %w", csvPath, i+1, err)
 		}
 		began := time.Now()
-		check, res, err := Check(ctx, q, []Candidate{{Job: row.Original, Fingerprint: o}}, cfg)
+		check, res, err := Check(ctx, q, []Candidate{{Job: row.Original, Fingerprint: o}}, 0, cfg)
 		if err != nil {
 			return PairsReport{}, fmt.Errorf("%s, pair %d: %w", csvPath, i+1, err)
 		}

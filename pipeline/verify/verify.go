@@ -445,7 +445,7 @@ func (r *run) reused(ctx context.Context) error {
 		}
 		candidates = append(candidates, c)
 	}
-	check, result, err := reuse.Check(ctx, r.print, candidates, reuseConfig(r.Policy))
+	check, result, err := reuse.Check(ctx, r.print, candidates, r.History.Missing(), reuseConfig(r.Policy))
 	if err != nil {
 		return r.broke(pipeline.CheckReuse, err)
 	}

@@ -137,6 +137,7 @@ type history struct{ err error }
 
 func (h history) Earlier(context.Context) ([]pipeline.Earlier, error)    { return nil, h.err }
 func (h history) Picture(context.Context, string, int64) ([]byte, error) { return nil, os.ErrNotExist }
+func (h history) Missing() int                                           { return 0 }
 func (h history) AsOf() int64                                            { return 7 }
 
 // A check that breaks off is an error of that check, and a person looks at it.
