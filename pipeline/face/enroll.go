@@ -13,6 +13,7 @@ import (
 
 // What can be wrong with a photo that is to be enrolled; a *PhotoError says more and unwraps to one of these.
 var (
+	ErrNotAPhoto    = errors.New("not a photo")
 	ErrNoFace       = errors.New("no face")
 	ErrSeveralFaces = errors.New("several faces")
 	ErrLowQuality   = errors.New("face not good enough")
@@ -22,7 +23,7 @@ var (
 // PhotoError says why a photo cannot be enrolled and what to do.
 type PhotoError struct {
 	Photo string
-	Kind  error // ErrNoFace, ErrSeveralFaces, ErrLowQuality, ErrOtherPerson
+	Kind  error // ErrNotAPhoto, ErrNoFace, ErrSeveralFaces, ErrLowQuality, ErrOtherPerson
 	Fault Fault // with ErrLowQuality
 	Text  pipeline.Text
 }
@@ -41,8 +42,11 @@ type Template struct {
 }
 
 // Enroll makes a template from a photo, which must show exactly one person in front, sharp and looking into the camera. The errors are
-// *PhotoError when the photo is at fault. A clip with several frames gives its best one.
+// *PhotoError when the photo is at fault; a video is none, however good its frames are.
 func (m *Matcher) Enroll(ctx context.Context, photo *media.Clip, name string) (Template, error) {
+	if photo.Info.Kind != media.Photo {
+		return Template{}, notAPhoto(name)
+	}
 	found, err := m.Find(ctx, photo)
 	if err != nil {
 		return Template{}, fmt.Errorf("enroll photo %s: %w", name, err)
@@ -110,6 +114,13 @@ func (m *Matcher) SamePerson(templates []Template) error {
 		return nil
 	}
 	return otherPerson(templates[worst].Name)
+}
+
+func notAPhoto(name string) *PhotoError {
+	return &PhotoError{Photo: name, Kind: ErrNotAPhoto, Text: pipeline.Text{
+		EN: fmt.Sprintf("enroll photo %s: it is a video, and a person is enrolled from photos; use a JPEG, PNG, WebP or HEIC picture", name),
+		ZH: fmt.Sprintf("登记照片 %s：这是视频，而登记须使用照片；请使用 JPEG、PNG、WebP 或 HEIC 图片", name),
+	}}
 }
 
 func noFace(name string) *PhotoError {

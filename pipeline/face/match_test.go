@@ -194,19 +194,20 @@ func TestEnrollSaysWhatIsWrong(t *testing.T) {
 	front := at(320, 240, 200)
 	tests := []struct {
 		name   string
-		people []person
+		frames [][]person
 		kind   error
 		fault  Fault
 	}{
-		{"nobody", nil, ErrNoFace, ""},
-		{"two", []person{{who: 1, at: at(180, 240, 180)}, {who: 2, at: at(470, 240, 170)}}, ErrSeveralFaces, ""},
-		{"blurred", []person{{who: 1, at: front, blurred: true}}, ErrLowQuality, FaultBlurred},
-		{"small", []person{{who: 1, at: at(320, 240, 50)}}, ErrLowQuality, FaultSmall},
+		{"a video", still(3, person{who: 1, at: front}), ErrNotAPhoto, ""},
+		{"nobody", still(1), ErrNoFace, ""},
+		{"two", still(1, person{who: 1, at: at(180, 240, 180)}, person{who: 2, at: at(470, 240, 170)}), ErrSeveralFaces, ""},
+		{"blurred", still(1, person{who: 1, at: front, blurred: true}), ErrLowQuality, FaultBlurred},
+		{"small", still(1, person{who: 1, at: at(320, 240, 50)}), ErrLowQuality, FaultSmall},
 	}
 	m := New(&fakeModels{}, DefaultConfig())
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := m.Enroll(context.Background(), fakeClip(t, tt.people), "anna.jpg")
+			_, err := m.Enroll(context.Background(), fakeClip(t, tt.frames...), "anna.jpg")
 			require.ErrorIs(t, err, tt.kind)
 			var photo *PhotoError
 			require.ErrorAs(t, err, &photo)
