@@ -10,6 +10,18 @@ import (
 	"onsite/pipeline/media"
 )
 
+// What a clip can have too little of: the argument "lacking" of liveness_uncertain. Package policy holds the words.
+const (
+	LackSmall        = "small"        // the faces are too small to weigh enough
+	LackLight        = "dark"         // the face is too dark
+	LackVotes        = "few"          // too few usable faces
+	LackSurroundings = "surroundings" // the face fills the photo
+	LackTime         = "single_frame" // a photo whose one score lies in between
+)
+
+// Lacks lists them.
+var Lacks = []string{LackSmall, LackLight, LackVotes, LackSurroundings, LackTime}
+
 // shown is how many of the least live faces a finding points to.
 const shown = 3
 
@@ -50,7 +62,7 @@ func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, cf
 func judgeSubject(out *pipeline.Check, own *ballot, photo bool, cfg *Config) {
 	out.Detail["faces_seen"] = own.seen
 	if len(own.votes) == 0 {
-		doubt(out, own, "small")
+		doubt(out, own, LackSmall)
 		return
 	}
 	score, weight, bright := own.score(), own.weight(), own.light()
@@ -64,15 +76,15 @@ func judgeSubject(out *pipeline.Check, own *ballot, photo bool, cfg *Config) {
 	}
 	switch {
 	case bright < cfg.DarkFace:
-		doubt(out, own, "dark")
+		doubt(out, own, LackLight)
 	case len(own.votes) < votes:
-		doubt(out, own, "few")
+		doubt(out, own, LackVotes)
 	case weight < need:
-		doubt(out, own, "small")
+		doubt(out, own, LackSmall)
 	case photo && score < cfg.Threshold && own.tight(cfg.PhotoView):
-		doubt(out, own, "surroundings")
+		doubt(out, own, LackSurroundings)
 	case photo && score < cfg.Threshold && score >= cfg.ClearSpoof:
-		doubt(out, own, "single_frame")
+		doubt(out, own, LackTime)
 	case score < cfg.Threshold:
 		suspect(out, own, cfg.Threshold, "face")
 	}
@@ -91,7 +103,7 @@ func judgeOther(out *pipeline.Check, b *ballot, photo bool, cfg *Config) {
 		need, votes = 2*cfg.PhotoMinWeight, 1
 	}
 	if score < cfg.ClearSpoof && b.light() >= cfg.DarkFace && len(b.votes) >= votes && b.weight() >= need {
-		suspect(out, b, cfg.ClearSpoof, "other face")
+		suspect(out, b, cfg.ClearSpoof, "other_face")
 		if out.Score == nil || score < *out.Score { // the score that decides is the one that is shown
 			out.Score, out.Threshold = &score, &cfg.ClearSpoof
 		}

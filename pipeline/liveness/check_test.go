@@ -134,7 +134,7 @@ func TestEvidencePointsToTheLeastLiveFaces(t *testing.T) {
 	require.Equal(t, pipeline.Box{X: 20, Y: 150, W: 100, H: 100}, *ev[0].Box)
 	require.InDelta(t, 0, *ev[0].Score, 0.01)
 	require.InDelta(t, 0.3, *ev[0].Threshold, 1e-9)
-	require.Equal(t, "other face", ev[0].Label)
+	require.Equal(t, "other_face", ev[0].Label)
 	require.InDelta(t, 0.2, *got.Score, 0.01, "the score that decided is shown")
 	require.InDelta(t, 0.3, *got.Threshold, 1e-9)
 }

@@ -183,6 +183,7 @@ var lackTexts = map[string]pipeline.Text{
 	"small":        {EN: "the face is too small in the picture", ZH: "画面中的人脸过小"},
 	"dark":         {EN: "the face is too dark", ZH: "人脸过暗"},
 	"few":          {EN: "too few pictures show the face well", ZH: "清楚显示人脸的画面太少"},
+	"surroundings": {EN: "the face fills the picture, and nothing around it can be judged", ZH: "人脸占满画面，无法判断周围的情况"},
 	"single_frame": {EN: "a single picture is not enough", ZH: "单张画面不足以判断"},
 }
 
