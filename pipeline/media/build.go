@@ -22,20 +22,41 @@ func newBuilder(s *source) *builder {
 	return &builder{clip: &Clip{Info: Info{Kind: kindOf(s.container), Bytes: s.size, Container: s.container}}}
 }
 
+const (
+	// motionSide is the longer side of the child's motion frames, pixels.
+	motionSide = 160
+	// motionRate is how many motion frames the child sends in a second at most: of three in a row the first and the last are more than
+	// 0.1 s apart (makePlan in cmd/onsite-decode).
+	motionRate = 20
+	// motionMargin is for the first and the last frame of every window, of which there are three.
+	motionMargin = 64
+	// mostBytes is what the pixels of one file may take here, whatever is asked for. A clip of the default request takes a fifth:
+	// 60 frames of 1280 x 720 and 3000 of 160 x 90.
+	mostBytes = 1 << 30
+	// mostSide is the longest side of a picture that can be asked for; libav and libheif give no longer ones.
+	mostSide = 1 << 14
+	// stillBytes is the part of it that stills may be asked for.
+	stillBytes = mostBytes / 4 * 3
+)
+
 // bounds derives from the request what the child may send.
 func bounds(s *source, req wire.Request) wire.Bounds {
 	if kindOf(s.container) == Photo {
-		return wire.Bounds{StillSide: req.PhotoMaxSide, Stills: 1}
+		return wire.Bounds{StillSide: req.PhotoMaxSide, Stills: 1, Bytes: min(squares(1, req.PhotoMaxSide), mostBytes)}
 	}
-	b := wire.Bounds{StillSide: req.MaxSide, Stills: req.MaxStills, MotionSide: 160, Packets: req.Limits.Packets}
+	b := wire.Bounds{StillSide: req.MaxSide, Stills: req.MaxStills, MotionSide: motionSide, Packets: req.Limits.Packets}
 	if req.Motion {
-		b.Motions = req.Limits.Packets
+		b.Motions = int(min(req.Limits.DurationMS*motionRate/1000+motionMargin, int64(req.Limits.Packets)))
 	}
+	b.Bytes = min(squares(b.Stills, b.StillSide)+int64(b.Motions)*motionSide*motionSide, mostBytes)
 	if req.Audio {
 		b.Samples = req.Limits.DurationMS*16 + 16000
 	}
 	return b
 }
+
+// squares is the size of n square pictures of 3 bytes a pixel: the largest that a longer side allows.
+func squares(n, side int) int64 { return int64(n) * int64(side) * int64(side) * 3 }
 
 func (b *builder) Hello(h wire.Hello) error {
 	for _, wall := range h.Sandbox {

@@ -142,10 +142,12 @@ func (d *Decoder) request(s *source, r Request) wire.Request {
 	if r.StillEvery <= 0 {
 		r.StillEvery = def.StillEvery
 	}
+	side := min(pick(r.MaxSide, def.MaxSide), mostSide)
+	stills := min(pick(r.MaxStills, def.MaxStills), int(max(stillBytes/squares(1, side), 1))) // fewer of very large ones
 	return wire.Request{
 		Container: s.container, Size: s.size, Limits: d.limits.wire(), Motion: r.Motion, Audio: r.Audio,
-		MaxSide: pick(r.MaxSide, def.MaxSide), PhotoMaxSide: pick(r.PhotoMaxSide, def.PhotoMaxSide),
-		StillEveryMS: max(r.StillEvery.Milliseconds(), 1), MaxStills: pick(r.MaxStills, def.MaxStills),
+		MaxSide: side, PhotoMaxSide: min(pick(r.PhotoMaxSide, def.PhotoMaxSide), mostSide),
+		StillEveryMS: max(r.StillEvery.Milliseconds(), 1), MaxStills: stills,
 	}
 }
 
@@ -181,8 +183,8 @@ func (d *Decoder) Decode(ctx context.Context, m pipeline.Media, r Request) (*Cli
 	return b.clip, nil
 }
 
-// Bare is the processor time of demuxing and decoding the same packets of the same file in the same kind of process, without walls,
-// conversion and transport: what Decode's cost is measured against. The start of the process is not in it.
+// Bare is the processor time of demuxing and decoding the same packets of the same file in the same kind of process behind the same
+// walls, without conversion and transport: what Decode's cost is measured against. The start of the process is not in it.
 func (d *Decoder) Bare(ctx context.Context, m pipeline.Media, r Request) (time.Duration, error) {
 	src, err := d.open(ctx, m)
 	if err != nil {

@@ -46,6 +46,7 @@ type Bounds struct {
 	Stills     int   // number of stills
 	MotionSide int   // pixels, longer side of a motion frame
 	Motions    int   // number of motion frames
+	Bytes      int64 // of the pixels of all stills and motion frames together
 	Packets    int   // number of packets
 	Samples    int64 // PCM samples
 }
@@ -85,7 +86,7 @@ type stream struct {
 	sink                  Sink
 	hello, info, packets  bool
 	stills, motions       int
-	samples               int64
+	samples, pixels       int64
 	lastStill, lastMotion int64
 	motionW, motionH      int
 }
@@ -218,6 +219,9 @@ func (s *stream) readFrame(kind Kind, n int64) error {
 	}
 	if w < 1 || h < 1 || int64(w) > int64(side) || int64(h) > int64(side) || n != headSize+int64(w)*int64(h)*channels {
 		return fmt.Errorf("%w: a frame of %d x %d pixels in %d bytes, at most %d a side", ErrProtocol, w, h, n, side)
+	}
+	if s.pixels += n - headSize; s.pixels > s.bounds.Bytes {
+		return fmt.Errorf("%w: more than %d bytes of pixels", ErrProtocol, s.bounds.Bytes)
 	}
 	if head.PTSUS <= *last {
 		return fmt.Errorf("%w: a frame at %d us after one at %d us", ErrProtocol, head.PTSUS, *last)
