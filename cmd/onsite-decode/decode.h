@@ -16,7 +16,7 @@ typedef struct od_packet {
   uint8_t key;
   uint8_t droppable; // no other picture needs it
   uint8_t hidden;    // decoded, never shown (edit list)
-  uint8_t corrupt;   // the demuxer could not read all of it
+  uint8_t corrupt;   // the demuxer could not read all of it, or says that its bytes are wrong
 } od_packet;
 
 // What the headers say. Sizes are coded, before orientation.
@@ -30,7 +30,6 @@ typedef struct od_header {
   int encrypted;
   int has_picture, has_audio;
   int64_t duration_us;
-  int64_t start_us;
 } od_header;
 
 // What to do with a packet.
@@ -52,14 +51,13 @@ typedef struct od_plan {
 
 typedef struct od_result {
   int sent, decoded, errors, concealed;
-  int stills, motions, cuts;
-  int write_error;
+  int stills; // given out
 } od_result;
 
 typedef struct od_clip {
   int fd;
   int64_t size, pos;
-  int read_error; // the file could not be read or ended early
+  int read_error; // errno when the file could not be read, EIO when it ended before size
   AVIOContext *io;
   AVFormatContext *fmt;
   AVCodecContext *dec;

@@ -19,7 +19,10 @@ static int read_file(void *opaque, uint8_t *buf, int n) {
     c->read_error = errno;
     return AVERROR(EIO);
   }
-  if (got == 0) return AVERROR_EOF;
+  if (got == 0) {
+    c->read_error = EIO;
+    return AVERROR_EOF;
+  }
   c->pos += got;
   return (int)got;
 }

@@ -52,7 +52,6 @@ static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {
   s->have_before = 1;
   if (turn != 1) od_orient(s->grey, w, h, 1, turn, s->turned);
   s->last_motion = at;
-  s->r->motions++;
   return od_write_frame(p->out, 5, at, turn >= 5 ? h : w, turn >= 5 ? w : h, 0, turn == 1 ? s->grey : s->turned, 1);
 }
 
@@ -77,7 +76,6 @@ static int on_frame(run *s, AVFrame *f) {
   if (cut) s->last_cut = at;
   if (at <= s->last_still || s->r->stills >= p->max_stills) return OD_OK;
   if (cut && !still && s->r->stills + p->stills - s->next_still >= p->max_stills) cut = 0;
-  if (cut) s->r->cuts++;
   return still || cut ? emit_still(s, f, at, cut) : OD_OK;
 }
 

@@ -12,6 +12,8 @@ import "C"
 import (
 	"fmt"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // libError is an error of libav or of our own C code.
@@ -81,7 +83,7 @@ type packet struct {
 	key       bool
 	droppable bool // no other picture needs it
 	hidden    bool // decoded, but not shown
-	corrupt   bool
+	corrupt   bool // the demuxer could not read all of it
 }
 
 func openClip(fd int, size int64, format string, maxStreams int) (*clip, error) {
@@ -131,6 +133,14 @@ func (v *clip) scan(maxPackets int, sound bool) error {
 	return asError(C.od_scan(v.c, C.int(maxPackets), want))
 }
 
+// readError is why the file could not be read to its end; nil when it could.
+func (v *clip) readError() error {
+	if v.c.read_error != 0 {
+		return unix.Errno(v.c.read_error)
+	}
+	return nil
+}
+
 // endUS is the end of the last packet of picture or sound, absolute.
 func (v *clip) endUS() int64 { return int64(v.c.end_us) }
 
@@ -152,7 +162,7 @@ func (v *clip) bytesOf(i int) []byte {
 }
 
 // result counts what decoding gave.
-type result struct{ sent, decoded, errors, concealed, stills, motions int }
+type result struct{ sent, decoded, errors, concealed int }
 
 func (v *clip) decode(p *plan, maxPixels int64, out int, bare bool) (result, error) {
 	if len(p.action) == 0 {
@@ -172,7 +182,7 @@ func (v *clip) decode(p *plan, maxPixels int64, out int, bare bool) (result, err
 	}
 	var r C.od_result
 	err := asError(C.od_decode(v.c, C.int64_t(maxPixels), C.int(p.reorder), cp, &r))
-	return result{int(r.sent), int(r.decoded), int(r.errors), int(r.concealed), int(r.stills), int(r.motions)}, err
+	return result{int(r.sent), int(r.decoded), int(r.errors), int(r.concealed)}, err
 }
 
 func cTimes(list []int64) *C.int64_t {

@@ -56,6 +56,12 @@ func main() {
 }
 
 func answer(in io.Reader, out *bufio.Writer) error {
+	if _, err := out.Write(wire.Magic[:]); err != nil {
+		return err
+	}
+	if err := closeInherited(); err != nil {
+		return err
+	}
 	raw, err := io.ReadAll(io.LimitReader(in, maxRequest))
 	if err != nil {
 		return fmt.Errorf("read the request: %w", err)
@@ -64,16 +70,11 @@ func answer(in io.Reader, out *bufio.Writer) error {
 	if err := json.Unmarshal(raw, &req); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
-	if _, err := out.Write(wire.Magic[:]); err != nil {
-		return err
-	}
 	setup(req.Container)
 	status := openStatus()
 	hello := wire.Hello{Libav: versions()}
-	if !req.Bare {
-		if hello.Sandbox, hello.Missing, err = raiseWalls(req.Limits, nil); err != nil {
-			return fmt.Errorf("the sandbox cannot be built, so nothing is decoded: %w", err)
-		}
+	if hello.Sandbox, hello.Missing, err = raiseWalls(req.Limits, nil); err != nil {
+		return fmt.Errorf("the sandbox cannot be built, so nothing is decoded: %w", err)
 	}
 	if err := wire.WriteJSON(out, wire.KindHello, hello); err != nil {
 		return err

@@ -55,7 +55,13 @@ func movie(req wire.Request, status selfStatus, out *bufio.Writer) error {
 		}
 		return refuse("media_truncated", err, nil)
 	}
+	if err := c.readError(); err != nil {
+		return refuse("media_truncated", err, nil)
+	}
 	list := c.packets()
+	if err := checkPackets(list); err != nil {
+		return err
+	}
 	t := newTimeline(list)
 	if len(t.shown) == 0 {
 		return refuse("no_pictures", nil, nil)
@@ -131,6 +137,18 @@ func decodeError(err error, req wire.Request) error {
 	return refuse("media_damaged", err, nil)
 }
 
+// checkPackets refuses clips of which the demuxer could not read a part: by the same measure as checkResult, but of all packets, decoded
+// or not.
+func checkPackets(list []packet) error {
+	bad := 0
+	for _, p := range list {
+		if p.corrupt {
+			bad++
+		}
+	}
+	return checkShare(bad, len(list))
+}
+
 // checkResult refuses clips of which a part could not be decoded: more than one packet in twenty, and more than two, in error or
 // concealed. A single lost packet of a phone's network upload stays below.
 func checkResult(r result) error {
@@ -138,8 +156,12 @@ func checkResult(r result) error {
 	if r.decoded == 0 {
 		return refuse("media_damaged", nil, nil)
 	}
-	if bad > 2 && bad*20 > r.sent {
-		return refuse("media_truncated", fmt.Sprintf("%d/%d", bad, r.sent), nil)
+	return checkShare(bad, r.sent)
+}
+
+func checkShare(bad, all int) error {
+	if bad > 2 && bad*20 > all {
+		return refuse("media_truncated", fmt.Sprintf("%d/%d", bad, all), nil)
 	}
 	return nil
 }

@@ -93,10 +93,36 @@ func TestPlansOfAnything(t *testing.T) {
 		require.LessOrEqual(t, line.reorder, 16)
 		require.IsIncreasing(t, append([]int64{-1}, p.stills...))
 		require.IsIncreasing(t, append([]int64{-1}, p.motion...))
+		require.LessOrEqual(t, int64(len(p.motion)), 20*line.endUS/1_000_000+64, "the parent takes no more: motionRate and motionMargin in pipeline/media")
 		if len(line.shown) > 0 {
 			require.NotEmpty(t, p.stills)
 		}
 	}
+}
+
+func TestMotionFramesPerSecond(t *testing.T) {
+	for rate := int64(1); rate <= 240; rate++ {
+		list := make([]packet, 10*rate)
+		for i := range list {
+			list[i] = packet{ptsUS: int64(i) * 1_000_000 / rate, key: i%30 == 0}
+		}
+		require.LessOrEqual(t, len(makePlan(newTimeline(list), planRequest(), 1).motion), 10*20+2, "%d pictures a second", rate)
+	}
+}
+
+func TestCheckPackets(t *testing.T) {
+	bad := func(n, corrupt int) []packet {
+		list := make([]packet, n)
+		for i := range corrupt {
+			list[i*n/corrupt].corrupt = true
+		}
+		return list
+	}
+	require.NoError(t, checkPackets(nil))
+	require.NoError(t, checkPackets(bad(10, 2)), "single lost packets do no harm")
+	require.NoError(t, checkPackets(bad(100, 5)))
+	err := checkPackets(bad(100, 6))
+	require.Equal(t, refusal{Rule: "media_truncated", Value: "6/100"}, err)
 }
 
 func TestReorder(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"runtime"
 	"unsafe"
@@ -17,6 +18,11 @@ var probeLimits = wire.Limits{MemoryBytes: 1 << 30, CPUSeconds: 10}
 // probe raises the walls, then tries from inside what they must forbid, on this thread and on one that was there before them. It prints
 // a wire.Probe.
 func probe() int {
+	var out wire.Probe
+	if err := closeInherited(); err != nil {
+		out.Error = err.Error()
+		return tell(out)
+	}
 	setup("heic")
 	ask, answer := make(chan struct{}), make(chan []wire.Attempt)
 	go func() {
@@ -24,7 +30,6 @@ func probe() int {
 		<-ask
 		answer <- attempts()
 	}()
-	var out wire.Probe
 	out.Libav = versions()
 	var err error
 	if out.Sandbox, out.Missing, err = raiseWalls(probeLimits, func() {
@@ -32,13 +37,17 @@ func probe() int {
 	}); err != nil {
 		out.Error = err.Error()
 	} else {
-		out.Attempts = append(out.Attempts, attempts()...)
+		out.Attempts = append(append(out.Attempts, inherited()), attempts()...)
 		close(ask)
 		for _, a := range <-answer {
 			a.What += ", on another thread"
 			out.Attempts = append(out.Attempts, a)
 		}
 	}
+	return tell(out)
+}
+
+func tell(out wire.Probe) int {
 	raw, err := json.Marshal(out)
 	if err != nil {
 		return 1
@@ -47,6 +56,19 @@ func probe() int {
 		return 1
 	}
 	return 0
+}
+
+// inherited looks for a file, pipe, socket or device behind every descriptor that is not part of the protocol.
+func inherited() wire.Attempt {
+	const most = 1024 // the usual limit on open files of a program that starts the child
+	for fd := inputFD + 1; fd < most; fd++ {
+		var s unix.Stat_t
+		// The poller of Go's runtime is no file of any kind.
+		if err := unix.Fstat(fd, &s); err == nil && s.Mode&unix.S_IFMT != 0 {
+			return wire.Attempt{What: fmt.Sprintf("use descriptor %d of the parent", fd)}
+		}
+	}
+	return wire.Attempt{What: "use a descriptor of the parent", Denied: true, Answer: unix.EBADF.Error()}
 }
 
 func attempt(what string, try func() unix.Errno) wire.Attempt {

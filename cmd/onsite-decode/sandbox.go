@@ -2,12 +2,22 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
 
 	"onsite/pipeline/media/wire"
 )
+
+// closeInherited closes what the parent, or whoever started it, may have left open. Only standard input, output and error and the input
+// stay. It runs before anything is opened here: Go's runtime opens its poller later, when something waits.
+func closeInherited() error {
+	if err := unix.CloseRange(inputFD+1, math.MaxUint32, 0); err != nil {
+		return fmt.Errorf("close the descriptors of the parent (Linux 5.9 or newer can): %w", err)
+	}
+	return nil
+}
 
 // limitResources sets the child's rlimits. Memory is RLIMIT_DATA: it counts what is written to, not Go's reserved address space.
 func limitResources(l wire.Limits) error {

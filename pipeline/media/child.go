@@ -43,7 +43,7 @@ func (d *Decoder) runChild(ctx context.Context, src *source, req wire.Request, s
 		return done{}, fmt.Errorf("decode %s: %w", src.name, context.Cause(ctx))
 	}
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, d.timeout, errTimeout)
 	defer cancel()
 	answer, write, err := os.Pipe()
 	if err != nil {
@@ -62,6 +62,10 @@ func (d *Decoder) runChild(ctx context.Context, src *source, req wire.Request, s
 	cmd.Cancel = func() error { return killGroup(cmd) }
 	cmd.WaitDelay = 2 * time.Second
 	if err := cmd.Start(); err != nil {
+		if ctx.Err() != nil { // no fault of the program
+			_ = write.Close()
+			return done{}, d.stopped(ctx, src.name)
+		}
 		return done{}, errors.Join(fmt.Errorf("decode %s: %w: start %s: %w", src.name, ErrDecoder, d.path, err), write.Close())
 	}
 	_ = write.Close()
@@ -85,10 +89,7 @@ func (d *Decoder) runChild(ctx context.Context, src *source, req wire.Request, s
 	out := done{usage: usageOf(cmd, start)}
 	switch {
 	case ctx.Err() != nil && end == nil && refusal == nil:
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) && time.Since(start) >= d.timeout {
-			return out, refuse(src.name, "too_much_processing", "", length(d.timeout))
-		}
-		return out, fmt.Errorf("decode %s: %w", src.name, context.Cause(ctx))
+		return out, d.stopped(ctx, src.name)
 	case refusal != nil:
 		return out, fromChild(src.name, refusal, d.limits)
 	case readErr == nil && end != nil:
@@ -96,6 +97,18 @@ func (d *Decoder) runChild(ctx context.Context, src *source, req wire.Request, s
 		return out, nil
 	}
 	return out, d.failure(src.name, cmd, readErr, waitErr, stderr.String())
+}
+
+// errTimeout is the cause of a context that ended with the decoder's own timeout, not with the caller's patience.
+var errTimeout = errors.New("the decoder's timeout is over")
+
+// stopped says why a child was not run to its end: the media's cost, or the caller's wish.
+func (d *Decoder) stopped(ctx context.Context, name string) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, errTimeout) {
+		return refuse(name, "too_much_processing", "", length(d.timeout))
+	}
+	return fmt.Errorf("decode %s: %w", name, cause)
 }
 
 // failure says why a child ended without a proper answer.
@@ -152,15 +165,21 @@ func usageOf(cmd *exec.Cmd, start time.Time) Usage {
 	return u
 }
 
-// tail keeps the first bytes of what the child says, and drops the rest.
+// tail keeps the first bytes of what the child says, and drops the rest. The buffer is no embedded one: io.Copy would find its ReadFrom,
+// which knows no limit.
 type tail struct {
-	bytes.Buffer
+	kept  []byte
 	limit int
 }
 
 func (t *tail) Write(p []byte) (int, error) {
-	if room := t.limit - t.Len(); room > 0 {
-		t.Buffer.Write(p[:min(room, len(p))])
+	if room := t.limit - len(t.kept); room > 0 {
+		t.kept = append(t.kept, p[:min(room, len(p))]...)
 	}
 	return len(p), nil
 }
+
+func (t *tail) String() string { return string(t.kept) }
+
+// Len is the number of bytes kept.
+func (t *tail) Len() int { return len(t.kept) }

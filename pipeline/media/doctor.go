@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -32,13 +33,19 @@ func (d *Decoder) Doctor(ctx context.Context) (Health, error) {
 	var out, said tail
 	out.limit, said.limit = 64<<10, 4<<10
 	cmd := exec.CommandContext(ctx, d.path, "--probe-sandbox") //nolint:gosec // the operator names the program
+	open, err := os.Open(os.DevNull)
+	if err != nil {
+		return h, fmt.Errorf("%w: its self-test needs %s: %w", ErrDecoder, os.DevNull, err)
+	}
+	defer open.Close()
+	cmd.ExtraFiles = []*os.File{open, open} // descriptor 3, as always, and one that is left open by mistake
 	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = &out, &said, "/", childEnv
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return killGroup(cmd) }
 	cmd.WaitDelay = 2 * time.Second
 	runErr := cmd.Run()
 	var p wire.Probe
-	if err := json.Unmarshal(bytes.TrimSpace(out.Bytes()), &p); err != nil {
+	if err := json.Unmarshal(bytes.TrimSpace(out.kept), &p); err != nil {
 		return h, fmt.Errorf("%w: its self-test gave no answer: %w (%s)", ErrDecoder, errOf(runErr, err), line(strings.ReplaceAll(said.String(), "\n", " "), 200))
 	}
 	h.Libav, h.Walls, h.Missing, h.Tried = line(p.Libav, 200), p.Sandbox, p.Missing, len(p.Attempts)

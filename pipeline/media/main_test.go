@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// childrenOf lists the processes whose parent is pid, zombies too.
+// childrenOf lists the processes whose parent is pid, zombies too, each as its number and name.
 func childrenOf(pid int) []string {
 	var out []string
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -63,7 +63,8 @@ func childrenOf(pid int) []string {
 		}
 		_, after, ok := strings.Cut(string(raw), ") ")
 		if fields := strings.Fields(after); ok && len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
-			out = append(out, strings.Fields(string(raw))[1])
+			before, _, _ := strings.Cut(string(raw), ")")
+			out = append(out, before+")")
 		}
 	}
 	return out

@@ -26,7 +26,7 @@ type Request struct {
 	Audio        bool   `json:"audio"`
 	StillEveryMS int64  `json:"still_every_ms"`
 	MaxStills    int    `json:"max_stills"`
-	Bare         bool   `json:"bare,omitempty"` // only demux and decode the same packets, without walls, conversion and transport: the measure
+	Bare         bool   `json:"bare,omitempty"` // only demux and decode the same packets, behind the same walls, without conversion and transport: the measure
 	Hang         bool   `json:"hang,omitempty"` // tests: never answer
 }
 
