@@ -3,6 +3,7 @@ package face
 import (
 	"context"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -215,6 +216,8 @@ func TestEnrollSaysWhatIsWrong(t *testing.T) {
 			require.Equal(t, tt.fault, photo.Fault)
 			require.Contains(t, photo.Text.EN, "anna.jpg")
 			require.Contains(t, photo.Text.ZH, "anna.jpg")
+			plain := strings.NewReplacer("anna.jpg", "", "JPEG", "", "PNG", "", "WebP", "", "HEIC", "").Replace(photo.Text.ZH)
+			require.NotRegexp(t, "[A-Za-z]", plain, "no English words but names")
 			require.Equal(t, photo.Text.EN, err.Error())
 		})
 	}

@@ -30,7 +30,15 @@ func TestPrepareRefusesWhatCannotBeFoundAgain(t *testing.T) {
 	}
 	require.Equal(t, []Trouble{LittleTexture, UnreadPhoto, BadCrop, BadCrop, UnknownKind, MissingPhoto}, got)
 	require.Contains(t, err.Error(), `references[1].photo "plain": this logo crop has too little texture: 0 stable keypoints`)
-	require.Contains(t, bad.Text().ZH, "纹理太少")
+	require.Contains(t, bad.Text().ZH, "该标志参考图的纹理太少")
+	for _, p := range bad.Problems {
+		if p.Trouble != UnreadPhoto || p.Value != "broken" { // its words are the fake decoder's
+			noEnglish(t, p.Text.ZH)
+		}
+	}
+	for _, e := range Elements {
+		require.Regexp(t, `^\p{Han}+$`, namesZH[e], e)
+	}
 }
 
 func TestPrepareOtherErrors(t *testing.T) {

@@ -25,6 +25,9 @@ var elementOf = map[pipeline.ReferenceKind]Element{
 	pipeline.RefLogo: Logo, pipeline.RefStorefront: Storefront, pipeline.RefPoster: Poster, pipeline.RefDesk: Desk,
 }
 
+// namesZH are the elements in the middle of a Chinese sentence; the English ones are their own names.
+var namesZH = map[Element]string{Sign: "招牌", Logo: "标志", Storefront: "门头", Poster: "海报", Desk: "工位"}
+
 // missing is the reason for an element that was not found.
 var missing = map[Element]pipeline.Code{
 	Sign: pipeline.SignNotRead, Logo: pipeline.LogoMissing, Storefront: pipeline.StorefrontMismatch, Poster: pipeline.PosterMissing, Desk: pipeline.DeskMissing,

@@ -3,6 +3,7 @@ package scene
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -57,7 +58,7 @@ func LoadSite(path string) (*pipeline.Site, error) {
 		case err != nil:
 			return nil, err
 		case !info.Mode().IsRegular():
-			return nil, errors.New("it is not a file")
+			return nil, pipeline.ErrNotRegular
 		}
 		return pipeline.File(photo), nil
 	})
@@ -182,11 +183,8 @@ func (p *siteParser) reference(v value, field string, i int) pipeline.Reference 
 	if path := p.required(m, field, "photo"); path != "" {
 		media, err := p.photo(path)
 		if err != nil {
-			var inner *os.PathError
-			if errors.As(err, &inner) {
-				err = inner.Err
-			}
-			p.add(MissingPhoto, field+".photo", path, fmt.Sprintf("cannot be used: %v; the path is relative to the site file", err), fmt.Sprintf("无法使用：%v；路径相对于地点文件", err))
+			why := photoTrouble(err)
+			p.add(MissingPhoto, field+".photo", path, "cannot be used: "+why.EN+"; the path is relative to the site file", "无法使用："+why.ZH+"；路径相对于地点文件")
 		}
 		r.Media = media
 	}
@@ -239,6 +237,23 @@ func (p *siteParser) crop(v value, field string) *pipeline.Box {
 		return nil
 	}
 	return &pipeline.Box{X: n[0], Y: n[1], W: n[2], H: n[3]}
+}
+
+// photoTrouble says why a photo's file cannot be used.
+func photoTrouble(err error) pipeline.Text {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return pipeline.Text{EN: "there is no such file", ZH: "文件不存在"}
+	case errors.Is(err, fs.ErrPermission):
+		return pipeline.Text{EN: "it may not be read", ZH: "没有读取权限"}
+	case errors.Is(err, pipeline.ErrNotRegular):
+		return pipeline.Text{EN: "it is not a file", ZH: "不是普通文件"}
+	}
+	var inner *os.PathError
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	return pipeline.Text{EN: err.Error(), ZH: "无法读取"}
 }
 
 // day reads a day (end: its last moment) in the site's time zone, or an RFC 3339 time.

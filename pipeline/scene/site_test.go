@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +14,15 @@ import (
 
 	"onsite/pipeline"
 )
+
+// noEnglish allows a Chinese sentence the names of keys, formats and time zones, and no other English words.
+func noEnglish(t *testing.T, zh string) {
+	t.Helper()
+	names := strings.Fields("YAML JPEG PNG WebP HEIC id revision timezone sign names references kind name photo crop valid from to logo storefront poster desk Asia Shanghai UTC")
+	for _, w := range regexp.MustCompile(`[A-Za-z]{2,}`).FindAllString(zh, -1) {
+		require.Contains(t, names, w, zh)
+	}
+}
 
 func anyPhoto(path string) (pipeline.Media, error) { return pipeline.File(path), nil }
 
@@ -80,6 +90,7 @@ func TestParseSiteProblems(t *testing.T) {
 		"time zone":          {"id: a\ntimezone: Here\nsign: {names: [A]}\n", "timezone", BadValue},
 		"too long":           {"id: a\n#" + strings.Repeat("x", maxSiteBytes), "", NotYAML},
 		"too deep":           {"id: [[[[[[[[[[[a]]]]]]]]]]]\n", "", NotYAML},
+		"bracket left open":  {"id: [a\nsign: b\n", "", NotYAML},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseSite("site.yaml", []byte(c.yaml), anyPhoto)
@@ -89,6 +100,7 @@ func TestParseSiteProblems(t *testing.T) {
 			require.Equal(t, c.field, bad.Problems[0].Field, err)
 			require.NotContains(t, err.Error(), "\n")
 			require.NotEmpty(t, bad.Problems[0].Text.ZH)
+			noEnglish(t, bad.Problems[0].Text.ZH)
 			require.Contains(t, bad.Text().ZH, bad.Problems[0].Text.ZH)
 		})
 	}
@@ -115,8 +127,12 @@ func TestLoadSiteLooksForPhotosBesideTheFile(t *testing.T) {
 	require.ErrorAs(t, err, &bad)
 	require.Len(t, bad.Problems, 2)
 	require.Equal(t, MissingPhoto, bad.Problems[0].Trouble)
-
+	require.Equal(t, pipeline.Text{EN: "cannot be used: there is no such file; the path is relative to the site file", ZH: "无法使用：文件不存在；路径相对于地点文件"}, bad.Problems[0].Text)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "pics"), 0o700))
+	_, err = LoadSite(path)
+	require.ErrorAs(t, err, &bad)
+	require.Equal(t, pipeline.Text{EN: "cannot be used: it is not a file; the path is relative to the site file", ZH: "无法使用：不是普通文件；路径相对于地点文件"}, bad.Problems[1].Text)
+
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "pics", "a.jpg"), []byte("x"), 0o600))
 	require.NoError(t, os.WriteFile(path, []byte("id: a\nreferences:\n- {kind: logo, photo: pics/a.jpg}\n"), 0o600))
 	s, err := LoadSite(path)

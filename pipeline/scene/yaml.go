@@ -2,6 +2,7 @@ package scene
 
 import (
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -56,6 +57,13 @@ func (v value) show() string {
 	return ""
 }
 
+// place finds the position in the library's errors: [line:column].
+var place = regexp.MustCompile(`^\[(\d{1,9}):(\d{1,9})\]`)
+
+func atLine(line int, en, zh string) *pipeline.Text {
+	return &pipeline.Text{EN: fmt.Sprintf("line %d: %s", line, en), ZH: fmt.Sprintf("第 %d 行：%s", line, zh)}
+}
+
 // deepest is how deep values may nest: the form needs four.
 const deepest = 8
 
@@ -83,7 +91,11 @@ func parseYAML(raw []byte) (top value, problem *Problem) {
 	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		line, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
-		return value{}, bad("this is not YAML that can be read: "+clip(line), "无法作为 YAML 读取："+clip(line))
+		zh := "无法作为 YAML 读取"
+		if at := place.FindStringSubmatch(line); at != nil { // the library's own words are English
+			zh = fmt.Sprintf("第 %s 行第 %s 列：%s", at[1], at[2], zh)
+		}
+		return value{}, bad("this is not YAML that can be read: "+clip(line), zh)
 	}
 	var bodies []ast.Node
 	for _, d := range file.Docs {
@@ -94,9 +106,9 @@ func parseYAML(raw []byte) (top value, problem *Problem) {
 	if len(bodies) != 1 {
 		return value{}, bad(fmt.Sprintf("there are %d YAML documents; a site file holds exactly one", len(bodies)), fmt.Sprintf("共有 %d 个 YAML 文档；地点文件应只有一个", len(bodies)))
 	}
-	top, err = valueOf(bodies[0], 0)
-	if err != nil {
-		return value{}, bad(err.Error(), "无法作为地点文件读取："+err.Error())
+	top, wrong := valueOf(bodies[0], 0)
+	if wrong != nil {
+		return value{}, &Problem{Trouble: NotYAML, Text: *wrong}
 	}
 	if !top.is(isMapping) {
 		return value{}, bad("the file must be a mapping that starts with id, sign or references", "文件必须是以 id、sign 或 references 开头的映射")
@@ -105,7 +117,7 @@ func parseYAML(raw []byte) (top value, problem *Problem) {
 }
 
 // valueOf turns a syntax node into a value.
-func valueOf(n ast.Node, depth int) (value, error) {
+func valueOf(n ast.Node, depth int) (value, *pipeline.Text) {
 	if n == nil {
 		return value{}, nil
 	}
@@ -114,11 +126,11 @@ func valueOf(n ast.Node, depth int) (value, error) {
 		v.line = t.Position.Line
 	}
 	if depth > deepest {
-		return value{}, fmt.Errorf("line %d: the values nest too deep", v.line)
+		return value{}, atLine(v.line, "the values nest too deep", "嵌套层数过多")
 	}
-	entry := func(e *ast.MappingValueNode) error {
+	entry := func(e *ast.MappingValueNode) *pipeline.Text {
 		if e == nil || e.Key == nil {
-			return fmt.Errorf("line %d: a key is missing", v.line)
+			return atLine(v.line, "a key is missing", "缺少键")
 		}
 		field, err := valueOf(e.Value, depth+1)
 		if err != nil {
@@ -161,7 +173,7 @@ func valueOf(n ast.Node, depth int) (value, error) {
 	case ast.ScalarNode:
 		v.shape, v.scalar = isScalar, n.GetToken().Value
 	default:
-		return value{}, fmt.Errorf("line %d: only mappings, lists, texts and numbers are accepted", v.line)
+		return value{}, atLine(v.line, "only mappings, lists, texts and numbers are accepted", "只接受映射、列表、文本和数字")
 	}
 	return v, nil
 }
