@@ -231,9 +231,6 @@ func (m Manifest) Files() []File {
 	return out
 }
 
-// Origin is the manifest's own file name, for messages.
-func (m Manifest) Origin() string { return m.path }
-
 // Channels is the number of channels of the input tensor: 1 for grey, else 3.
 func (m Manifest) Channels() int {
 	if m.Input.Colour == Grey {

@@ -142,8 +142,6 @@ func (r Rule) filled() Rule {
 	}
 	set(&r.OnFail, Abnormal)
 	set(&r.OnUncertain, weaker(Review, r.OnFail))
-	set(&r.OnNotChecked, Review)
-	set(&r.OnError, Review)
 	return r
 }
 

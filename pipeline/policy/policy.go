@@ -29,13 +29,11 @@ const (
 	Abnormal           Action = "abnormal"
 )
 
-// Rule is what a policy says about one check.
+// Rule is what a policy says about one check. It has no word on a wanted check that was not made or broke off: that is always review.
 type Rule struct {
-	Need         Need   `yaml:"need" json:"need"`
-	OnFail       Action `yaml:"on_fail" json:"on_fail"`
-	OnUncertain  Action `yaml:"on_uncertain" json:"on_uncertain"`
-	OnNotChecked Action `yaml:"on_not_checked" json:"on_not_checked"` // when the check was wanted
-	OnError      Action `yaml:"on_error" json:"on_error"`
+	Need        Need   `yaml:"need" json:"need"`
+	OnFail      Action `yaml:"on_fail" json:"on_fail"`
+	OnUncertain Action `yaml:"on_uncertain" json:"on_uncertain"`
 }
 
 // Limits narrow what a submission may be, below the limits of the decoder. A nil field asks nothing.

@@ -92,7 +92,7 @@ checks:
 func TestParseFillsTheUsual(t *testing.T) {
 	p, err := Parse("small.yaml", []byte(small))
 	require.NoError(t, err)
-	require.Equal(t, Rule{Need: Always, OnFail: Abnormal, OnUncertain: Review, OnNotChecked: Review, OnError: Review}, p.Checks[pipeline.CheckFace])
+	require.Equal(t, Rule{Need: Always, OnFail: Abnormal, OnUncertain: Review}, p.Checks[pipeline.CheckFace])
 	require.Equal(t, Never, p.Checks[pipeline.CheckScene].Need)
 	require.Equal(t, "测试。", p.Description.ZH)
 
@@ -107,6 +107,7 @@ func TestParseRefuses(t *testing.T) {
 		"only a comment":   {"# nothing\n", "policy x.yaml"},
 		"unknown key":      {small + "colour: red\n", `unknown field "colour"`},
 		"unknown rule key": {strings.ReplaceAll(small, "need: always", "need: always, on_pass: review"), `unknown field "on_pass"`},
+		"rule on errors":   {strings.ReplaceAll(small, "need: always", "need: always, on_error: review"), `unknown field "on_error"`}, // it would have no effect
 		"repeated key":     {small + "name: again\n", "name"},
 		"two documents":    {small + "---\nname: b\n", "more than one YAML document"},
 		"not a mapping":    {"- a\n- b\n", "policy x.yaml"},
@@ -134,7 +135,7 @@ description: {en: "", zh: 只有中文}
 media: [video, film, video]
 limits: {max_bytes: 0, max_duration_ms: 1000, min_duration_ms: 2000}
 checks:
-  face: {need: sometimes, on_fail: fire, on_uncertain: abnormal, on_not_checked: ignore, on_error: ignore}
+  face: {need: sometimes, on_fail: fire, on_uncertain: abnormal}
   aura: {need: always}
   scene: {need: with_site, on_fail: ignore, on_uncertain: review}
 reasons: {face_mismatch: punish, bad_mood: review, check_failed: ignore}
@@ -151,11 +152,11 @@ thresholds: {face: {threshold: 1.5}, liveness: {threshold: .nan}, scene: {inlier
 	}
 	require.Equal(t, []string{
 		"schema", "name", "version", "description.en", "media[1]", "media[2]", "limits.max_bytes", "limits.min_duration_ms",
-		"checks.aura", "checks.face.need", "checks.face.on_fail", "checks.face.on_uncertain", "checks.face.on_not_checked", "checks.face.on_error",
+		"checks.aura", "checks.face.need", "checks.face.on_fail", "checks.face.on_uncertain",
 		"checks.scene.on_uncertain", "reasons.bad_mood", "reasons.check_failed", "reasons.face_mismatch",
 		"thresholds.face.threshold", "thresholds.liveness.threshold", "thresholds.scene.inliers",
 	}, fields)
-	require.Equal(t, `checks.face.on_error: "ignore" is not accepted; allowed: review; a check that ended with an error is neither a pass nor a finding`, all[13].Error())
+	require.Equal(t, `checks.face.on_uncertain: "abnormal" is not accepted; allowed: review, ignore; an uncertain check never makes a verdict abnormal`, all[11].Error())
 }
 
 func TestValidateRefusesAPolicyThatWantsNothing(t *testing.T) {
@@ -199,7 +200,7 @@ func TestDigest(t *testing.T) {
 	same := []string{
 		"# a comment\n" + small,
 		strings.ReplaceAll(small, "A test.", "Other words."),
-		strings.ReplaceAll(small, "{need: always}", "\n    on_error: review\n    need: \"always\"\n    on_fail: abnormal"),
+		strings.ReplaceAll(small, "{need: always}", "\n    need: \"always\"\n    on_fail: abnormal"),
 		strings.ReplaceAll(small, "name: small\nversion: 3", "version: 3\nname: small"),
 		small + "  speech: {need: never}\n",
 	}

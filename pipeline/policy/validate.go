@@ -134,8 +134,6 @@ func (v *validator) checks(checks map[pipeline.CheckName]Rule) {
 		oneOf(v, at+".need", r.Need, needs, "say when the check is wanted")
 		oneOf(v, at+".on_fail", r.OnFail, failActions, "say what a failed check leads to")
 		oneOf(v, at+".on_uncertain", r.OnUncertain, softActions, "an uncertain check never makes a verdict abnormal")
-		oneOf(v, at+".on_not_checked", r.OnNotChecked, onlyReview, "a wanted check that was not made is never a pass; use need to say that it is not wanted")
-		oneOf(v, at+".on_error", r.OnError, onlyReview, "a check that ended with an error is neither a pass nor a finding")
 		if r.OnFail == Ignore && r.OnUncertain == Review {
 			v.add(at+".on_uncertain", string(r.OnUncertain), "ignore", "a doubt cannot weigh more than a failure, which is ignored here")
 		}

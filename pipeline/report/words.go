@@ -99,17 +99,12 @@ func word(key string) pipeline.Text {
 
 var labelTexts = map[string]pipeline.Text{
 	"face":       {EN: "face", ZH: "人脸"},
-	"other face": {EN: "another person", ZH: "其他人"},
 	"other_face": {EN: "another person", ZH: "其他人"},
-	"person":     {EN: "person", ZH: "人物"},
 	"logo":       {EN: "logo", ZH: "标志"},
 	"storefront": {EN: "storefront", ZH: "门头"},
 	"poster":     {EN: "poster", ZH: "海报"},
 	"desk":       {EN: "desk", ZH: "工位"},
 	"sign":       {EN: "sign", ZH: "招牌"},
-	"text":       {EN: "text", ZH: "文字"},
-	"loop":       {EN: "repeated part", ZH: "重复段"},
-	"static":     {EN: "still part", ZH: "静止段"},
 }
 
 // label gives the words of an evidence label; one that is not known shows itself.
@@ -149,27 +144,17 @@ func transform(name string) pipeline.Text {
 var stageTexts = map[string]pipeline.Text{
 	"decode":       {EN: "decode", ZH: "解码"},
 	"enroll":       {EN: "enrolled photos", ZH: "登记照片"},
-	"enrol":        {EN: "enrolled photos", ZH: "登记照片"},
-	"site":         {EN: "site references", ZH: "地点参考图"},
-	"find":         {EN: "find faces", ZH: "查找人脸"},
 	"face":         {EN: "person", ZH: "本人核对"},
 	"liveness":     {EN: "live person", ZH: "真人在场"},
 	"fingerprint":  {EN: "fingerprint", ZH: "画面指纹"},
-	"history":      {EN: "earlier footage", ZH: "历史比对"},
 	"reuse":        {EN: "new footage", ZH: "是否新拍摄"},
 	"scene":        {EN: "place in view", ZH: "现场环境"},
 	"authenticity": {EN: "real recording", ZH: "录像真实性"},
-	"place":        {EN: "location", ZH: "位置信息"},
-	"speech":       {EN: "speech", ZH: "语音"},
-	"policy":       {EN: "decision", ZH: "结论"},
-	"report":       {EN: "pictures", ZH: "图片"},
 	"pictures":     {EN: "pictures", ZH: "图片"},
-	"other":        {EN: "other", ZH: "其他"},
-	"rest":         {EN: "other", ZH: "其他"},
 }
 
 // stages is the order in which times are shown; others follow by name.
-var stages = []string{"decode", "enroll", "enrol", "site", "find", "face", "liveness", "scene", "fingerprint", "history", "reuse", "authenticity", "place", "speech", "policy", "pictures", "report", "rest", "other"}
+var stages = []string{"decode", "enroll", "face", "liveness", "scene", "fingerprint", "reuse", "authenticity", "pictures"}
 
 func stage(name string) pipeline.Text {
 	if t, ok := stageTexts[name]; ok {

@@ -90,7 +90,7 @@ func search(x []float32, q, o *gradients, p plan) found {
 				lo, hi = 0, o.n+reach
 			}
 			for b := lo; b < hi; b += p.unit {
-				i0, i1 := onLine(index, b, o.n, dir)
+				i0, i1 := onLine(index, b, o.n)
 				if i1-i0 < min(minOnLine, q.n-1) {
 					continue
 				}
@@ -119,7 +119,7 @@ func search(x []float32, q, o *gradients, p plan) found {
 }
 
 // onLine gives the query samples i0..i1-1 whose partners lie inside the earlier clip; partners rise or fall all along a line.
-func onLine(index []int32, b, n, dir int) (i0, i1 int) {
+func onLine(index []int32, b, n int) (i0, i1 int) {
 	i0, i1 = 0, len(index)
 	out := func(i int) bool { j := int(index[i]) + b; return j < 0 || j >= n }
 	for i0 < i1 && out(i0) {
@@ -128,7 +128,6 @@ func onLine(index []int32, b, n, dir int) (i0, i1 int) {
 	for i1 > i0 && out(i1-1) {
 		i1--
 	}
-	_ = dir
 	return i0, i1
 }
 
