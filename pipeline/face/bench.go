@@ -334,7 +334,7 @@ func against(shots []shot, probe int, group []int) (float64, error) {
 
 // pairTrials compares the pairs that a CSV file names.
 func pairTrials(path string, shots []shot) ([]Trial, error) {
-	f, err := os.Open(path)
+	f, err := pipeline.OpenRegular(path)
 	if err != nil {
 		return nil, fmt.Errorf("bench face: %w", err)
 	}

@@ -2,11 +2,7 @@ package reuse
 
 import (
 	"context"
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -144,44 +140,15 @@ func (c *printCache) get(ctx context.Context, name string) (Fingerprint, error) 
 
 // readPairs reads the CSV file.
 func readPairs(path string) ([]PairRow, error) {
-	file, err := os.Open(path)
+	rows, err := pipeline.ReadTable(path, "query", "original", "label")
 	if err != nil {
 		return nil, fmt.Errorf("read the pairs: %w", err)
 	}
-	defer file.Close()
-	r := csv.NewReader(file)
-	r.FieldsPerRecord = -1
-	header, err := r.Read()
-	if err != nil {
-		return nil, fmt.Errorf("read the pairs: %s has no header: %w", path, err)
-	}
-	column := map[string]int{"transform": -1}
-	for i, name := range header {
-		column[name] = i
-	}
-	for _, name := range []string{"query", "original", "label"} {
-		if _, ok := column[name]; !ok {
-			return nil, fmt.Errorf("read the pairs: %s has no column %q; want query,original,label[,transform]", path, name)
-		}
-	}
-	var out []PairRow
-	for {
-		rec, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the pairs: %s: %w", path, err)
-		}
-		get := func(name string) string {
-			if i := column[name]; i >= 0 && i < len(rec) {
-				return rec[i]
-			}
-			return ""
-		}
-		p := PairRow{Query: get("query"), Original: get("original"), Label: get("label"), Transform: get("transform")}
-		if line, _ := r.FieldPos(0); p.Query == "" || p.Original == "" || p.Label != "same" && p.Label != "different" {
-			return nil, fmt.Errorf("read the pairs: %s, line %d: want a query, an original and the label same or different, got %q, %q, %q", path, line, p.Query, p.Original, p.Label)
+	out := make([]PairRow, 0, len(rows))
+	for _, r := range rows {
+		p := PairRow{Query: r.Get("query"), Original: r.Get("original"), Label: r.Get("label"), Transform: r.Get("transform")}
+		if p.Query == "" || p.Original == "" || p.Label != "same" && p.Label != "different" {
+			return nil, fmt.Errorf("read the pairs: %s, line %d: want a query, an original and the label same or different, got %q, %q, %q", path, r.Line, p.Query, p.Original, p.Label)
 		}
 		out = append(out, p)
 	}

@@ -2,11 +2,8 @@ package scene
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -104,43 +101,14 @@ func otherName(r, o signRow) bool {
 
 // signRows reads text.csv.
 func signRows(path string) ([]signRow, error) {
-	f, err := os.Open(path)
+	rows, err := pipeline.ReadTable(path, "file", "lang", "wanted", "text")
 	if err != nil {
-		return nil, fmt.Errorf("open the table of signs: %w", err)
+		return nil, fmt.Errorf("read the table of signs: %w", err)
 	}
-	defer f.Close()
-	c := csv.NewReader(f)
-	c.FieldsPerRecord = -1
-	head, err := c.Read()
-	if err != nil {
-		return nil, fmt.Errorf("read the table of signs %s: %w", path, err)
-	}
-	column := map[string]int{}
-	for i, h := range head {
-		column[strings.TrimPrefix(strings.TrimSpace(h), "\ufeff")] = i
-	}
-	for _, h := range []string{"file", "lang", "wanted", "text"} {
-		if _, ok := column[h]; !ok {
-			return nil, fmt.Errorf("read the table of signs %s: there is no column %q; the columns are file,lang,wanted,text,note", path, h)
-		}
-	}
-	var out []signRow
-	for {
-		r, err := c.Read()
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the table of signs %s: %w", path, err)
-		}
-		field := func(name string) string {
-			if i := column[name]; i < len(r) {
-				return strings.TrimSpace(r[i])
-			}
-			return ""
-		}
-		row := signRow{file: field("file"), lang: field("lang"), wanted: field("wanted")}
-		for _, l := range strings.Split(field("text"), "|") {
+	out := make([]signRow, 0, len(rows))
+	for _, r := range rows {
+		row := signRow{file: r.Get("file"), lang: r.Get("lang"), wanted: r.Get("wanted")}
+		for _, l := range strings.Split(r.Get("text"), "|") {
 			if len(key(l)) > 0 {
 				row.lines = append(row.lines, l)
 			}
@@ -149,6 +117,7 @@ func signRows(path string) ([]signRow, error) {
 			out = append(out, row)
 		}
 	}
+	return out, nil
 }
 
 // benchSign reads one picture twice: as a check that wants its name, timed; and as fully as possible, for the error rate and wrong names.
