@@ -68,7 +68,7 @@ func (m *Matcher) Enroll(ctx context.Context, photo *media.Clip, name string) (T
 		switch {
 		case face.Quality.Size < m.config.EnrollMinSize:
 			fault = FaultSmall
-		case turned(face) > m.config.EnrollMaxTurn:
+		case face.Turn() > m.config.EnrollMaxTurn:
 			fault = FaultTurned
 		}
 	}
@@ -164,7 +164,7 @@ func (m *Matcher) explain(fault Fault, f *Face, enrolling bool) (why, fix pipeli
 		return pipeline.Text{EN: fmt.Sprintf("it is %d pixels high, at least %d are needed", q.Size, minSize), ZH: fmt.Sprintf("人脸高 %d 像素，至少需要 %d 像素", q.Size, minSize)},
 			pipeline.Text{EN: "come nearer or use a larger picture", ZH: "请靠近镜头或使用更大的图片"}
 	case FaultTurned:
-		return pipeline.Text{EN: fmt.Sprintf("it looks about %.0f degrees away from the camera, at most %.0f are allowed", turned(f), maxTurn), ZH: fmt.Sprintf("脸偏离镜头约 %.0f 度，最多允许 %.0f 度", turned(f), maxTurn)},
+		return pipeline.Text{EN: fmt.Sprintf("it looks about %.0f degrees away from the camera, at most %.0f are allowed", f.Turn(), maxTurn), ZH: fmt.Sprintf("脸偏离镜头约 %.0f 度，最多允许 %.0f 度", f.Turn(), maxTurn)},
 			pipeline.Text{EN: "look into the camera", ZH: "请正对镜头"}
 	case FaultBlurred:
 		return pipeline.Text{EN: fmt.Sprintf("it is blurred (sharpness %.0f, at least %.0f is needed)", q.Sharpness, c.MinSharpness), ZH: fmt.Sprintf("画面模糊（清晰度 %.0f，至少需要 %.0f）", q.Sharpness, c.MinSharpness)},

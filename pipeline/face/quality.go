@@ -69,7 +69,7 @@ func (q *Quality) light(aligned gocv.Mat) error {
 func (c *Config) judge(f *Face) {
 	q := &f.Quality
 	q.Weight, q.Fault = 0, FaultNone
-	turn := turned(f)
+	turn := f.Turn()
 	switch {
 	case q.Size < c.MinSize:
 		q.Fault = FaultSmall
@@ -85,25 +85,27 @@ func (c *Config) judge(f *Face) {
 		q.Fault = FaultBright
 	default:
 		// Each part goes from 0.3 at its limit to 1 where more of it no longer changes the comparison; the product is the weight.
-		q.Weight = ramp(float64(q.Size), float64(c.MinSize), float64(c.GoodSize)) *
-			ramp(q.Sharpness, c.MinSharpness, c.GoodSharpness) *
-			ramp(-turn, -c.MaxTurn, -c.GoodTurn) *
-			ramp(-q.Residual, -c.MaxResidual, -c.GoodResidual) *
-			ramp(math.Min(q.Brightness-c.MinBrightness, c.MaxBrightness-q.Brightness), 0, goodExposure)
+		q.Weight = Ramp(poorest, float64(q.Size), float64(c.MinSize), float64(c.GoodSize)) *
+			Ramp(poorest, q.Sharpness, c.MinSharpness, c.GoodSharpness) *
+			Ramp(poorest, -turn, -c.MaxTurn, -c.GoodTurn) *
+			Ramp(poorest, -q.Residual, -c.MaxResidual, -c.GoodResidual) *
+			Ramp(poorest, math.Min(q.Brightness-c.MinBrightness, c.MaxBrightness-q.Brightness), 0, goodExposure)
 	}
 }
 
 // goodExposure is how many grey levels inside the limits of brightness a face counts fully.
 const goodExposure = 30
 
-// turned is how far a head looks away from the camera, degrees: the larger of yaw and pitch.
-func turned(f *Face) float64 {
+// Turn is how far the head looks away from the camera, degrees: the larger of yaw and pitch.
+func (f *Face) Turn() float64 {
 	return math.Max(math.Abs(float64(f.Pose.Yaw)), math.Abs(float64(f.Pose.Pitch)))
 }
 
-// ramp is 0.3 at or below lo, 1 at or above hi, and straight between.
-func ramp(x, lo, hi float64) float64 {
-	const floor = 0.3
+// poorest is the least that one measure leaves of a face's weight in the template.
+const poorest = 0.3
+
+// Ramp is floor at or below lo, 1 at or above hi, and straight between.
+func Ramp(floor, x, lo, hi float64) float64 {
 	if hi <= lo {
 		return 1
 	}

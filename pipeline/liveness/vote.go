@@ -95,7 +95,7 @@ func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, tr
 	b := ballot{track: track, seen: len(found.Tracks[track].Spots)}
 	var fit []face.Spot
 	for _, s := range found.Tracks[track].Spots {
-		if f := found.At(s); f.Box.Dy() >= c.MinFace && turned(f) <= c.MaxTurn {
+		if f := found.At(s); f.Box.Dy() >= c.MinFace && f.Turn() <= c.MaxTurn {
 			fit = append(fit, s)
 		}
 	}
@@ -125,9 +125,9 @@ func ask(ctx context.Context, m Models, frame *media.Frame, f *face.Face, c *Con
 		return vote{}, err
 	}
 	v := vote{frame: frame.Index, box: f.Box, live: float64(live), light: light(&crop), view: float64(view.Dx()) / float64(f.Box.Dy())}
-	v.weight = ramp(float64(f.Box.Dy()), float64(c.MinFace), float64(c.GoodFace)) *
-		ramp(v.light, c.DarkFace, c.GoodLight) *
-		ramp(-turned(f), -c.MaxTurn, -c.GoodTurn)
+	v.weight = face.Ramp(poorest, float64(f.Box.Dy()), float64(c.MinFace), float64(c.GoodFace)) *
+		face.Ramp(poorest, v.light, c.DarkFace, c.GoodLight) *
+		face.Ramp(poorest, -f.Turn(), -c.MaxTurn, -c.GoodTurn)
 	return v, nil
 }
 
@@ -158,19 +158,8 @@ func light(im *models.Image) float64 {
 	return float64(sum) / 256 / float64(n)
 }
 
-// turned is how far a head looks away from the camera, degrees.
-func turned(f *face.Face) float64 {
-	return math.Max(math.Abs(float64(f.Pose.Yaw)), math.Abs(float64(f.Pose.Pitch)))
-}
-
-// ramp is 0.1 at or below lo, 1 at or above hi, and straight between: a poor vote still counts when there is nothing better.
-func ramp(x, lo, hi float64) float64 {
-	const floor = 0.1
-	if hi <= lo {
-		return 1
-	}
-	return floor + (1-floor)*math.Max(0, math.Min(1, (x-lo)/(hi-lo)))
-}
+// poorest is the least that one measure leaves of a vote's weight: a poor vote still counts when there is nothing better.
+const poorest = 0.1
 
 // spread picks up to k of n places, evenly, the first and the last among them.
 func spread(n, k int) []int {
