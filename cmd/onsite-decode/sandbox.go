@@ -11,7 +11,8 @@ import (
 )
 
 // closeInherited closes what the parent, or whoever started it, may have left open. Only standard input, output and error and the input
-// stay. It runs before anything is opened here: Go's runtime opens its poller later, when something waits.
+// stay. It runs before anything is opened here: Go's runtime opens its poller later, when something waits. The cgroup files that it
+// keeps open go too; it reads them again only when GOMAXPROCS is not set, and takes a failure for no limit.
 func closeInherited() error {
 	if err := unix.CloseRange(inputFD+1, math.MaxUint32, 0); err != nil {
 		return fmt.Errorf("close the descriptors of the parent (Linux 5.9 or newer can): %w", err)

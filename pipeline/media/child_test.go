@@ -342,6 +342,18 @@ func TestManyAtOnce(t *testing.T) {
 	require.Empty(t, childrenOf(os.Getpid()))
 }
 
+// TestSourcesOfTheChild looks at the child's sources, so that "go test" does not take results of an older child from its cache.
+func TestSourcesOfTheChild(t *testing.T) {
+	list, err := filepath.Glob("../../cmd/onsite-decode/*.[cgh]*")
+	require.NoError(t, err)
+	for _, path := range list {
+		_, err := os.ReadFile(path)
+		require.NoError(t, err)
+	}
+	require.Contains(t, list, "../../cmd/onsite-decode/filter.go")
+	require.Contains(t, list, "../../cmd/onsite-decode/decode.h")
+}
+
 func TestChildHasNoOpenCV(t *testing.T) {
 	out, err := exec.Command("readelf", "-d", child).Output()
 	require.NoError(t, err)
