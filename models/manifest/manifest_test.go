@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -118,8 +119,10 @@ func TestLoadDir(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.yaml"), []byte(sample(t, "liveness")), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.yaml"), []byte("task: [\n"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "d.yaml"), make([]byte, MaxBytes+1), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "e.yaml"), []byte("&0: *0\n*0:\n*0:"), 0o600)) // the library would recurse without end
+	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "f.yaml"), 0o600))                           // nobody writes to it: waiting would never end
 	_, err = LoadDir(dir)
-	for _, w := range []string{"already described by", "c.yaml", "d.yaml"} {
+	for _, w := range []string{"already described by", "c.yaml", "d.yaml", "e.yaml: [1:1] anchors, aliases", "f.yaml: it is no regular file"} {
 		require.ErrorContains(t, err, w)
 	}
 }

@@ -5,5 +5,5 @@
 // not made never counts as passed or failed. The texts of every code, check, outcome and decision, in English and Chinese, are one
 // catalogue here, used by the command line, the report and the API.
 //
-// It imports package pipeline for its words, a YAML reader and the standard library; it touches no pixels, no models and no store.
+// It imports package pipeline for its words, models/plain to read YAML, and the standard library; it touches no pixels, no models and no store.
 package policy

@@ -1,18 +1,13 @@
 package policy
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/token"
-
+	"onsite/models/plain"
 	"onsite/pipeline"
 )
 
@@ -71,9 +66,9 @@ func Parse(source string, raw []byte) (Policy, error) {
 	if len(raw) > maxFileBytes {
 		return Policy{}, tooLong(source)
 	}
-	p, err := decode(raw)
-	switch {
-	case errors.Is(err, io.EOF):
+	var p Policy
+	switch err := plain.Decode(raw, &p); {
+	case errors.Is(err, plain.ErrEmpty):
 		return Policy{}, fmt.Errorf("policy %s: the file is empty; start from a built-in one", source)
 	case err != nil:
 		return Policy{}, fmt.Errorf("policy %s: %w; correct that place, see the built-in policies for the form", source, err)
@@ -87,36 +82,6 @@ func Parse(source string, raw []byte) (Policy, error) {
 
 func tooLong(source string) error {
 	return fmt.Errorf("policy %s: the file is longer than %d bytes; a policy is a short YAML file, see the built-in ones", source, maxFileBytes)
-}
-
-// decode reads exactly one YAML document of plain mappings, lists and scalars. Anchors, aliases and tags are refused before the library
-// sees them: a policy needs none, and some of them send it into endless recursion, which no recover can stop. Other bytes can still make
-// it panic (found by FuzzParse); that is an error of the file here, not of the program.
-func decode(raw []byte) (p Policy, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p, err = Policy{}, errors.New("this is not YAML that can be read")
-		}
-	}()
-	for _, t := range lexer.Tokenize(string(raw)) {
-		switch t.Type {
-		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType:
-			return Policy{}, fmt.Errorf("[%d:%d] anchors, aliases, tags and merge keys are not accepted; write the value itself", t.Position.Line, t.Position.Column)
-		default:
-		}
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict())
-	if err = dec.Decode(&p); err != nil {
-		if errors.Is(err, io.EOF) {
-			return Policy{}, err
-		}
-		return Policy{}, &decodeError{line: oneLine(err), err: err}
-	}
-	var more any
-	if err = dec.Decode(&more); !errors.Is(err, io.EOF) {
-		return Policy{}, errors.New("there is more than one YAML document; keep one policy per file")
-	}
-	return p, nil
 }
 
 // fill sets what the rules leave out. A check that is not named is not wanted.
@@ -143,20 +108,6 @@ func (r Rule) filled() Rule {
 	set(&r.OnFail, Abnormal)
 	set(&r.OnUncertain, weaker(Review, r.OnFail))
 	return r
-}
-
-// decodeError shows a YAML error as one line with its position, without the excerpt of the file that the library adds.
-type decodeError struct {
-	line string
-	err  error
-}
-
-func (e *decodeError) Error() string { return e.line }
-func (e *decodeError) Unwrap() error { return e.err }
-
-func oneLine(err error) string {
-	line, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
-	return strings.TrimSpace(strings.ReplaceAll(line, "Go struct field", "the field"))
 }
 
 // clip shortens an outside value for an error message.

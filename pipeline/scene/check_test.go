@@ -32,7 +32,7 @@ func TestLogoIsFoundWithItsOutline(t *testing.T) {
 	site := prepared(t, album{"wall": picture}, &pipeline.Site{ID: "s", References: []pipeline.Reference{logo("wall")}})
 	wall := drawn(t, 1280, 720, 2)
 	hang(t, wall, picture, aslant)
-	c, r := run(t, nil, clipOf(plain(t, 1280, 720), wall), site, time.Time{})
+	c, r := run(t, nil, clipOf(blank(t, 1280, 720), wall), site, time.Time{})
 	require.Equal(t, pipeline.Pass, c.Outcome)
 	require.Empty(t, c.Findings)
 	require.InDelta(t, 1, *c.Score, 0)
@@ -212,9 +212,9 @@ func TestNotChecked(t *testing.T) {
 		"no site":                      {busy, nil, WhyNoSite},
 		"an empty site":                {busy, &Site{}, WhyNoSite},
 		"no frames":                    {&media.Clip{}, site, WhyNoFrames},
-		"a covered lens":               {clipOf(plain(t, 640, 360)), site, WhyLowQuality},
+		"a covered lens":               {clipOf(blank(t, 640, 360)), site, WhyLowQuality},
 		"nothing enrolled":             {busy, site, WhyNoReference},
-		"a covered lens before a sign": {clipOf(plain(t, 640, 360)), prepared(t, nil, &pipeline.Site{ID: "s", SignNames: []string{"A1"}}), WhyLowQuality},
+		"a covered lens before a sign": {clipOf(blank(t, 640, 360)), prepared(t, nil, &pipeline.Site{ID: "s", SignNames: []string{"A1"}}), WhyLowQuality},
 	} {
 		cfg := DefaultConfig()
 		if c.why == WhyNoReference {
@@ -242,7 +242,7 @@ func TestOddFrameSizes(t *testing.T) {
 	picture := drawn(t, 600, 400, 1)
 	site := prepared(t, album{"wall": picture}, &pipeline.Site{ID: "s", SignNames: []string{"A1"}, References: []pipeline.Reference{logo("wall")}})
 	for _, size := range []image.Point{{X: 1, Y: 1}, {X: 2, Y: 2}, {X: 16, Y: 16}, {X: 1, Y: 1280}, {X: 1280, Y: 1}, {X: 3, Y: 700}} {
-		c, _ := run(t, &fakeText{}, clipOf(plain(t, size.X, size.Y)), site, time.Time{})
+		c, _ := run(t, &fakeText{}, clipOf(blank(t, size.X, size.Y)), site, time.Time{})
 		require.Equal(t, pipeline.NotChecked, c.Outcome, "%v", size)
 		require.Equal(t, WhyLowQuality, c.Why, "%v", size)
 	}

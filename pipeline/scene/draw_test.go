@@ -41,8 +41,8 @@ func drawn(t testing.TB, w, h int, seed int64) gocv.Mat {
 	return m
 }
 
-// plain is an empty picture.
-func plain(t testing.TB, w, h int) gocv.Mat {
+// blank is an empty picture.
+func blank(t testing.TB, w, h int) gocv.Mat {
 	t.Helper()
 	m := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(120, 130, 125, 0), h, w, gocv.MatTypeCV8UC3)
 	t.Cleanup(func() { _ = m.Close() })

@@ -14,7 +14,7 @@ import (
 )
 
 func TestPrepareRefusesWhatCannotBeFoundAgain(t *testing.T) {
-	a := album{"good": drawn(t, 600, 400, 1), "plain": plain(t, 600, 400)}
+	a := album{"good": drawn(t, 600, 400, 1), "plain": blank(t, 600, 400)}
 	ref := func(photo string, crop *pipeline.Box) pipeline.Reference {
 		return pipeline.Reference{Kind: pipeline.RefLogo, Name: photo, Media: pipeline.File(photo), Crop: crop}
 	}
@@ -64,7 +64,7 @@ func TestPrepareOtherErrors(t *testing.T) {
 
 // A photo larger than the decoder gives is scaled down; its crop with it.
 func TestCropFollowsTheDecodedSize(t *testing.T) {
-	m := plain(t, 1000, 500)
+	m := blank(t, 1000, 500)
 	r, problem := cropOf(&pipeline.Box{X: 2000, Y: 400, W: 1000, H: 800}, media.Info{Width: 4000, Height: 2000}, m)
 	require.Nil(t, problem)
 	require.Equal(t, "(500,100)-(750,300)", r.String())

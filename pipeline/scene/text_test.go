@@ -78,7 +78,7 @@ func TestScaledKeepsThePlace(t *testing.T) {
 }
 
 func TestUprightCrops(t *testing.T) {
-	m := plain(t, 400, 300)
+	m := blank(t, 400, 300)
 	// A vertical line of two squares: the upper one bright, the lower one black.
 	require.NoError(t, gocv.Rectangle(&m, image.Rect(100, 50, 160, 110), color.RGBA{R: 255, G: 255, B: 255, A: 255}, -1))
 	require.NoError(t, gocv.Rectangle(&m, image.Rect(100, 110, 160, 170), color.RGBA{A: 255}, -1))

@@ -7,10 +7,9 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
 
+	"onsite/models/plain"
 	"onsite/pipeline"
 )
 
@@ -79,14 +78,10 @@ func parseYAML(raw []byte) (top value, problem *Problem) {
 			top, problem = value{}, bad("this is not YAML that can be read", "无法作为 YAML 读取")
 		}
 	}()
-	tokens := lexer.Tokenize(string(raw))
-	for _, t := range tokens {
-		switch t.Type {
-		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType:
-			return value{}, bad(fmt.Sprintf("line %d: anchors, aliases, tags and merge keys are not accepted; write the value itself", t.Position.Line),
-				fmt.Sprintf("第 %d 行：不接受锚点、别名、标签和合并键；请直接写出值", t.Position.Line))
-		default:
-		}
+	tokens, t := plain.Tokenize(raw)
+	if t != nil {
+		return value{}, bad(fmt.Sprintf("line %d: anchors, aliases, tags and merge keys are not accepted; write the value itself", t.Position.Line),
+			fmt.Sprintf("第 %d 行：不接受锚点、别名、标签和合并键；请直接写出值", t.Position.Line))
 	}
 	file, err := parser.Parse(tokens, 0)
 	if err != nil {
