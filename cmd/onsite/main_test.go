@@ -159,6 +159,7 @@ func TestVerifyBadInput(t *testing.T) {
 		{"too many bytes", []string{clip, "--limit-bytes", "1000"}, exitRefused, "limit"},
 		{"photo for a clip policy", []string{face, "--policy", "video15"}, exitRefused, "policy"},
 		{"a negative limit", []string{clip, "--limit-timeout=-5s"}, exitUsage, "--limit-timeout"},
+		{"a clip as a face", []string{clip, "--face", clip}, exitUsage, "clip.mp4"},
 		{"unknown policy", []string{clip, "--policy", "nonesuch"}, exitUsage, "nonesuch"},
 		{"unknown flag", []string{clip, "--nonesuch"}, exitUsage, "--nonesuch"},
 		{"six faces", []string{clip, "--face", face, face, face, face, face, face}, exitUsage, "6 times"},
