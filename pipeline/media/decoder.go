@@ -57,6 +57,10 @@ func NewDecoder(o Options) (*Decoder, error) {
 		}
 		path = filepath.Join(filepath.Dir(self), "onsite-decode")
 	}
+	path, err := filepath.Abs(path) // the child starts in another folder
+	if err != nil {
+		return nil, fmt.Errorf("find the decoder child: %w", err)
+	}
 	info, err := os.Stat(path) //nolint:gosec // the operator names the program
 	if err != nil {
 		return nil, fmt.Errorf("%w: find its program: %w (make build puts it beside onsite; ONSITE_DECODER names another place)", ErrDecoder, err)
