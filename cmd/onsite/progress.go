@@ -9,8 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"onsite/pipeline"
-	"onsite/pipeline/policy"
+	"onsite/pipeline/report"
 	"onsite/pipeline/verify"
 )
 
@@ -30,7 +29,7 @@ func newProgress(e *env) *progress { return &progress{env: e, began: time.Now()}
 // stage tells that a stage of the verification begins or ends.
 func (p *progress) stage(s verify.Stage, done bool) {
 	if !done {
-		p.show(-1, 0, p.env.say(stageTitle(s)))
+		p.show(-1, 0, p.env.say(report.StageTitle(string(s))))
 	}
 }
 
@@ -65,21 +64,6 @@ func (p *progress) clear() {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 		p.bar = nil
-	}
-}
-
-func stageTitle(s verify.Stage) pipeline.Text {
-	switch s {
-	case verify.StageDecode:
-		return pipeline.Text{EN: "decoding", ZH: "解码"}
-	case verify.StageEnroll:
-		return pipeline.Text{EN: "enrolled photos", ZH: "登记照片"}
-	case verify.StageFingerprint:
-		return pipeline.Text{EN: "fingerprint", ZH: "指纹"}
-	case verify.StagePictures:
-		return pipeline.Text{EN: "report pictures", ZH: "报告图片"}
-	default:
-		return policy.CheckTitle(pipeline.CheckName(s))
 	}
 }
 

@@ -156,6 +156,9 @@ var stageTexts = map[string]pipeline.Text{
 // stages is the order in which times are shown; others follow by name.
 var stages = []string{"decode", "enroll", "face", "liveness", "scene", "fingerprint", "reuse", "authenticity", "pictures"}
 
+// StageTitle gives the words of a stage of the verification.
+func StageTitle(name string) pipeline.Text { return stage(name) }
+
 func stage(name string) pipeline.Text {
 	if t, ok := stageTexts[name]; ok {
 		return t
