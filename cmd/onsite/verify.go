@@ -253,7 +253,8 @@ func (c *verifyCmd) history(ctx context.Context, e *env, core *core, bar *progre
 		return nil, err
 	}
 	for _, s := range folder.Skipped() {
-		fmt.Fprintf(e.err, "onsite: --against %s: skipped %s\n", c.Against, report.Clean(fmt.Sprintf("%s: %v", s.Name, s.Err)))
+		skipped := e.say(pipeline.Text{EN: "skipped earlier footage", ZH: "已跳过历史画面"})
+		fmt.Fprintf(e.err, "onsite: %s: %s\n", skipped, report.Clean(e.say(words(s.Err))))
 	}
 	return folder, nil
 }
