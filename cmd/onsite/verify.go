@@ -119,7 +119,7 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 		for _, f := range c.Face {
 			photos = append(photos, pipeline.File(f))
 		}
-		if job.Subject, err = core.Enroll(ctx, photos); err != nil {
+		if job.Subject, err = core.Enroll(ctx, photos, c.Report != ""); err != nil {
 			return err
 		}
 		bar.stage(verify.StageEnroll, true)

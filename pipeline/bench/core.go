@@ -138,7 +138,7 @@ func prepare(ctx context.Context, v *verify.Verifier, m pipeline.Media, dir stri
 			first = path
 		}
 		// A frame without one good face is no enrolment photo; the next one may be.
-		if s, err := v.Enroll(ctx, []pipeline.Media{pipeline.File(path)}); err == nil {
+		if s, err := v.Enroll(ctx, []pipeline.Media{pipeline.File(path)}, false); err == nil {
 			out.job.Subject = s
 			break
 		}

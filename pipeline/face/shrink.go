@@ -14,6 +14,9 @@ import (
 // first shrunk by whole factors with area sampling, which OpenCV does several times faster than by broken ones, and then brought to
 // size by bilinear sampling.
 func (m *Matcher) view(picture gocv.Mat, r image.Rectangle, w, h int) (models.Image, error) {
+	if w < 1 || h < 1 {
+		return models.Image{}, fmt.Errorf("stretch %v to %d x %d: the model's input size is not known; was the model opened?", r, w, h)
+	}
 	kx, ky := r.Dx()/w, r.Dy()/h
 	if m.plain || (kx < 2 && ky < 2) || !r.In(image.Rect(0, 0, picture.Cols(), picture.Rows())) {
 		return media.Crop(picture, r, w, h)

