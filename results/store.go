@@ -1,0 +1,331 @@
+package results
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"onsite/pipeline"
+)
+
+// Errors of the store. They come wrapped with what was asked; ask with errors.Is.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("exists already")
+	ErrConflict = errors.New("was changed meanwhile")                          // If-Match does not hold
+	ErrStale    = errors.New("another attempt holds the job")                  // fencing token or state does not hold: end silently
+	ErrErased   = errors.New("the subject was erased")                         // its key is destroyed
+	ErrKeyReuse = errors.New("the idempotency key was used with another body") // 422
+	ErrKeyBusy  = errors.New("a request with this idempotency key is running") // 409
+	ErrAway     = errors.New("the store cannot be reached")                    // retry
+	ErrFull     = errors.New("too many jobs are waiting")                      // 429
+)
+
+// Store is the results store: SQLite on one machine, PostgreSQL on many. Package storetest holds what every implementation must do.
+// All methods may be called from many goroutines. Every method that takes a tenant sees only that tenant. Times are UTC, milliseconds.
+type Store interface {
+	Tenancy
+	People
+	Configuration
+	Intake
+	Work
+	Findings
+	Outbox
+	Housekeeping
+	// Now is the store's clock: that of the database where it has one, so that machines agree about leases.
+	Now() time.Time
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Page asks for a part of a list: Limit entries (1 to 500) after the cursor's place. The cursor is an id or a key of the list itself.
+type Page struct {
+	After string
+	Limit int
+}
+
+// Tenancy holds tenants and API keys.
+type Tenancy interface {
+	CreateTenant(ctx context.Context, t Tenant) error // ErrExists
+	Tenant(ctx context.Context, id string) (Tenant, error)
+	Tenants(ctx context.Context) ([]Tenant, error)
+	PutSettings(ctx context.Context, tenant string, s Settings, ifRev int) (Tenant, error) // ErrConflict
+	CreateKey(ctx context.Context, k APIKey) error
+	Key(ctx context.Context, id string) (APIKey, error) // also revoked and expired ones
+	Keys(ctx context.Context, tenant string) ([]APIKey, error)
+	RevokeKey(ctx context.Context, tenant, id string, at time.Time) error
+}
+
+// People holds subjects, their photos, templates, consents and keys.
+type People interface {
+	CreateSubject(ctx context.Context, s Subject, a AuditEntry) error // ErrExists, also for an erased one
+	Subject(ctx context.Context, tenant, id string) (Subject, error)
+	Subjects(ctx context.Context, tenant string, p Page) ([]Subject, error)
+	// Enrol adds photos with their templates and removes others in one revision; the keys of what was added are no longer pending.
+	// It gives the new revision. ErrConflict when the subject is not at ifRev (negative: whatever it is).
+	Enrol(ctx context.Context, tenant, subject string, ifRev int, add []Photo, templates []Template, remove []string, a AuditEntry) (int, error)
+	Photos(ctx context.Context, tenant, subject string, rev int) ([]Photo, error) // of one enrolment revision; 0: the newest
+	Templates(ctx context.Context, tenant, subject string, photos []string, model string) ([]Template, error)
+	PutTemplates(ctx context.Context, t []Template) error // replaces those of the same photo and model
+	// EachTemplate walks over all current templates of one model in a tenant (look-alikes), in batches.
+	EachTemplate(ctx context.Context, tenant, model string, fn func(Template) error) error
+
+	GiveConsent(ctx context.Context, c Consent, a AuditEntry) error
+	WithdrawConsent(ctx context.Context, tenant, subject, purpose string, at time.Time, a AuditEntry) error
+	Consents(ctx context.Context, tenant, subject string) ([]Consent, error)
+	Consented(ctx context.Context, tenant, subject, purpose string) (bool, error)
+
+	// SubjectKey gives the wrapped key, ErrNotFound, or ErrErased for a destroyed one.
+	SubjectKey(ctx context.Context, tenant, subject string) (SubjectKey, error)
+	CreateSubjectKey(ctx context.Context, k SubjectKey) (SubjectKey, error) // gives the one that is there when another was quicker
+	// EraseSubject destroys the key, templates, photos, prints, evidence and claims of a subject in one transaction, refuses its unfinished
+	// jobs, and gives the object keys to delete (they are pending until then). Verdicts stay, without what is biometric in them.
+	EraseSubject(ctx context.Context, tenant, subject string, at time.Time, a AuditEntry) ([]string, error)
+}
+
+// Configuration holds sites and policies, every revision of them. A deleted one is a revision, too.
+type Configuration interface {
+	PutSite(ctx context.Context, s Site, ifRev int, a AuditEntry) (Site, error) // ifRev 0: must be new; negative: whatever; gives the new revision; ErrConflict
+	Site(ctx context.Context, tenant, id string, rev int) (Site, error)         // rev 0: the newest, ErrNotFound when deleted
+	Sites(ctx context.Context, tenant string, p Page) ([]Site, error)           // newest revisions, without deleted ones
+	PutPolicy(ctx context.Context, p Policy, ifRev int, a AuditEntry) (Policy, error)
+	Policy(ctx context.Context, tenant, name string, rev int) (Policy, error)
+	Policies(ctx context.Context, tenant string) ([]Policy, error)
+}
+
+// NewSubmission is what Accept needs.
+type NewSubmission struct {
+	Sub Submission
+	// Idempotency is the client's key, "" if none, and BodySHA256 what was sent under it.
+	Idempotency string
+	BodySHA256  string
+	// Keep lists object keys that are no longer pending once accepted.
+	Keep  []string
+	Audit AuditEntry
+	// MaxWaiting bounds the tenant's unfinished jobs; 0: no bound.
+	MaxWaiting int
+}
+
+// Intake is how jobs begin.
+type Intake interface {
+	// Accept writes submission and job in one transaction with the idempotency key. The same key and body give the first job with
+	// again = true. ErrKeyReuse, ErrKeyBusy, ErrFull, ErrErased.
+	Accept(ctx context.Context, n NewSubmission) (j Job, again bool, err error)
+	// AcceptMany accepts several, each for itself, in as few transactions and round trips as the database allows: group commit.
+	AcceptMany(ctx context.Context, n []NewSubmission) []Acceptance
+	// Reserve takes an idempotency key while a long upload runs, until the given time; Accept with the same key completes it.
+	// It gives the earlier job when the key was completed with any body (the caller compares later through Accept). ErrKeyBusy.
+	Reserve(ctx context.Context, tenant, key string, until time.Time) (earlier string, err error)
+	Unreserve(ctx context.Context, tenant, key string) error
+
+	CreateUpload(ctx context.Context, u Upload, idempotency, bodySHA256 string) (Upload, bool, error) // as Accept; ErrExists for a bucket and key that are claimed
+	Upload(ctx context.Context, tenant, job string) (Upload, error)
+	UploadAt(ctx context.Context, bucket, key string) (Upload, error)
+	// Arrive records the event and, when its claim is there and still waits, starts the job: one transaction. What became of the event
+	// is in its State; the same bucket, key and version or sequencer give IntakeDuplicate with the first job.
+	Arrive(ctx context.Context, e IntakeEvent, src Source) (IntakeEvent, error)
+	// RecordEvent keeps an event that starts nothing.
+	RecordEvent(ctx context.Context, e IntakeEvent) error
+	IntakeEvents(ctx context.Context, tenant string, state IntakeState, p Page) ([]IntakeEvent, error) // tenant "": those of nobody
+	// Unclaimed gives events of a bucket and key that came before their claim.
+	Unclaimed(ctx context.Context, bucket, key string) ([]IntakeEvent, error)
+	PutBucketMap(ctx context.Context, m BucketMap) error // ErrExists when the bucket and prefix belong to another tenant
+	DeleteBucketMap(ctx context.Context, tenant, bucket, prefix string) error
+	BucketMaps(ctx context.Context, tenant string) ([]BucketMap, error) // tenant "": all
+}
+
+// Acceptance is the answer to one of several submissions.
+type Acceptance struct {
+	Job   Job
+	Again bool
+	Err   error
+}
+
+// JobFilter narrows a list of jobs.
+type JobFilter struct {
+	Subject, Site string
+	States        []JobState
+	Held          *bool
+	From, To      time.Time // of CreatedAt; zero: no bound
+}
+
+// Lease is what a claim gives.
+type Lease struct {
+	Job   Job
+	Sub   Submission
+	Token int64
+}
+
+// Release puts a job back that an attempt could not finish.
+type Release struct {
+	Job   string
+	Token int64
+	RunAt time.Time
+	Error JobError
+	Count bool // counts as a failure
+	Hold  bool // waits for a person or an installation
+}
+
+// Finish ends a job. Everything in it is written in one transaction that is refused (ErrStale) when the token is not the newest.
+type Finish struct {
+	Job      string
+	Token    int64
+	State    JobState // Done, Refused, Dead
+	Error    *JobError
+	Verdict  *Verdict // with Done
+	Evidence []Evidence
+	Print    *Print
+	Media    *Media // our own copy, when the attempt made one
+	Keep     []string
+	Audit    AuditEntry
+	Event    string // webhook type; its deliveries are made for every endpoint that wants it
+	Message  string // id of that message
+	Payload  []byte
+	Deadline []Deadline
+}
+
+// Counts is how many jobs are in which state, and how old the oldest unfinished one is.
+type Counts struct {
+	ByState map[JobState]int64
+	Held    int64
+	Oldest  time.Time // of accepted ones that may run; zero: none
+}
+
+// Work is the life of a job. All state changes are compare-and-set.
+type Work interface {
+	Job(ctx context.Context, tenant, id string) (Job, error) // tenant "": any (for workers)
+	Jobs(ctx context.Context, tenant string, f JobFilter, p Page) ([]Job, error)
+	Submission(ctx context.Context, job string) (Submission, error)
+	Counts(ctx context.Context, tenant string) (Counts, error) // tenant "": all
+
+	// Dispatch moves up to n accepted jobs whose time has come to queued, with a new attempt each: by priority, and within a
+	// priority round-robin over tenants. Several dispatchers may call it at once; no job is given twice.
+	Dispatch(ctx context.Context, n int) ([]Job, error)
+	// Claim takes a queued job of exactly this attempt: lease until now+lease, never past the deadline. ErrStale.
+	Claim(ctx context.Context, job string, attempt int, worker string, lease, deadline time.Duration) (Lease, error)
+	// Renew extends the leases of a worker's running jobs, none past its deadline, and gives those that are still its own.
+	Renew(ctx context.Context, worker string, lease time.Duration) ([]string, error)
+	Release(ctx context.Context, r Release) error // back to accepted; ErrStale
+	Finish(ctx context.Context, f Finish) error   // ErrStale
+	// FinishMany ends several jobs, each for itself, in as few transactions and round trips as the database allows.
+	FinishMany(ctx context.Context, f []Finish) []error
+
+	// Reclaim puts running jobs without a live lease back to accepted (Crashes+1) and gives them. A lease further away than
+	// maxLease is no live one: its clock was wrong. Jobs with maxCrashes become dead, with the event and audit of that.
+	Reclaim(ctx context.Context, maxLease time.Duration, maxCrashes int) ([]Job, error)
+	// Waiting lists queued jobs whose task was written before the given time, oldest first.
+	Waiting(ctx context.Context, before time.Time, n int) ([]Job, error)
+	// Unqueue puts queued jobs of exactly these attempts back to accepted: their task is lost.
+	Unqueue(ctx context.Context, jobs []Job) (int, error)
+	// Requeue makes a dead or held job accepted again, by hand.
+	Requeue(ctx context.Context, tenant, job string, a AuditEntry) (Job, error)
+	// Unhold makes all held jobs with this error rule accepted again (a model was installed).
+	Unhold(ctx context.Context, rule string) (int, error)
+}
+
+// VerdictFilter narrows a list of verdicts.
+type VerdictFilter struct {
+	Subject, Site string
+	Decision      pipeline.Decision
+	Code          pipeline.Code
+	From, To      time.Time // of SubmittedAt; zero: no bound
+	AllRevisions  bool      // else only the newest of each job
+}
+
+// Scope says which earlier footage a job is compared with.
+type Scope struct {
+	Tenant, Subject, Site string
+	Kind                  string // subject, site (this or the subject's own), tenant
+	Newest                int    // at most that many, newest first
+	Since                 time.Time
+}
+
+// Findings holds verdicts, evidence and fingerprints.
+type Findings interface {
+	Verdict(ctx context.Context, tenant, job string, revision int) (Verdict, error)          // revision 0: the newest
+	VerdictRevisions(ctx context.Context, tenant, job string) ([]Verdict, error)             // oldest first
+	Verdicts(ctx context.Context, tenant string, f VerdictFilter, p Page) ([]Verdict, error) // newest job first; After is "job.revision"
+	// Changes gives verdicts of every revision after a position of the feed, in commit order; a reader that goes on from the last
+	// position never misses one.
+	Changes(ctx context.Context, tenant string, after int64, limit int) ([]Verdict, error)
+	// Sequence gives the next positions of their tenant's feed to up to n committed verdicts that have none, and to their prints, and
+	// returns the newest position of each tenant it touched. A print that finished jobs, accepted later, did not see becomes due for
+	// Recheck in the same transaction. Only the elected sequencer calls it.
+	Sequence(ctx context.Context, n int) (positions map[string]int64, err error)
+	// Position is the newest position of the tenant's feed.
+	Position(ctx context.Context, tenant string) (int64, error)
+	// Revise writes a further revision of a finished job's verdict with its event. ErrConflict when the revision is taken.
+	Revise(ctx context.Context, v Verdict, a AuditEntry, event, message string, payload []byte) error
+	Evidence(ctx context.Context, tenant, job string) ([]Evidence, error)
+
+	// Prints gives the fingerprints in scope of jobs accepted before the given job (ULID order), at positions <= asOf.
+	Prints(ctx context.Context, s Scope, before string, asOf int64) ([]Print, error)
+	Print(ctx context.Context, tenant, job string) (Print, error)
+	// SameBytes gives the first earlier job of the tenant with the same file or the same coded packets, whatever the scope; ErrNotFound.
+	SameBytes(ctx context.Context, tenant, before string, asOf int64, sha256, packets string) (Print, error)
+	// Recheck takes up to n jobs whose footage came late: finished jobs, accepted after one whose print they did not see. Each is given
+	// with the prints that it missed, and stays taken until lease is over or Rechecked is called.
+	Recheck(ctx context.Context, worker string, lease time.Duration, n int) ([]Late, error)
+	Rechecked(ctx context.Context, l Late) error
+}
+
+// Late is a print that was not there when jobs accepted after it were compared.
+type Late struct {
+	Print Print    // the one that came late
+	Jobs  []string // finished jobs, accepted after it, that did not see it: same subject, same site, or same bytes
+}
+
+// Outbox holds webhook endpoints and deliveries.
+type Outbox interface {
+	PutEndpoint(ctx context.Context, e Endpoint, ifRev int, a AuditEntry) (Endpoint, error) // ErrConflict
+	Endpoint(ctx context.Context, tenant, id string) (Endpoint, error)
+	Endpoints(ctx context.Context, tenant string) ([]Endpoint, error)
+	DeleteEndpoint(ctx context.Context, tenant, id string, a AuditEntry) error
+	DisableEndpoint(ctx context.Context, tenant, id, why string, at time.Time) error // its pending deliveries fail
+	// Due takes up to n pending deliveries whose time has come, for the length of lease; Settle ends or reschedules one.
+	Due(ctx context.Context, worker string, lease time.Duration, n int) ([]Delivery, error)
+	Settle(ctx context.Context, d Delivery, try DeliveryTry) error
+	Deliveries(ctx context.Context, tenant, endpoint string, p Page) ([]Delivery, error)
+	DeliveryTries(ctx context.Context, tenant, delivery string) ([]DeliveryTry, error)
+	Replay(ctx context.Context, tenant, delivery string) error // pending again, from the start of the schedule
+	Lag(ctx context.Context) (oldest time.Time, pending int64, err error)
+}
+
+// Housekeeping is what keeps the store clean.
+type Housekeeping interface {
+	// Pend notes object keys before they are written, so that what a crash leaves behind is found.
+	Pend(ctx context.Context, keys []string) error
+	// Forget takes them off again, after the object was deleted.
+	Forget(ctx context.Context, keys []string) error
+	// Orphans gives up to n keys that have been pending since before the given time.
+	Orphans(ctx context.Context, before time.Time, n int) ([]string, error)
+	// Referenced says which of these keys a row names.
+	Referenced(ctx context.Context, keys []string) (map[string]bool, error)
+	// Expire takes up to n deadlines that are over: it removes the rows they are about, notes their objects as pending, and gives their keys.
+	Expire(ctx context.Context, now time.Time, n int) ([]string, error)
+	// Elect makes holder the one who plays a role (dispatcher, sequencer) for ttl, or says that another does.
+	Elect(ctx context.Context, role, holder string, ttl time.Duration) (bool, error)
+	Append(ctx context.Context, a AuditEntry) error
+	AuditLog(ctx context.Context, tenant string, p Page) ([]AuditEntry, error)
+	// Remember and Recall keep small values of workers (how far an intake list was read), by name.
+	Remember(ctx context.Context, name string, value json.RawMessage) error
+	Recall(ctx context.Context, name string) (json.RawMessage, error)
+}
+
+// Bell wakes sleepers sooner than their poll would: best effort, nothing depends on it. Topics hold no secrets.
+type Bell interface {
+	Ring(ctx context.Context, topic string)
+	// Listen gives a channel that gets a value after rings of the topic, until ctx ends; rings that come while one waits are merged.
+	Listen(ctx context.Context, topic string) <-chan struct{}
+}
+
+// The topics of a Bell.
+const (
+	BellWork    = "work"    // a job was accepted
+	BellOutbox  = "outbox"  // a delivery was written
+	BellVerdict = "verdict" // a verdict was committed and wants its position
+)
+
+// BellJob is the topic of one job's end.
+func BellJob(job string) string { return "job." + job }
