@@ -25,6 +25,8 @@ type Settings struct {
 	PrintDays     int  `json:"print_days"`     // how long fingerprints are kept and compared with; 180
 	VerdictDays   int  `json:"verdict_days"`   // how long verdicts are kept; 1,095
 	PrivateTarget bool `json:"private_target"` // webhooks may go to private addresses
+	// Appeal is what an employee is told about how to appeal; empty: the built-in sentence.
+	Appeal pipeline.Text `json:"appeal"`
 }
 
 // Role is what an API key may do. Admin may do everything within its tenant.
@@ -126,6 +128,7 @@ type Site struct {
 // SiteDoc is what an administrator says about a site.
 type SiteDoc struct {
 	Label      string          `json:"label,omitempty"`
+	Timezone   string          `json:"timezone,omitempty"` // of the references' days, as Asia/Shanghai; UTC if empty
 	SignNames  []string        `json:"sign_names,omitempty"`
 	Geofence   []Fence         `json:"geofence,omitempty"`
 	Beacons    []string        `json:"beacons,omitempty"`
@@ -146,7 +149,7 @@ type SiteReference struct {
 	Key       string                 `json:"key"`    // of the sealed object
 	SHA256    string                 `json:"sha256"` // of the plain bytes
 	Crop      *pipeline.Box          `json:"crop,omitempty"`
-	ValidFrom string                 `json:"valid_from,omitempty"` // 2006-01-02
+	ValidFrom string                 `json:"valid_from,omitempty"` // as written: 2006-01-02 in the site's time zone, or RFC 3339
 	ValidTo   string                 `json:"valid_to,omitempty"`   // inclusive
 }
 
