@@ -58,12 +58,23 @@ type Reference struct {
 	ValidTo   time.Time // inclusive day's end; zero: no bound
 }
 
-// Site is a place of work, as far as scene matching needs it.
+// Site is a place of work.
 type Site struct {
 	ID         string
 	Revision   int
+	Label      string   // what people call it
+	Timezone   string   // of its references' days; UTC if empty
 	SignNames  []string // names to read on its sign; one of them is enough
+	Geofence   []Fence  // where it lies; being in one of them is enough
+	Beacons    []string // ids of beacons that stand there
 	References []Reference
+}
+
+// Fence is a circle on the ground.
+type Fence struct {
+	Latitude  float64 `json:"latitude"`  // degrees, WGS 84
+	Longitude float64 `json:"longitude"` // degrees
+	RadiusM   float64 `json:"radius_m"`
 }
 
 // Submission is one upload with everything a verdict needs.

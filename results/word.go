@@ -127,19 +127,12 @@ type Site struct {
 
 // SiteDoc is what an administrator says about a site.
 type SiteDoc struct {
-	Label      string          `json:"label,omitempty"`
-	Timezone   string          `json:"timezone,omitempty"` // of the references' days, as Asia/Shanghai; UTC if empty
-	SignNames  []string        `json:"sign_names,omitempty"`
-	Geofence   []Fence         `json:"geofence,omitempty"`
-	Beacons    []string        `json:"beacons,omitempty"`
-	References []SiteReference `json:"references,omitempty"`
-}
-
-// Fence is a circle on the ground.
-type Fence struct {
-	Latitude  float64 `json:"latitude"`  // degrees, WGS 84
-	Longitude float64 `json:"longitude"` // degrees
-	RadiusM   float64 `json:"radius_m"`
+	Label      string           `json:"label,omitempty"`
+	Timezone   string           `json:"timezone,omitempty"` // of the references' days, as Asia/Shanghai; UTC if empty
+	SignNames  []string         `json:"sign_names,omitempty"`
+	Geofence   []pipeline.Fence `json:"geofence,omitempty"`
+	Beacons    []string         `json:"beacons,omitempty"`
+	References []SiteReference  `json:"references,omitempty"`
 }
 
 // SiteReference is one enrolled picture of a site.
@@ -149,7 +142,7 @@ type SiteReference struct {
 	Key       string                 `json:"key"`    // of the sealed object
 	SHA256    string                 `json:"sha256"` // of the plain bytes
 	Crop      *pipeline.Box          `json:"crop,omitempty"`
-	ValidFrom string                 `json:"valid_from,omitempty"` // as written: 2006-01-02 in the site's time zone, or RFC 3339
+	ValidFrom string                 `json:"valid_from,omitempty"` // 2006-01-02 in the site's time zone, or RFC 3339
 	ValidTo   string                 `json:"valid_to,omitempty"`   // inclusive
 }
 

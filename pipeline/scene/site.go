@@ -20,7 +20,13 @@ const (
 	maxReferences = 64 // each costs about 7 ms per frame to look for
 	maxNames      = 32
 	maxNameRunes  = 64
+	maxLabelRunes = 200
+	maxFences     = 16
+	maxBeacons    = 64
 	dayForm       = "2006-01-02"
+
+	leastRadiusM = 10.0     // phones are seldom surer of where they are
+	mostRadiusM  = 50_000.0 // a circle this large says nothing about a place of work
 )
 
 // LoadSite reads a site file:
@@ -28,6 +34,10 @@ const (
 //	id: store-17
 //	revision: 3                  # optional; raise it with every change
 //	timezone: Asia/Shanghai      # optional, for the posters' days; UTC without it
+//	label: Octavia, Nanjing Road # optional, what people call it
+//	geofence:                    # optional, where it lies: circles on the ground, one of which is enough
+//	  - {latitude: 31.2353, longitude: 121.4767, radius_m: 150}
+//	beacons: [b-17-a, b-17-b]    # optional, ids of the beacons that stand there
 //	sign:
 //	  names: [港记烧腊, Gangji]   # names to read on its sign; one of them is enough
 //	references:
@@ -101,9 +111,22 @@ func (p *siteParser) add(t Trouble, field, value, en, zh string) {
 
 func (p *siteParser) site(top value) *pipeline.Site {
 	s := &pipeline.Site{}
-	m := p.mapping(top, "", "id", "revision", "timezone", "sign", "references")
+	m := p.mapping(top, "", "id", "revision", "timezone", "label", "sign", "geofence", "beacons", "references")
 	if v, ok := m["timezone"]; ok {
-		p.timezone(v)
+		s.Timezone = p.timezone(v)
+	}
+	if v, ok := m["label"]; ok {
+		s.Label = p.text(v, "label", maxLabelRunes)
+	}
+	if v, ok := m["geofence"]; ok {
+		for i, item := range p.list(v, "geofence", maxFences) {
+			s.Geofence = append(s.Geofence, p.fence(item, fmt.Sprintf("geofence[%d]", i)))
+		}
+	}
+	if v, ok := m["beacons"]; ok {
+		for i, item := range p.list(v, "beacons", maxBeacons) {
+			s.Beacons = append(s.Beacons, p.text(item, fmt.Sprintf("beacons[%d]", i), maxNameRunes))
+		}
 	}
 	if v, ok := m["id"]; ok {
 		s.ID = p.text(v, "id", maxNameRunes)
@@ -131,17 +154,35 @@ func (p *siteParser) site(top value) *pipeline.Site {
 	return s
 }
 
-func (p *siteParser) timezone(v value) {
+func (p *siteParser) timezone(v value) string {
 	name := p.text(v, "timezone", maxNameRunes)
 	if name == "" {
-		return
+		return ""
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "Local" {
 		p.add(BadValue, "timezone", name, "is not a time zone; write it as Asia/Shanghai or UTC", "不是有效时区；请写成 Asia/Shanghai 或 UTC")
-		return
+		return ""
 	}
 	p.zone = zone
+	return name
+}
+
+// fence reads a circle on the ground.
+func (p *siteParser) fence(v value, field string) pipeline.Fence {
+	m := p.mapping(v, field, "latitude", "longitude", "radius_m")
+	if !v.is(isMapping) {
+		return pipeline.Fence{}
+	}
+	number := func(name string, low, high float64) float64 {
+		text := p.required(m, field, name)
+		n, err := strconv.ParseFloat(text, 64)
+		if text != "" && (err != nil || !(n >= low && n <= high)) { // written so that NaN is refused, too
+			p.add(BadValue, field+"."+name, text, fmt.Sprintf("must be a number from %g to %g", low, high), fmt.Sprintf("必须是 %g 到 %g 之间的数字", low, high))
+		}
+		return n
+	}
+	return pipeline.Fence{Latitude: number("latitude", -90, 90), Longitude: number("longitude", -180, 180), RadiusM: number("radius_m", leastRadiusM, mostRadiusM)}
 }
 
 func (p *siteParser) names(v value) []string {

@@ -18,7 +18,7 @@ import (
 // noEnglish allows a Chinese sentence the names of keys, formats and time zones, and no other English words.
 func noEnglish(t *testing.T, zh string) {
 	t.Helper()
-	names := strings.Fields("YAML JPEG PNG WebP HEIC id revision timezone sign names references kind name photo crop valid from to logo storefront poster desk Asia Shanghai UTC")
+	names := strings.Fields("YAML JPEG PNG WebP HEIC id revision timezone label sign names geofence beacons latitude longitude radius references kind name photo crop valid from to logo storefront poster desk Asia Shanghai UTC")
 	for _, w := range regexp.MustCompile(`[A-Za-z]{2,}`).FindAllString(zh, -1) {
 		require.Contains(t, names, w, zh)
 	}
@@ -30,8 +30,12 @@ const goodSite = `
 id: store-17
 revision: 3
 timezone: Asia/Shanghai
+label: Octavia, Nanjing Road
 sign:
   names: [港记烧腊, Café Octavia]
+geofence:
+  - {latitude: 31.2353, longitude: 121.4767, radius_m: 150}
+beacons: [b-17-a]
 references:
   - kind: logo
     name: wall logo
@@ -49,11 +53,12 @@ func TestParseSite(t *testing.T) {
 	require.NoError(t, err)
 	zone, err := time.LoadLocation("Asia/Shanghai")
 	require.NoError(t, err)
-	require.Equal(t, &pipeline.Site{ID: "store-17", Revision: 3, SignNames: []string{"港记烧腊", "Café Octavia"}, References: []pipeline.Reference{
-		{Kind: "logo", Name: "wall logo", Media: pipeline.File("wall.jpg"), Crop: &pipeline.Box{X: 120, Y: 40, W: 300, H: 200}},
-		{Kind: "poster", Name: "poster 2", Media: pipeline.File("spring.png"), Crop: &pipeline.Box{X: 10, Y: 20, W: 100, H: 200},
-			ValidFrom: time.Date(2026, 3, 1, 0, 0, 0, 0, zone), ValidTo: time.Date(2026, 4, 1, 0, 0, 0, -1, zone)},
-	}}, s)
+	require.Equal(t, &pipeline.Site{ID: "store-17", Revision: 3, Label: "Octavia, Nanjing Road", Timezone: "Asia/Shanghai", SignNames: []string{"港记烧腊", "Café Octavia"},
+		Geofence: []pipeline.Fence{{Latitude: 31.2353, Longitude: 121.4767, RadiusM: 150}}, Beacons: []string{"b-17-a"}, References: []pipeline.Reference{
+			{Kind: "logo", Name: "wall logo", Media: pipeline.File("wall.jpg"), Crop: &pipeline.Box{X: 120, Y: 40, W: 300, H: 200}},
+			{Kind: "poster", Name: "poster 2", Media: pipeline.File("spring.png"), Crop: &pipeline.Box{X: 10, Y: 20, W: 100, H: 200},
+				ValidFrom: time.Date(2026, 3, 1, 0, 0, 0, 0, zone), ValidTo: time.Date(2026, 4, 1, 0, 0, 0, -1, zone)},
+		}}, s)
 }
 
 func TestParseSiteProblems(t *testing.T) {
@@ -88,6 +93,13 @@ func TestParseSiteProblems(t *testing.T) {
 		"names no list":      {"id: a\nsign: {names: A}\n", "sign.names", BadValue},
 		"revision":           {"id: a\nrevision: x\nsign: {names: [A]}\n", "revision", BadValue},
 		"time zone":          {"id: a\ntimezone: Here\nsign: {names: [A]}\n", "timezone", BadValue},
+		"fence without end":  {"id: a\ngeofence: [{latitude: 31.2, longitude: 121.4}]\n", "geofence[0].radius_m", MissingValue},
+		"fence off the map":  {"id: a\ngeofence: [{latitude: 31.2, longitude: 121.4, radius_m: 50}, {latitude: 131.2, longitude: 31.4, radius_m: 50}]\n", "geofence[1].latitude", BadValue},
+		"fence of no number": {"id: a\ngeofence: [{latitude: .nan, longitude: 31.4, radius_m: 50}]\n", "geofence[0].latitude", BadValue},
+		"fence too wide":     {"id: a\ngeofence: [{latitude: 1, longitude: 31.4, radius_m: 1e9}]\n", "geofence[0].radius_m", BadValue},
+		"fence is a word":    {"id: a\ngeofence: [here]\n", "geofence[0]", BadValue},
+		"empty beacon":       {"id: a\nbeacons: [\"\"]\n", "beacons[0]", BadValue},
+		"label too long":     {"id: a\nlabel: " + strings.Repeat("x", 201) + "\n", "label", BadValue},
 		"too long":           {"id: a\n#" + strings.Repeat("x", maxSiteBytes), "", NotYAML},
 		"too deep":           {"id: [[[[[[[[[[[a]]]]]]]]]]]\n", "", NotYAML},
 		"bracket left open":  {"id: [a\nsign: b\n", "", NotYAML},
