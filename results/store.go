@@ -283,8 +283,9 @@ type Outbox interface {
 	Endpoints(ctx context.Context, tenant string) ([]Endpoint, error)
 	DeleteEndpoint(ctx context.Context, tenant, id string, a AuditEntry) error
 	DisableEndpoint(ctx context.Context, tenant, id, why string, at time.Time) error // its pending deliveries fail
-	// Due takes up to n pending deliveries whose time has come, for the length of lease; Settle ends or reschedules one.
-	Due(ctx context.Context, worker string, lease time.Duration, n int) ([]Delivery, error)
+	// Due takes up to n pending deliveries whose time has come, for the length of lease; Settle ends or reschedules one. It gives none of
+	// the endpoints in skip: they have as many under way as they may, and must not hold up others. Neither counts attempts: the sender does.
+	Due(ctx context.Context, worker string, lease time.Duration, n int, skip []string) ([]Delivery, error)
 	Settle(ctx context.Context, d Delivery, try DeliveryTry) error
 	Deliveries(ctx context.Context, tenant, endpoint string, p Page) ([]Delivery, error)
 	DeliveryTries(ctx context.Context, tenant, delivery string) ([]DeliveryTry, error)

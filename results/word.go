@@ -29,6 +29,19 @@ type Settings struct {
 	Appeal pipeline.Text `json:"appeal"`
 }
 
+// Filled gives the settings with the defaults in place of zeroes.
+func (s Settings) Filled() Settings {
+	for _, n := range []struct {
+		value *int
+		usual int
+	}{{&s.MaxWaiting, 20_000}, {&s.MediaDays, 90}, {&s.KeyframeDays, 180}, {&s.PrintDays, 180}, {&s.VerdictDays, 1_095}} {
+		if *n.value == 0 {
+			*n.value = n.usual
+		}
+	}
+	return s
+}
+
 // Role is what an API key may do. Admin may do everything within its tenant.
 type Role string
 
