@@ -62,8 +62,11 @@ type People interface {
 	CreateSubject(ctx context.Context, s Subject, a AuditEntry) error // ErrExists, also for an erased one
 	Subject(ctx context.Context, tenant, id string) (Subject, error)
 	Subjects(ctx context.Context, tenant string, p Page) ([]Subject, error)
-	// Enrol adds photos with their templates and removes others in one revision; the keys of what was added are no longer pending.
-	// It gives the new revision. ErrConflict when the subject is not at ifRev (negative: whatever it is).
+	// Relabel changes a subject's label; ErrErased for an erased one.
+	Relabel(ctx context.Context, tenant, id, label string, a AuditEntry) (Subject, error)
+	// Enrol adds photos with their templates and removes others in one revision; the keys of what was added are no longer pending. A
+	// removed photo is gone: its templates are deleted and its row loses the object key, which is pending until the caller has deleted
+	// the object. It gives the new revision. ErrConflict when the subject is not at ifRev (negative: whatever it is).
 	Enrol(ctx context.Context, tenant, subject string, ifRev int, add []Photo, templates []Template, remove []string, a AuditEntry) (int, error)
 	Photos(ctx context.Context, tenant, subject string, rev int) ([]Photo, error) // of one enrolment revision; 0: the newest
 	Templates(ctx context.Context, tenant, subject string, photos []string, model string) ([]Template, error)
@@ -288,6 +291,8 @@ type Outbox interface {
 	Due(ctx context.Context, worker string, lease time.Duration, n int, skip []string) ([]Delivery, error)
 	Settle(ctx context.Context, d Delivery, try DeliveryTry) error
 	Deliveries(ctx context.Context, tenant, endpoint string, p Page) ([]Delivery, error)
+	// Deliver writes one message to one endpoint by itself: a test. ErrNotFound when there is no such endpoint.
+	Deliver(ctx context.Context, d Delivery) error
 	DeliveryTries(ctx context.Context, tenant, delivery string) ([]DeliveryTry, error)
 	Replay(ctx context.Context, tenant, delivery string) error // pending again, from the start of the schedule
 	Lag(ctx context.Context) (oldest time.Time, pending int64, err error)

@@ -87,7 +87,7 @@ type Photo struct {
 	Tenant    string
 	Subject   string
 	Name      string // file name for people
-	Key       string // of the sealed object
+	Key       string // of the sealed object; empty once it was removed
 	SHA256    string // of the plain bytes, hex
 	Bytes     int64
 	Quality   json.RawMessage // what the enrolment measured: no vector
