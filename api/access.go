@@ -1,0 +1,23 @@
+package api
+
+import (
+	"onsite/results"
+)
+
+// Roles as the table below writes them.
+const (
+	submit      = results.RoleSubmit
+	read        = results.RoleRead
+	notice      = results.RoleNotice
+	investigate = results.RoleInvestigate
+	audit       = results.RoleAudit
+	modelsRole  = results.RoleModels
+	admin       = results.RoleAdmin
+)
+
+// public marks operations that need no API key: they have a signature or a secret of their own.
+const public results.Role = "public"
+
+// access says who may call which operation, by its id. Admin may call all of them and need not be named, but where nobody else may.
+// An operation that is not here cannot be registered.
+var access = map[string][]results.Role{}

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// readyTimeout is how long one check may take before it counts as not ready.
+const readyTimeout = 2 * time.Second
+
+// health adds the routes for machines: alive, ready, metrics, and the description of the API.
+func (s *Server) health(mux *http.ServeMux) {
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, map[string]bool{"alive": true}) })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	if s.Gatherer != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{}))
+	}
+	spec := sync.OnceValues(func() ([]byte, error) { return json.Marshal(s.api.OpenAPI()) })
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		body, err := spec()
+		if err != nil {
+			writeProblem(w, r, fault(err))
+			return
+		}
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(body) // the client is gone, then
+	})
+}
+
+// Ready is the answer of /readyz.
+type Ready struct {
+	Ready  bool            `json:"ready"`
+	Checks map[string]bool `json:"checks"`
+}
+
+// readyz asks all checks side by side. What is wrong goes to the log: the answer is for load balancers, without a key.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	checks := map[string]func(context.Context) error{"store": s.Store.Ping}
+	for name, check := range s.Checks {
+		checks[name] = check
+	}
+	answer := Ready{Ready: true, Checks: map[string]bool{}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for name, check := range checks {
+		wg.Go(func() {
+			err := check(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			answer.Checks[name] = err == nil
+			if err != nil {
+				answer.Ready = false
+				s.Log.WarnContext(ctx, "not ready", "check", name, "error", err.Error())
+			}
+		})
+	}
+	wg.Wait()
+	status := http.StatusOK
+	if !answer.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, answer)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client is gone, then
+}

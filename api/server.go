@@ -1,0 +1,124 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"onsite/results"
+)
+
+// Limits bound what one request may take.
+type Limits struct {
+	MediaBytes   int64         // of one submitted file; 500 MiB
+	BodyBytes    int64         // of a JSON body; 1 MiB
+	MaxWaiting   int           // unfinished jobs of a tenant that sets no bound of its own; 20,000
+	MaxQueue     int           // unfinished jobs of everyone; 200,000
+	Wait         time.Duration // longest ?wait=; 60 s
+	ReadIdle     time.Duration // a client that sends nothing for so long is let go; 30 s
+	WriteTimeout time.Duration // of an answer that is not a stream; 60 s
+	UploadTTL    time.Duration // how long an upload URL lives; 15 min
+	KeyTTL       time.Duration // how long a key or a looked-up name is believed; 2 s
+	Streams      int           // open server-sent event streams and long polls; 2,000
+}
+
+func (l Limits) withDefaults() Limits {
+	fill(&l.MediaBytes, 500<<20)
+	fill(&l.BodyBytes, 1<<20)
+	fill(&l.MaxWaiting, 20_000)
+	fill(&l.MaxQueue, 200_000)
+	fill(&l.Wait, time.Minute)
+	fill(&l.ReadIdle, 30*time.Second)
+	fill(&l.WriteTimeout, time.Minute)
+	fill(&l.UploadTTL, 15*time.Minute)
+	fill(&l.KeyTTL, 2*time.Second)
+	fill(&l.Streams, 2_000)
+	return l
+}
+
+func fill[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Server answers HTTP. Set the exported fields, then call Handler once. It holds no goroutine of its own but the accept collector,
+// which lives while requests are in it.
+type Server struct {
+	Store     results.Store
+	Vault     Vault
+	Bell      results.Bell
+	Presigner Presigner // nil: upload URLs lead back to this server
+	Events    Events    // nil: no bucket notifications
+	Core      Core
+
+	Log      *slog.Logger        // nil: slog.Default
+	Metrics  *Metrics            // nil: none
+	Gatherer prometheus.Gatherer // nil: no /metrics
+	Limits   Limits
+	Clock    func() time.Time // nil: time.Now
+	Version  string
+
+	// PublicURL is how clients reach this server (https://onsite.example), for links that must be absolute; "": taken from the request.
+	PublicURL string
+	// Secret signs cursors and upload URLs; all API processes of one installation must share it. 32 bytes or more.
+	Secret []byte
+	// EventSecret is what bucket notifications must bring as "Authorization: Bearer"; "": the route answers 404.
+	EventSecret string
+	// Checks are asked by /readyz; nil from each means ready.
+	Checks map[string]func(context.Context) error
+
+	api    huma.API
+	ops    []*huma.Operation // as registered, for the tests that walk over all of them
+	keys   *cache[results.APIKey]
+	names  *cache[bool]           // subjects, sites and policies that are there
+	people *cache[results.Tenant] // tenants
+	once   sync.Once
+	built  http.Handler
+}
+
+// Handler builds the routes.
+func (s *Server) Handler() http.Handler {
+	s.once.Do(s.build)
+	return s.built
+}
+
+func (s *Server) build() {
+	if len(s.Secret) < 32 {
+		panic("api.Server: Secret must have 32 bytes or more")
+	}
+	if s.Log == nil {
+		s.Log = slog.Default()
+	}
+	if s.Clock == nil {
+		s.Clock = time.Now
+	}
+	s.Limits = s.Limits.withDefaults()
+	s.keys = newCache[results.APIKey](s.Limits.KeyTTL, s.Clock)
+	s.names = newCache[bool](s.Limits.KeyTTL, s.Clock)
+	s.people = newCache[results.Tenant](s.Limits.KeyTTL, s.Clock)
+
+	mux := http.NewServeMux()
+	s.api = s.newAPI(mux)
+	s.routes()
+	s.health(mux)
+	s.built = s.outer(mux)
+}
+
+// routes registers every operation. Each file of routes has one function here.
+func (s *Server) routes() {
+}
+
+// tenant gives the caller's tenant with its settings, as of at most KeyTTL ago.
+func (s *Server) tenant(ctx context.Context) (results.Tenant, error) {
+	id := PrincipalOf(ctx).Tenant
+	return s.people.get(ctx, id, func(ctx context.Context) (results.Tenant, error) { return s.Store.Tenant(ctx, id) })
+}
+
+func (s *Server) now() time.Time { return s.Clock().UTC() }
