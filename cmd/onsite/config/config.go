@@ -1,0 +1,179 @@
+package config
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// Config is every setting. A leaf's key is the path of its koanf tags with dots, its variable the same in capitals after ONSITE_; the doc
+// tag is its line in docs/operations.md.
+type Config struct {
+	Data    string  `koanf:"data" doc:"folder in which \"onsite serve\" keeps everything: database, objects, Redis, keys"`
+	Measure bool    `koanf:"measure" doc:"allows what is for measurements only (worker.core: noop)"`
+	Store   Store   `koanf:"store"`
+	Redis   Redis   `koanf:"redis"`
+	Objects Objects `koanf:"objects"`
+	KEK     KEK     `koanf:"kek"`
+	API     API     `koanf:"api"`
+	Worker  Worker  `koanf:"worker"`
+	Intake  Intake  `koanf:"intake"`
+	Log     Log     `koanf:"log"`
+	OTLP    OTLP    `koanf:"otlp"`
+
+	given map[string]string // key -> where its value came from; absent: the default
+}
+
+// Store is the results store: one of the two.
+type Store struct {
+	SQLite      string `koanf:"sqlite" doc:"path of a SQLite database; serve: onsite.db in the data folder"`
+	Postgres    Secret `koanf:"postgres" doc:"PostgreSQL connection string, postgres://user:password@host:5432/onsite?sslmode=verify-full"`
+	Connections int    `koanf:"connections" doc:"connections to PostgreSQL that one process opens at most"`
+}
+
+// Redis is the queue's server: a URL, a socket, Sentinels or a cluster. Serve starts a private one when none is named.
+type Redis struct {
+	URL      Secret   `koanf:"url" doc:"redis://user:password@host:6379/0, or rediss:// with TLS"`
+	Socket   string   `koanf:"socket" doc:"path of a Unix socket"`
+	Sentinel Sentinel `koanf:"sentinel"`
+	Cluster  Cluster  `koanf:"cluster"`
+	Username string   `koanf:"username" doc:"user of the Redis server (not with redis.url, which holds it)"`
+	Password Secret   `koanf:"password" doc:"password of the Redis server (not with redis.url, which holds it)"`
+	DB       int      `koanf:"db" doc:"number of the database (not with redis.url or a cluster)"`
+	TLS      bool     `koanf:"tls" doc:"TLS to Sentinel's servers and clusters; redis.url says it with rediss://"`
+	TLSCA    string   `koanf:"tls_ca" doc:"file with the certificate authority of the Redis servers; else the system's"`
+	Server   string   `koanf:"server" doc:"the redis-server program that serve starts"`
+}
+
+// Sentinel finds the primary of a group.
+type Sentinel struct {
+	Addresses []string `koanf:"addresses" doc:"host:port of every Sentinel"`
+	Master    string   `koanf:"master" doc:"the name under which the Sentinels know the primary"`
+	Password  Secret   `koanf:"password" doc:"password of the Sentinels themselves"`
+}
+
+// Cluster is a Redis Cluster.
+type Cluster struct {
+	Addresses []string `koanf:"addresses" doc:"host:port of some nodes of a Redis Cluster"`
+}
+
+// Objects is where sealed media, keyframes and photos lie: a folder or S3.
+type Objects struct {
+	Dir string `koanf:"dir" doc:"folder; serve: objects in the data folder"`
+	S3  S3     `koanf:"s3"`
+}
+
+// S3 is an S3-compatible store.
+type S3 struct {
+	Endpoint       string `koanf:"endpoint" doc:"host or host:port of the S3 service"`
+	PublicEndpoint string `koanf:"public_endpoint" doc:"host or host:port under which clients reach it, for upload forms; else the endpoint"`
+	Region         string `koanf:"region" doc:"region of the buckets"`
+	Bucket         string `koanf:"bucket" doc:"bucket for sealed objects; only Onsite writes there"`
+	UploadBucket   string `koanf:"upload_bucket" doc:"bucket into which clients upload by POST /v1/uploads; its notifications start the jobs"`
+	AccessKey      string `koanf:"access_key" doc:"access key id"`
+	SecretKey      Secret `koanf:"secret_key" doc:"secret access key"`
+	TLS            bool   `koanf:"tls" doc:"HTTPS to the S3 service"`
+	TLSCA          string `koanf:"tls_ca" doc:"file with the certificate authority of the S3 service; else the system's"`
+}
+
+// KEK is the key that wraps every subject's key. Without it nothing sealed can be read again.
+type KEK struct {
+	File string `koanf:"file" doc:"file with the key-encryption key (\"onsite kek new\" writes one); serve: kek in the data folder"`
+	Text Secret `koanf:"text" doc:"the key-encryption key itself, from a secret manager"`
+}
+
+// API is the HTTP side.
+type API struct {
+	Listen         string `koanf:"listen" doc:"address; port 0 takes a free one"`
+	TLSCert        string `koanf:"tls_cert" doc:"PEM file with the certificate chain"`
+	TLSKey         string `koanf:"tls_key" doc:"PEM file with the certificate's key"`
+	Insecure       bool   `koanf:"insecure" doc:"allows an address other than 127.0.0.1 without TLS, behind a proxy that has it"`
+	PublicURL      string `koanf:"public_url" doc:"how clients reach the API, https://onsite.example.com; for links"`
+	MaxUploadBytes Bytes  `koanf:"max_upload_bytes" doc:"largest media taken, refused while it streams in"`
+	MaxWaiting     int    `koanf:"max_waiting" doc:"unfinished jobs per tenant before submissions are answered 429, where the tenant's settings say nothing"`
+	EventSecret    Secret `koanf:"event_secret" doc:"token with which a bucket's notifications are sent; empty: that route is closed"`
+}
+
+// Worker is what runs the jobs.
+type Worker struct {
+	Name           string        `koanf:"name" doc:"name in leases and logs, unique on earth; else host and process"`
+	Concurrency    int           `koanf:"concurrency" doc:"jobs at a time; 0: one per core"`
+	Lease          time.Duration `koanf:"lease" doc:"how long a job belongs to a worker that is no longer heard of"`
+	AttemptTimeout time.Duration `koanf:"attempt_timeout" doc:"longest time for one attempt; what hangs longer ends the worker for its supervisor"`
+	DrainTimeout   time.Duration `koanf:"drain_timeout" doc:"how long a stopping worker waits for its jobs before it puts them back"`
+	Window         int           `koanf:"window" doc:"tasks kept in Redis at a time; 0: eight per core"`
+	Core           string        `koanf:"core" doc:"full; decoding or noop are for measurements and need measure: true"`
+	Models         string        `koanf:"models" doc:"folder with manifests and models of your own, which replace the built-in ones of their tasks"`
+	Listen         string        `koanf:"listen" doc:"address of the worker's own /metrics, /livez and /readyz; empty: none"`
+}
+
+// Intake is how a bucket's notifications come in, beside the API's route for them.
+type Intake struct {
+	List string `koanf:"list" doc:"Redis list into which the bucket writes its notifications; empty: none is read"`
+}
+
+// Log is what is written to stderr.
+type Log struct {
+	Level  string `koanf:"level" doc:"debug, info, warn or error"`
+	Format string `koanf:"format" doc:"json, or text for people"`
+}
+
+// OTLP is where traces go.
+type OTLP struct {
+	Endpoint string `koanf:"endpoint" doc:"URL of an OpenTelemetry collector (OTLP over HTTP), http://127.0.0.1:4318; empty: no traces leave the process"`
+}
+
+// Defaults are the settings of somebody who chose nothing.
+func Defaults() Config {
+	return Config{
+		Data:  "onsite-data",
+		Store: Store{Connections: 16},
+		Redis: Redis{Server: "redis-server"},
+		Objects: Objects{
+			S3: S3{Region: "us-east-1", TLS: true},
+		},
+		API: API{
+			Listen:         "127.0.0.1:8420",
+			MaxUploadBytes: 200 << 20, // 15 s of a good phone's 4K are about 90 MiB
+			MaxWaiting:     20_000,    // results.Settings
+		},
+		Worker: Worker{
+			Lease: 8 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull,
+		},
+		Log: Log{Level: "info", Format: "json"},
+	}
+}
+
+// The cores of a worker.
+const (
+	CoreFull     = "full"
+	CoreDecoding = "decoding" // decodes, then answers without looking: for the fault harness
+	CoreNoop     = "noop"     // answers at once: for measuring the service
+)
+
+// Given says where a setting came from: "--data", "ONSITE_DATA", "onsite.yaml: data"; "" when it is the default.
+func (c Config) Given(key string) string { return c.given[key] }
+
+// PrivateRedis says that nothing names a Redis server, so that serve starts its own.
+func (c Config) PrivateRedis() bool {
+	r := c.Redis
+	return r.URL.Empty() && r.Socket == "" && len(r.Sentinel.Addresses) == 0 && len(r.Cluster.Addresses) == 0
+}
+
+// The places in the data folder.
+
+// Path joins a name to the data folder.
+func (c Config) Path(name string) string { return filepath.Join(c.Data, name) }
+
+// InData fills what serve keeps in its data folder unless something else is named.
+func (c Config) InData() Config {
+	if c.Store.SQLite == "" && c.Store.Postgres.Empty() {
+		c.Store.SQLite = c.Path("onsite.db")
+	}
+	if c.Objects.Dir == "" && c.Objects.S3.Endpoint == "" {
+		c.Objects.Dir = c.Path("objects")
+	}
+	if c.KEK.File == "" && c.KEK.Text.Empty() {
+		c.KEK.File = c.Path("kek")
+	}
+	return c
+}
