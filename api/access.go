@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+
 	"onsite/results"
 )
 
@@ -20,4 +22,20 @@ const public results.Role = "public"
 
 // access says who may call which operation, by its id. Admin may call all of them and need not be named, but where nobody else may.
 // An operation that is not here cannot be registered.
-var access = map[string][]results.Role{}
+var access = join(accessWork, accessConfiguration)
+
+// accessWork is the part about submissions, jobs and verdicts.
+var accessWork = map[string][]results.Role{}
+
+func join(parts ...map[string][]results.Role) map[string][]results.Role {
+	out := map[string][]results.Role{}
+	for _, part := range parts {
+		for id, roles := range part {
+			if _, twice := out[id]; twice {
+				panic(fmt.Sprintf("operation %q stands twice in the access table", id))
+			}
+			out[id] = roles
+		}
+	}
+	return out
+}

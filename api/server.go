@@ -113,6 +113,7 @@ func (s *Server) build() {
 
 // routes registers every operation. Each file of routes has one function here.
 func (s *Server) routes() {
+	s.configurationRoutes()
 }
 
 // tenant gives the caller's tenant with its settings, as of at most KeyTTL ago.
