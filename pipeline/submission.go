@@ -35,6 +35,24 @@ type Claim struct {
 	Subject string    `json:"subject"`
 	Site    string    `json:"site"`
 	TakenAt time.Time `json:"taken_at"` // zero: not claimed
+	// What follows is left out of the JSON where nothing is claimed, so that the digest of a claim without it stays what it was.
+	Location *Location `json:"location,omitempty"`
+	Beacons  []string  `json:"beacons,omitempty"` // ids of the beacons in range
+	Device   *Device   `json:"device,omitempty"`
+}
+
+// Location is where a device says that it is.
+type Location struct {
+	Latitude  float64 `json:"latitude"`             // degrees, WGS 84
+	Longitude float64 `json:"longitude"`            // degrees
+	AccuracyM float64 `json:"accuracy_m,omitempty"` // radius that holds the true place two times out of three; 0: not said
+}
+
+// Device is what a device says about itself.
+type Device struct {
+	ID           string `json:"id,omitempty"`
+	Model        string `json:"model,omitempty"`
+	MockLocation bool   `json:"mock_location,omitempty"` // the system says that an app invents the location
 }
 
 // ReferenceKind says what a site's reference shows.

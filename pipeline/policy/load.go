@@ -97,6 +97,7 @@ func (p *Policy) fill() {
 			p.Checks[name] = Rule{Need: Never}.filled()
 		}
 	}
+	p.History = p.History.Filled()
 }
 
 func (r Rule) filled() Rule {

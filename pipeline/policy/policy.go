@@ -44,6 +44,46 @@ type Limits struct {
 	MaxDurationMS *int64 `yaml:"max_duration_ms" json:"max_duration_ms,omitempty"`
 }
 
+// Scope says whose earlier footage the reuse check compares with. The same bytes are found in the whole tenant, whatever the scope.
+type Scope string
+
+// The scopes.
+const (
+	ScopeSubject Scope = "subject" // the same person's
+	ScopeSite    Scope = "site"    // that of the same site, and the same person's elsewhere
+	ScopeTenant  Scope = "tenant"  // everybody's
+)
+
+// The history that a policy looks at unless it says otherwise. A copy is most often of the own clip or of a colleague's at the same place, and soon after.
+const (
+	DefaultScope  = ScopeSite
+	DefaultNewest = 200
+	DefaultDays   = 90
+)
+
+// History says which earlier footage the reuse check of the service compares with; `onsite verify` compares with the folder that it is
+// given. A nil field means the default.
+type History struct {
+	Scope  Scope `yaml:"scope" json:"scope"`
+	Newest *int  `yaml:"newest" json:"newest"` // at most that many, the newest
+	Days   *int  `yaml:"days" json:"days"`     // none older
+}
+
+// Filled gives the history with every default in its place.
+func (h History) Filled() History {
+	newest, days := DefaultNewest, DefaultDays
+	if h.Scope == "" {
+		h.Scope = DefaultScope
+	}
+	if h.Newest == nil {
+		h.Newest = &newest
+	}
+	if h.Days == nil {
+		h.Days = &days
+	}
+	return h
+}
+
 // Thresholds override the defaults of the checks. A nil field leaves the calibrated default of the check or of the model's manifest.
 type Thresholds struct {
 	Face     FaceThresholds     `yaml:"face" json:"face"`
@@ -84,6 +124,7 @@ type Policy struct {
 	Checks      map[pipeline.CheckName]Rule `yaml:"checks" json:"checks"`
 	Reasons     map[pipeline.Code]Action    `yaml:"reasons" json:"reasons"` // instead of the check's on_fail, for one code
 	Thresholds  Thresholds                  `yaml:"thresholds" json:"thresholds"`
+	History     History                     `yaml:"history" json:"history"`
 }
 
 // Accepts says whether the policy takes this kind of media (video or photo).

@@ -96,6 +96,10 @@ func TestParseFillsTheUsual(t *testing.T) {
 	require.Equal(t, Never, p.Checks[pipeline.CheckScene].Need)
 	require.Equal(t, "测试。", p.Description.ZH)
 
+	require.Equal(t, ScopeSite, p.History.Scope)
+	require.Equal(t, 200, *p.History.Newest)
+	require.Equal(t, 90, *p.History.Days)
+
 	p, err = Parse("small.yaml", []byte(strings.ReplaceAll(small, "{need: always}", "{need: always, on_fail: ignore}")))
 	require.NoError(t, err)
 	require.Equal(t, Ignore, p.Checks[pipeline.CheckFace].OnUncertain, "a doubt never weighs more than a failure")
@@ -140,6 +144,7 @@ checks:
   scene: {need: with_site, on_fail: ignore, on_uncertain: review}
 reasons: {face_mismatch: punish, bad_mood: review, check_failed: ignore}
 thresholds: {face: {threshold: 1.5}, liveness: {threshold: .nan}, scene: {inliers: 2}}
+history: {scope: world, newest: 0, days: 5000}
 `))
 	var all Problems
 	require.ErrorAs(t, err, &all)
@@ -155,6 +160,7 @@ thresholds: {face: {threshold: 1.5}, liveness: {threshold: .nan}, scene: {inlier
 		"checks.aura", "checks.face.need", "checks.face.on_fail", "checks.face.on_uncertain",
 		"checks.scene.on_uncertain", "reasons.bad_mood", "reasons.check_failed", "reasons.face_mismatch",
 		"thresholds.face.threshold", "thresholds.liveness.threshold", "thresholds.scene.inliers",
+		"history.scope", "history.newest", "history.days",
 	}, fields)
 	require.Equal(t, `checks.face.on_uncertain: "abnormal" is not accepted; allowed: review, ignore; an uncertain check never makes a verdict abnormal`, all[11].Error())
 }
@@ -203,6 +209,7 @@ func TestDigest(t *testing.T) {
 		strings.ReplaceAll(small, "{need: always}", "\n    need: \"always\"\n    on_fail: abnormal"),
 		strings.ReplaceAll(small, "name: small\nversion: 3", "version: 3\nname: small"),
 		small + "  speech: {need: never}\n",
+		small + "history: {days: 90, newest: 200, scope: site}\n",
 	}
 	for i, y := range same {
 		p, err := Parse("a", []byte(y))
@@ -217,6 +224,9 @@ func TestDigest(t *testing.T) {
 		small + "reasons: {no_face: review}\n",
 		small + "thresholds: {face: {threshold: 0.4}}\n",
 		small + "limits: {max_duration_ms: 20000}\n",
+		small + "history: {scope: subject}\n",
+		small + "history: {newest: 100}\n",
+		small + "history: {days: 30}\n",
 		strings.ReplaceAll(small, "[video]", "[video, photo]"),
 	} {
 		p, err := Parse("a", []byte(y))

@@ -51,6 +51,9 @@ var (
 	maxLimitBytes  = int64(200 << 20)    // the decoder's own limit, design.md section 5: 200 MB
 	maxLimitPixels = int64(50_000_000)   // 50 MP, likewise
 	maxLimitMS     = int64(5 * 60 * 1e3) // 5 min, likewise
+	scopes         = []Scope{ScopeSubject, ScopeSite, ScopeTenant}
+	maxNewest      = 1000 // each job looks at all of them; a fingerprint takes a third of a megabyte of memory
+	maxDays        = 1095 // as long as a verdict is kept
 )
 
 // Validate reports everything that is wrong at once, as Problems, or nil.
@@ -61,6 +64,7 @@ func (p Policy) Validate() error {
 	v.checks(p.Checks)
 	v.reasons(p.Reasons)
 	v.thresholds(p.Thresholds)
+	v.history(p.History)
 	if len(v) == 0 {
 		return nil
 	}
@@ -176,6 +180,25 @@ func (v *validator) thresholds(t Thresholds) {
 	// Four points define the plane's transform; with fewer extra points than one nothing is tested.
 	if n := t.Scene.Inliers; n != nil && (*n < 5 || *n > 1000) {
 		v.add("thresholds.scene.inliers", strconv.Itoa(*n), "5 to 1000", "use a calibrated value, or leave the field out")
+	}
+}
+
+func (v *validator) history(h History) {
+	if h.Scope != "" {
+		oneOf(v, "history.scope", h.Scope, scopes, "say whose earlier footage is compared with, or leave the field out")
+	}
+	for _, n := range []struct {
+		field string
+		value *int
+		most  int
+		fix   string
+	}{
+		{"history.newest", h.Newest, maxNewest, "say how many earlier clips are compared with, or leave the field out; a check that is not wanted has need: never"},
+		{"history.days", h.Days, maxDays, "say how many days back is looked, or leave the field out"},
+	} {
+		if n.value != nil && (*n.value < 1 || *n.value > n.most) {
+			v.add(n.field, strconv.Itoa(*n.value), fmt.Sprintf("1 to %d", n.most), n.fix)
+		}
 	}
 }
 
