@@ -1,0 +1,22 @@
+package results
+
+// The types of webhook messages.
+const (
+	EventVerdictCreated = "verdict.created"
+	EventVerdictRevised = "verdict.revised"
+	EventJobRefused     = "job.refused"
+	EventJobDead        = "job.dead"
+	EventTest           = "webhook.test" // sent by hand to one endpoint, whatever it listens to
+)
+
+// Events lists those that an endpoint can choose.
+var Events = []string{EventVerdictCreated, EventVerdictRevised, EventJobRefused, EventJobDead}
+
+// TenantSubject is the pseudo-subject under whose key a tenant's own secrets are sealed.
+const TenantSubject = "_tenant"
+
+// SiteSubject is the pseudo-subject under whose key a site's reference photos are sealed.
+func SiteSubject(site string) string { return "_site." + site }
+
+// PurposeFace is the purpose of a consent to face processing.
+const PurposeFace = "face"
