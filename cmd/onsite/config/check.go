@@ -238,6 +238,9 @@ func (k *checker) api() {
 	if a.MaxUploadBytes < 1<<20 {
 		k.add("api.max_upload_bytes", a.MaxUploadBytes.String(), "is less than any clip has", "小于任何视频的大小", "write 1MiB or more", "请写 1MiB 或更大")
 	}
+	if a.MaxUploadBytes > MaxUploadBytes {
+		k.add("api.max_upload_bytes", a.MaxUploadBytes.String(), "is more than the decoder takes", "超过解码器可处理的大小", "write "+Bytes(MaxUploadBytes).String()+" or less", "请写不超过 "+Bytes(MaxUploadBytes).String())
+	}
 	if a.MaxWaiting < 1 {
 		k.add("api.max_waiting", strconv.Itoa(a.MaxWaiting), "nothing would be taken", "将无法接收任何提交", "write 1 or more", "请写 1 或更大")
 	}

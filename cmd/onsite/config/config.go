@@ -122,6 +122,9 @@ type OTLP struct {
 	Endpoint string `koanf:"endpoint" doc:"URL of an OpenTelemetry collector (OTLP over HTTP), http://127.0.0.1:4318; empty: no traces leave the process"`
 }
 
+// MaxUploadBytes is the largest file that the decoder takes (media.DefaultLimits); 15 s of a good phone's 4K are half of it.
+const MaxUploadBytes = 200_000_000
+
 // Defaults are the settings of somebody who chose nothing.
 func Defaults() Config {
 	return Config{
@@ -133,8 +136,8 @@ func Defaults() Config {
 		},
 		API: API{
 			Listen:         "127.0.0.1:8420",
-			MaxUploadBytes: 200 << 20, // 15 s of a good phone's 4K are about 90 MiB
-			MaxWaiting:     20_000,    // results.Settings
+			MaxUploadBytes: MaxUploadBytes,
+			MaxWaiting:     20_000, // results.Settings
 		},
 		Worker: Worker{
 			Lease: 8 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull,

@@ -215,6 +215,7 @@ func TestCheck(t *testing.T) {
 		"half of TLS":       {func(c *Config) { c.API.TLSCert = file }, "certificate and key come together"},
 		"public URL":        {func(c *Config) { c.API.PublicURL = "onsite.example.com" }, "api.public_url"},
 		"tiny uploads":      {func(c *Config) { c.API.MaxUploadBytes = 10 }, "api.max_upload_bytes"},
+		"huge uploads":      {func(c *Config) { c.API.MaxUploadBytes = 1 << 40 }, "more than the decoder takes"},
 		"nothing waits":     {func(c *Config) { c.API.MaxWaiting = 0 }, "api.max_waiting"},
 		"event secret":      {func(c *Config) { c.API.EventSecret = NewSecret("short") }, "can be guessed"},
 		"level":             {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
