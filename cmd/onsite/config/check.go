@@ -168,22 +168,31 @@ func (k *checker) objects() {
 		}
 		return
 	}
-	for key, v := range map[string]string{"objects.s3.endpoint": o.S3.Endpoint, "objects.s3.public_endpoint": o.S3.PublicEndpoint} {
-		if strings.ContainsAny(v, "/ ") {
-			k.add(key, v, "is no host or host:port", "不是主机或 主机:端口", "leave out https:// and the path; objects.s3.tls says whether it is HTTPS", "请去掉 https:// 和路径；是否 HTTPS 由 objects.s3.tls 决定")
-		}
-	}
+	k.service("objects.s3.endpoint", o.S3.Endpoint)
+	k.service("objects.s3.public_url", o.S3.PublicURL)
 	if o.S3.Bucket == "" {
 		k.missing("objects.s3.bucket", "sealed objects are kept there", "加密对象存放于此")
 	}
 	if o.S3.UploadBucket != "" && o.S3.UploadBucket == o.S3.Bucket {
 		k.add("objects.s3.upload_bucket", o.S3.UploadBucket, "is the bucket of sealed objects, too", "与加密对象的存储桶相同", "name another one", "请指定另一个")
 	}
-	if (o.S3.AccessKey == "") != o.S3.SecretKey.Empty() {
-		k.add("objects.s3.secret_key", "", "access key and secret key come together", "access_key 与 secret_key 须同时设置",
-			"set both, or neither for the machine's own role", "请都设置，或都不设置（使用机器自身的角色）")
+	if o.S3.AccessKey == "" {
+		k.missing("objects.s3.access_key", "the S3 service asks for it", "S3 服务需要它")
 	}
-	k.file("objects.s3.tls_ca", o.S3.TLSCA)
+	if o.S3.SecretKey.Empty() {
+		k.missing("objects.s3.secret_key", "the S3 service asks for it", "S3 服务需要它")
+	}
+}
+
+// service checks the URL of a service: scheme, host, nothing else.
+func (k *checker) service(key, text string) {
+	if text == "" {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+		k.add(key, text, "is no URL of a service", "不是服务地址", "write https://host or https://host:port", "请写 https://主机 或 https://主机:端口")
+	}
 }
 
 func (k *checker) kek(role Role) {
@@ -229,12 +238,7 @@ func (k *checker) api() {
 		k.file("api.tls_cert", a.TLSCert)
 		k.file("api.tls_key", a.TLSKey)
 	}
-	if a.PublicURL != "" {
-		u, err := url.Parse(a.PublicURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
-			k.add("api.public_url", a.PublicURL, "is no URL of a service", "不是服务地址", "write https://host", "请写 https://主机")
-		}
-	}
+	k.service("api.public_url", a.PublicURL)
 	if a.MaxUploadBytes < 1<<20 {
 		k.add("api.max_upload_bytes", a.MaxUploadBytes.String(), "is less than any clip has", "小于任何视频的大小", "write 1MiB or more", "请写 1MiB 或更大")
 	}

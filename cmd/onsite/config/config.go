@@ -64,15 +64,13 @@ type Objects struct {
 
 // S3 is an S3-compatible store.
 type S3 struct {
-	Endpoint       string `koanf:"endpoint" doc:"host or host:port of the S3 service"`
-	PublicEndpoint string `koanf:"public_endpoint" doc:"host or host:port under which clients reach it, for upload forms; else the endpoint"`
-	Region         string `koanf:"region" doc:"region of the buckets"`
-	Bucket         string `koanf:"bucket" doc:"bucket for sealed objects; only Onsite writes there"`
-	UploadBucket   string `koanf:"upload_bucket" doc:"bucket into which clients upload by POST /v1/uploads; its notifications start the jobs"`
-	AccessKey      string `koanf:"access_key" doc:"access key id"`
-	SecretKey      Secret `koanf:"secret_key" doc:"secret access key"`
-	TLS            bool   `koanf:"tls" doc:"HTTPS to the S3 service"`
-	TLSCA          string `koanf:"tls_ca" doc:"file with the certificate authority of the S3 service; else the system's"`
+	Endpoint     string `koanf:"endpoint" doc:"URL of the S3 service, https://s3.example.com"`
+	PublicURL    string `koanf:"public_url" doc:"URL under which clients reach it, for upload forms; else the endpoint"`
+	Region       string `koanf:"region" doc:"region of the buckets"`
+	Bucket       string `koanf:"bucket" doc:"bucket for sealed objects; only Onsite writes there"`
+	UploadBucket string `koanf:"upload_bucket" doc:"bucket into which clients upload by POST /v1/uploads; its notifications start the jobs"`
+	AccessKey    string `koanf:"access_key" doc:"access key id"`
+	SecretKey    Secret `koanf:"secret_key" doc:"secret access key"`
 }
 
 // KEK is the key that wraps every subject's key. Without it nothing sealed can be read again.
@@ -132,7 +130,7 @@ func Defaults() Config {
 		Store: Store{Connections: 16},
 		Redis: Redis{Server: "redis-server"},
 		Objects: Objects{
-			S3: S3{Region: "us-east-1", TLS: true},
+			S3: S3{Region: "us-east-1"},
 		},
 		API: API{
 			Listen:         "127.0.0.1:8420",

@@ -171,7 +171,7 @@ func TestCheck(t *testing.T) {
 		c := Defaults()
 		c.Store.Postgres = NewSecret("postgres://h/d")
 		c.Redis.URL = NewSecret("redis://h:6379/0")
-		c.Objects.S3.Endpoint, c.Objects.S3.Bucket = "s3.example.com", "onsite"
+		c.Objects.S3 = S3{Endpoint: "https://s3.example.com", Bucket: "onsite", AccessKey: "a", SecretKey: NewSecret("b")}
 		c.KEK.File = file
 		return c
 	}
@@ -200,10 +200,10 @@ func TestCheck(t *testing.T) {
 		}, `redis.sentinel.addresses = "a": is no address`},
 		"cluster db":        {func(c *Config) { c.Redis.URL, c.Redis.Cluster.Addresses, c.Redis.DB = Secret{}, []string{"a:1"}, 2 }, "only database 0"},
 		"two objects":       {func(c *Config) { c.Objects.Dir = "x" }, "objects.dir: is set together with"},
-		"S3 as URL":         {func(c *Config) { c.Objects.S3.Endpoint = "https://s3" }, "leave out https://"},
+		"S3 as host":        {func(c *Config) { c.Objects.S3.Endpoint = "s3:9000" }, "write https://host"},
 		"no bucket":         {func(c *Config) { c.Objects.S3.Bucket = "" }, "objects.s3.bucket: is not set"},
 		"same bucket":       {func(c *Config) { c.Objects.S3.UploadBucket = "onsite" }, "name another one"},
-		"half a key":        {func(c *Config) { c.Objects.S3.AccessKey = "a" }, "come together"},
+		"half a key":        {func(c *Config) { c.Objects.S3.SecretKey = Secret{} }, "objects.s3.secret_key: is not set"},
 		"uploads in folder": {func(c *Config) { c.Objects = Objects{Dir: "x", S3: S3{UploadBucket: "u"}} }, "objects.s3.upload_bucket needs it"},
 		"two KEKs":          {func(c *Config) { c.KEK.Text = NewSecret("x") }, "kek.file: is set together with kek.text"},
 		"lost KEK":          {func(c *Config) { c.KEK.File += "x" }, "no such file"},
