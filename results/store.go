@@ -331,6 +331,7 @@ const (
 	BellWork    = "work"    // a job was accepted
 	BellOutbox  = "outbox"  // a delivery was written
 	BellVerdict = "verdict" // a verdict was committed and wants its position
+	BellFeed    = "feed"    // verdicts got their positions
 )
 
 // BellJob is the topic of one job's end.

@@ -252,9 +252,11 @@ type Job struct {
 	Worker     string
 	Error      *JobError
 	Revision   int // of the newest verdict; 0: none
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
-	FinishedAt time.Time
+	// TraceParent is the submission's, so that a task continues its trace; Dispatch gives it, other reads may leave it empty.
+	TraceParent string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	FinishedAt  time.Time
 }
 
 // Final says that the job will not change by itself.
