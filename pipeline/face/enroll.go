@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 
 	"onsite/models"
 	"onsite/pipeline"
@@ -36,6 +37,7 @@ func (e *PhotoError) Unwrap() error { return e.Kind }
 // Template is one enrolled face: the vector of one photo, and what it was made from. It is biometric data: it is stored encrypted or not at all.
 type Template struct {
 	Name    string
+	SHA256  string        // of the photo's bytes, hex
 	Vector  models.Vector // mean of the face and its mirror image
 	Quality Quality
 	Box     image.Rectangle // of the face in the photo, pixels
@@ -79,15 +81,69 @@ func (m *Matcher) Enroll(ctx context.Context, photo *media.Clip, name string) (T
 	if err != nil {
 		return Template{}, fmt.Errorf("enroll photo %s: %w", name, err)
 	}
-	return Template{Name: name, Vector: v, Quality: face.Quality, Box: face.Box}, nil
+	return Template{Name: name, SHA256: photo.Info.SHA256, Vector: v, Quality: face.Quality, Box: face.Box}, nil
 }
 
 // SamePerson checks that the templates of one subject show one person: each must reach Config.Reject against the mean of the others. The
 // error is a *PhotoError that names the first one that does not. With two photos that differ nobody can say which is wrong; the second
 // is named.
 func (m *Matcher) SamePerson(templates []Template) error {
+	odd, err := m.odd(templates)
+	if err != nil || odd < 0 {
+		return err
+	}
+	return otherPerson(templates[odd].Name)
+}
+
+// Agree looks at new photos of a person one by one: nil where a new template shows the person, else why not. Photos that are enrolled
+// already are believed, so each new one must reach Config.Reject against their mean. Without any, the new ones must agree with each other
+// as SamePerson has it, and those that do not are named until the rest does.
+func (m *Matcher) Agree(enrolled, fresh []Template) ([]*PhotoError, error) {
+	out := make([]*PhotoError, len(fresh))
+	if len(enrolled) > 0 {
+		for i, t := range fresh {
+			score, err := m.Resembles(enrolled, t)
+			if err != nil {
+				return nil, err
+			}
+			if score < m.config.Reject {
+				out[i] = otherPerson(t.Name)
+			}
+		}
+		return out, nil
+	}
+	left := make([]int, len(fresh))
+	for i := range left {
+		left[i] = i
+	}
+	for {
+		rest := make([]Template, len(left))
+		for i, at := range left {
+			rest[i] = fresh[at]
+		}
+		odd, err := m.odd(rest)
+		if err != nil || odd < 0 {
+			return out, err
+		}
+		out[left[odd]] = otherPerson(rest[odd].Name)
+		left = slices.Delete(left, odd, odd+1)
+	}
+}
+
+// Resembles is the product's score of one face against a person's enrolled photos: the cosine with their mean, as clips are compared.
+func (m *Matcher) Resembles(person []Template, t Template) (float64, error) {
+	references := make([]models.Vector, len(person))
+	for i, p := range person {
+		references[i] = p.Vector
+	}
+	score, _, err := similarityOf(t.Vector, references)
+	return score, err
+}
+
+// odd is the template that is least like the others, -1 if all are like enough.
+func (m *Matcher) odd(templates []Template) (int, error) {
 	if len(templates) < 2 {
-		return nil
+		return -1, nil
 	}
 	worst, low := -1, m.config.Reject
 	for i := len(templates) - 1; i >= 0; i-- {
@@ -100,20 +156,17 @@ func (m *Matcher) SamePerson(templates []Template) error {
 		}
 		others, err := mean(rest, weights)
 		if err != nil {
-			return err
+			return -1, err
 		}
 		score, err := cosine(templates[i].Vector, others)
 		if err != nil {
-			return err
+			return -1, err
 		}
 		if score < low {
 			worst, low = i, score
 		}
 	}
-	if worst < 0 {
-		return nil
-	}
-	return otherPerson(templates[worst].Name)
+	return worst, nil
 }
 
 func notAPhoto(name string) *PhotoError {

@@ -18,6 +18,7 @@ const (
 	WhyNotBuilt    = "not_in_this_version"
 	WhyNoFrames    = "no_frames"       // no picture could be looked at
 	WhyNoPoster    = "no_poster_valid" // none of the site's posters hangs at the time
+	WhyMeasuring   = "measuring"       // the installation measures itself and runs no model
 )
 
 var whyTexts = map[string]pipeline.Text{
@@ -34,6 +35,7 @@ var whyTexts = map[string]pipeline.Text{
 	WhyNoFrames:    {EN: "there is no picture to look at", ZH: "没有可供查看的画面"},
 	WhyNoPoster:    {EN: "none of the enrolled posters hangs at the site at that time", ZH: "当时没有处于有效期内的登记海报"},
 	WhyNotBuilt:    {EN: "this version of the program does not have it", ZH: "此版本程序尚不支持"},
+	WhyMeasuring:   {EN: "this installation only measures itself and runs no model", ZH: "此安装仅用于自身性能测量，不运行任何模型"},
 	WhyNoClaim:     {EN: "the upload makes no claim that could be compared", ZH: "提交内容中没有可比对的声明"},
 }
 

@@ -14,9 +14,9 @@ import (
 	"onsite/pipeline/media"
 )
 
-// formatVersion is the version of the binary form; a change of the form or of what the numbers mean raises it, and cached fingerprints
+// FormatVersion is the version of the binary form; a change of the form or of what the numbers mean raises it, and cached fingerprints
 // of another version are made again.
-const formatVersion = 1
+const FormatVersion = 1
 
 // maxEncoded bounds an encoded fingerprint: 8 stills of points, 60 s of motion, and room.
 const maxEncoded = 4 << 20
@@ -71,7 +71,7 @@ func (f Fingerprint) MarshalBinary() ([]byte, error) {
 	meta = order.AppendUint16(meta, uint16(f.Height))
 	meta = order.AppendUint32(meta, uint32(f.Duration.Milliseconds()))
 	out := append([]byte{}, magic[:]...)
-	out = order.AppendUint16(out, formatVersion)
+	out = order.AppendUint16(out, FormatVersion)
 	for id, body := range [][]byte{meta, encodeStills(f.Stills), encodeIndex(f.index), f.points, encodeCoarse(&f.coarse), f.motion} {
 		out = append(out, byte(id+1))
 		out = order.AppendUint32(out, uint32(len(body)))
@@ -86,8 +86,8 @@ func (f *Fingerprint) UnmarshalBinary(data []byte) error {
 	if len(data) < len(magic)+2+4 || len(data) > maxEncoded || !bytes.Equal(data[:4], magic[:]) {
 		return fmt.Errorf("%w: %d bytes without its mark, or too many", ErrFormat, len(data))
 	}
-	if v := order.Uint16(data[4:]); v != formatVersion {
-		return fmt.Errorf("%w: version %d, want %d", ErrFormat, v, formatVersion)
+	if v := order.Uint16(data[4:]); v != FormatVersion {
+		return fmt.Errorf("%w: version %d, want %d", ErrFormat, v, FormatVersion)
 	}
 	body, sum := data[:len(data)-4], order.Uint32(data[len(data)-4:])
 	if crc32.ChecksumIEEE(body) != sum {

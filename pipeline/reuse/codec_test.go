@@ -135,7 +135,7 @@ func FuzzUnmarshal(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		// Mark, version and checksum are put on, so that the fuzzer reaches what lies behind them.
-		raw := append(append([]byte{}, magic[:]...), formatVersion, 0)
+		raw := append(append([]byte{}, magic[:]...), FormatVersion, 0)
 		raw = append(raw, body...)
 		raw = order.AppendUint32(raw, crc32.ChecksumIEEE(raw))
 		var g Fingerprint

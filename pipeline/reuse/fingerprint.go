@@ -54,6 +54,12 @@ type Fingerprint struct {
 	full track
 }
 
+// Bytes is about how much memory the fingerprint takes, for those who keep many.
+func (f *Fingerprint) Bytes() int {
+	const still, point, fixed = 8 + Forms*32 + 8 + 8 + 32, 32, 512
+	return fixed + len(f.Stills)*still + len(f.index)*point + len(f.points) + len(f.motion) + 4*(len(f.coarse.v)+len(f.full.v)) + len(f.coarse.valid) + len(f.full.valid)
+}
+
 // indexPoint is one point of the index.
 type indexPoint struct {
 	x, y, size, angle float32

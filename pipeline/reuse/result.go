@@ -1,6 +1,10 @@
 package reuse
 
-import "onsite/pipeline"
+import (
+	"context"
+
+	"onsite/pipeline"
+)
 
 // Verdict is what is said about one earlier clip.
 type Verdict string
@@ -59,6 +63,17 @@ type Candidate struct {
 	Job         string
 	SHA256      string // of the media; may differ from the fingerprint's only where that is empty
 	Fingerprint Fingerprint
+}
+
+// Known is a history that holds its fingerprints read. A service compares job after job with the same earlier footage; reading it anew
+// for each would cost more than comparing.
+type Known interface {
+	pipeline.History
+	// Candidates is Earlier, read.
+	Candidates(ctx context.Context) ([]Candidate, error)
+	// Twin gives earlier footage with the same bytes or the same coded packets (sha256, hex) as far as the history reaches at all, also
+	// outside of what Candidates gives. ok is false if there is none.
+	Twin(ctx context.Context, file, packets string) (c Candidate, ok bool, err error)
 }
 
 // evidence points to the common segment.

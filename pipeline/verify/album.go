@@ -57,12 +57,50 @@ func (r Result) Report(lang, note string) report.Input {
 	return in
 }
 
-// album makes the pictures. Where no face was looked for (no consent, policy no_face, a search that broke off) nobody can be blurred, so
-// no picture is written.
+// pictures makes the keyframes and the album, as far as the job asks for them. Where no face was looked for (no consent, policy no_face, a
+// search that broke off) nobody can be blurred, so no picture is written.
+func (r *run) pictures(ctx context.Context, out *Result) error {
+	if !r.Picture && !r.Keyframes {
+		return nil
+	}
+	return r.stage(ctx, StagePictures, func(ctx context.Context) error {
+		elements := r.elements()
+		var err error
+		switch {
+		case r.measuring:
+			out.Keyframes, err = r.specks(elements)
+		case r.looked():
+			out.Keyframes, err = r.keyframes(ctx, elements)
+		}
+		if err != nil || !r.Picture {
+			return err
+		}
+		out.Album.Elements, out.Album.Pictures = elements, out.Keyframes
+		return r.album(ctx, &out.Album)
+	})
+}
+
+// keyframes makes the pictures of the keyframes, without other people.
+func (r *run) keyframes(ctx context.Context, elements []report.Element) ([]report.Picture, error) {
+	matcher := face.New(r.Models, faceConfig(r.Policy))
+	var out []report.Picture
+	for _, n := range r.pictured(elements) {
+		if err := matcher.Sweep(ctx, r.clip, &r.found, n); err != nil {
+			return nil, fmt.Errorf("look for other people in keyframe %d: %w", n, err)
+		}
+		p, err := r.picture(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// album makes what a report shows besides the keyframes.
 func (r *run) album(ctx context.Context, a *Album) error {
 	a.PolicyName, a.Media = r.Policy.Name, r.Media.Name()
 	a.Timeline = r.timeline()
-	a.Elements = r.elements()
 	if !r.looked() {
 		a.Notes = append(a.Notes, pipeline.Text{
 			EN: "No pictures are shown: faces were not looked for, so other people could not be blurred.",
@@ -70,17 +108,8 @@ func (r *run) album(ctx context.Context, a *Album) error {
 		})
 		return nil
 	}
-	matcher := face.New(r.Models, faceConfig(r.Policy))
-	for _, n := range r.pictured(a.Elements) {
-		if err := matcher.Sweep(ctx, r.clip, &r.found, n); err != nil {
-			return fmt.Errorf("look for other people in keyframe %d: %w", n, err)
-		}
-		p, err := r.picture(n)
-		if err != nil {
-			return err
-		}
-		a.Pictures = append(a.Pictures, p)
-		a.Marks = append(a.Marks, r.faceMarks(n)...)
+	for _, p := range a.Pictures {
+		a.Marks = append(a.Marks, r.faceMarks(p.Keyframe)...)
 	}
 	a.References = r.references()
 	return r.segments(ctx, a)

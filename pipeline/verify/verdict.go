@@ -35,11 +35,15 @@ func (r *run) verdict() (pipeline.Verdict, error) {
 		Runtime: r.runtime(), Inputs: pipeline.Inputs{Claim: claim}, Revision: 1, TimingsMS: r.timings(),
 		CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 	}
-	if r.Subject != nil {
-		v.Inputs.EnrolmentRev = max(1, r.Subject.Revision)
-	}
-	if r.Place != nil {
-		v.Inputs.SiteRev = max(1, r.Place.Revision)
+	if r.Revisions != nil {
+		v.Inputs.EnrolmentRev, v.Inputs.SiteRev = r.Revisions.Enrolment, r.Revisions.Site
+	} else {
+		if r.Subject != nil {
+			v.Inputs.EnrolmentRev = max(1, r.Subject.Revision)
+		}
+		if r.Place != nil {
+			v.Inputs.SiteRev = max(1, r.Place.Revision)
+		}
 	}
 	if r.History != nil {
 		v.Inputs.HistoryAsOf = r.History.AsOf()
@@ -47,6 +51,9 @@ func (r *run) verdict() (pipeline.Verdict, error) {
 	v.Decision, v.Reasons = r.Policy.Decide(r.checks)
 	if v.Reasons == nil {
 		v.Reasons = []pipeline.Reason{}
+	}
+	if r.measuring {
+		Unverified(&v)
 	}
 	if v.Recipe, err = r.recipe(v); err != nil {
 		return pipeline.Verdict{}, err

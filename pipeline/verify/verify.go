@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -29,14 +28,6 @@ type Verifier struct {
 	Models  *models.Set
 }
 
-// Subject is a person made ready for matching.
-type Subject struct {
-	Templates []face.Template
-	Photos    []report.Reference // what a report shows of the enrolled photos
-	Revision  int
-	sums      []string // sha256 of the photos, in the order of the templates
-}
-
 // Job is one submission with its person and place already prepared, so that a service prepares them once for many jobs.
 type Job struct {
 	Claim   pipeline.Claim
@@ -48,11 +39,17 @@ type Job struct {
 	Policy  policy.Policy    // the zero policy: video15 for clips, photo for photos
 	// InTurn runs the parts one after the other on one thread, as a re-verification and a measurement want it; else they run side by side.
 	InTurn bool
-	// Picture asks for the pictures that a report shows; they cost time that a verdict alone does not need.
-	Picture bool
+	// Revisions are those of the enrolment and the site as the verdict names them; nil: those of Subject and Place, 1 where they have none.
+	Revisions *Revisions
+	// Picture asks for what a report shows, Keyframes for its keyframes alone; both cost time that a verdict does not need.
+	Picture   bool
+	Keyframes bool
 	// Progress is told when a stage begins (false) and ends (true); nil is fine. It may be called from several goroutines.
 	Progress func(s Stage, done bool)
 }
+
+// Revisions says which of the caller's revisions a job was prepared from.
+type Revisions struct{ Enrolment, Site int }
 
 // Result is a verdict with what was seen on the way. Biometric parts are in memory only.
 type Result struct {
@@ -60,7 +57,10 @@ type Result struct {
 	Fingerprint reuse.Fingerprint
 	Costs       map[Stage]Cost
 	Child       media.Usage
-	Album       Album // empty unless Job.Picture
+	// Keyframes are JPEG pictures in which other people are blurred, at most 24, made with Job.Keyframes or Job.Picture. There are none
+	// where faces were not looked for: then nobody could be blurred.
+	Keyframes []report.Picture
+	Album     Album // empty unless Job.Picture
 }
 
 // ReferenceError says that an enrolled or a reference photo cannot be used: not the submitted media, but what it is compared with.
@@ -73,66 +73,6 @@ func (e *ReferenceError) Error() string { return fmt.Sprintf("reference %s: %v",
 
 // Unwrap gives the cause, which has the words for people.
 func (e *ReferenceError) Unwrap() error { return e.Err }
-
-// MaxFaces is how many enrolled photos a person may have.
-const MaxFaces = 5
-
-// Enroll decodes one to five photos of a person and makes the templates that clips are matched against. A photo at fault is a
-// *ReferenceError; other errors are those of the machine. With pictures, reports can show the enrolled faces.
-func (v *Verifier) Enroll(ctx context.Context, photos []pipeline.Media, pictures bool) (*Subject, error) {
-	if len(photos) < 1 || len(photos) > MaxFaces {
-		return nil, fmt.Errorf("enroll a person: %d photos were given, a person has one to %d", len(photos), MaxFaces)
-	}
-	matcher := face.New(v.Models, face.DefaultConfig())
-	s := &Subject{}
-	for _, photo := range photos {
-		if err := v.enroll(ctx, matcher, photo, pictures, s); err != nil {
-			return nil, atFault(photo.Name(), err)
-		}
-	}
-	if err := matcher.SamePerson(s.Templates); err != nil {
-		return nil, atFault("", err)
-	}
-	return s, nil
-}
-
-func (v *Verifier) enroll(ctx context.Context, matcher *face.Matcher, photo pipeline.Media, pictures bool, into *Subject) error {
-	clip, err := v.Decode(ctx, photo)
-	if err != nil {
-		return err
-	}
-	defer clip.Close()
-	t, err := matcher.Enroll(ctx, clip, photo.Name())
-	if err != nil {
-		return err
-	}
-	into.Templates, into.sums = append(into.Templates, t), append(into.sums, clip.Info.SHA256)
-	if !pictures {
-		return nil
-	}
-	picture, err := v.portrait(ctx, clip, t.Box)
-	if err != nil {
-		return err
-	}
-	picture.Name = photo.Name()
-	into.Photos = append(into.Photos, picture)
-	return nil
-}
-
-// atFault tells errors of a reference photo or a site file from those of the machine, which pass as they are.
-func atFault(name string, err error) error {
-	var refusal *media.Refusal
-	var photo *face.PhotoError
-	var site *scene.SiteError
-	switch {
-	case errors.As(err, &photo):
-		name = photo.Photo
-	case errors.As(err, &refusal), errors.As(err, &site), errors.Is(err, media.ErrUnreadable):
-	default:
-		return err
-	}
-	return &ReferenceError{Name: name, Err: err}
-}
 
 // Place is a site made ready for matching. It must be closed.
 type Place struct {
@@ -204,8 +144,9 @@ type run struct {
 	*Verifier
 	Job
 	*meter
-	clip  *media.Clip
-	found face.Found
+	measuring bool // no model runs, see Measure
+	clip      *media.Clip
+	found     face.Found
 
 	mu     sync.Mutex
 	checks map[pipeline.CheckName]pipeline.Check
@@ -217,7 +158,14 @@ type run struct {
 // Run verifies one prepared job. Errors are: a *media.Refusal for media that cannot be taken, a *PolicyError, a missing or broken model, a
 // cancelled context. A check that breaks off is no error: it is a check with the outcome "error", which leads to review.
 func (v *Verifier) Run(ctx context.Context, j Job) (Result, error) {
-	r := &run{Verifier: v, Job: j, meter: newMeter(j.Progress), checks: map[pipeline.CheckName]pipeline.Check{}}
+	return v.newRun(j).whole(ctx)
+}
+
+func (v *Verifier) newRun(j Job) *run {
+	return &run{Verifier: v, Job: j, meter: newMeter(j.Progress), checks: map[pipeline.CheckName]pipeline.Check{}}
+}
+
+func (r *run) whole(ctx context.Context) (Result, error) {
 	began := time.Now()
 	if err := r.stage(ctx, StageDecode, r.decode); err != nil {
 		return Result{}, err
@@ -226,7 +174,11 @@ func (v *Verifier) Run(ctx context.Context, j Job) (Result, error) {
 	if err := r.choosePolicy(); err != nil {
 		return Result{}, err
 	}
-	if err := r.sideBySide(ctx, r.person, r.place, r.footage); err != nil {
+	parts := []func(context.Context) error{r.person, r.place, r.footage}
+	if r.measuring {
+		parts = []func(context.Context) error{r.noModels, r.footage}
+	}
+	if err := r.sideBySide(ctx, parts...); err != nil {
 		return Result{}, err
 	}
 	// These two come with a later step. A policy that wants them gets "review", not a pass.
@@ -238,10 +190,8 @@ func (v *Verifier) Run(ctx context.Context, j Job) (Result, error) {
 		r.set(c, notChecked(why))
 	}
 	out := Result{Fingerprint: r.print, Child: r.clip.Usage}
-	if j.Picture {
-		if err := r.stage(ctx, StagePictures, func(ctx context.Context) error { return r.album(ctx, &out.Album) }); err != nil {
-			return Result{}, err
-		}
+	if err := r.pictures(ctx, &out); err != nil {
+		return Result{}, err
 	}
 	r.add(StageTotal, Cost{Wall: time.Since(began)})
 	out.Costs = r.cost
@@ -255,19 +205,22 @@ func (v *Verifier) Run(ctx context.Context, j Job) (Result, error) {
 
 // choosePolicy takes the default policy of the kind of media where none was named, and refuses media that the policy does not take.
 func (r *run) choosePolicy() error {
-	kind := r.clip.Info.Kind
 	if r.Policy.Name == "" {
-		name := "video15"
-		if kind == media.Photo {
-			name = "photo"
-		}
-		p, err := policy.Default(name)
+		p, err := defaultPolicy(string(r.clip.Info.Kind))
 		if err != nil {
 			return err
 		}
 		r.Policy = p
 	}
 	return accept(r.Policy, r.clip.Info)
+}
+
+// defaultPolicy is the built-in policy of a kind of media.
+func defaultPolicy(kind string) (policy.Policy, error) {
+	if kind == string(media.Photo) {
+		return policy.Default("photo")
+	}
+	return policy.Default("video15")
 }
 
 // whyNotBuilt is why a check was not made that this version does not have.
@@ -424,11 +377,10 @@ func (r *run) enrolledAgain() bool {
 	if r.Subject == nil {
 		return false
 	}
-	n := slices.Index(r.Subject.sums, r.clip.Info.SHA256)
-	if n < 0 {
+	name, ok := r.Subject.Sums[r.clip.Info.SHA256]
+	if !ok {
 		return false
 	}
-	name := r.Subject.Templates[n].Name
 	score, threshold := 1.0, reuseConfig(r.Policy).Threshold
 	r.set(pipeline.CheckReuse, pipeline.Check{
 		Outcome: pipeline.Fail, Score: &score, Threshold: &threshold, Frames: len(r.clip.Frames), Detail: map[string]any{"identical": "enrolled photo"},
@@ -444,17 +396,9 @@ func (r *run) reused(ctx context.Context) error {
 	if r.prints != nil {
 		return r.broke(pipeline.CheckReuse, r.prints)
 	}
-	earlier, err := r.History.Earlier(ctx)
+	candidates, err := r.earlier(ctx)
 	if err != nil {
 		return r.broke(pipeline.CheckReuse, err)
-	}
-	candidates := make([]reuse.Candidate, 0, len(earlier))
-	for _, e := range earlier {
-		c := reuse.Candidate{Job: e.Job, SHA256: e.SHA256}
-		if err := c.Fingerprint.UnmarshalBinary(e.Fingerprint); err != nil {
-			return r.broke(pipeline.CheckReuse, fmt.Errorf("read the fingerprint of earlier footage %s: %w", e.Job, err))
-		}
-		candidates = append(candidates, c)
 	}
 	check, result, err := reuse.Check(ctx, r.print, candidates, r.History.Missing(), reuseConfig(r.Policy))
 	if err != nil {

@@ -1,0 +1,52 @@
+package policy
+
+import (
+	"slices"
+
+	"onsite/pipeline"
+)
+
+// Revise decides again after one check of a finished verdict was made again and got worse; a check that failed already cannot. A verdict
+// keeps no findings, so the reasons of the other checks stay as they are, word for word, and only those of the new result are made as
+// Decide makes them. An earlier reason of the same check stays where the new result says nothing of its code, as the likeness to one
+// clip beside the copy of another; that something could not be compared or completed is not told beside what was found after all.
+//
+// The decision is exact: the check had not failed, and what has not failed never makes a verdict abnormal, so an abnormal one was made so
+// by the reasons that stay. Only the order of those may differ from Decide's, by the findings of one failed check that a policy weighs
+// by whether they are proven.
+func (p Policy) Revise(v pipeline.Verdict, name pipeline.CheckName, c pipeline.Check) (pipeline.Decision, []pipeline.Reason) {
+	all := p.weigh(name, c)
+	for _, r := range v.Reasons {
+		if r.Check == name {
+			same := func(w weighed) bool { return w.reason.Code == r.Code }
+			if r.Code == pipeline.HistoryIncomplete || slices.Contains(systemCodes, r.Code) || slices.ContainsFunc(all, same) {
+				continue
+			}
+		}
+		all = append(all, weighed{reason: r, action: p.weight(v, r)})
+	}
+	all = merge(all)
+	decision := pipeline.DecisionPass
+	if len(all) > 0 {
+		decision = pipeline.DecisionReview
+	}
+	if v.Decision == pipeline.DecisionAbnormal || slices.ContainsFunc(all, func(w weighed) bool { return w.action == Abnormal }) {
+		decision = pipeline.DecisionAbnormal
+	}
+	reasons := make([]pipeline.Reason, 0, len(all))
+	for _, w := range all {
+		reasons = append(reasons, w.reason)
+	}
+	return decision, reasons
+}
+
+// weight is what a reason of a verdict led to, as far as the verdict shows.
+func (p Policy) weight(v pipeline.Verdict, r pipeline.Reason) Action {
+	if v.Decision != pipeline.DecisionAbnormal || v.Checks[r.Check].Outcome != pipeline.Fail {
+		return Review
+	}
+	if p.action(p.Checks[r.Check], pipeline.Finding{Code: r.Code, Outcome: pipeline.Fail, Certain: true}) == Abnormal {
+		return Abnormal
+	}
+	return Review
+}

@@ -1,0 +1,44 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"onsite/pipeline/reuse"
+)
+
+// earlier gives what the reuse check compares with. A history that holds its fingerprints read gives them as they are; footage with the
+// same bytes that lies outside of its scope comes first.
+func (r *run) earlier(ctx context.Context) ([]reuse.Candidate, error) {
+	known, ok := r.History.(reuse.Known)
+	if !ok {
+		return r.read(ctx)
+	}
+	candidates, err := known.Candidates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	twin, ok, err := known.Twin(ctx, r.print.SHA256, r.print.PacketsSHA256)
+	if err != nil || !ok || slices.ContainsFunc(candidates, func(c reuse.Candidate) bool { return c.Job == twin.Job }) {
+		return candidates, err
+	}
+	return append([]reuse.Candidate{twin}, candidates...), nil
+}
+
+// read reads the fingerprints of a history that gives their bytes.
+func (r *run) read(ctx context.Context) ([]reuse.Candidate, error) {
+	earlier, err := r.History.Earlier(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]reuse.Candidate, 0, len(earlier))
+	for _, e := range earlier {
+		c := reuse.Candidate{Job: e.Job, SHA256: e.SHA256}
+		if err := c.Fingerprint.UnmarshalBinary(e.Fingerprint); err != nil {
+			return nil, fmt.Errorf("read the fingerprint of earlier footage %s: %w", e.Job, err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
