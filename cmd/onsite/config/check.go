@@ -123,10 +123,19 @@ func (k *checker) redis(role Role) {
 		if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "" {
 			k.add("redis.url", r.URL.String(), "is no Redis URL", "不是 Redis 地址", "write redis://user:password@host:6379/0", "请写 redis://user:password@host:6379/0")
 		}
-		for key, given := range map[string]bool{"redis.username": r.Username != "", "redis.password": !r.Password.Empty(), "redis.db": r.DB != 0, "redis.tls": r.TLS} {
-			if given {
-				k.both(key, "redis.url")
+		if err == nil && u.User != nil {
+			if r.Username != "" {
+				k.both("redis.username", "redis.url")
 			}
+			if !r.Password.Empty() {
+				k.both("redis.password", "redis.url")
+			}
+		}
+		if r.DB != 0 {
+			k.both("redis.db", "redis.url")
+		}
+		if r.TLS {
+			k.add("redis.tls", "true", "says nothing about redis.url", "对 redis.url 无效", "write rediss:// there", "请在其中写 rediss://")
 		}
 	}
 	if len(r.Sentinel.Addresses) > 0 && r.Sentinel.Master == "" {

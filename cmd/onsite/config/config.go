@@ -36,18 +36,18 @@ type Redis struct {
 	Socket   string   `koanf:"socket" doc:"path of a Unix socket"`
 	Sentinel Sentinel `koanf:"sentinel"`
 	Cluster  Cluster  `koanf:"cluster"`
-	Username string   `koanf:"username" doc:"user of the Redis server (not with redis.url, which holds it)"`
-	Password Secret   `koanf:"password" doc:"password of the Redis server (not with redis.url, which holds it)"`
-	DB       int      `koanf:"db" doc:"number of the database (not with redis.url or a cluster)"`
-	TLS      bool     `koanf:"tls" doc:"TLS to Sentinel's servers and clusters; redis.url says it with rediss://"`
-	TLSCA    string   `koanf:"tls_ca" doc:"file with the certificate authority of the Redis servers; else the system's"`
-	Server   string   `koanf:"server" doc:"the redis-server program that serve starts"`
+	Username string   `koanf:"username" doc:"user of the Redis server, where redis.url holds none"`
+	Password Secret   `koanf:"password" doc:"password of the Redis server, where redis.url holds none"`
+	DB       int      `koanf:"db" doc:"number of the database, with redis.socket or Sentinels; redis.url holds its own"`
+	TLS      bool     `koanf:"tls" doc:"TLS to Sentinels, their servers and clusters; redis.url says it with rediss://"`
+	TLSCA    string   `koanf:"tls_ca" doc:"PEM file with the certificate authority of the Redis servers; else the system's"`
 }
 
 // Sentinel finds the primary of a group.
 type Sentinel struct {
 	Addresses []string `koanf:"addresses" doc:"host:port of every Sentinel"`
 	Master    string   `koanf:"master" doc:"the name under which the Sentinels know the primary"`
+	Username  string   `koanf:"username" doc:"user of the Sentinels themselves"`
 	Password  Secret   `koanf:"password" doc:"password of the Sentinels themselves"`
 }
 
@@ -128,7 +128,6 @@ func Defaults() Config {
 	return Config{
 		Data:  "onsite-data",
 		Store: Store{Connections: 16},
-		Redis: Redis{Server: "redis-server"},
 		Objects: Objects{
 			S3: S3{Region: "us-east-1"},
 		},

@@ -193,7 +193,10 @@ func TestCheck(t *testing.T) {
 		"one connection": {func(c *Config) { c.Store.Connections = 1 }, "store.connections"},
 		"two redis":      {func(c *Config) { c.Redis.Socket = "/s" }, "redis.url: is set together with redis.socket"},
 		"redis scheme":   {func(c *Config) { c.Redis.URL = NewSecret("http://h:1") }, "is no Redis URL"},
-		"redis password": {func(c *Config) { c.Redis.Password = NewSecret("x") }, "redis.password: is set together with redis.url"},
+		"redis password": {func(c *Config) { c.Redis.URL, c.Redis.Password = NewSecret("redis://:hush@h:1"), NewSecret("x") }, "redis.password: is set together with redis.url"},
+		"redis user":     {func(c *Config) { c.Redis.URL, c.Redis.Username = NewSecret("redis://:hush@h:1"), "x" }, "redis.username: is set together with redis.url"},
+		"redis db":       {func(c *Config) { c.Redis.DB = 1 }, "redis.db: is set together with redis.url"},
+		"redis tls":      {func(c *Config) { c.Redis.TLS = true }, "write rediss:// there"},
 		"no master":      {func(c *Config) { c.Redis.URL, c.Redis.Sentinel.Addresses = Secret{}, []string{"a:1"} }, "redis.sentinel.master: is not set"},
 		"sentinel address": {func(c *Config) {
 			c.Redis.URL, c.Redis.Sentinel = Secret{}, Sentinel{Addresses: []string{"a"}, Master: "m"}
