@@ -25,7 +25,9 @@ const public results.Role = "public"
 var access = join(accessWork, accessConfiguration)
 
 // accessWork is the part about submissions, jobs and verdicts.
-var accessWork = map[string][]results.Role{}
+var accessWork = map[string][]results.Role{
+	opSubmit: {submit},
+}
 
 func join(parts ...map[string][]results.Role) map[string][]results.Role {
 	out := map[string][]results.Role{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type Limits struct {
 	UploadTTL    time.Duration // how long an upload URL lives; 15 min
 	KeyTTL       time.Duration // how long a key or a looked-up name is believed; 2 s
 	Streams      int           // open server-sent event streams and long polls; 2,000
+	OpenMedia    int           // media and keyframes that are sent at once; each is in memory while it is; 8
 }
 
 func (l Limits) withDefaults() Limits {
@@ -38,6 +40,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.UploadTTL, 15*time.Minute)
 	fill(&l.KeyTTL, 2*time.Second)
 	fill(&l.Streams, 2_000)
+	fill(&l.OpenMedia, 8)
 	return l
 }
 
@@ -65,6 +68,8 @@ type Server struct {
 	Clock    func() time.Time // nil: time.Now
 	Version  string
 
+	// UploadBucket is where presigned uploads go; with Presigner only.
+	UploadBucket string
 	// PublicURL is how clients reach this server (https://onsite.example), for links that must be absolute; "": taken from the request.
 	PublicURL string
 	// Secret signs cursors and upload URLs; all API processes of one installation must share it. 32 bytes or more.
@@ -74,13 +79,21 @@ type Server struct {
 	// Checks are asked by /readyz; nil from each means ready.
 	Checks map[string]func(context.Context) error
 
-	api    huma.API
-	ops    []*huma.Operation // as registered, for the tests that walk over all of them
-	keys   *cache[results.APIKey]
-	names  *cache[bool]           // subjects, sites and policies that are there
-	people *cache[results.Tenant] // tenants
-	once   sync.Once
-	built  http.Handler
+	api       huma.API
+	ops       []*huma.Operation // as registered, for the tests that walk over all of them
+	keys      *cache[results.APIKey]
+	names     *cache[int] // subjects, sites and policies that are there, with their revision
+	people    *cache[results.Tenant]
+	maps      *cache[[]results.BucketMap]
+	collector *collector
+	waiting   *waiting
+	open      chan struct{} // one entry for every open stream or long poll
+	plain     chan struct{} // one entry for every opened medium: it is in memory while it is sent
+	looking   chan struct{} // one entry for every enrolment whose faces are looked at
+	drained   chan struct{}
+	drain     sync.Once
+	once      sync.Once
+	built     http.Handler
 }
 
 // Handler builds the routes.
@@ -101,8 +114,13 @@ func (s *Server) build() {
 	}
 	s.Limits = s.Limits.withDefaults()
 	s.keys = newCache[results.APIKey](s.Limits.KeyTTL, s.Clock)
-	s.names = newCache[bool](s.Limits.KeyTTL, s.Clock)
+	s.names = newCache[int](s.Limits.KeyTTL, s.Clock)
 	s.people = newCache[results.Tenant](s.Limits.KeyTTL, s.Clock)
+	s.maps = newCache[[]results.BucketMap](s.Limits.KeyTTL, s.Clock)
+	s.collector = &collector{store: s.Store, rung: func(ctx context.Context) { s.Bell.Ring(ctx, results.BellWork) }}
+	s.waiting = &waiting{store: s.Store, clock: s.Clock}
+	s.open, s.plain = make(chan struct{}, s.Limits.Streams), make(chan struct{}, s.Limits.OpenMedia)
+	s.drained = make(chan struct{})
 
 	mux := http.NewServeMux()
 	s.api = s.newAPI(mux)
@@ -113,7 +131,14 @@ func (s *Server) build() {
 
 // routes registers every operation. Each file of routes has one function here.
 func (s *Server) routes() {
+	s.submissionRoutes()
 	s.configurationRoutes()
+}
+
+// Drain ends all long polls and event streams, so that a server that shuts down need not wait for them.
+func (s *Server) Drain() {
+	s.Handler()
+	s.drain.Do(func() { close(s.drained) })
 }
 
 // tenant gives the caller's tenant with its settings, as of at most KeyTTL ago.
@@ -123,3 +148,5 @@ func (s *Server) tenant(ctx context.Context) (results.Tenant, error) {
 }
 
 func (s *Server) now() time.Time { return s.Clock().UTC() }
+
+func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }

@@ -187,6 +187,7 @@ func fromHuma(status int, msg string, errs ...error) huma.StatusError {
 
 // huma keeps the makers of errors in variables of its package; ours are set once, before any API is made.
 func init() {
+	huma.ValidateStrictCasing = true // else "Subject" beside "subject" would be checked as one and decoded as the other
 	huma.NewError = fromHuma
 	huma.NewErrorWithContext = func(_ huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		return fromHuma(status, msg, errs...)
