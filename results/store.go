@@ -40,6 +40,7 @@ type Store interface {
 }
 
 // Page asks for a part of a list: Limit entries (1 to 500) after the cursor's place. The cursor is an id or a key of the list itself.
+// Lists of what happens (jobs, verdicts, intake events, deliveries) have the newest first.
 type Page struct {
 	After string
 	Limit int
@@ -126,7 +127,8 @@ type Intake interface {
 	Upload(ctx context.Context, tenant, job string) (Upload, error)
 	UploadAt(ctx context.Context, bucket, key string) (Upload, error)
 	// Arrive records the event and, when its claim is there and still waits, starts the job: one transaction. What became of the event
-	// is in its State; the same bucket, key and version or sequencer give IntakeDuplicate with the first job.
+	// is in its State; the same bucket, key and version or sequencer give IntakeDuplicate with the first job. A claim that ended before
+	// the object was written (HappenedAt, or else ReceivedAt) is none. An event that is recorded already is judged anew.
 	Arrive(ctx context.Context, e IntakeEvent, src Source) (IntakeEvent, error)
 	// RecordEvent keeps an event that starts nothing.
 	RecordEvent(ctx context.Context, e IntakeEvent) error

@@ -344,7 +344,7 @@ const (
 
 // Delivery is one message to one endpoint: the webhook outbox.
 type Delivery struct {
-	ID         string // ULID
+	ID         string // <message>.<endpoint>: a message goes to an endpoint once
 	Tenant     string
 	Endpoint   string
 	Message    string // id of the message, the same for every endpoint and retry
@@ -419,6 +419,7 @@ type IntakeEvent struct {
 	State      IntakeState
 	Job        string
 	Why        string
+	HappenedAt time.Time // when the bucket says that the object was written; zero: it does not say
 	ReceivedAt time.Time
 }
 
