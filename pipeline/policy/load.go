@@ -22,17 +22,26 @@ var Names = []string{"photo", "video15", "no_face"}
 
 // Default gives a built-in policy by name.
 func Default(name string) (Policy, error) {
+	raw, err := Source(name)
+	if err != nil {
+		return Policy{}, err
+	}
+	return Parse(name, raw)
+}
+
+// Source gives the YAML of a built-in policy.
+func Source(name string) ([]byte, error) {
 	for _, n := range Names {
 		if n != name {
 			continue
 		}
 		raw, err := files.ReadFile(n + ".yaml")
 		if err != nil {
-			return Policy{}, fmt.Errorf("read the built-in policy %q: %w", name, err)
+			return nil, fmt.Errorf("read the built-in policy %q: %w", name, err)
 		}
-		return Parse(name, raw)
+		return raw, nil
 	}
-	return Policy{}, fmt.Errorf("policy %q: there is no built-in policy of that name; use one of %s, or the path of a YAML file", clip(name), strings.Join(Names, ", "))
+	return nil, fmt.Errorf("policy %q: there is no built-in policy of that name; use one of %s, or the path of a YAML file", clip(name), strings.Join(Names, ", "))
 }
 
 // Load reads and validates a policy file.
