@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
+	"onsite/cmd/onsite/config"
+	"onsite/cmd/onsite/service"
 	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/media"
@@ -39,9 +42,15 @@ func (e *env) fail(err error, asJSON bool) int {
 	var refusal *media.Refusal
 	var policy *verify.PolicyError
 	var usage *usageError
+	var settings *config.Error
+	var fault *service.Fault
 	switch {
 	case errors.As(err, &usage):
 		code, rule = exitUsage, "usage"
+	case errors.As(err, &settings):
+		code, rule = exitUsage, "configuration"
+	case errors.As(err, &fault):
+		rule = "service"
 	case errors.As(err, &reference):
 		code, rule = exitUsage, "reference"
 	case errors.As(err, &refusal):
@@ -62,6 +71,12 @@ func (e *env) fail(err error, asJSON bool) int {
 			return code
 		}
 	}
+	if settings != nil { // a line for each thing that is wrong
+		for line := range strings.Lines(e.say(text)) {
+			fmt.Fprintln(e.err, "onsite:", report.Clean(strings.TrimRight(line, "\n")))
+		}
+		return code
+	}
 	fmt.Fprintln(e.err, "onsite:", report.Clean(e.say(text)))
 	return code
 }
@@ -75,9 +90,15 @@ func words(err error) pipeline.Text {
 	var policy *verify.PolicyError
 	var reference *verify.ReferenceError
 	text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
+	var settings *config.Error
+	var fault *service.Fault
 	switch {
 	case errors.As(err, &usage):
 		return usage.text
+	case errors.As(err, &settings):
+		return settings.Text()
+	case errors.As(err, &fault):
+		return fault.Text
 	case errors.As(err, &photo): // names the photo itself
 		return photo.Text
 	case errors.As(err, &policy):

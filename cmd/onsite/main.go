@@ -46,6 +46,8 @@ func run(args []string, out, errOut io.Writer) int {
 	gocv.SetNumThreads(1)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first signal asks the command to end in order; a second one must not wait for that.
+	context.AfterFunc(ctx, stop)
 
 	var p program
 	exited := -1
