@@ -18,14 +18,16 @@ type Key struct {
 
 // Others are variables that begin like settings and are none: they are read elsewhere.
 var Others = map[string]string{
-	"ONSITE_CONFIG":    "the YAML file, as --config",
-	"ONSITE_CACHE":     "where models and ONNX Runtime lie; else ~/.cache/onsite",
-	"ONSITE_DECODER":   "the decoder child; else onsite-decode beside the program",
-	"ONSITE_URL":       "the API that the client commands talk to",
-	"ONSITE_KEY":       "the API key of the client commands",
-	"ONSITE_KEY_FILE":  "a file with the API key of the client commands",
-	"ONSITE_EVAL":      "evaluation data of the project's own tests",
-	"ONSITE_MUTATIONS": "a longer run of the project's own tests",
+	"ONSITE_CONFIG":      "the YAML file, as --config",
+	"ONSITE_CACHE":       "where models and ONNX Runtime lie; else ~/.cache/onsite",
+	"ONSITE_DECODER":     "the decoder child; else onsite-decode beside the program",
+	"ONSITE_URL":         "the API that the client commands talk to",
+	"ONSITE_KEY":         "the API key of the client commands",
+	"ONSITE_KEY_FILE":    "a file with the API key of the client commands",
+	"ONSITE_CHAOS_CLOCK": "a file with the jump of the clock, for the fault harness; needs measure: true",
+	"ONSITE_CHAOS_KILL":  "how likely a process kills itself at a commit, for the fault harness; needs measure: true",
+	"ONSITE_EVAL":        "evaluation data of the project's own tests",
+	"ONSITE_MUTATIONS":   "a longer run of the project's own tests",
 }
 
 // OtherPrefix begins the variables of the project's own tests.

@@ -77,8 +77,10 @@ func ours(abs string) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if _, err := os.Lstat(filepath.Join(abs, lockFile)); err == nil {
-		return nil
+	for _, name := range []string{lockFile, "onsite.db", "kek"} { // the latter two of a folder that was restored from a backup
+		if _, err := os.Lstat(filepath.Join(abs, name)); err == nil {
+			return nil
+		}
 	}
 	return fault(nil,
 		fmt.Sprintf("the folder %s holds other things (%s ...) and is no data folder of Onsite; name an empty or a new one with --data", abs, entries[0].Name()),
