@@ -20,3 +20,11 @@ func SiteSubject(site string) string { return "_site." + site }
 
 // PurposeFace is the purpose of a consent to face processing.
 const PurposeFace = "face"
+
+// The kinds of deadlines.
+const (
+	DeadlineMedia     = "media"
+	DeadlineKeyframes = "keyframes"
+	DeadlinePrint     = "print"
+	DeadlineVerdict   = "verdict" // and with it everything else about the job
+)
