@@ -34,6 +34,7 @@ build: deps ## build bin/onsite and the decoder child beside it
 	@go build -trimpath -ldflags "-X onsite/pipeline/verify.Version=$(VERSION)" -o bin/onsite ./cmd/onsite
 
 setup: build ## everything that running needs: Debian packages, the program, models and ONNX Runtime verified by sha256
+	@deploy/setup/apt.sh deploy/setup/apt-run.txt
 	@bin/onsite models install
 
 setup-test: setup ## also what the demo and the tests need: ffmpeg, Chromium, real footage
