@@ -34,7 +34,7 @@ func (e *OtherPolicyError) Error() string {
 func Revise(ctx context.Context, v pipeline.Verdict, p policy.Policy, late Late) (revised pipeline.Verdict, changed bool, err error) {
 	began := time.Now()
 	if p.Name == "" {
-		if p, err = defaultPolicy(v.Media.Kind); err != nil {
+		if p, err = DefaultPolicy(v.Media.Kind); err != nil {
 			return pipeline.Verdict{}, false, err
 		}
 	}

@@ -206,7 +206,7 @@ func (r *run) whole(ctx context.Context) (Result, error) {
 // choosePolicy takes the default policy of the kind of media where none was named, and refuses media that the policy does not take.
 func (r *run) choosePolicy() error {
 	if r.Policy.Name == "" {
-		p, err := defaultPolicy(string(r.clip.Info.Kind))
+		p, err := DefaultPolicy(string(r.clip.Info.Kind))
 		if err != nil {
 			return err
 		}
@@ -215,8 +215,8 @@ func (r *run) choosePolicy() error {
 	return accept(r.Policy, r.clip.Info)
 }
 
-// defaultPolicy is the built-in policy of a kind of media.
-func defaultPolicy(kind string) (policy.Policy, error) {
+// DefaultPolicy is the built-in policy of a kind of media.
+func DefaultPolicy(kind string) (policy.Policy, error) {
 	if kind == string(media.Photo) {
 		return policy.Default("photo")
 	}
