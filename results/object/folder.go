@@ -34,8 +34,8 @@ type Folder struct {
 	dirs sync.Mutex // making folders and syncing their parents: whoever finds one there may rely on it
 }
 
-// OpenFolder opens a folder, makes it if it is not there, and removes what an earlier process left unfinished.
-func OpenFolder(name string) (*Folder, error) {
+// NewFolder opens a folder, makes it if it is not there, and removes what an earlier process left unfinished.
+func NewFolder(name string) (*Folder, error) {
 	if err := os.MkdirAll(name, 0o700); err != nil {
 		return nil, fmt.Errorf("make the object folder %s: %w", name, local(err))
 	}

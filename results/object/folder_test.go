@@ -20,7 +20,7 @@ import (
 
 func openFolder(t *testing.T, dir string) *object.Folder {
 	t.Helper()
-	f, err := object.OpenFolder(dir)
+	f, err := object.NewFolder(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.Close()) })
 	return f
@@ -115,7 +115,7 @@ func TestFolderLeftovers(t *testing.T) {
 }
 
 func writeForEver() {
-	f, err := object.OpenFolder(os.Getenv("ONSITE_TEST_WRITER"))
+	f, err := object.NewFolder(os.Getenv("ONSITE_TEST_WRITER"))
 	if err != nil {
 		panic(err)
 	}
@@ -145,7 +145,7 @@ func TestFolderFull(t *testing.T) {
 		t.Skip("no tmpfs can be mounted here:", err)
 	}
 	defer func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) }()
-	f, err := object.OpenFolder(dir)
+	f, err := object.NewFolder(dir)
 	require.NoError(t, err)
 	defer f.Close()
 	require.NoError(t, f.Put(t.Context(), "t/e1/small", bytes.NewReader(make([]byte, 200<<10)), -1))
@@ -180,14 +180,14 @@ func TestFolderGone(t *testing.T) {
 	_, err = f.Get(t.Context(), "t/e1/y")
 	require.ErrorIs(t, err, object.ErrNotFound)
 
-	_, err = object.OpenFolder("/proc/onsite-cannot-be")
+	_, err = object.NewFolder("/proc/onsite-cannot-be")
 	require.Error(t, err)
-	_, err = object.OpenFolder(filepath.Join(dir, "objects", "t", "e1", "x"))
+	_, err = object.NewFolder(filepath.Join(dir, "objects", "t", "e1", "x"))
 	require.Error(t, err, "a file is no folder")
 }
 
 func TestFolderClosed(t *testing.T) {
-	f, err := object.OpenFolder(t.TempDir())
+	f, err := object.NewFolder(t.TempDir())
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 	require.ErrorIs(t, f.Put(t.Context(), "t/e1/x", strings.NewReader("x"), 1), object.ErrAway)
@@ -198,7 +198,7 @@ func TestFolderClosed(t *testing.T) {
 func BenchmarkFolderPut(b *testing.B) {
 	for _, n := range []int{64 << 10, 4 << 20} {
 		b.Run(map[int]string{64 << 10: "64KiB", 4 << 20: "4MiB"}[n], func(b *testing.B) {
-			f, err := object.OpenFolder(b.TempDir())
+			f, err := object.NewFolder(b.TempDir())
 			require.NoError(b, err)
 			data := make([]byte, n)
 			b.SetBytes(int64(n))
