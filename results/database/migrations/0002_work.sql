@@ -237,7 +237,7 @@ CREATE TABLE webhook_deliveries (
     done_at     BIGINT NOT NULL
 );
 CREATE INDEX webhook_deliveries_endpoint ON webhook_deliveries (tenant, endpoint, id);
-CREATE INDEX webhook_deliveries_due ON webhook_deliveries (tenant, endpoint, due_at) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint, due_at, id) WHERE state = 'pending';
 
 -- The delivery log.
 CREATE TABLE webhook_tries (

@@ -1,0 +1,203 @@
+package database
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"onsite/results"
+)
+
+const uploadColumns = `job, tenant, bucket, path, max_bytes, sub, created_at, expires_at, arrived_at`
+
+func scanUpload(r row) (results.Upload, error) {
+	var u results.Upload
+	err := r.Scan(&u.Job, &u.Tenant, &u.Bucket, &u.Key, &u.MaxBytes, fromJSON(&u.Sub), at(&u.CreatedAt), at(&u.ExpiresAt), at(&u.ArrivedAt))
+	return u, err
+}
+
+// CreateUpload records a claim that waits for its object.
+func (s *Store) CreateUpload(ctx context.Context, u results.Upload, idempotency, bodySHA256 string) (results.Upload, bool, error) {
+	var again bool
+	given := u
+	err := s.db.Tx(ctx, func(q querier) error {
+		u, again = given, false
+		return s.createUpload(ctx, q, &u, &again, idempotency, bodySHA256)
+	})
+	if err != nil {
+		return results.Upload{}, false, fmt.Errorf("record the upload of job %s: %w", u.Job, err)
+	}
+	return u, again, nil
+}
+
+func (s *Store) createUpload(ctx context.Context, q querier, u *results.Upload, again *bool, request, body string) error {
+	now := s.Now()
+	u.Sub.Job, u.Sub.Tenant = u.Job, u.Tenant
+	if _, err := q.Batch(ctx, s.arriving(u.Bucket, u.Key)); err != nil {
+		return err
+	}
+	before := prior{sub: u.Sub, request: request, body: body}
+	if err := before.read(ctx, s, q); err != nil {
+		return err
+	}
+	if job, err := before.answer(); err != nil {
+		return err
+	} else if job != "" {
+		*u, err = collectOne(ctx, q, scanUpload, `SELECT `+uploadColumns+` FROM uploads WHERE job = $1 AND tenant = $2`, job, u.Tenant)
+		*again = true
+		if errors.Is(err, results.ErrNotFound) {
+			return results.ErrKeyReuse // by a submission of another kind
+		}
+		return err
+	}
+	there, err := collectOne(ctx, q, scanUpload, `SELECT `+uploadColumns+` FROM uploads WHERE bucket = $1 AND path = $2`, u.Bucket, u.Key)
+	switch {
+	case errors.Is(err, results.ErrNotFound):
+	case err != nil:
+		return err
+	case there.Job == u.Job && there.Tenant == u.Tenant:
+		*u, *again = there, true
+		return nil
+	case !there.ArrivedAt.IsZero() || there.ExpiresAt.After(now):
+		return results.ErrExists
+	}
+	// A claim that nobody used in its time makes room for the new one.
+	b := []statement{do(`DELETE FROM uploads WHERE bucket = $1 AND path = $2`, u.Bucket, u.Key)}
+	if request != "" {
+		b = append(b, took(u.Tenant, request, u.Job, body, now))
+	}
+	b = append(b, do(`INSERT INTO uploads (job, tenant, subject, bucket, path, max_bytes, sub, created_at, expires_at, arrived_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)`,
+		u.Job, u.Tenant, u.Sub.Subject, u.Bucket, u.Key, u.MaxBytes, js(u.Sub), u.CreatedAt, u.ExpiresAt))
+	changed, err := q.Batch(ctx, b)
+	if err == nil && request != "" && changed[1] == 0 {
+		return fmt.Errorf("%w: %w", results.ErrAway, errRace) // another took the key since we looked
+	}
+	return err
+}
+
+// Upload gives the recorded claim of a job to come.
+func (s *Store) Upload(ctx context.Context, tenant, job string) (results.Upload, error) {
+	u, err := collectOne(ctx, s.db, scanUpload, `SELECT `+uploadColumns+` FROM uploads WHERE job = $1 AND tenant = $2`, job, tenant)
+	if err != nil {
+		return u, fmt.Errorf("read the upload of job %s: %w", job, err)
+	}
+	return u, nil
+}
+
+// UploadAt gives the claim of an object of a bucket.
+func (s *Store) UploadAt(ctx context.Context, bucket, key string) (results.Upload, error) {
+	u, err := collectOne(ctx, s.db, scanUpload, `SELECT `+uploadColumns+` FROM uploads WHERE bucket = $1 AND path = $2`, bucket, key)
+	if err != nil {
+		return u, fmt.Errorf("read the upload to bucket %s: %w", bucket, err)
+	}
+	return u, nil
+}
+
+// arriving makes a claim and the events of its object wait for each other. Else an event could look for a claim before it is committed, and
+// the claim's maker for unclaimed events before that one is.
+func (s *Store) arriving(bucket, key string) []statement {
+	if !s.postgres() {
+		return nil
+	}
+	sum := sha256.Sum256([]byte("object\x00" + bucket + "\x00" + key))
+	return []statement{do(`SELECT pg_advisory_xact_lock($1::bigint)`, int64(binary.BigEndian.Uint64(sum[:8])))}
+}
+
+// Arrive records a bucket event and starts the job that waits for its object.
+func (s *Store) Arrive(ctx context.Context, e results.IntakeEvent, src results.Source) (results.IntakeEvent, error) {
+	given := named(e, s.Now())
+	err := s.db.Tx(ctx, func(q querier) error {
+		e = given
+		if _, err := q.Batch(ctx, s.arriving(e.Bucket, e.Key)); err != nil {
+			return err
+		}
+		start, err := s.judge(ctx, q, &e)
+		if err != nil {
+			return err
+		}
+		b := recorded(e, `DO UPDATE SET tenant = excluded.tenant, state = excluded.state, job = excluded.job, why = excluded.why`)
+		if start != nil {
+			start.Source, start.ReceivedAt = src, e.ReceivedAt
+			b = append(b, do(`UPDATE uploads SET arrived_at = $2 WHERE job = $1`, start.Job, e.ReceivedAt))
+			b = append(b, submitted(*start, s.Now())...)
+			b = append(b, audited(results.AuditEntry{ID: e.ID, Tenant: start.Tenant, At: s.Now(), Actor: "intake", Action: "submission.accepted",
+				Subject: start.Subject, Target: start.Job})...)
+		}
+		_, err = q.Batch(ctx, b)
+		return err
+	})
+	if err != nil {
+		return given, fmt.Errorf("take the event of an object in bucket %s: %w", given.Bucket, err)
+	}
+	return e, nil
+}
+
+// judge decides what becomes of an event, and gives the submission that it starts.
+func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*results.Submission, error) {
+	e.State, e.Job, e.Why = "", "", ""
+	var first, firstJob, mapped string
+	var u results.Upload
+	var erased int64
+	_, err := q.Batch(ctx, []statement{
+		{`SELECT id, job FROM intake_events WHERE bucket = $1 AND path = $2 AND mark = $3 AND state = 'started'`,
+			[]any{e.Bucket, e.Key, mark(*e)}, func(r row) error { return r.Scan(&first, &firstJob) }},
+		{`SELECT tenant FROM bucket_maps WHERE bucket = $1 AND substr($2::text, 1, length(prefix)) = prefix ORDER BY length(prefix) DESC LIMIT 1`,
+			[]any{e.Bucket, e.Key}, func(r row) error { return r.Scan(&mapped) }},
+		{`SELECT ` + uploadColumns + ` FROM uploads WHERE bucket = $1 AND path = $2`,
+			[]any{e.Bucket, e.Key}, func(r row) (err error) { u, err = scanUpload(r); return err }},
+		{`SELECT s.erased_at FROM uploads u JOIN subjects s ON s.tenant = u.tenant AND s.id = u.subject WHERE u.bucket = $1 AND u.path = $2`,
+			[]any{e.Bucket, e.Key}, func(r row) error { return r.Scan(&erased) }},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if mapped != "" {
+		e.Tenant = mapped
+	} else if u.Job != "" {
+		e.Tenant = u.Tenant
+	}
+	written := e.HappenedAt
+	if written.IsZero() {
+		written = e.ReceivedAt
+	}
+	switch {
+	case first == e.ID:
+		e.State, e.Job = results.IntakeStarted, firstJob // the same call again, after its answer got lost
+		return nil, nil
+	case first != "":
+		e.State, e.Job = results.IntakeDuplicate, firstJob
+	case u.Job == "" && e.Tenant == "":
+		e.State, e.Why = results.IntakeForeign, "no tenant is mapped to this bucket and prefix"
+	case u.Job == "":
+		e.State, e.Why = results.IntakeUnclaimed, "no claim is recorded for this object"
+	case u.Tenant != e.Tenant:
+		e.State, e.Why = results.IntakeUnclaimed, "the claim that is recorded for this object is another tenant's"
+	case !u.ArrivedAt.IsZero():
+		e.State, e.Job, e.Why = results.IntakeDuplicate, u.Job, "the object was written again; its first writing counts"
+	case written.After(u.ExpiresAt):
+		e.State, e.Why = results.IntakeUnclaimed, "the claim ended at "+u.ExpiresAt.Format(time.RFC3339)+", before the object was written"
+	case erased != 0:
+		e.State, e.Why = results.IntakeUnclaimed, "the subject of the claim was erased"
+	default:
+		e.State, e.Job = results.IntakeStarted, u.Job
+		return &u.Sub, nil
+	}
+	return nil, nil
+}
+
+// mark tells one writing of an object from another, by the best that the bucket gives.
+func mark(e results.IntakeEvent) string {
+	switch {
+	case e.Version != "" && e.Version != "null": // "null" is what a bucket without versions says
+		return "v:" + e.Version
+	case e.Sequencer != "":
+		return "s:" + e.Sequencer
+	case e.ETag != "":
+		return "e:" + e.ETag
+	}
+	return ""
+}
