@@ -21,7 +21,7 @@ var Others = map[string]string{
 	"ONSITE_CONFIG":      "the YAML file, as --config",
 	"ONSITE_CACHE":       "where models and ONNX Runtime lie; else ~/.cache/onsite",
 	"ONSITE_DECODER":     "the decoder child; else onsite-decode beside the program",
-	"ONSITE_URL":         "the API that the client commands talk to",
+	"ONSITE_SERVER":      "the API that the client commands talk to",
 	"ONSITE_KEY":         "the API key of the client commands",
 	"ONSITE_KEY_FILE":    "a file with the API key of the client commands",
 	"ONSITE_CHAOS_CLOCK": "a file with the jump of the clock, for the fault harness; needs measure: true",
