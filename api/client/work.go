@@ -1,0 +1,237 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"onsite/pipeline"
+)
+
+// Claim is what a submission says.
+type Claim struct {
+	Subject  string
+	Site     string
+	Policy   string
+	Priority string // clock_in, bulk; "": clock_in
+	TakenAt  time.Time
+}
+
+// Accepted is an accepted submission.
+type Accepted struct {
+	Job      string `json:"job"`
+	State    string `json:"state"`
+	Repeated bool   `json:"-"` // its Idempotency-Key was used before: this is the job of then
+}
+
+// Submit sends a photo or video. key is the Idempotency-Key: with the same key and the same claim and bytes it is one job, however often
+// it is sent; without one it is sent once.
+func (c *Client) Submit(ctx context.Context, claim Claim, media File, key string, progress func(sent, total int64)) (Accepted, error) {
+	f := newForm(progress)
+	var errs []error
+	for _, field := range [][2]string{{"subject", claim.Subject}, {"site", claim.Site}, {"policy", claim.Policy}, {"priority", claim.Priority}, {"taken_at", stamp(claim.TakenAt)}} {
+		if field[1] != "" {
+			errs = append(errs, f.field(field[0], field[1]))
+		}
+	}
+	errs = append(errs, f.file("media", media, ""))
+	body, err := f.end()
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return Accepted{}, err
+	}
+	var out Accepted
+	header, err := c.do(ctx, call{method: http.MethodPost, path: at("submissions"), body: body, header: map[string]string{"Idempotency-Key": key}, repeat: key != "", into: &out})
+	out.Repeated = header.Get("Idempotent-Replayed") == "true"
+	return out, err
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
+}
+
+// Job is the state of a job.
+type Job struct {
+	Job        string     `json:"job"`
+	Subject    string     `json:"subject"`
+	Site       string     `json:"site"`
+	Priority   string     `json:"priority"`
+	State      string     `json:"state"`
+	Final      bool       `json:"final"`
+	Held       bool       `json:"held"`
+	Attempt    int        `json:"attempt"`
+	Failures   int        `json:"failures"`
+	Crashes    int        `json:"crashes"`
+	Error      *JobError  `json:"error"`
+	Revision   int        `json:"revision"`
+	CreatedAt  time.Time  `json:"created_at"`
+	UpdatedAt  time.Time  `json:"updated_at"`
+	NotBefore  *time.Time `json:"not_before"`
+	FinishedAt *time.Time `json:"finished_at"`
+}
+
+// JobError is the last thing that went wrong with a job.
+type JobError struct {
+	Rule string        `json:"rule"`
+	Text pipeline.Text `json:"text"`
+}
+
+// Page is a part of a list.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next"` // "": the end
+}
+
+// Job asks for a job; with a wait until it is final, at most so long.
+func (c *Client) Job(ctx context.Context, id string, wait time.Duration) (Job, error) {
+	var out Job
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("jobs", id), query: waiting(wait), repeat: true, into: &out})
+	return out, err
+}
+
+func waiting(wait time.Duration) url.Values {
+	if wait <= 0 {
+		return nil
+	}
+	return url.Values{"wait": {wait.String()}}
+}
+
+// longPoll is how long one question waits; the server allows a minute.
+const longPoll = 30 * time.Second
+
+// Await asks until the job is final.
+func (c *Client) Await(ctx context.Context, id string) (Job, error) {
+	for {
+		j, err := c.Job(ctx, id, longPoll)
+		if err != nil || j.Final || j.Held {
+			return j, err
+		}
+	}
+}
+
+// JobFilter narrows a list of jobs.
+type JobFilter struct {
+	Subject, Site string
+	States        []string
+}
+
+// Jobs lists jobs, newest first.
+func (c *Client) Jobs(ctx context.Context, f JobFilter, cursor string, limit int) (Page[Job], error) {
+	q := page(cursor, limit)
+	set(q, "subject", f.Subject)
+	set(q, "site", f.Site)
+	set(q, "state", strings.Join(f.States, ","))
+	var out Page[Job]
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("jobs"), query: q, repeat: true, into: &out})
+	return out, err
+}
+
+// DeadLetters lists dead and held jobs, newest first.
+func (c *Client) DeadLetters(ctx context.Context, cursor string, limit int) (Page[Job], error) {
+	var out Page[Job]
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("dead-letters"), query: page(cursor, limit), repeat: true, into: &out})
+	return out, err
+}
+
+// Requeue lets a dead or held job run again.
+func (c *Client) Requeue(ctx context.Context, id string) (Job, error) {
+	var out Job
+	_, err := c.do(ctx, call{method: http.MethodPost, path: at("jobs", id, "requeue"), into: &out})
+	return out, err
+}
+
+// Verdict gives the newest verdict of a job, as it is stored.
+func (c *Client) Verdict(ctx context.Context, job string) (pipeline.Verdict, json.RawMessage, error) {
+	var raw json.RawMessage
+	if _, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts", job), repeat: true, into: &raw}); err != nil {
+		return pipeline.Verdict{}, nil, err
+	}
+	var v pipeline.Verdict
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return v, raw, fmt.Errorf("read the verdict of job %s: %w", job, err)
+	}
+	return v, raw, nil
+}
+
+// VerdictRow is one revision of a verdict, in short.
+type VerdictRow struct {
+	Job         string            `json:"job"`
+	Revision    int               `json:"revision"`
+	Seq         int64             `json:"seq"`
+	Subject     string            `json:"subject"`
+	Site        string            `json:"site,omitempty"`
+	Decision    pipeline.Decision `json:"decision"`
+	Codes       []pipeline.Code   `json:"codes"`
+	Policy      string            `json:"policy,omitempty"`
+	SubmittedAt time.Time         `json:"submitted_at"`
+	CreatedAt   time.Time         `json:"created_at"`
+}
+
+// VerdictFilter narrows a list of verdicts.
+type VerdictFilter struct {
+	Subject, Site, Decision, Reason string
+	From, To                        time.Time
+}
+
+// Verdicts lists the newest verdicts of jobs, newest first.
+func (c *Client) Verdicts(ctx context.Context, f VerdictFilter, cursor string, limit int) (Page[VerdictRow], error) {
+	q := page(cursor, limit)
+	for name, value := range map[string]string{"subject": f.Subject, "site": f.Site, "decision": f.Decision, "reason": f.Reason, "from": stamp(f.From), "to": stamp(f.To)} {
+		set(q, name, value)
+	}
+	var out Page[VerdictRow]
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts"), query: q, repeat: true, into: &out})
+	return out, err
+}
+
+// Changes is a part of the feed.
+type Changes struct {
+	Items    []VerdictRow `json:"items"`
+	Position int64        `json:"position"`
+	More     bool         `json:"more"`
+}
+
+// Changes gives what was committed after a position of the feed; with a wait it waits for something new, at most so long.
+func (c *Client) Changes(ctx context.Context, after int64, limit int, wait time.Duration) (Changes, error) {
+	q := url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(limit)}}
+	if wait > 0 {
+		q.Set("wait", wait.String())
+	}
+	var out Changes
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts", "changes"), query: q, repeat: true, into: &out})
+	return out, err
+}
+
+// Export streams all verdicts that the filter leaves: ndjson or csv.
+func (c *Client) Export(ctx context.Context, f VerdictFilter, format string, to io.Writer) error {
+	q := url.Values{"format": {format}}
+	for name, value := range map[string]string{"subject": f.Subject, "site": f.Site, "decision": f.Decision, "reason": f.Reason, "from": stamp(f.From), "to": stamp(f.To)} {
+		set(q, name, value)
+	}
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts", "export"), query: q, into: to})
+	return err
+}
+
+func page(cursor string, limit int) url.Values {
+	q := url.Values{}
+	set(q, "cursor", cursor)
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	return q
+}
+
+func set(q url.Values, name, value string) {
+	if value != "" {
+		q.Set(name, value)
+	}
+}
