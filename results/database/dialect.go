@@ -10,6 +10,7 @@ import (
 // What SQLite says otherwise. Everything else is written so that both understand it.
 var (
 	anyOf    = regexp.MustCompile(`(<> ALL|= ANY)\s*\(\$(\d+)(::\w+\[\])?\)`)
+	unnest   = regexp.MustCompile(`unnest\(\$(\d+)::\w+\[\]\) AS (\w+)\((\w+)\)`)
 	cast     = regexp.MustCompile(`::\w+(\[\])?`)
 	dollar   = regexp.MustCompile(`\$(\d+)`)
 	forWhat  = regexp.MustCompile(`\sFOR (NO KEY UPDATE|UPDATE|SHARE|KEY SHARE)( OF \w+)?( SKIP LOCKED| NOWAIT)?`)
@@ -23,6 +24,7 @@ var liteSQL sync.Map
 //
 //	$1                        -> ?1
 //	= ANY($1), <> ALL($1)     -> IN / NOT IN (SELECT value FROM json_each(?1)); the argument is a []string or []int64
+//	unnest($1::text[]) AS k(v)  -> (SELECT value AS v FROM json_each(?1)) AS k
 //	$1::bigint                -> ?1
 //	FOR UPDATE SKIP LOCKED    -> nothing: there is one writer
 func forLite(sql string) string {
@@ -33,6 +35,7 @@ func forLite(sql string) string {
 		p := anyOf.FindStringSubmatch(m)
 		return forWords[p[1]] + " (SELECT value FROM json_each($" + p[2] + "))"
 	})
+	t = unnest.ReplaceAllString(t, "(SELECT value AS $3 FROM json_each($$$1)) AS $2")
 	t = cast.ReplaceAllString(t, "")
 	t = forWhat.ReplaceAllString(t, "")
 	t = dollar.ReplaceAllString(t, "?$1")

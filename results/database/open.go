@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"onsite/results"
 )
 
 // Options say where the store is. Exactly one of SQLite and Postgres is given.
@@ -24,11 +26,14 @@ type Options struct {
 
 // Store is the results store. It is made by Open, used from many goroutines, and ended by Close.
 type Store struct {
-	db    engine
-	clock *clock
-	log   *slog.Logger
-	stop  context.CancelFunc
-	bg    sync.WaitGroup
+	db      engine
+	clock   *clock
+	log     *slog.Logger
+	stop    context.CancelFunc
+	bg      sync.WaitGroup
+	gate    gate                            // admits submissions up to a tenant's bound
+	turns   [results.PriorityBulk + 1]turns // whose turn it is to be dispatched, by priority
+	senders turns                           // which webhook endpoint's turn it is
 }
 
 // Open connects to the database. It does not migrate: that is Migrate. A database that cannot be reached is results.ErrAway.

@@ -135,7 +135,9 @@ func (t pgTx) QueryRow(ctx context.Context, query string, args ...any) row {
 	return &single{rs, err}
 }
 
-func (t pgTx) Batch(ctx context.Context, b []statement) ([]int64, error) { return pgBatch(ctx, t.tx, b) }
+func (t pgTx) Batch(ctx context.Context, b []statement) ([]int64, error) {
+	return pgBatch(ctx, t.tx, b)
+}
 
 // pgConn is what pools and transactions of pgx have in common.
 type pgConn interface {
@@ -167,6 +169,9 @@ func pgQuery(ctx context.Context, c pgConn, query string, args []any) (*pgRows, 
 
 // pgBatch sends all statements at once. Outside a transaction PostgreSQL takes what comes before one Sync as one transaction.
 func pgBatch(ctx context.Context, c pgConn, b []statement) ([]int64, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
 	batch := &pgx.Batch{}
 	for _, s := range b {
 		args, err := bind(s.args, false)

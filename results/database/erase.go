@@ -1,0 +1,185 @@
+package database
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"onsite/pipeline"
+	"onsite/results"
+)
+
+// erasedError is why the unfinished jobs of an erased subject are refused.
+var erasedError = results.JobError{Rule: "subject_erased", Text: pipeline.Text{
+	EN: "the employee's data was erased at their request; the upload is not checked",
+	ZH: "该员工的数据已应要求删除；此次上传不再核验",
+}}
+
+// EraseSubject implements results.People. What stays is the row of the subject (its id is not given again), that consents were given and
+// withdrawn, when jobs ran and what they decided, and the audit log. Called again for an erased subject it gives the objects that are not
+// deleted yet.
+func (s *Store) EraseSubject(ctx context.Context, tenant, subject string, when time.Time, a results.AuditEntry) (keys []string, err error) {
+	when = fromMillis(millis(when))
+	err = s.db.Tx(ctx, func(q querier) error {
+		keys = nil
+		if _, err := q.Batch(ctx, s.dying(tenant, subject)); err != nil {
+			return err
+		}
+		var erased time.Time
+		switch err := lockSubject(ctx, q, tenant, subject); {
+		case errors.Is(err, results.ErrErased):
+			sub, err := readSubject(ctx, q, tenant, subject)
+			if err != nil {
+				return err
+			}
+			erased = sub.ErasedAt
+		case err != nil:
+			return err
+		default:
+			erased = when
+			if err := s.erase(ctx, q, tenant, subject, when, a); err != nil {
+				return err
+			}
+		}
+		// Only those that were named by rows: what somebody is writing just now stays pending for the sweeper, who comes after the writer.
+		prefix := tenant + "/" + subject + "/"
+		keys, err = collect(ctx, q, scanText, `SELECT object_key FROM pending_objects WHERE substr(object_key, 1, $2) = $1 AND since = $3 ORDER BY object_key`,
+			prefix, len(prefix), erased)
+		return err
+	})
+	return keys, wrap(err, "erase subject %s", subject)
+}
+
+func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, when time.Time, a results.AuditEntry) error {
+	own := func(sql string, more ...any) statement { return do(sql, append([]any{tenant, subject}, more...)...) }
+	var b []statement
+	for _, from := range []string{
+		`SELECT object_key, $3::bigint FROM photos WHERE tenant = $1 AND subject = $2`,
+		`SELECT object_key, $3::bigint FROM evidence WHERE tenant = $1 AND subject = $2`,
+		`SELECT object_key, $3::bigint FROM prints WHERE tenant = $1 AND subject = $2`,
+		`SELECT media_key, $3::bigint FROM submissions WHERE tenant = $1 AND subject = $2 AND media_key <> ''`,
+	} {
+		b = append(b, own(`INSERT INTO pending_objects (object_key, since) `+from+` ON CONFLICT (object_key) DO UPDATE SET since = excluded.since`, when))
+	}
+	b = append(b,
+		own(`DELETE FROM templates WHERE tenant = $1 AND subject = $2`),
+		own(`DELETE FROM photos WHERE tenant = $1 AND subject = $2`),
+		own(`DELETE FROM evidence WHERE tenant = $1 AND subject = $2`),
+		own(`DELETE FROM rechecks WHERE tenant = $1 AND (late IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2)
+			OR job IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2))`),
+		own(`DELETE FROM prints WHERE tenant = $1 AND subject = $2`),
+		own(`DELETE FROM uploads WHERE tenant = $1 AND subject = $2`),
+		own(`DELETE FROM deadlines WHERE tenant = $1 AND subject = $2 AND kind <> 'verdict'`),
+		// An event's words hold the object's path, which its sender chose.
+		own(`UPDATE intake_events SET raw = $3 WHERE tenant = $1 AND job IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2)`, []byte{}),
+		own(`UPDATE submissions SET claim = '{}', source = '{"kind":"erased"}', media_key = '', media_name = '', trace_parent = '' WHERE tenant = $1 AND subject = $2`),
+		own(`UPDATE consents SET withdrawn_at = $3 WHERE tenant = $1 AND subject = $2 AND withdrawn_at = 0`, when),
+		own(`INSERT INTO subject_keys (tenant, subject, wrapped, kek, created_at, destroyed_at) VALUES ($1, $2, NULL, '', $3, $3)
+			ON CONFLICT (tenant, subject) DO UPDATE SET wrapped = NULL, destroyed_at = excluded.destroyed_at`, when),
+		own(`UPDATE subjects SET label = '', erased_at = $3 WHERE tenant = $1 AND id = $2`, when),
+	)
+	if _, err := q.Batch(ctx, slices.Concat(b, audited(a))); err != nil {
+		return err
+	}
+	if err := s.refuseErased(ctx, q, tenant, subject); err != nil {
+		return err
+	}
+	return stripVerdicts(ctx, q, tenant, subject, when)
+}
+
+// stripVerdicts takes what is biometric out of a subject's verdicts.
+func stripVerdicts(ctx context.Context, q querier, tenant, subject string, when time.Time) error {
+	type stored struct {
+		job      string
+		revision int
+		body     []byte
+	}
+	all, err := collect(ctx, q, func(r row) (v stored, err error) {
+		err = r.Scan(&v.job, &v.revision, &v.body)
+		return v, err
+	}, `SELECT job, revision, body FROM verdicts WHERE tenant = $1 AND subject = $2`, tenant, subject)
+	if err != nil {
+		return err
+	}
+	var b []statement
+	for _, v := range all {
+		body, err := strip(v.body, when)
+		if err != nil {
+			return fmt.Errorf("verdict %s, revision %d: %w", v.job, v.revision, err)
+		}
+		b = append(b, do(`UPDATE verdicts SET body = $3 WHERE job = $1 AND revision = $2`, v.job, v.revision, body))
+	}
+	_, err = q.Batch(ctx, b)
+	return err
+}
+
+var (
+	// biometric names the parts of a verdict, wherever they stand, that a person could be told by or shown with.
+	biometric = []string{"phash", "box", "outline", "reference", "landmarks"}
+	// personal are the checks whose details are about the person or from the person's device.
+	personal = []pipeline.CheckName{pipeline.CheckFace, pipeline.CheckLiveness, pipeline.CheckSpeech, pipeline.CheckAuthenticity, pipeline.CheckPlace}
+)
+
+// strip takes what is biometric out of a verdict's JSON, keeps whatever else is in it, and says when that was done.
+func strip(body []byte, when time.Time) ([]byte, error) {
+	var v map[string]any
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber() // numbers stay as they were written
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("read its JSON: %w", err)
+	}
+	if checks, ok := v["checks"].(map[string]any); ok {
+		for _, name := range personal {
+			if c, ok := checks[string(name)].(map[string]any); ok {
+				delete(c, "detail")
+			}
+		}
+	}
+	without(v)
+	v["erased_at"] = when.UTC().Format(time.RFC3339)
+	return json.Marshal(v)
+}
+
+func without(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, name := range biometric {
+			delete(v, name)
+		}
+		for _, part := range v {
+			without(part)
+		}
+	case []any:
+		for _, part := range v {
+			without(part)
+		}
+	}
+}
+
+// refuseErased ends the jobs that are not finished; the worker that has one finds its token stale.
+func (s *Store) refuseErased(ctx context.Context, q querier, tenant, subject string) error {
+	now := s.Now()
+	jobs, err := collect(ctx, q, scanJob, `UPDATE jobs SET state = 'refused', ready = FALSE, held = FALSE, token = token + 1, lease_until = 0, deadline = 0,
+			error_rule = $3, error = $4, updated_at = $5, finished_at = $5
+		WHERE id IN (SELECT id FROM jobs WHERE tenant = $1 AND subject = $2 AND state IN ('accepted', 'queued', 'running') ORDER BY id FOR UPDATE)
+		RETURNING `+jobColumns, tenant, subject, erasedError.Rule, js(erasedError), now)
+	if err != nil {
+		return err
+	}
+	var b []statement
+	for _, j := range jobs {
+		e := results.Event{Type: results.EventJobRefused, Timestamp: now, Data: results.EventData{Tenant: j.Tenant, Job: j.ID, Subject: j.Subject,
+			Site: j.Site, State: j.State, Rule: erasedError.Rule}}
+		b = append(b, announced(j.Tenant, j.ID, ulid.Make().String(), e.Type, e.Payload(), now))
+		b = append(b, audited(results.AuditEntry{ID: ulid.Make().String(), Tenant: j.Tenant, At: now, Actor: "system", Action: results.EventJobRefused,
+			Subject: j.Subject, Target: j.ID})...)
+	}
+	_, err = q.Batch(ctx, b)
+	return err
+}
