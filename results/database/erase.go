@@ -60,7 +60,7 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 	own := func(sql string, more ...any) statement { return do(sql, append([]any{tenant, subject}, more...)...) }
 	var b []statement
 	for _, from := range []string{
-		`SELECT object_key, $3::bigint FROM photos WHERE tenant = $1 AND subject = $2`,
+		`SELECT object_key, $3::bigint FROM photos WHERE tenant = $1 AND subject = $2 AND object_key <> ''`,
 		`SELECT object_key, $3::bigint FROM evidence WHERE tenant = $1 AND subject = $2`,
 		`SELECT object_key, $3::bigint FROM prints WHERE tenant = $1 AND subject = $2`,
 		`SELECT media_key, $3::bigint FROM submissions WHERE tenant = $1 AND subject = $2 AND media_key <> ''`,

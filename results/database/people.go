@@ -41,7 +41,22 @@ func (s *Store) Subjects(ctx context.Context, tenant string, p results.Page) ([]
 	return all, wrap(err, "list subjects of tenant %s", tenant)
 }
 
-// standing gives why a subject cannot be changed: it is not there, or erased.
+// Relabel implements results.People.
+func (s *Store) Relabel(ctx context.Context, tenant, id, label string, a results.AuditEntry) (sub results.Subject, err error) {
+	err = s.db.Tx(ctx, func(q querier) error {
+		sub, err = scanSubject(q.QueryRow(ctx, `UPDATE subjects SET label = $3 WHERE tenant = $1 AND id = $2 AND erased_at = 0 RETURNING `+subjectColumns, tenant, id, label))
+		if errors.Is(err, results.ErrNotFound) {
+			return standing(ctx, q, tenant, id)
+		}
+		if err == nil {
+			_, err = q.Batch(ctx, audited(a))
+		}
+		return err
+	})
+	return sub, wrap(err, "change the label of subject %s", id)
+}
+
+// standing gives why a subject could not be changed: it is not there, or erased.
 func standing(ctx context.Context, q querier, tenant, id string) error {
 	sub, err := readSubject(ctx, q, tenant, id)
 	if err == nil && !sub.ErasedAt.IsZero() {
@@ -78,7 +93,13 @@ func (s *Store) Enrol(ctx context.Context, tenant, subject string, ifRev int, ad
 		if err != nil {
 			return err
 		}
-		b := []statement{do(`UPDATE photos SET to_rev = $4 WHERE tenant = $1 AND subject = $2 AND id = ANY($3) AND to_rev = 0`, tenant, subject, remove, rev)}
+		b := []statement{
+			do(`INSERT INTO pending_objects (object_key, since) SELECT object_key, $4::bigint FROM photos
+				WHERE tenant = $1 AND subject = $2 AND id = ANY($3) AND to_rev = 0 ON CONFLICT (object_key) DO UPDATE SET since = excluded.since`, tenant, subject, remove, s.Now()),
+			do(`DELETE FROM templates WHERE tenant = $1 AND subject = $2 AND photo = ANY($3)`, tenant, subject, remove),
+			do(`UPDATE photos SET to_rev = $4, object_key = '' WHERE tenant = $1 AND subject = $2 AND id = ANY($3) AND to_rev = 0`, tenant, subject, remove, rev),
+		}
+		const removed = 2 // which of them says how many were there
 		keys := make([]string, 0, len(add))
 		for _, p := range add {
 			b = append(b, do(`INSERT INTO photos (`+photoColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10)`,
@@ -89,8 +110,8 @@ func (s *Store) Enrol(ctx context.Context, tenant, subject string, ifRev int, ad
 			b = append(b, putTemplate(tenant, subject, t))
 		}
 		n, err := q.Batch(ctx, slices.Concat(b, kept(keys...), audited(a)))
-		if err == nil && n[0] != int64(len(remove)) {
-			err = fmt.Errorf("%w: of %d photos to remove %d are enrolled", results.ErrNotFound, len(remove), n[0])
+		if err == nil && n[removed] != int64(len(remove)) {
+			err = fmt.Errorf("%w: of %d photos to remove %d are enrolled", results.ErrNotFound, len(remove), n[removed])
 		}
 		return err
 	})

@@ -46,7 +46,7 @@ CREATE TABLE photos (
     id         TEXT   NOT NULL,
     subject    TEXT   NOT NULL,
     name       TEXT   NOT NULL,
-    object_key TEXT   NOT NULL,
+    object_key TEXT   NOT NULL, -- empty once the photo was removed
     sha256     TEXT   NOT NULL,
     bytes      BIGINT NOT NULL,
     quality    TEXT   NOT NULL, -- JSON
@@ -57,7 +57,7 @@ CREATE TABLE photos (
     FOREIGN KEY (tenant, subject) REFERENCES subjects (tenant, id)
 );
 CREATE INDEX photos_subject ON photos (tenant, subject, id);
-CREATE UNIQUE INDEX photos_object ON photos (object_key);
+CREATE UNIQUE INDEX photos_object ON photos (object_key) WHERE object_key <> '';
 
 CREATE TABLE templates (
     tenant       TEXT  NOT NULL,
