@@ -44,9 +44,12 @@ func (e *env) fail(err error, asJSON bool) int {
 	var usage *usageError
 	var settings *config.Error
 	var fault *service.Fault
+	var remote *remoteError
 	switch {
 	case errors.As(err, &usage):
 		code, rule = exitUsage, "usage"
+	case errors.As(err, &remote):
+		code, rule = remote.code, remote.rule
 	case errors.As(err, &settings):
 		code, rule = exitUsage, "configuration"
 	case errors.As(err, &fault):
@@ -71,7 +74,7 @@ func (e *env) fail(err error, asJSON bool) int {
 			return code
 		}
 	}
-	if settings != nil { // a line for each thing that is wrong
+	if settings != nil || remote != nil { // a line for each thing that is wrong
 		for line := range strings.Lines(e.say(text)) {
 			fmt.Fprintln(e.err, "onsite:", report.Clean(strings.TrimRight(line, "\n")))
 		}
@@ -92,9 +95,12 @@ func words(err error) pipeline.Text {
 	text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
 	var settings *config.Error
 	var fault *service.Fault
+	var remote *remoteError
 	switch {
 	case errors.As(err, &usage):
 		return usage.text
+	case errors.As(err, &remote):
+		return remote.text
 	case errors.As(err, &settings):
 		return settings.Text()
 	case errors.As(err, &fault):

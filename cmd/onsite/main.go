@@ -23,11 +23,16 @@ import (
 type program struct {
 	Lang string `help:"Language of tables, reports and errors: auto (from the environment), en or zh." enum:"auto,en,zh" default:"auto"`
 
-	Verify  verifyCmd  `cmd:"" help:"Verify one clip or photo and print the verdict."`
-	Models  modelsCmd  `cmd:"" help:"Install and list the models."`
-	Bench   benchCmd   `cmd:"" help:"Measure throughput and accuracy."`
-	Doctor  doctorCmd  `cmd:"" help:"Say what is installed, what is missing and how to fix it."`
-	Version versionCmd `cmd:"" help:"Print the program's version."`
+	Verify   verifyCmd   `cmd:"" help:"Verify one clip or photo and print the verdict."`
+	Enroll   enrollCmd   `cmd:"" group:"A running service" help:"Enroll people with their photos, one or many."`
+	Site     siteCmd     `cmd:"" group:"A running service" help:"Write, list, show and delete sites."`
+	Submit   submitCmd   `cmd:"" group:"A running service" help:"Submit one clip or photo."`
+	Jobs     jobsCmd     `cmd:"" group:"A running service" help:"Show jobs."`
+	Verdicts verdictsCmd `cmd:"" group:"A running service" help:"Show verdicts."`
+	Models   modelsCmd   `cmd:"" help:"Install and list the models."`
+	Bench    benchCmd    `cmd:"" help:"Measure throughput and accuracy."`
+	Doctor   doctorCmd   `cmd:"" help:"Say what is installed, what is missing and how to fix it."`
+	Version  versionCmd  `cmd:"" help:"Print the program's version."`
 }
 
 // env is what every command gets.
