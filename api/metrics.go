@@ -30,6 +30,9 @@ func (m *Metrics) observe(route string, status int, took time.Duration) {
 	}
 }
 
+// Accepted counts a submission that another room accepted: an upload's arrival in a bucket.
+func (m *Metrics) Accepted(source string) { m.accept(source) }
+
 func (m *Metrics) accept(source string) {
 	if m != nil {
 		m.accepted.WithLabelValues(source).Inc()
