@@ -75,8 +75,8 @@ func (q *Queue) enqueue(ctx context.Context, j results.Job) error {
 	}
 	task := asynq.NewTaskWithHeaders(TaskType, Task{Job: j.ID, Attempt: j.Attempt}.Encode(), headers)
 	_, err := q.client.EnqueueContext(ctx, task,
-		asynq.Queue(name(j.Priority)),
-		asynq.TaskID(id(j.ID, j.Attempt)),
+		asynq.Queue(Name(j.Priority)),
+		asynq.TaskID(ID(j.ID, j.Attempt)),
 		asynq.MaxRetry(0), // retries, backoff and dead letters are in the store
 		asynq.Timeout(q.opts.TaskTimeout),
 		asynq.Deadline(time.Now().Add(q.opts.TaskTTL)),
@@ -117,7 +117,7 @@ func (q *Queue) States(ctx context.Context, jobs []results.Job) ([]State, error)
 	pipe := q.rdb.Pipeline()
 	asked := make([]*redis.StringCmd, len(jobs))
 	for i, j := range jobs {
-		asked[i] = pipe.HGet(ctx, prefix(name(j.Priority))+"t:"+id(j.ID, j.Attempt), "state")
+		asked[i] = pipe.HGet(ctx, prefix(Name(j.Priority))+"t:"+ID(j.ID, j.Attempt), "state")
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return nil, away("look for tasks", err)

@@ -30,8 +30,8 @@ var queues = map[results.Priority]string{
 	results.PriorityBulk:     Bulk,
 }
 
-// name gives a priority's queue; one that is not known goes last.
-func name(p results.Priority) string {
+// Name gives a priority's queue; one that is not known goes last.
+func Name(p results.Priority) string {
 	if q, ok := queues[p]; ok {
 		return q
 	}
@@ -80,5 +80,5 @@ func Decode(payload []byte) (Task, error) {
 	return t, nil
 }
 
-// id is the task's id in Redis: a second task of one attempt is refused there, and a task of an old attempt claims nothing.
-func id(job string, attempt int) string { return job + "." + strconv.Itoa(attempt) }
+// ID is the task's id in Redis: a second task of one attempt is refused there, and a task of an old attempt claims nothing.
+func ID(job string, attempt int) string { return job + "." + strconv.Itoa(attempt) }
