@@ -174,7 +174,7 @@ func givenUp(ctx context.Context, q querier, jobs []results.Job, now time.Time) 
 		e := results.Event{Type: results.EventJobDead, Timestamp: now, Data: results.EventData{Tenant: j.Tenant, Job: j.ID, Subject: j.Subject,
 			Site: j.Site, State: j.State, Rule: j.Error.Rule}}
 		b = append(b, announced(j.Tenant, j.ID, ulid.Make().String(), e.Type, e.Payload(), now),
-			due(owner{j.ID, j.Tenant, j.Subject, j.Site}, "media", now.AddDate(0, 0, days[j.Tenant])))
+			due(owner{j.ID, j.Tenant, j.Subject, j.Site}, results.DeadlineMedia, now.AddDate(0, 0, days[j.Tenant])))
 		b = append(b, audited(results.AuditEntry{ID: ulid.Make().String(), Tenant: j.Tenant, At: now, Actor: "reconciler",
 			Action: results.EventJobDead, Subject: j.Subject, Target: j.ID})...)
 	}
