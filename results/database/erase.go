@@ -31,26 +31,17 @@ func (s *Store) EraseSubject(ctx context.Context, tenant, subject string, when t
 		if _, err := q.Batch(ctx, s.dying(tenant, subject)); err != nil {
 			return err
 		}
-		var erased time.Time
-		switch err := lockSubject(ctx, q, tenant, subject); {
-		case errors.Is(err, results.ErrErased):
-			sub, err := readSubject(ctx, q, tenant, subject)
-			if err != nil {
-				return err
-			}
-			erased = sub.ErasedAt
-		case err != nil:
-			return err
-		default:
-			erased = when
-			if err := s.erase(ctx, q, tenant, subject, when, a); err != nil {
-				return err
-			}
+		err := lockSubject(ctx, q, tenant, subject)
+		if err == nil {
+			err = s.erase(ctx, q, tenant, subject, when, a)
 		}
-		// Only those that were named by rows: what somebody is writing just now stays pending for the sweeper, who comes after the writer.
+		if err != nil && !errors.Is(err, results.ErrErased) {
+			return err
+		}
+		// Only those that rows named: what somebody is writing just now stays pending for the sweeper, who comes after the writer.
 		prefix := tenant + "/" + subject + "/"
-		keys, err = collect(ctx, q, scanText, `SELECT object_key FROM pending_objects WHERE substr(object_key, 1, $2) = $1 AND since = $3 ORDER BY object_key`,
-			prefix, len(prefix), erased)
+		keys, err = collect(ctx, q, scanText, `SELECT object_key FROM pending_objects WHERE substr(object_key, 1, $2) = $1 AND since = 0 ORDER BY object_key`,
+			prefix, len(prefix))
 		return err
 	})
 	return keys, wrap(err, "erase subject %s", subject)
@@ -60,12 +51,12 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 	own := func(sql string, more ...any) statement { return do(sql, append([]any{tenant, subject}, more...)...) }
 	var b []statement
 	for _, from := range []string{
-		`SELECT object_key, $3::bigint FROM photos WHERE tenant = $1 AND subject = $2 AND object_key <> ''`,
-		`SELECT object_key, $3::bigint FROM evidence WHERE tenant = $1 AND subject = $2`,
-		`SELECT object_key, $3::bigint FROM prints WHERE tenant = $1 AND subject = $2`,
-		`SELECT media_key, $3::bigint FROM submissions WHERE tenant = $1 AND subject = $2 AND media_key <> ''`,
+		`SELECT object_key, 0 FROM photos WHERE tenant = $1 AND subject = $2 AND object_key <> ''`,
+		`SELECT object_key, 0 FROM evidence WHERE tenant = $1 AND subject = $2`,
+		`SELECT object_key, 0 FROM prints WHERE tenant = $1 AND subject = $2`,
+		`SELECT media_key, 0 FROM submissions WHERE tenant = $1 AND subject = $2 AND media_key <> ''`,
 	} {
-		b = append(b, own(`INSERT INTO pending_objects (object_key, since) `+from+` ON CONFLICT (object_key) DO UPDATE SET since = excluded.since`, when))
+		b = append(b, own(`INSERT INTO pending_objects (object_key, since) `+from+` ON CONFLICT (object_key) DO UPDATE SET since = 0`))
 	}
 	b = append(b,
 		own(`DELETE FROM templates WHERE tenant = $1 AND subject = $2`),

@@ -17,7 +17,6 @@ const (
 
 // Expire implements results.Housekeeping. It also forgets old idempotency keys and old lines of the delivery log, n at a time.
 func (s *Store) Expire(ctx context.Context, now time.Time, n int) (keys []string, err error) {
-	now = fromMillis(millis(now))
 	err = s.db.Tx(ctx, func(q querier) error {
 		keys = nil
 		// Several sweepers take different ones. What is not finished is not expired: its time comes a day later.
@@ -41,8 +40,8 @@ func (s *Store) Expire(ctx context.Context, now time.Time, n int) (keys []string
 		for _, kind := range []string{results.DeadlineMedia, results.DeadlineKeyframes, results.DeadlinePrint} {
 			jobs[kind] = append(jobs[kind], gone...)
 		}
-		b := slices.Concat(s.expireMedia(jobs[results.DeadlineMedia], now, &keys), s.expireKeyframes(jobs[results.DeadlineKeyframes], now, &keys),
-			s.expirePrints(jobs[results.DeadlinePrint], now, &keys))
+		b := slices.Concat(s.expireMedia(jobs[results.DeadlineMedia], &keys), s.expireKeyframes(jobs[results.DeadlineKeyframes], &keys),
+			s.expirePrints(jobs[results.DeadlinePrint], &keys))
 		last, err := expireJobs(ctx, q, gone)
 		if err != nil {
 			return err
@@ -75,56 +74,61 @@ func scanDeadline(r row) (d results.Deadline, err error) {
 	return d, err
 }
 
-// unfinished gives those of the deadlines' jobs that are not at their end: a dead one that somebody requeued.
+// unfinished locks the deadlines' jobs and gives those that are not at their end: a dead one that somebody requeued. The lock keeps two
+// sweepers who have different deadlines of one job out of each other's way.
 func (s *Store) unfinished(ctx context.Context, q querier, due []results.Deadline) (map[string]bool, error) {
 	var jobs []string
 	for _, d := range due {
 		jobs = append(jobs, d.Job)
 	}
-	open, err := collect(ctx, q, scanText, `SELECT id FROM jobs WHERE id = ANY($1) AND state NOT IN ('done', 'refused', 'dead')`, jobs)
 	busy := map[string]bool{}
-	for _, job := range open {
-		busy[job] = true
-	}
+	_, err := q.Batch(ctx, []statement{{`SELECT id, state FROM jobs WHERE id = ANY($1) ORDER BY id FOR UPDATE`, []any{jobs}, func(r row) error {
+		var j results.Job
+		err := r.Scan(&j.ID, &j.State)
+		if !j.Final() {
+			busy[j.ID] = true
+		}
+		return err
+	}}})
 	return busy, err
 }
 
-// pendInto notes objects as pending and gives their keys.
-func pendInto(keys *[]string, from string, jobs []string, now time.Time) statement {
-	return statement{`INSERT INTO pending_objects (object_key, since) ` + from + ` ON CONFLICT (object_key) DO UPDATE SET since = excluded.since RETURNING object_key`,
-		[]any{jobs, now}, func(r row) error {
+// pendInto notes objects as pending and gives their keys. Nobody is writing them, so they are pending since ever: the sweeper need not wait.
+func pendInto(keys *[]string, from string, jobs []string) statement {
+	return statement{`INSERT INTO pending_objects (object_key, since) ` + from + ` ON CONFLICT (object_key) DO UPDATE SET since = 0 RETURNING object_key`,
+		[]any{jobs}, func(r row) error {
 			key, err := scanText(r)
 			*keys = append(*keys, key)
 			return err
 		}}
 }
 
-func (s *Store) expireMedia(jobs []string, now time.Time, keys *[]string) []statement {
+func (s *Store) expireMedia(jobs []string, keys *[]string) []statement {
 	if len(jobs) == 0 {
 		return nil
 	}
 	return []statement{
-		pendInto(keys, `SELECT media_key, $2::bigint FROM submissions WHERE job = ANY($1) AND media_key <> ''`, jobs, now),
+		pendInto(keys, `SELECT media_key, 0 FROM submissions WHERE job = ANY($1) AND media_key <> ''`, jobs),
 		do(`UPDATE submissions SET media_key = '' WHERE job = ANY($1)`, jobs),
 	}
 }
 
-func (s *Store) expireKeyframes(jobs []string, now time.Time, keys *[]string) []statement {
+func (s *Store) expireKeyframes(jobs []string, keys *[]string) []statement {
 	if len(jobs) == 0 {
 		return nil
 	}
 	return []statement{
-		pendInto(keys, `SELECT object_key, $2::bigint FROM evidence WHERE job = ANY($1)`, jobs, now),
+		pendInto(keys, `SELECT object_key, 0 FROM evidence WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM evidence WHERE job = ANY($1)`, jobs),
 	}
 }
 
-func (s *Store) expirePrints(jobs []string, now time.Time, keys *[]string) []statement {
+func (s *Store) expirePrints(jobs []string, keys *[]string) []statement {
 	if len(jobs) == 0 {
 		return nil
 	}
 	return []statement{
-		pendInto(keys, `SELECT object_key, $2::bigint FROM prints WHERE job = ANY($1)`, jobs, now),
+		pendInto(keys, `SELECT object_key, 0 FROM prints WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM rechecks WHERE late = ANY($1)`, jobs),
 		do(`DELETE FROM prints WHERE job = ANY($1)`, jobs),
 	}

@@ -102,18 +102,20 @@ func (s *Store) Position(ctx context.Context, tenant string) (int64, error) {
 	return n, nil
 }
 
-// Revise writes a further revision of a finished job's verdict with its event.
+// Revise writes a further revision of a finished job's verdict with its event; ErrErased when the subject was erased meanwhile.
 func (s *Store) Revise(ctx context.Context, v results.Verdict, a results.AuditEntry, event, message string, payload []byte) error {
 	err := s.db.Tx(ctx, func(q querier) error {
 		now := s.Now()
 		of := owner{job: v.Job, tenant: v.Tenant}
+		if err := q.QueryRow(ctx, `SELECT subject FROM jobs WHERE id = $1 AND tenant = $2`, v.Job, v.Tenant).Scan(&of.subject); err != nil {
+			return err
+		}
+		if err := s.notErased(ctx, q, of.tenant, of.subject); err != nil {
+			return err
+		}
 		err := q.QueryRow(ctx, `UPDATE jobs SET revision = $3, updated_at = $4 WHERE id = $1 AND tenant = $2 AND state = 'done' AND revision = $3 - 1
-			RETURNING subject, site`, v.Job, v.Tenant, v.Revision, now).Scan(&of.subject, &of.site)
+			RETURNING site`, v.Job, v.Tenant, v.Revision, now).Scan(&of.site)
 		if errors.Is(err, results.ErrNotFound) {
-			var one int
-			if err := q.QueryRow(ctx, `SELECT 1 FROM jobs WHERE id = $1 AND tenant = $2`, v.Job, v.Tenant).Scan(&one); err != nil {
-				return err
-			}
 			return results.ErrConflict
 		} else if err != nil {
 			return err

@@ -141,7 +141,6 @@ func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*
 	e.State, e.Job, e.Why = "", "", ""
 	var first, firstJob, mapped string
 	var u results.Upload
-	var erased int64
 	_, err := q.Batch(ctx, []statement{
 		{`SELECT id, job FROM intake_events WHERE bucket = $1 AND path = $2 AND mark = $3 AND state = 'started'`,
 			[]any{e.Bucket, e.Key, mark(*e)}, func(r row) error { return r.Scan(&first, &firstJob) }},
@@ -149,8 +148,6 @@ func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*
 			[]any{e.Bucket, e.Key}, func(r row) error { return r.Scan(&mapped) }},
 		{`SELECT ` + uploadColumns + ` FROM uploads WHERE bucket = $1 AND path = $2`,
 			[]any{e.Bucket, e.Key}, func(r row) (err error) { u, err = scanUpload(r); return err }},
-		{`SELECT s.erased_at FROM uploads u JOIN subjects s ON s.tenant = u.tenant AND s.id = u.subject WHERE u.bucket = $1 AND u.path = $2`,
-			[]any{e.Bucket, e.Key}, func(r row) error { return r.Scan(&erased) }},
 	})
 	if err != nil {
 		return nil, err
@@ -180,11 +177,16 @@ func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*
 		e.State, e.Job, e.Why = results.IntakeDuplicate, u.Job, "the object was written again; its first writing counts"
 	case written.After(u.ExpiresAt):
 		e.State, e.Why = results.IntakeUnclaimed, "the claim ended at "+u.ExpiresAt.Format(time.RFC3339)+", before the object was written"
-	case erased != 0:
-		e.State, e.Why = results.IntakeUnclaimed, "the subject of the claim was erased"
 	default:
-		e.State, e.Job = results.IntakeStarted, u.Job
-		return &u.Sub, nil
+		switch err := s.notErased(ctx, q, u.Tenant, u.Sub.Subject); {
+		case errors.Is(err, results.ErrErased):
+			e.State, e.Why = results.IntakeUnclaimed, "the subject of the claim was erased"
+		case err != nil:
+			return nil, err
+		default:
+			e.State, e.Job = results.IntakeStarted, u.Job
+			return &u.Sub, nil
+		}
 	}
 	return nil, nil
 }

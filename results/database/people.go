@@ -94,8 +94,8 @@ func (s *Store) Enrol(ctx context.Context, tenant, subject string, ifRev int, ad
 			return err
 		}
 		b := []statement{
-			do(`INSERT INTO pending_objects (object_key, since) SELECT object_key, $4::bigint FROM photos
-				WHERE tenant = $1 AND subject = $2 AND id = ANY($3) AND to_rev = 0 ON CONFLICT (object_key) DO UPDATE SET since = excluded.since`, tenant, subject, remove, s.Now()),
+			do(`INSERT INTO pending_objects (object_key, since) SELECT object_key, 0 FROM photos
+				WHERE tenant = $1 AND subject = $2 AND id = ANY($3) AND to_rev = 0 ON CONFLICT (object_key) DO UPDATE SET since = 0`, tenant, subject, remove),
 			do(`DELETE FROM templates WHERE tenant = $1 AND subject = $2 AND photo = ANY($3)`, tenant, subject, remove),
 			do(`UPDATE photos SET to_rev = $4, object_key = '' WHERE tenant = $1 AND subject = $2 AND id = ANY($3) AND to_rev = 0`, tenant, subject, remove, rev),
 		}

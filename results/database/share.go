@@ -1,6 +1,7 @@
 package database
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 
@@ -32,6 +33,18 @@ func kept(keys ...string) []statement {
 // erased_at stays true until the commit. Several may hold a subject at once; EraseSubject waits for them and they for it. On SQLite there is
 // one writer, so there is nothing to do.
 func (s *Store) alive(subjects ...[2]string) []statement { return s.subjectLock("_shared", subjects) }
+
+// notErased holds a subject and says whether it was erased; one that nobody has made was not. It comes before the lock of any job's row,
+// as in EraseSubject, so that the two do not wait for each other.
+func (s *Store) notErased(ctx context.Context, q querier, tenant, subject string) error {
+	var erased int64
+	_, err := q.Batch(ctx, append(s.alive([2]string{tenant, subject}), statement{`SELECT erased_at FROM subjects WHERE tenant = $1 AND id = $2`,
+		[]any{tenant, subject}, func(r row) error { return r.Scan(&erased) }}))
+	if err == nil && erased != 0 {
+		err = results.ErrErased
+	}
+	return err
+}
 
 // dying keeps everybody else out while a subject is erased.
 func (s *Store) dying(tenant, subject string) []statement {

@@ -304,18 +304,30 @@ type liteRows struct {
 	rs   *sql.Rows
 	ctx  context.Context //nolint:containedctx // its cause names the error
 	done func()
+	over bool  // closed
+	err  error // at that time
 }
 
 func (r *liteRows) Next() bool             { return r.rs.Next() }
 func (r *liteRows) Scan(dest ...any) error { return r.rs.Scan(dest...) }
-func (r *liteRows) Err() error             { return fault(r.ctx, r.rs.Err()) }
 
-// Close may be called again; the turn is given back once.
+func (r *liteRows) Err() error {
+	if r.over {
+		return r.err
+	}
+	return fault(r.ctx, r.rs.Err())
+}
+
+// Close may be called again; the turn is given back once. The error is read before done ends the context: after that sql.Rows may give
+// the end of the context for the error of rows that were read to their end.
 func (r *liteRows) Close() {
+	if r.over {
+		return
+	}
 	r.rs.Close()
-	done := r.done
-	r.done = func() {}
-	done()
+	r.err = r.Err()
+	r.over = true
+	r.done()
 }
 
 // prepared keeps compiled statements: compiling costs SQLite more than running a short one.

@@ -174,17 +174,11 @@ func (s *Store) Requeue(ctx context.Context, tenant, job string, a results.Audit
 	var j results.Job
 	err := s.db.Tx(ctx, func(q querier) error {
 		var subject string
-		var erased int64
 		if err := q.QueryRow(ctx, `SELECT subject FROM jobs WHERE id = $1 AND tenant = $2`, job, tenant).Scan(&subject); err != nil {
 			return err
 		}
-		if _, err := q.Batch(ctx, append(s.alive([2]string{tenant, subject}),
-			statement{`SELECT erased_at FROM subjects WHERE tenant = $1 AND id = $2`, []any{tenant, subject},
-				func(r row) error { return r.Scan(&erased) }})); err != nil {
+		if err := s.notErased(ctx, q, tenant, subject); err != nil {
 			return err
-		}
-		if erased != 0 {
-			return results.ErrErased
 		}
 		var err error
 		j, err = collectOne(ctx, q, scanJob, `UPDATE jobs SET state = 'accepted', ready = TRUE, held = FALSE, failures = 0, crashes = 0, run_at = $3,

@@ -127,7 +127,7 @@ CREATE TABLE audit (
     PRIMARY KEY (tenant, id)
 );
 
--- Object keys that were noted before they were written and that no row names yet.
+-- Object keys that no row names yet, noted before they are written, or (since 0) no longer.
 CREATE TABLE pending_objects (
     object_key TEXT   NOT NULL PRIMARY KEY,
     since      BIGINT NOT NULL
