@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"onsite/cmd/onsite/config"
+	"onsite/cmd/onsite/service"
 	"onsite/models"
 	"onsite/models/install"
 	"onsite/pipeline"
@@ -16,8 +18,11 @@ import (
 )
 
 type doctorCmd struct {
-	JSON   bool `help:"Print JSON."`
-	Verify bool `help:"Read every installed file again and compare its sha256."`
+	settings `embed:""`
+	Data     string `help:"The data folder of \"onsite serve\". Default: onsite-data." placeholder:"DIR"`
+	JSON     bool   `help:"Print JSON."`
+	Verify   bool   `help:"Read every installed file again and compare its sha256."`
+	Settings bool   `help:"Print every setting that holds, with where it came from; secrets are masked."`
 }
 
 // finding is one line of the doctor.
@@ -46,21 +51,67 @@ func (c *doctorCmd) Run(ctx context.Context, e *env) error {
 	for _, tool := range []string{"ffmpeg", "chromium", "heif-enc"} {
 		all = append(all, toolHealth(tool))
 	}
+	effective, services := c.services(ctx)
+	all = append(all, services...)
 	well := true
 	for _, f := range all {
 		well = well && (f.OK || !f.Needed)
 	}
 	if c.JSON {
-		if err := e.printJSON(map[string]any{"ok": well, "cache": models.CacheDir(), "findings": all}); err != nil {
+		if err := e.printJSON(map[string]any{"ok": well, "cache": models.CacheDir(), "findings": all, "settings": effective}); err != nil {
 			return err
 		}
 	} else {
 		c.print(e, all)
+		c.printSettings(e, effective)
 	}
 	if !well {
 		return errUnwell
 	}
 	return nil
+}
+
+// services looks at the configuration and at what it names. What is wrong with it is a finding like any other.
+func (c *doctorCmd) services(ctx context.Context) ([]config.Shown, []finding) {
+	cfg, err := c.load(map[string]string{"data": c.Data})
+	if err != nil {
+		return nil, misconfigured(err)
+	}
+	cfg = cfg.InData()
+	if err := cfg.Check(config.RoleServe); err != nil {
+		return cfg.Effective(), misconfigured(err)
+	}
+	out := []finding{{What: "configuration", OK: true, Needed: true, Found: "no mistakes"}}
+	for _, f := range service.Diagnose(ctx, cfg) {
+		out = append(out, finding{What: f.What, OK: f.OK, Needed: true, Found: f.Found, Fix: f.Fix})
+	}
+	return cfg.Effective(), out
+}
+
+func misconfigured(err error) []finding {
+	var wrong *config.Error
+	if !errors.As(err, &wrong) {
+		return []finding{{What: "configuration", Needed: true, Found: err.Error(), Fix: words(err)}}
+	}
+	var out []finding
+	for _, p := range wrong.Problems {
+		out = append(out, finding{What: "configuration", Needed: true, Found: p.Key + ": " + p.Want.EN, Fix: p.Fix})
+	}
+	return out
+}
+
+// printSettings shows what was chosen, or everything when asked to.
+func (c *doctorCmd) printSettings(e *env, effective []config.Shown) {
+	for _, s := range effective {
+		if s.Source == "" && !c.Settings {
+			continue
+		}
+		source := s.Source
+		if source == "" {
+			source = e.say(pipeline.Text{EN: "default", ZH: "默认"})
+		}
+		fmt.Fprintf(e.out, "  %-28s %s  (%s)\n", s.Key, s.Value, source)
+	}
 }
 
 func (c *doctorCmd) print(e *env, all []finding) {

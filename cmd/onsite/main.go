@@ -29,6 +29,13 @@ type program struct {
 	Submit   submitCmd   `cmd:"" group:"A running service" help:"Submit one clip or photo."`
 	Jobs     jobsCmd     `cmd:"" group:"A running service" help:"Show jobs."`
 	Verdicts verdictsCmd `cmd:"" group:"A running service" help:"Show verdicts."`
+	Serve    serveCmd    `cmd:"" group:"Run the service" help:"Run all of it on this machine: API, worker, store, private Redis."`
+	API      apiCmd      `cmd:"" group:"Run the service" name:"api" help:"Run the API alone, with PostgreSQL, Redis and S3."`
+	Worker   workerCmd   `cmd:"" group:"Run the service" help:"Run a worker alone, with PostgreSQL, Redis and S3."`
+	Migrate  migrateCmd  `cmd:"" group:"Run the service" help:"Bring the results store's tables to this version, or say where they are."`
+	Tenant   tenantCmd   `cmd:"" group:"Run the service" help:"Add and list tenants, directly in the results store."`
+	APIKey   keyCmd      `cmd:"" group:"Run the service" name:"key" help:"Add, list and revoke API keys, directly in the results store."`
+	KEK      kekCmd      `cmd:"" group:"Run the service" name:"kek" help:"Make a key-encryption key."`
 	Models   modelsCmd   `cmd:"" help:"Install and list the models."`
 	Bench    benchCmd    `cmd:"" help:"Measure throughput and accuracy."`
 	Doctor   doctorCmd   `cmd:"" help:"Say what is installed, what is missing and how to fix it."`

@@ -295,6 +295,12 @@ func (k *checker) worker() {
 }
 
 func (k *checker) rest() {
+	for _, m := range k.c.Intake.MayMap {
+		tenant, place, ok := strings.Cut(m, ":")
+		if bucket, _, _ := strings.Cut(place, "/"); !ok || tenant == "" || bucket == "" {
+			k.add("intake.may_map", m, "is not of the form tenant:bucket or tenant:bucket/prefix", "不是 租户:存储桶 或 租户:存储桶/前缀 的形式", "write acme:cameras/acme/", "请写例如 acme:cameras/acme/")
+		}
+	}
 	switch k.c.Log.Level {
 	case "debug", "info", "warn", "error":
 	default:

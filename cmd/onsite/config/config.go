@@ -106,7 +106,8 @@ type Worker struct {
 
 // Intake is how a bucket's notifications come in, beside the API's route for them.
 type Intake struct {
-	List string `koanf:"list" doc:"Redis list into which the bucket writes its notifications; empty: none is read"`
+	List   string   `koanf:"list" doc:"Redis list into which the bucket writes its notifications; empty: none is read"`
+	MayMap []string `koanf:"may_map" doc:"which tenant may map which bucket, tenant:bucket or tenant:bucket/prefix; empty: only the one tenant of an installation may, any"`
 }
 
 // Log is what is written to stderr.

@@ -221,6 +221,7 @@ func TestCheck(t *testing.T) {
 		"huge uploads":      {func(c *Config) { c.API.MaxUploadBytes = 1 << 40 }, "more than the decoder takes"},
 		"nothing waits":     {func(c *Config) { c.API.MaxWaiting = 0 }, "api.max_waiting"},
 		"event secret":      {func(c *Config) { c.API.EventSecret = NewSecret("short") }, "can be guessed"},
+		"map":               {func(c *Config) { c.Intake.MayMap = []string{"acme:cams/a/", "cams"} }, `intake.may_map = "cams": is not of the form`},
 		"level":             {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
 		"format":            {func(c *Config) { c.Log.Format = "xml" }, "log.format"},
 		"collector":         {func(c *Config) { c.OTLP.Endpoint = "127.0.0.1:4318" }, "otlp.endpoint"},

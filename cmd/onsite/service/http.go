@@ -81,15 +81,12 @@ func (s *site) url() string {
 	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
-// How long requests in work get when the server stops. Long polls and event streams would wait for ever: after endWaits every request loses
-// its context, and clients come back with the same request and idempotency key.
-const (
-	endWaits      = 3 * time.Second
-	drainRequests = 10 * time.Second
-)
+// drainRequests is how long requests in work get when the server stops; after half of it they lose their context. Clients come back with the
+// same request and idempotency key.
+const drainRequests = 10 * time.Second
 
-// serve answers until ctx ends, then lets requests finish.
-func (s *site) serve(ctx context.Context, h http.Handler, log *slog.Logger) error {
+// serve answers until ctx ends, then tells drain (nil: nobody), and lets requests finish.
+func (s *site) serve(ctx context.Context, h http.Handler, drain func(), log *slog.Logger) error {
 	requests, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	s.server = &http.Server{
@@ -109,7 +106,10 @@ func (s *site) serve(ctx context.Context, h http.Handler, log *slog.Logger) erro
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainRequests)
 	defer cancel()
-	grace := time.AfterFunc(endWaits, end)
+	if drain != nil {
+		drain()
+	}
+	grace := time.AfterFunc(drainRequests/2, end)
 	defer grace.Stop()
 	err := s.server.Shutdown(stopping)
 	if err != nil {

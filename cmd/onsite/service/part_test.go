@@ -100,7 +100,7 @@ func TestServeDrains(t *testing.T) {
 		<-r.Context().Done()
 	})
 	served := make(chan error, 1)
-	go func() { served <- s.serve(ctx, mux, slog.New(slog.DiscardHandler)) }()
+	go func() { served <- s.serve(ctx, mux, nil, slog.New(slog.DiscardHandler)) }()
 
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	answers := make(chan string, 2)
@@ -134,7 +134,7 @@ func TestServeTLS(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() {
-		served <- s.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }), slog.New(slog.DiscardHandler))
+		served <- s.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }), nil, slog.New(slog.DiscardHandler))
 	}()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	r, err := (&http.Client{Transport: transport}).Get(s.url())

@@ -1,0 +1,273 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"onsite/api"
+	"onsite/cmd/onsite/config"
+	"onsite/models"
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+	"onsite/pipeline/verify"
+	"onsite/results"
+	"onsite/results/vault"
+	"onsite/workers"
+	"onsite/workers/core"
+)
+
+var (
+	_ workers.Core = (*engine)(nil)
+	_ api.Core     = (*engine)(nil)
+)
+
+// engine is the verification core of this process. Its models may be missing when the process starts: it says so, holds what needs them,
+// and looks again, so that an installation that is completed later goes on without a restart.
+type engine struct {
+	log     *slog.Logger
+	again   time.Duration // between two looks for missing models
+	options core.Options
+	models  models.Options
+
+	trying sync.Mutex // held by the one who loads
+	mu     sync.Mutex
+	runs   workers.Core // what runs jobs; nil: not yet
+	full   *core.Core   // the same with models; nil: not yet, or a measurement
+	err    error        // why not
+}
+
+// errMeasuring is what enrolment answers where nobody is verified.
+var errMeasuring = &models.MissingError{Path: "worker.core", Err: errors.New("this installation is for measurements and has no models")}
+
+// newEngine makes the engine of a configuration. fetch is nil where there are no buckets.
+func newEngine(b *base, fetch func(context.Context, results.Submission) (vault.Sealed, error)) (*engine, error) {
+	decoder, err := media.NewDecoder(media.Options{})
+	if err != nil {
+		return nil, fault(err,
+			fmt.Sprintf("the decoder child cannot be used: %v; run \"make build\", or name it with ONSITE_DECODER", err),
+			fmt.Sprintf("无法使用解码器子程序：%v；请运行 make build，或用 ONSITE_DECODER 指定", err))
+	}
+	e := &engine{
+		log: b.log, again: 5 * time.Second, models: models.DefaultOptions(),
+		options: core.Options{Store: b.steps, Vault: b.vault, Verifier: &verify.Verifier{Decoder: decoder}, Fetch: fetch, Logger: b.log, MeasuringOnly: b.cfg.Measure},
+	}
+	e.models.Manifests = b.cfg.Worker.Models
+	switch b.cfg.Worker.Core {
+	case config.CoreNoop:
+		e.runs, err = core.NewNoop(e.options)
+	case config.CoreDecoding:
+		e.runs, err = core.NewDecoding(e.options)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the core %s: %w", b.cfg.Worker.Core, err)
+	}
+	if e.runs != nil {
+		b.log.Warn("this installation is for measurements: nobody is verified", "core", b.cfg.Worker.Core)
+	}
+	return e, nil
+}
+
+// run loads the models, and keeps trying while they are missing.
+func (e *engine) run(ctx context.Context) error {
+	said := ""
+	for {
+		err := e.load(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if text := err.Error(); text != said {
+			said = text
+			e.log.Error("the models cannot be used: jobs are held until they can; run \"onsite models install\"", "error", text)
+		}
+		timer := time.NewTimer(e.again)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+// load opens the models and runs each once. A second call waits for the first.
+func (e *engine) load(ctx context.Context) error {
+	e.trying.Lock()
+	defer e.trying.Unlock()
+	e.mu.Lock()
+	there := e.runs != nil
+	e.mu.Unlock()
+	if there {
+		return nil
+	}
+	began := time.Now()
+	c, err := e.open(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err = err; err != nil {
+		return err
+	}
+	e.runs, e.full = c, c
+	e.log.Info("the models are loaded", "took_ms", time.Since(began).Milliseconds())
+	return nil
+}
+
+func (e *engine) open(ctx context.Context) (*core.Core, error) {
+	set, err := models.Open(e.models)
+	if err != nil {
+		return nil, err
+	}
+	o := e.options
+	o.Verifier = &verify.Verifier{Decoder: e.options.Verifier.Decoder, Models: set}
+	c, err := core.New(o)
+	if err == nil {
+		err = c.Warm(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, set.Close())
+	}
+	return c, nil
+}
+
+// errLoading is why a job waits in the first seconds of a process.
+var errLoading = &models.MissingError{Path: models.CacheDir(), Err: errors.New("they are being loaded")}
+
+// core gives what runs jobs, or why there is none.
+func (e *engine) core() (workers.Core, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.runs != nil:
+		return e.runs, nil
+	case e.err != nil:
+		return nil, e.err
+	}
+	return nil, errLoading
+}
+
+// faces gives the core with models, or why there is none.
+func (e *engine) faces() (*core.Core, error) {
+	if _, err := e.core(); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.full == nil {
+		return nil, errMeasuring
+	}
+	return e.full, nil
+}
+
+// ready is the models' part of /readyz.
+func (e *engine) ready(context.Context) error {
+	_, err := e.core()
+	return err
+}
+
+// mayResume says whether jobs that are held for want of a model can run here now.
+func (e *engine) mayResume(ctx context.Context, _ string) error { return e.ready(ctx) }
+
+// close frees the models. It waits for calls that run.
+func (e *engine) close() {
+	e.mu.Lock()
+	full := e.full
+	e.mu.Unlock()
+	if full == nil {
+		return
+	}
+	full.Close()
+	if err := full.Verifier.Models.Close(); err != nil {
+		e.log.Warn("the models were not closed in order", "error", err.Error())
+	}
+}
+
+// Run is workers.Core.
+func (e *engine) Run(ctx context.Context, l results.Lease) (results.Finish, error) {
+	c, err := e.core()
+	if err != nil {
+		return results.Finish{}, err
+	}
+	return c.Run(ctx, l)
+}
+
+// Recheck is workers.Core.
+func (e *engine) Recheck(ctx context.Context, l results.Late) error {
+	c, err := e.core()
+	if err != nil {
+		return err
+	}
+	return c.Recheck(ctx, l)
+}
+
+// Enroll is api.Core.
+func (e *engine) Enroll(ctx context.Context, tenant, subject string, add []api.NewPhoto, enrolled []results.Photo) (api.Looked, error) {
+	c, err := e.faces()
+	if err != nil {
+		return api.Looked{}, err
+	}
+	photos := make([]core.NewPhoto, len(add))
+	for i, p := range add {
+		photos[i] = core.NewPhoto(p)
+	}
+	looked, err := c.Enroll(ctx, tenant, subject, photos, enrolled)
+	out := api.Looked{Photos: make([]api.PhotoFinding, len(looked.Photos)), Templates: looked.Templates}
+	for i, p := range looked.Photos {
+		out.Photos[i] = api.PhotoFinding(p)
+	}
+	return out, err
+}
+
+// LookAlike is api.Core.
+func (e *engine) LookAlike(ctx context.Context, tenant, subject string, templates []results.Template) ([]api.LookAlike, error) {
+	c, err := e.faces()
+	if err != nil {
+		return nil, err
+	}
+	alike, err := c.LookAlike(ctx, tenant, subject, templates)
+	out := make([]api.LookAlike, len(alike))
+	for i, a := range alike {
+		out[i] = api.LookAlike{Subject: a.Subject, Similarity: a.Similarity}
+	}
+	return out, err
+}
+
+// CheckSite is api.Core.
+func (e *engine) CheckSite(ctx context.Context, site *pipeline.Site) error {
+	c, err := e.faces()
+	if err != nil {
+		return err
+	}
+	return c.CheckSite(ctx, site)
+}
+
+// Models is api.Core.
+func (e *engine) Models() []api.Model {
+	c, err := e.faces()
+	if err != nil {
+		return nil
+	}
+	var out []api.Model
+	for _, m := range c.Models() {
+		out = append(out, api.Model{
+			ModelRef: pipeline.ModelRef{Task: m.Task, Name: m.Name, Version: m.Version, SHA256: m.SHA256}, Licence: m.Licence, Source: m.Note,
+		})
+	}
+	return out
+}
+
+// forgetful is the API's vault: what it erases, the core of this process forgets at once.
+type forgetful struct {
+	*vault.Vault
+	engine *engine
+}
+
+func (f forgetful) Erase(ctx context.Context, tenant, subject string, a results.AuditEntry) error {
+	err := f.Vault.Erase(ctx, tenant, subject, a)
+	if c, ferr := f.engine.faces(); ferr == nil {
+		c.Forget(tenant, subject)
+	}
+	return err
+}
