@@ -37,7 +37,11 @@ func groups() []group {
 		{"configuration", configurationCases},
 		{"intake", intakeCases},
 		{"uploads", uploadCases},
+		{"work", workCases},
+		{"findings", findingsCases},
+		{"outbox", outboxCases},
 		{"housekeeping", housekeepingCases},
+		{"retention", retentionCases},
 		{"isolation", isolationCases},
 	}
 }
