@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -22,12 +23,29 @@ var embedded embed.FS
 // Migrate brings the tables to what this program knows. Several processes may do it at once. A database that is newer than the program
 // is an error: an old program must not write into tables it does not understand.
 func (s *Store) Migrate(ctx context.Context) error {
-	return s.withProvider(ctx, func(p *goose.Provider) error {
-		if err := notNewer(ctx, p); err != nil {
+	up := func() error {
+		return s.withProvider(ctx, func(p *goose.Provider) error {
+			if err := notNewer(ctx, p); err != nil {
+				return err
+			}
+			_, err := p.Up(ctx)
 			return err
+		})
+	}
+	if s.postgres() {
+		return up() // under a lock of the database
+	}
+	// SQLite has no lock that lasts longer than a transaction. Each migration is one, so who comes second fails at a table that is there
+	// already, leaves nothing, and finds the work done when it looks again.
+	return again(ctx, func() error {
+		err := up()
+		switch {
+		case err == nil, errors.Is(err, errNewer):
+			return err
+		case s.Validate(ctx) == nil:
+			return nil
 		}
-		_, err := p.Up(ctx)
-		return err
+		return fmt.Errorf("%w: %w", errRace, err)
 	})
 }
 
@@ -71,10 +89,12 @@ func (s *Store) Validate(ctx context.Context) error {
 	})
 }
 
+var errNewer = errors.New("the tables are newer than this program; use the program that wrote them, or a newer one")
+
 func notNewer(ctx context.Context, p *goose.Provider) error {
 	current, known, err := p.GetVersions(ctx)
 	if err == nil && current > known {
-		err = fmt.Errorf("the tables are at version %d and this program knows %d; use the newer program that wrote them", current, known)
+		err = fmt.Errorf("%w: they are at version %d and this program knows %d", errNewer, current, known)
 	}
 	return err
 }
