@@ -48,6 +48,10 @@ func (s *Store) EraseSubject(ctx context.Context, tenant, subject string, when t
 }
 
 func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, when time.Time, a results.AuditEntry) error {
+	// First of all, so that a worker who is ending a job at this moment is waited for, and what it writes is seen below.
+	if err := s.refuseErased(ctx, q, tenant, subject); err != nil {
+		return err
+	}
 	own := func(sql string, more ...any) statement { return do(sql, append([]any{tenant, subject}, more...)...) }
 	var b []statement
 	for _, from := range []string{
@@ -76,9 +80,6 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`UPDATE subjects SET label = '', erased_at = $3 WHERE tenant = $1 AND id = $2`, when),
 	)
 	if _, err := q.Batch(ctx, slices.Concat(b, audited(a))); err != nil {
-		return err
-	}
-	if err := s.refuseErased(ctx, q, tenant, subject); err != nil {
 		return err
 	}
 	return stripVerdicts(ctx, q, tenant, subject, when)

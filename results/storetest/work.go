@@ -26,6 +26,7 @@ var workCases = []Case{
 	{Name: "a group of ends, each for itself", Run: endMany},
 	{Name: "ends that cannot be", Run: endsWrong},
 	{Name: "two workers with one job", Run: endsRace},
+	{Name: "an end and the subject's erasure at the same time", Run: endsErased},
 	{Name: "lost workers", Run: reclaims},
 	{Name: "a lease from a wrong clock", Run: wrongClock},
 	{Name: "lost tasks", Run: waiting},
@@ -449,6 +450,31 @@ func endsRace(t *testing.T, s results.Store) {
 		all, err := s.VerdictRevisions(ctx, tenant, f.Job)
 		require.NoError(t, err)
 		require.Len(t, all, 1)
+	}
+}
+
+// endsErased: whoever of the two comes first, nothing biometric is left.
+func endsErased(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	tenant := NewTenant(t, s)
+	for range 20 {
+		subject := NewID()
+		NewSubject(t, s, tenant, subject)
+		f := Ending(s, Claim(t, s, Accept(t, s, tenant, subject).ID))
+		together(2, func(i int) {
+			if i == 0 {
+				_, err := s.EraseSubject(ctx, tenant, subject, s.Now(), Audit(s, tenant, "subject.erased"))
+				require.NoError(t, err)
+			} else if err := s.Finish(ctx, f); err != nil {
+				require.ErrorIs(t, err, results.ErrStale)
+			}
+		})
+		_, err := s.Print(ctx, tenant, f.Job)
+		require.ErrorIs(t, err, results.ErrNotFound)
+		e, err := s.Evidence(ctx, tenant, f.Job)
+		require.NoError(t, err)
+		require.Empty(t, e)
+		require.Contains(t, []results.JobState{results.Done, results.Refused}, Read(t, s, f.Job).State)
 	}
 }
 
