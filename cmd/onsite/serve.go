@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"onsite/cmd/onsite/config"
 	"onsite/cmd/onsite/service"
@@ -50,6 +51,7 @@ func (s settings) run(ctx context.Context, e *env, role config.Role, named map[s
 	if err := c.Check(role); err != nil {
 		return err
 	}
+	syscall.Umask(0o077) // whatever is made is for this user alone
 	return service.Run(ctx, role, c, service.Options{
 		Log:   service.NewLog(e.err, c.Log),
 		Ready: func(r service.Ready) { e.ready(r, role, asJSON) },
