@@ -45,6 +45,12 @@ type stand struct {
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
+	t.Parallel() // they mostly wait
+	return newStandAlone(t)
+}
+
+func newStandAlone(t *testing.T) *stand {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("WORKERS_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -203,7 +209,7 @@ func (s *stand) run(f func(context.Context) error) *running {
 func (s *stand) worker(change ...func(*workers.Worker)) *running {
 	w := &workers.Worker{
 		Store: s.store, Queue: s.queue, Core: s.core, Bell: s.bell, Name: "w", Concurrency: 4,
-		Lease: 600 * time.Millisecond, RenewEvery: 150 * time.Millisecond, AttemptTimeout: 20 * time.Second, Grace: 200 * time.Millisecond,
+		Lease: 1500 * time.Millisecond, RenewEvery: 200 * time.Millisecond, AttemptTimeout: 20 * time.Second, Grace: 200 * time.Millisecond,
 		DrainTimeout: 5 * time.Second, Backoff: []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond},
 		Logger: s.log, Metrics: s.met,
 	}

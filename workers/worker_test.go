@@ -83,7 +83,9 @@ func TestRedisHangs(t *testing.T) {
 			return results.Finish{}, ctx.Err()
 		}
 	})
-	s.service()
+	s.worker(func(w *workers.Worker) { w.Lease, w.RenewEvery = 700*time.Millisecond, 100*time.Millisecond })
+	s.dispatcher()
+	s.reconciler()
 	jobs := s.accept(s.tenant("a"), 4, results.PriorityClockIn)
 	for range jobs {
 		<-began

@@ -63,6 +63,7 @@ func StartPrivate(ctx context.Context, folder string, log *slog.Logger) (*Privat
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	quiet()
 	p := &Private{folder: folder, log: log, binary: binary}
 	if err := p.prepare(ctx); err != nil {
 		p.closeFiles()
@@ -221,22 +222,25 @@ func (p *Private) setAside() {
 func (p *Private) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	client, err := p.Options().client(1)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	for {
-		if p.PID() != 0 {
-			err = client.Ping(ctx).Err()
-			if err == nil {
-				return nil
-			}
+		err := p.ping(ctx)
+		if err == nil {
+			return nil
 		}
 		if !pause(ctx, 20*time.Millisecond) {
 			return fmt.Errorf("start the private redis in %s: it does not answer: %w; it said: %s", p.folder, errors.Join(ErrAway, err), p.words.String())
 		}
 	}
+}
+
+// ping asks with a client of its own: one whose dial has failed would wait a second before it dials again.
+func (p *Private) ping(ctx context.Context) error {
+	client, err := p.Options().client(1)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Ping(ctx).Err()
 }
 
 // pause waits, and says false when ctx ended.
