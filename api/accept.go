@@ -158,7 +158,9 @@ func (c *collector) write(ctx context.Context, batch []*acceptCall) (answers []r
 // withdrawn says that the client went away before anything was written.
 type withdrawn struct{ err error }
 
-func (w *withdrawn) Error() string { return "the client went away before its submission was written: " + w.err.Error() }
+func (w *withdrawn) Error() string {
+	return "the client went away before its submission was written: " + w.err.Error()
+}
 func (w *withdrawn) Unwrap() error { return w.err }
 
 func all(n int, err error) []results.Acceptance {

@@ -42,6 +42,15 @@ const (
 	codeUsed         code = "used"
 	codeState        code = "wrong_state"
 	codeOff          code = "not_configured"
+	codeNoConsent    code = "no_consent"
+	codePhotos       code = "photos_refused"
+	codeSite         code = "site_refused"
+	codePolicy       code = "policy_refused"
+	codeBuiltin      code = "built_in"
+	codeModels       code = "models_missing"
+	codeForeign      code = "bucket_not_yours"
+	codePending      code = "verdict_pending"
+	codeNoVerdict    code = "verdict_none"
 )
 
 type entry struct {
@@ -113,6 +122,26 @@ var catalogue = map[code]entry{
 		say("This cannot be done in the state that it is in.", "当前状态下无法执行该操作。")},
 	codeOff: {http.StatusNotFound, say("Not configured", "未配置"),
 		say("This is not configured on this server.", "该服务器未配置此功能。")},
+	codeNoConsent: {http.StatusForbidden, say("No consent", "未取得同意"),
+		say("This person has no consent to face processing in force. Record it first with POST /v1/subjects/{id}/consents; nothing was looked at or stored.",
+			"该人员没有有效的人脸处理同意。请先用 POST /v1/subjects/{id}/consents 记录同意；未处理或保存任何内容。")},
+	codePhotos: {http.StatusUnprocessableEntity, say("Photos refused", "照片不合格"),
+		say("Some photos cannot be enrolled, so none was; see errors.", "部分照片无法登记，因此均未登记，详见 errors。")},
+	codeSite: {http.StatusUnprocessableEntity, say("Site refused", "地点不合格"),
+		say("Some of the site cannot be used, so nothing was changed; see errors.", "地点中有无法使用的内容，因此未作任何更改，详见 errors。")},
+	codePolicy: {http.StatusUnprocessableEntity, say("Policy refused", "策略不合格"),
+		say("The policy has mistakes, so nothing was changed; see errors.", "策略有误，因此未作任何更改，详见 errors。")},
+	codeBuiltin: {http.StatusConflict, say("Built in", "内置策略"),
+		say("A built-in policy is the same everywhere and cannot be changed. Give yours another name.", "内置策略各处一致，不可更改。请使用其他名称。")},
+	codeModels: {http.StatusServiceUnavailable, say("Models missing", "缺少模型"),
+		say("The models that this needs are not installed on this server. Tell the operator to run \"onsite models install\"; nothing was stored.",
+			"该服务器未安装所需模型。请通知管理员运行 “onsite models install”；未保存任何内容。")},
+	codeForeign: {http.StatusForbidden, say("Bucket not yours", "存储桶不属于您"),
+		say("This bucket and prefix cannot be mapped with a key of your tenant. Ask the operator of the service.", "您的租户不能映射该存储桶和前缀。请联系服务管理员。")},
+	codePending: {http.StatusNotFound, say("No verdict yet", "尚无结论"),
+		say("The job is not finished. Ask again later.", "任务尚未完成，请稍后再查。")},
+	codeNoVerdict: {http.StatusNotFound, say("No verdict", "没有结论"),
+		say("This job ended without a verdict.", "该任务结束时没有结论。")},
 }
 
 // statusClientGone is what the log and the metrics say of a client that left; nobody receives it.

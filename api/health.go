@@ -15,7 +15,9 @@ const readyTimeout = 2 * time.Second
 
 // health adds the routes for machines: alive, ready, metrics, and the description of the API.
 func (s *Server) health(mux *http.ServeMux) {
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, map[string]bool{"alive": true}) })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]bool{"alive": true})
+	})
 	mux.HandleFunc("GET /readyz", s.readyz)
 	if s.Gatherer != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{}))

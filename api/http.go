@@ -69,6 +69,9 @@ func (s *Server) outer(mux *http.ServeMux) http.Handler {
 			}
 			s.done(r, rec, v, span, begun)
 		}()
+		if r.ContentLength != 0 { // the server reads what is left of a small body before it answers: not for ever
+			_ = http.NewResponseController(w).SetReadDeadline(begun.Add(s.Limits.ReadIdle))
+		}
 		if _, pattern := mux.Handler(r); pattern == "" {
 			s.unrouted(mux, rec, r)
 			return

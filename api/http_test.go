@@ -23,7 +23,7 @@ func (away) Key(context.Context, string) (results.APIKey, error) {
 	return results.APIKey{}, results.ErrAway
 }
 
-func bare(t *testing.T, store results.Store) (*Server, *bytes.Buffer) {
+func bare(t testing.TB, store results.Store) (*Server, *bytes.Buffer) {
 	t.Helper()
 	logged := &bytes.Buffer{}
 	return &Server{Store: store, Secret: bytes.Repeat([]byte{7}, 32), Version: "test", Log: slog.New(slog.NewJSONHandler(logged, nil)), Clock: time.Now}, logged

@@ -19,4 +19,3 @@ func bodySum(operation string, parts ...string) string {
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
-

@@ -15,10 +15,10 @@ import (
 
 // A form's fields are small; its one file is last, so that it can be refused or stored while it streams in.
 const (
-	claimBytes = 64 << 10
-	maxNameRunes  = 128
-	mediaField    = "media"
-	claimField    = "claim"
+	claimBytes   = 64 << 10
+	maxNameRunes = 128
+	mediaField   = "media"
+	claimField   = "claim"
 )
 
 // plainFields may stand instead of the claim's JSON.

@@ -145,6 +145,8 @@ func fault(err error) *Problem {
 		return problem(codeNotFound).because(err)
 	case errors.Is(err, results.ErrExists):
 		return problem(codeExists).because(err)
+	case errors.Is(err, results.ErrStale):
+		return problem(codeState).because(err)
 	case errors.Is(err, results.ErrConflict):
 		return problem(codeChanged).because(err)
 	case errors.Is(err, results.ErrErased):
@@ -159,6 +161,8 @@ func fault(err error) *Problem {
 		return problem(codeAway).because(err).retry(awayRetry)
 	case errors.Is(err, object.ErrNoSpace):
 		return problem(codeNoSpace).because(err).retry(fullRetry)
+	case errors.Is(err, object.ErrDenied), errors.Is(err, object.ErrNoBucket):
+		return problem(codeAway).because(err).retry(fullRetry)
 	case errors.Is(err, context.Canceled):
 		return problem(codeGone).because(err)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -44,6 +45,13 @@ func register[I, O any](s *Server, op huma.Operation, h func(context.Context, *I
 	if op.BodyReadTimeout == 0 {
 		op.BodyReadTimeout = s.Limits.ReadIdle
 	}
+	// A body that the description names and the input does not is read by the handler, while it streams in: huma must not read it first.
+	streamed := op.RequestBody
+	if takesBody(typeOf[I]()) {
+		streamed = nil
+	} else {
+		op.RequestBody = nil
+	}
 	op.Middlewares = append(huma.Middlewares{s.guard(roles)}, op.Middlewares...)
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)
@@ -52,7 +60,21 @@ func register[I, O any](s *Server, op huma.Operation, h func(context.Context, *I
 		}
 		return out, nil
 	})
-	s.ops = append(s.ops, s.find(op.Method, op.Path))
+	registered := s.find(op.Method, op.Path)
+	if streamed != nil {
+		registered.RequestBody = streamed
+	}
+	s.ops = append(s.ops, registered)
+}
+
+// takesBody says whether huma decodes the body into the input.
+func takesBody(input reflect.Type) bool {
+	for _, name := range []string{"Body", "RawBody"} {
+		if _, ok := input.FieldByName(name); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // find gives the operation as huma completed it.

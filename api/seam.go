@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"onsite/results"
+	"onsite/results/object"
 	"onsite/results/vault"
 )
 
@@ -21,18 +22,12 @@ type Vault interface {
 	Erase(ctx context.Context, tenant, subject string, a results.AuditEntry) error
 }
 
-// Presigner lets clients upload straight into a bucket of ours.
+// Presigner lets clients upload straight into a bucket of ours: *object.S3.
 type Presigner interface {
-	// Bucket is the name of that bucket, as its notifications give it.
-	Bucket() string
-	// PresignPost gives the URL and the form fields of a POST policy for exactly this key and at most maxBytes, until it expires.
-	PresignPost(ctx context.Context, key string, maxBytes int64, expires time.Time) (url string, fields map[string]string, err error)
+	PresignPost(ctx context.Context, bucket, key string, maxBytes int64, contentTypes []string, expiry time.Duration) (object.Post, error)
 }
 
 // Events takes bucket notifications. It returns nil only after everything in the body was recorded.
 type Events interface {
 	Receive(ctx context.Context, source string, body []byte) error
 }
-
-// Core is what the API asks of the verification core. The routes of subjects and models add to it.
-type Core interface{}

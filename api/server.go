@@ -70,6 +70,10 @@ type Server struct {
 
 	// UploadBucket is where presigned uploads go; with Presigner only.
 	UploadBucket string
+	// OwnBuckets are buckets that nobody may map, because they hold sealed objects.
+	OwnBuckets []string
+	// MayMap says whether a tenant's administrator may map uploads in a bucket to the tenant; nil: where there is one tenant only.
+	MayMap func(tenant, bucket, prefix string) bool
 	// PublicURL is how clients reach this server (https://onsite.example), for links that must be absolute; "": taken from the request.
 	PublicURL string
 	// Secret signs cursors and upload URLs; all API processes of one installation must share it. 32 bytes or more.
@@ -132,6 +136,12 @@ func (s *Server) build() {
 // routes registers every operation. Each file of routes has one function here.
 func (s *Server) routes() {
 	s.submissionRoutes()
+	s.uploadRoutes()
+	s.eventRoutes()
+	s.jobRoutes()
+	s.verdictRoutes()
+	s.noticeRoutes()
+	s.mediaRoutes()
 	s.configurationRoutes()
 }
 

@@ -13,11 +13,13 @@ import (
 	"onsite/pipeline"
 )
 
-// clientReader reads what a client sends and bounds the pause between two reads.
+// clientReader reads what a client sends and bounds the pause between two reads. The deadline of the last read stays when a handler gives
+// up: the server reads what is left of a small body before it answers, and must not wait for it for ever.
 type clientReader struct {
-	r    io.Reader
-	conn *http.ResponseController
-	idle time.Duration
+	r      io.Reader
+	conn   *http.ResponseController
+	idle   time.Duration
+	failed bool // to read, so there is no sense in reading on
 }
 
 func newClientReader(w http.ResponseWriter, r *http.Request, idle time.Duration) *clientReader {
@@ -30,11 +32,33 @@ func (c *clientReader) Read(p []byte) (int, error) {
 	if err == nil || errors.Is(err, io.EOF) {
 		return n, err
 	}
+	c.failed = true
 	return n, unread(err)
 }
 
-// done takes the deadline off again: what follows is our time, and a deadline that passes would end the request's context.
-func (c *clientReader) done() { _ = c.conn.SetReadDeadline(time.Time{}) }
+// maxTail is how much may follow the part of a body that was of use: the end of a form, a line feed.
+const maxTail = 64 << 10
+
+// finish reads the rest of a body and takes the deadline off: what follows is our time, and a deadline that passes would end the
+// request's context.
+func (c *clientReader) finish() error {
+	n, err := io.CopyN(io.Discard, c, maxTail)
+	switch {
+	case errors.Is(err, io.EOF):
+		_ = c.conn.SetReadDeadline(time.Time{})
+		return nil
+	case err != nil:
+		return err
+	}
+	return problem(codeUnreadable).with("The body goes on after its end, for more than %d bytes.", "请求体在结尾之后还有超过 %d 字节的内容。", n)
+}
+
+// done is finish for a handler that has an answer already, or that does not mind what follows.
+func (c *clientReader) done() {
+	if !c.failed {
+		_ = c.finish() // the deadline stays, then
+	}
+}
 
 // unread is the problem of a body that broke off.
 func unread(err error) *Problem {
@@ -102,8 +126,10 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, idle time.Dur
 		return nil, overLimit("body", limit)
 	}
 	c := newClientReader(w, r, idle)
-	defer c.done()
 	raw, err := io.ReadAll(bound(c, limit, "body"))
+	if err == nil {
+		err = c.finish()
+	}
 	if err != nil {
 		return nil, err
 	}

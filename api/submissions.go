@@ -64,13 +64,7 @@ func linksOf(job string) JobLinks {
 
 type submitInput struct {
 	Idempotency
-	ctx huma.Context
-}
-
-// Resolve keeps the request: its body is read while it streams in.
-func (in *submitInput) Resolve(ctx huma.Context) []error {
-	in.ctx = ctx
-	return nil
+	request // its body is read while it streams in
 }
 
 type acceptedOutput struct {
@@ -175,12 +169,11 @@ func (s *Server) submitForm(ctx context.Context, key string, w http.ResponseWrit
 	if r.ContentLength > s.Limits.MediaBytes+(1<<20) { // the fields and the form's own lines take far less than that
 		return nil, overLimit("form."+mediaField, s.Limits.MediaBytes)
 	}
-	release, err := s.reserve(ctx, key)
+	release, _, err := s.reserve(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	client := newClientReader(w, r, s.Limits.ReadIdle)
-	defer client.done()
 	var c claimed
 	var body ClaimInput
 	var file sealed
@@ -200,6 +193,9 @@ func (s *Server) submitForm(ctx context.Context, key string, w http.ResponseWrit
 		file, err = s.keep(ctx, PrincipalOf(ctx).Tenant, body.Subject, bound(part, s.Limits.MediaBytes, "form."+mediaField))
 		return err
 	})
+	if err == nil {
+		err = client.finish()
+	}
 	if err != nil {
 		if file.key != "" {
 			s.discard(ctx, file.key)
@@ -207,7 +203,6 @@ func (s *Server) submitForm(ctx context.Context, key string, w http.ResponseWrit
 		release()
 		return nil, err
 	}
-	client.done()
 	sub, err := c.submission(ctx, ulid.Make().String(), s.now())
 	if err != nil {
 		s.discard(ctx, file.key)
@@ -224,18 +219,19 @@ func (s *Server) submitForm(ctx context.Context, key string, w http.ResponseWrit
 	return out, err
 }
 
-// reserve keeps an idempotency key while an upload runs. release gives it back when nothing was accepted under it.
-func (s *Server) reserve(ctx context.Context, key string) (release func(), err error) {
+// reserve keeps an idempotency key while an upload runs. release gives it back when nothing was accepted under it; used says that a job
+// was accepted under it before: the upload is read all the same, since the key with another body is a fault that must be told.
+func (s *Server) reserve(ctx context.Context, key string) (release func(), used bool, err error) {
 	if key == "" {
-		return func() {}, nil
+		return func() {}, false, nil
 	}
 	tenant := PrincipalOf(ctx).Tenant
 	earlier, err := s.Store.Reserve(ctx, tenant, key, s.Store.Now().Add(reserveFor))
 	if err != nil {
-		return nil, fmt.Errorf("reserve the idempotency key: %w", err)
+		return nil, false, fmt.Errorf("reserve the idempotency key: %w", err)
 	}
-	if earlier != "" { // completed: the upload is read all the same, since the key with another body is a fault that must be told
-		return func() {}, nil
+	if earlier != "" {
+		return func() {}, true, nil
 	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
@@ -243,7 +239,7 @@ func (s *Server) reserve(ctx context.Context, key string) (release func(), err e
 		if err := s.Store.Unreserve(ctx, tenant, key); err != nil {
 			s.Log.WarnContext(ctx, "an idempotency key stays reserved until its time is over", "request", RequestID(ctx), "error", err.Error())
 		}
-	}, nil
+	}, false, nil
 }
 
 // accept commits a submission together with those that come at the same time, and cleans up after one that was not accepted.

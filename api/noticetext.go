@@ -1,0 +1,58 @@
+package api
+
+import "onsite/pipeline"
+
+// advice is what an employee reads about one reason: what was seen, without scores, names or other uploads, and what to do next. It
+// accuses nobody: a finding is for a person to look at.
+type advice struct{ what, next pipeline.Text }
+
+var (
+	nextAgain  = say("Record again and submit it.", "请重新拍摄并提交。")
+	nextLight  = say("Record again in good light, with your whole face in view and nothing covering it.", "请在光线充足处重新拍摄，露出完整面部，不要遮挡。")
+	nextAlone  = say("Record again with nobody else in front of the camera.", "请重新拍摄，确保镜头前没有其他人。")
+	nextLive   = say("Record again yourself, facing the camera, and move a little: blink, turn your head.", "请本人面对镜头重新拍摄，并稍作动作：眨眼、转头。")
+	nextPlace  = say("Record again at the place of work, with its sign, desk or poster in view.", "请在工作地点重新拍摄，画面中应有招牌、工位或海报。")
+	nextNew    = say("Make a new recording now and submit that one.", "请现在重新拍摄一段并提交。")
+	nextNobody = say("You need not do anything; a person will look at it.", "您无需任何操作，会有人工查看。")
+)
+
+// advices has an entry for every reason that there is; a test sees to it.
+var advices = map[pipeline.Code]advice{
+	pipeline.FaceMismatch:        {say("The face in view could not be matched with your enrolled photos.", "画面中的人脸未能与您的登记照片匹配。"), nextLight},
+	pipeline.FaceUncertain:       {say("It could not be confirmed that the face in view is yours.", "无法确认画面中的人脸是否为您本人。"), nextLight},
+	pipeline.FaceLowQuality:      {say("Your face is not clear enough in the picture.", "画面中的人脸不够清晰。"), nextLight},
+	pipeline.FaceChanged:         {say("It seems that the person in front of the camera changes during the recording.", "录像过程中镜头前似乎换了人。"), nextAlone},
+	pipeline.NoFace:              {say("No face is visible.", "画面中没有出现人脸。"), nextLight},
+	pipeline.SeveralPeople:       {say("Several people are in view.", "画面中有多人。"), nextAlone},
+	pipeline.SpoofSuspected:      {say("The system could not tell for sure that it sees a live person. This is an estimate that a person will judge.", "系统无法确定看到的是真人。这只是系统的估计，将由人工判断。"), nextLive},
+	pipeline.LivenessUncertain:   {say("It could not be told whether a live person is in front of the camera.", "无法判断镜头前是否为真人。"), nextLive},
+	pipeline.StaticImage:         {say("Hardly anything moves in the video.", "视频中几乎没有任何运动。"), nextLive},
+	pipeline.ReplayedWithinClip:  {say("A part of the recording seems to be played again.", "录像中似乎有一段被重复播放。"), nextNew},
+	pipeline.FrozenPart:          {say("The picture seems to stand still for a while.", "录像中有一段画面似乎静止不动。"), nextAgain},
+	pipeline.LogoMissing:         {say("The logo of the place of work was not found in view.", "画面中没有找到工作地点的标志。"), nextPlace},
+	pipeline.DeskMissing:         {say("The desk area of the place of work was not found in view.", "画面中没有找到工作地点的工位。"), nextPlace},
+	pipeline.StorefrontMismatch:  {say("The storefront of the place of work was not recognised in view.", "画面中没有认出工作地点的门头。"), nextPlace},
+	pipeline.PosterMissing:       {say("The poster of the place of work was not found in view.", "画面中没有找到工作地点的海报。"), nextPlace},
+	pipeline.PosterOutdated:      {say("The poster in view is not the one that hangs there now.", "画面中的海报不是当前应张贴的海报。"), nextPlace},
+	pipeline.SignNotRead:         {say("The name of the place of work was not read on a sign in view.", "没有在画面中的招牌上读到工作地点的名称。"), nextPlace},
+	pipeline.EnvironmentMismatch: {say("The surroundings could not be matched with the place of work.", "周围环境未能与工作地点匹配。"), nextPlace},
+	pipeline.FootageReused:       {say("This recording, or a part of it, seems to have been submitted before.", "该录像的全部或部分似乎此前已提交过。"), nextNew},
+	pipeline.SameContent:         {say("A recording with the same content was submitted before; it could not be told whether this is the same one.", "此前提交过内容相同的录像，无法判断是否为同一次拍摄。"), nextNew},
+	pipeline.HistoryIncomplete:   {say("For a technical reason this recording was not compared with earlier ones. This says nothing about you.", "因技术原因，该录像未与以前的录像比对。这不代表您有任何问题。"), nextNobody},
+	pipeline.CheckFailed:         {say("A check could not be completed for a technical reason. This says nothing about you.", "有一项检查因技术原因未能完成。这不代表您有任何问题。"), nextNobody},
+	pipeline.NotCheckedWanted:    {say("A check that is required could not be made. This counts neither for nor against you.", "有一项必需的检查未能进行。这既不作为合格，也不作为不合格。"), nextNobody},
+}
+
+// otherAdvice is for a reason that a newer worker gave and this program does not know yet.
+var otherAdvice = advice{say("Something in the recording needs a person to look at it.", "录像中有需要人工查看的内容。"), nextNobody}
+
+// The words around the reasons.
+var (
+	noticeWaiting  = say("Your upload was received and is being checked.", "您的上传已收到，正在检查。")
+	noticePass     = say("Your upload was checked; nothing needs your attention.", "您的上传已检查，没有需要您处理的事项。")
+	noticeReview   = say("Your upload was checked by a program, and a person will look at it. Nothing has been decided about you.", "您的上传已由程序检查，将由人工查看。尚未对您作出任何决定。")
+	noticeAbnormal = say("A program found something in your upload that does not fit, and a person must look at it. This finding has no consequence by itself.", "程序发现您的上传有不相符之处，须由人工查看。该结果本身不产生任何后果。")
+	noticeRefused  = say("Your upload could not be used.", "您的上传无法使用。")
+	noticeDead     = say("Your upload was received but could not be checked for a technical reason. This says nothing about you; an administrator was told.", "您的上传已收到，但因技术原因未能完成检查。这不代表您有任何问题，管理员会收到通知。")
+	noticeAppeal   = say("If you think that this is wrong, tell your employer's contact for attendance and give the number of this upload. A person will look at it again.", "如果您认为有误，请联系单位的考勤负责人，并提供本次上传的编号。会有人工重新查看。")
+)
