@@ -126,7 +126,7 @@ func (s *shift) attempt(a *attempt, t queue.Task, l results.Lease, began time.Ti
 	action := Done
 	f.Job, f.Token = l.Job.ID, l.Token
 	if err == nil {
-		err = s.finish(ctx, l, f)
+		err = s.finish(ctx, f)
 	}
 	switch {
 	case err != nil:
@@ -182,7 +182,7 @@ func (s *shift) stuck(a *attempt) {
 }
 
 // finish writes the end of a job, for as long as the store may be away and the attempt's deadline is not over.
-func (s *shift) finish(ctx context.Context, l results.Lease, f results.Finish) error {
+func (s *shift) finish(ctx context.Context, f results.Finish) error {
 	if f.State != results.Refused && f.State != results.Dead && (f.State != results.Done || f.Verdict == nil) {
 		return fmt.Errorf("finish job %s: the core gave state %q without what belongs to it", f.Job, f.State)
 	}
@@ -228,9 +228,9 @@ func (s *shift) fail(ctx context.Context, l results.Lease, f results.Finish, cau
 	var err error
 	switch action {
 	case Refuse:
-		err = s.finish(ctx, l, s.ending(ctx, l, f, results.Refused, v))
+		err = s.finish(ctx, s.ending(ctx, l, f, results.Refused, v))
 	case GiveUp:
-		err = s.finish(ctx, l, s.ending(ctx, l, f, results.Dead, v))
+		err = s.finish(ctx, s.ending(ctx, l, f, results.Dead, v))
 	default:
 		err = s.insist(ctx, func(ctx context.Context) error {
 			return s.Store.Release(ctx, results.Release{
@@ -254,9 +254,9 @@ func (s *shift) fail(ctx context.Context, l results.Lease, f results.Finish, cau
 // ending makes the Finish of a job that has no verdict: its own copy of the media, if it made one, and its event.
 func (s *shift) ending(ctx context.Context, l results.Lease, f results.Finish, state results.JobState, v Judgement) results.Finish {
 	now := s.Store.Now()
-	event := "job.refused"
+	event := results.EventJobRefused
 	if state == results.Dead {
-		event = "job.dead"
+		event = results.EventJobDead
 	}
 	out := results.Finish{
 		Job: l.Job.ID, Token: l.Token, State: state, Error: &results.JobError{Rule: v.Rule, Text: v.Text},
@@ -272,7 +272,7 @@ func (s *shift) ending(ctx context.Context, l results.Lease, f results.Finish, s
 		if t, err := s.Store.Tenant(ctx, l.Sub.Tenant); err == nil {
 			days = t.Settings.Filled().MediaDays
 		}
-		out.Deadline = []results.Deadline{{Tenant: l.Sub.Tenant, Subject: l.Sub.Subject, Kind: "media", Job: l.Job.ID, Due: now.AddDate(0, 0, days)}}
+		out.Deadline = []results.Deadline{{Tenant: l.Sub.Tenant, Subject: l.Sub.Subject, Kind: results.DeadlineMedia, Job: l.Job.ID, Due: now.AddDate(0, 0, days)}}
 	}
 	return out
 }

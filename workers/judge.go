@@ -12,6 +12,7 @@ import (
 	"onsite/pipeline/verify"
 	"onsite/results"
 	"onsite/results/object"
+	"onsite/results/vault"
 )
 
 // Action is what becomes of a job whose attempt ended.
@@ -35,6 +36,8 @@ const (
 	RuleStore     = "store_away"
 	RuleObjects   = "objects_away"
 	RuleSpace     = "no_space"
+	RuleDenied    = "objects_denied"
+	RuleForged    = "forged"
 	RuleErased    = "subject_erased"
 	RuleGone      = "media_gone"
 	RuleReference = "reference"
@@ -104,6 +107,10 @@ func Judge(err error) Judgement {
 		return Judgement{Action: Retry, Rule: RuleObjects, Text: texts[RuleObjects]}
 	case errors.Is(err, object.ErrNoSpace):
 		return Judgement{Action: Retry, Rule: RuleSpace, Text: texts[RuleSpace], Alarm: true}
+	case errors.Is(err, object.ErrDenied), errors.Is(err, object.ErrNoBucket):
+		return Judgement{Action: Retry, Rule: RuleDenied, Text: texts[RuleDenied], Alarm: true}
+	case errors.Is(err, vault.ErrForged):
+		return Judgement{Action: GiveUp, Rule: RuleForged, Text: texts[RuleForged], Alarm: true}
 	// Before refusals: a reference photo that is refused says nothing about the submitted media.
 	case errors.As(err, &reference):
 		return Judgement{Action: Retry, Rule: RuleReference, Text: texts[RuleReference], Count: true, Private: true}
@@ -139,6 +146,14 @@ var texts = map[string]pipeline.Text{
 	RuleStore:     {EN: "the results store could not be reached; the job is tried again", ZH: "无法连接结果库；任务将重试"},
 	RuleObjects:   {EN: "the object store could not be reached; the job is tried again", ZH: "无法连接对象存储；任务将重试"},
 	RuleSpace:     {EN: "the object store has no space left; the job is tried again", ZH: "对象存储空间不足；任务将重试"},
+	RuleDenied: {
+		EN: "the object store refuses the service's credentials or its bucket is missing; the job is tried again",
+		ZH: "对象存储拒绝了服务的凭据，或存储桶不存在；任务将重试",
+	},
+	RuleForged: {
+		EN: "stored data that the verification needs was changed or damaged; the operator has to look into it",
+		ZH: "验证所需的存储数据被更改或已损坏；需要运维人员检查",
+	},
 	RuleErased:    {EN: "the subject was erased; nothing about it is processed any more", ZH: "该人员已被删除；不再处理其任何数据"},
 	RuleGone:      {EN: "the uploaded file is no longer there; submit it again", ZH: "上传的文件已不存在；请重新提交"},
 	RuleReference: {EN: "an enrolled photo or a reference photo of the site cannot be used; replace it, then requeue the job", ZH: "某张登记照片或场所参考照片无法使用；请更换后重新排队该任务"},

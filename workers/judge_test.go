@@ -15,6 +15,7 @@ import (
 	"onsite/pipeline/verify"
 	"onsite/results"
 	"onsite/results/object"
+	"onsite/results/vault"
 )
 
 // changed is a typed error of another room.
@@ -44,6 +45,9 @@ func TestJudge(t *testing.T) {
 		"store away":                 {results.ErrAway, Retry, RuleStore, false, false},
 		"objects away":               {object.ErrAway, Retry, RuleObjects, false, false},
 		"disk full":                  {object.ErrNoSpace, Retry, RuleSpace, false, true},
+		"objects refuse us":          {object.ErrDenied, Retry, RuleDenied, false, true},
+		"no bucket":                  {object.ErrNoBucket, Retry, RuleDenied, false, true},
+		"forged":                     {vault.ErrForged, GiveUp, RuleForged, false, true},
 		"subject erased":             {results.ErrErased, Refuse, RuleErased, false, false},
 		"media gone":                 {object.ErrNotFound, GiveUp, RuleGone, false, false},
 		"reference photo":            {&verify.ReferenceError{Name: "anna.jpg", Err: refusal}, Retry, RuleReference, true, false},

@@ -142,7 +142,7 @@ func TestTraceGoesOn(t *testing.T) {
 		names = append(names, span.Name())
 		require.Equal(t, "0af7651916cd43dd8448eb211c80319c", span.SpanContext().TraceID().String(), "the trace of the request")
 		for _, a := range span.Attributes() {
-			require.NotContains(t, a.Value.Emit(), "e1")
+			require.NotContains(t, a.Value.String(), "e1")
 		}
 	}
 	slices.Sort(names)

@@ -21,8 +21,23 @@ func TestEndToEnd(t *testing.T) {
 	s := newStand(t)
 	a, b := s.tenant("a"), s.tenant("b")
 	s.service()
+	feed := s.bell.Listen(t.Context(), results.BellFeed)
+	s.run((&workers.Sequencer{Store: s.store, Bell: s.bell, Name: "s", Logger: s.log}).Run)
 	jobs := slices.Concat(s.accept(a, 300, results.PriorityClockIn), s.accept(b, 150, results.PriorityBulk), s.accept(b, 50, results.PriorityReverify))
 	s.done(jobs...)
+	for tenant, want := range map[string]int64{a: 300, b: 200} {
+		for position := int64(0); position < want; {
+			var err error
+			position, err = s.store.Position(t.Context(), tenant)
+			require.NoError(t, err)
+			if position < want {
+				<-feed
+			}
+		}
+		changes, err := s.store.Changes(t.Context(), tenant, 0, 500)
+		require.NoError(t, err)
+		require.Len(t, changes, int(want), "a reader misses none")
+	}
 	for _, j := range jobs {
 		require.Equal(t, 1, s.core.ran(j))
 	}
