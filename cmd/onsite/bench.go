@@ -23,6 +23,7 @@ type benchCmd struct {
 	Reuse    benchReuseCmd    `cmd:"" help:"Reuse accuracy on labelled pairs."`
 	Text     benchTextCmd     `cmd:"" help:"Names on signs: DIR/text.csv."`
 	Liveness benchLivenessCmd `cmd:"" help:"Liveness and authenticity on DIR/real/* and DIR/fake/**."`
+	API      benchAPICmd      `cmd:"" name:"api" help:"What the service takes and finishes per second, around a core that does nothing."`
 }
 
 // benchCommon is what every table has.

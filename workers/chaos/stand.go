@@ -1,0 +1,291 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sys/unix"
+
+	"onsite/results"
+	"onsite/results/database"
+	"onsite/results/object"
+	"onsite/results/storetest/postgres"
+	"onsite/results/vault"
+	"onsite/workers/queue"
+)
+
+// Kinds of store.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+)
+
+// the one tenant and site of a run, and its subjects.
+const (
+	tenant   = "chaos"
+	site     = "store-17"
+	subjects = 20
+)
+
+// stand is everything that a run starts: on SQLite one `onsite serve`, which has its own Redis; on PostgreSQL the database, Redis, two
+// API and two worker processes.
+type stand struct {
+	dir     string
+	kind    string
+	opts    Options
+	pg      *postgres.Server
+	redis   *queue.Private
+	rdb     *redis.Client
+	apis    []*process
+	workers []*process // on SQLite the same process as the API
+	bases   []string   // URLs of the APIs
+	store   results.Store
+	objects object.Store
+	vault   *vault.Vault
+	clock   string // file with the jump that processes add to their clocks
+	key     string // API key with every role
+	client  *http.Client
+
+	smallDisk   bool       // the object folder is a small file system of its own
+	objectsBusy sync.Mutex // one fault of the object folder at a time
+	watching    sync.WaitGroup
+	mu          sync.Mutex
+	recovery    []time.Duration
+	doubled     int         // idempotency keys that gave two jobs
+	answers     map[int]int // other answers than 202, by status
+}
+
+// env is what all processes get.
+func (s *stand) env() []string {
+	return []string{
+		"ONSITE_MEASURE=true", "ONSITE_WORKER_CORE=" + s.opts.Core, "ONSITE_LOG_LEVEL=info", "ONSITE_LOG_FORMAT=json",
+		"ONSITE_KEK_FILE=" + filepath.Join(s.dir, "kek"), "ONSITE_OBJECTS_DIR=" + s.objectsDir(),
+		"ONSITE_API_MAX_WAITING=1000000", "ONSITE_CHAOS_CLOCK=" + s.clock,
+		fmt.Sprintf("ONSITE_CHAOS_KILL=%g", s.opts.Kill),
+	}
+}
+
+func (s *stand) objectsDir() string { return filepath.Join(s.dir, "objects") }
+
+// newStand starts everything and waits until it is ready.
+func newStand(ctx context.Context, o Options) (s *stand, err error) {
+	s = &stand{
+		dir: o.Dir, kind: o.Store, opts: o, clock: filepath.Join(o.Dir, "clock"), answers: map[int]int{},
+		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := os.WriteFile(s.clock, []byte("0s"), 0o600); err != nil {
+		return s, fmt.Errorf("write the clock file: %w", err)
+	}
+	if err := os.MkdirAll(s.objectsDir(), 0o700); err != nil {
+		return s, fmt.Errorf("make the object folder: %w", err)
+	}
+	s.mountSmall()
+	if s.kind == Postgres {
+		err = s.many(ctx)
+	} else {
+		err = s.one(ctx)
+	}
+	if err != nil {
+		return s, err
+	}
+	return s, s.fill(ctx)
+}
+
+// many starts the parts on their own.
+func (s *stand) many(ctx context.Context) error {
+	var err error
+	if s.pg, err = postgres.Run(ctx, postgres.Options{Fsync: true, Settings: map[string]string{"max_connections": "200"}}); err != nil {
+		return err
+	}
+	dsn, err := s.pg.Create(ctx)
+	if err != nil {
+		return err
+	}
+	if s.redis, err = queue.StartPrivate(ctx, filepath.Join(s.dir, "redis"), s.opts.Logger); err != nil {
+		return err
+	}
+	env := append(s.env(), "ONSITE_STORE_POSTGRES="+dsn, "ONSITE_REDIS_URL="+s.redis.Options().URL)
+	if err := s.open(ctx, database.Options{Postgres: dsn, Logger: s.opts.Logger}, s.redis.Options().URL); err != nil {
+		return err
+	}
+	for n := range s.opts.APIs {
+		address, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		p := s.child(fmt.Sprintf("api%d", n), []string{"api"}, append(env, "ONSITE_API_LISTEN="+address))
+		s.apis, s.bases = append(s.apis, p), append(s.bases, "http://"+address)
+	}
+	for n := range s.opts.Workers {
+		name := fmt.Sprintf("worker%d", n)
+		s.workers = append(s.workers, s.child(name, []string{"worker"}, append(env, "ONSITE_WORKER_NAME="+name)))
+	}
+	return s.startAll(ctx)
+}
+
+// one starts the all-in-one process.
+func (s *stand) one(ctx context.Context) error {
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(s.dir, "data")
+	p := s.child("serve", []string{"serve", "--data", data}, append(s.env(), "ONSITE_API_LISTEN="+address))
+	s.apis, s.workers, s.bases = []*process{p}, []*process{p}, []string{"http://" + address}
+	if err := s.startAll(ctx); err != nil {
+		return err
+	}
+	return s.open(ctx, database.Options{SQLite: filepath.Join(data, "onsite.db"), Logger: s.opts.Logger}, "unix://"+filepath.Join(data, "redis", "redis.sock"))
+}
+
+func (s *stand) child(name string, args, env []string) *process {
+	return &process{name: name, path: s.opts.Binary, args: args, env: env, log: filepath.Join(s.dir, name+".log")}
+}
+
+func (s *stand) startAll(ctx context.Context) error {
+	for _, p := range s.processes() {
+		if err := p.start(); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for n, base := range s.bases {
+		if err := until(ctx, s.apis[n].name+" is ready", func() bool { return s.ready(ctx, base) }); err != nil {
+			return fmt.Errorf("%w; its log ends:\n%s", err, s.apis[n].tail())
+		}
+	}
+	return nil
+}
+
+func (s *stand) ready(ctx context.Context, base string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// open looks into the store, the objects and Redis beside the processes.
+func (s *stand) open(ctx context.Context, o database.Options, redisURL string) error {
+	db, err := database.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	s.store = db
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	kek, err := vault.NewKEK(filepath.Join(s.dir, "kek"))
+	if errors.Is(err, os.ErrExist) {
+		kek, err = vault.LoadKEK(filepath.Join(s.dir, "kek"))
+	}
+	if err != nil {
+		return err
+	}
+	if s.objects, err = object.NewFolder(s.objectsDir()); err != nil {
+		return err
+	}
+	s.vault = vault.New(s.store, s.objects, kek)
+	ro, err := redis.ParseURL(redisURL)
+	if err != nil {
+		return fmt.Errorf("address of Redis: %w", err)
+	}
+	ro.MaxRetries = -1
+	s.rdb = redis.NewClient(ro)
+	return nil
+}
+
+// fill makes the tenant, a key, a site and the subjects.
+func (s *stand) fill(ctx context.Context) error {
+	now := s.store.Now()
+	if err := s.store.CreateTenant(ctx, results.Tenant{ID: tenant, Name: tenant, CreatedAt: now}); err != nil {
+		return err
+	}
+	text, key, err := s.opts.NewKey(tenant, "harness", results.Roles, now)
+	if err != nil {
+		return err
+	}
+	if err := s.store.CreateKey(ctx, key); err != nil {
+		return err
+	}
+	s.key = text
+	for n := range subjects {
+		entry := results.AuditEntry{ID: ulid.Make().String(), Tenant: tenant, At: now, Actor: "chaos", Action: "subject.created", Subject: subject(n)}
+		if err := s.store.CreateSubject(ctx, results.Subject{Tenant: tenant, ID: subject(n), CreatedAt: now}, entry); err != nil {
+			return err
+		}
+	}
+	entry := results.AuditEntry{ID: ulid.Make().String(), Tenant: tenant, At: now, Actor: "chaos", Action: "site.put", Target: site}
+	_, err = s.store.PutSite(ctx, results.Site{Tenant: tenant, ID: site, Doc: results.SiteDoc{SignNames: []string{"Onsite"}}, CreatedAt: now}, 0, entry)
+	if err != nil {
+		return err
+	}
+	return s.store.PutBucketMap(ctx, results.BucketMap{Bucket: bucket, Prefix: "", Tenant: tenant, CreatedAt: now})
+}
+
+// bucket is the foreign bucket that `onsite bench api` names objects of; nothing is ever read from it.
+const bucket = "chaos-uploads"
+
+func subject(n int) string { return fmt.Sprintf("e%03d", n%subjects) }
+
+// processes are all of them, each once.
+func (s *stand) processes() []*process {
+	if s.kind == Postgres {
+		return append(append([]*process{}, s.apis...), s.workers...)
+	}
+	return s.apis
+}
+
+// close stops everything.
+func (s *stand) close() error {
+	for _, p := range s.processes() {
+		p.stop(20 * time.Second)
+	}
+	var errs []error
+	if s.rdb != nil {
+		errs = append(errs, s.rdb.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.redis != nil {
+		errs = append(errs, s.redis.Close())
+	}
+	if s.pg != nil {
+		errs = append(errs, s.pg.Remove())
+	}
+	if s.smallDisk {
+		errs = append(errs, unix.Unmount(s.objectsDir(), unix.MNT_DETACH))
+	}
+	return errors.Join(errs...)
+}
+
+// freeAddress is an address that nobody listens on now.
+func freeAddress() (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
