@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -125,19 +126,29 @@ func pause(ctx context.Context, d time.Duration) error {
 // killWorker kills a worker and watches what becomes of the jobs that it was running.
 func (s *stand) killWorker(ctx context.Context, p *process) {
 	var held []results.Job
-	jobs, err := s.store.Jobs(ctx, tenant, results.JobFilter{States: []results.JobState{results.Running}}, results.Page{Limit: 500})
-	if err == nil {
-		for _, j := range jobs {
-			if s.kind == SQLite || j.Worker == p.name {
-				held = append(held, j)
-			}
-		}
-	}
+	// A moment at which it works is the one that counts; when there is none soon, an idle worker dies.
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	_ = until(soon, "the worker works", func() bool { held = s.runningAt(ctx, p); return len(held) > 0 })
+	cancel()
 	at := time.Now()
 	p.signal(syscall.SIGKILL)
 	for _, j := range held {
 		s.watching.Go(func() { s.watchRecovery(ctx, j, at) })
 	}
+}
+
+// runningAt gives the jobs that a worker process runs now.
+func (s *stand) runningAt(ctx context.Context, p *process) (held []results.Job) {
+	jobs, err := s.store.Jobs(ctx, tenant, results.JobFilter{States: []results.JobState{results.Running}}, results.Page{Limit: 500})
+	if err != nil {
+		return nil
+	}
+	for _, j := range jobs {
+		if s.kind == SQLite || strings.HasPrefix(j.Worker, p.name+"-") {
+			held = append(held, j)
+		}
+	}
+	return held
 }
 
 // watchRecovery measures how long it takes until a job that died with its worker runs again, or is over.
@@ -243,7 +254,7 @@ func (s *stand) jump(ctx context.Context, by time.Duration) error {
 func (s *stand) objectsAway(ctx context.Context) error {
 	s.objectsBusy.Lock()
 	defer s.objectsBusy.Unlock()
-	dir := filepath.Join(s.objectsDir(), tenant)
+	dir := filepath.Join(s.objectsDir(), "objects", tenant)
 	aside := filepath.Join(s.objectsDir(), ".aside")
 	if err := os.Rename(dir, aside); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,12 +128,12 @@ func (s *stand) many(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p := s.child(fmt.Sprintf("api%d", n), []string{"api"}, append(env, "ONSITE_API_LISTEN="+address))
+		p := s.child(fmt.Sprintf("api%d", n), []string{"api"}, slices.Concat(env, []string{"ONSITE_API_LISTEN=" + address}))
 		s.apis, s.bases = append(s.apis, p), append(s.bases, "http://"+address)
 	}
 	for n := range s.opts.Workers {
 		name := fmt.Sprintf("worker%d", n)
-		s.workers = append(s.workers, s.child(name, []string{"worker"}, append(env, "ONSITE_WORKER_NAME="+name)))
+		s.workers = append(s.workers, s.child(name, []string{"worker"}, slices.Concat(env, []string{"ONSITE_WORKER_NAME=" + name})))
 	}
 	return s.startAll(ctx)
 }
