@@ -1,0 +1,52 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"onsite/models"
+	"onsite/pipeline"
+	"onsite/results"
+)
+
+// Core is what the API asks of the verification core: to look at pictures before they are enrolled, and which models there are.
+type Core interface {
+	// Enroll looks at photos that are to be added to those that a subject has (by their rows): each must show one good face, and all must
+	// show one person. Templates are there only when all are good. Errors are those of the machine, never of a photo.
+	Enroll(ctx context.Context, tenant, subject string, add []NewPhoto, enrolled []results.Photo) (Looked, error)
+	// LookAlike finds other subjects of the tenant whose enrolled face is very like these templates.
+	LookAlike(ctx context.Context, tenant, subject string, templates []results.Template) ([]LookAlike, error)
+	// CheckSite decodes the references of a site and says what is wrong with them as a *scene.SiteError. Other errors are those of the machine.
+	CheckSite(ctx context.Context, site *pipeline.Site) error
+	// Models lists what this server runs.
+	Models() []Model
+}
+
+// NewPhoto is a photo that is to be enrolled under an id that it has already.
+type NewPhoto struct {
+	ID    string
+	Media pipeline.Media
+}
+
+// Looked is what the core saw in new photos.
+type Looked struct {
+	Photos    []PhotoFinding // one per new photo, in order
+	Templates []results.Template
+}
+
+// PhotoFinding is what the core says about one photo.
+type PhotoFinding struct {
+	Code    string          // "": good; no_face, several_people, small, blurred, turned, dark, bright, misaligned, other_person, not_a_photo, unreadable, ...
+	Text    pipeline.Text   // what is wrong and what to do
+	Quality json.RawMessage // what was measured: no vector
+}
+
+// coreFault names what a machine's error of the core means to a client.
+func coreFault(err error) error {
+	var missing *models.MissingError
+	if errors.As(err, &missing) {
+		return problem(codeModels).because(err)
+	}
+	return err
+}

@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"onsite/pipeline"
+	"onsite/results"
+)
+
+// Model is one model that this server runs.
+type Model struct {
+	pipeline.ModelRef
+	Licence string `json:"licence,omitempty"`
+	Source  string `json:"source,omitempty"`
+}
+
+type modelsOutput struct{ Body List[Model] }
+
+// AuditEntry is one entry of the audit log. It holds no biometrics.
+type AuditEntry struct {
+	ID      string    `json:"id"`
+	At      time.Time `json:"at"`
+	Actor   string    `json:"actor" doc:"API key, worker, or system"`
+	Action  string    `json:"action"`
+	Subject string    `json:"subject,omitempty"`
+	Target  string    `json:"target,omitempty"`
+	Digest  string    `json:"digest,omitempty" doc:"of what it is about, where there is such a thing"`
+}
+
+type auditOutput struct{ Body List[AuditEntry] }
+
+// IntakeEvent is one event of a bucket as it came.
+type IntakeEvent struct {
+	ID         string              `json:"id"`
+	Source     string              `json:"source" doc:"webhook, redis"`
+	Bucket     string              `json:"bucket,omitempty"`
+	Key        string              `json:"key,omitempty"`
+	Version    string              `json:"version,omitempty"`
+	Bytes      int64               `json:"bytes,omitempty"`
+	State      results.IntakeState `json:"state" enum:"started,duplicate,unclaimed,foreign,unread,ignored"`
+	Why        string              `json:"why,omitempty"`
+	Job        string              `json:"job,omitempty"`
+	Raw        string              `json:"raw,omitempty" doc:"what came, at most 16 KB of it, where it could not be understood"`
+	ReceivedAt time.Time           `json:"received_at"`
+}
+
+type intakeInput struct {
+	State results.IntakeState `query:"state" enum:"started,duplicate,unclaimed,foreign,unread,ignored" doc:"only events with which this happened"`
+	PageInput
+}
+
+type intakeOutput struct{ Body List[IntakeEvent] }
+
+// rawShown bounds what is shown of an event that was not understood.
+const rawShown = 16 << 10
+
+func (s *Server) insightRoutes() {
+	register(s, describe(get, "/v1/models", "list-models", "models", "List the models that this server runs"),
+		func(context.Context, *nothing) (*modelsOutput, error) {
+			out := &modelsOutput{Body: List[Model]{Items: []Model{}}}
+			if s.Core != nil {
+				out.Body.Items = append(out.Body.Items, s.Core.Models()...)
+			}
+			return out, nil
+		})
+	register(s, describe(get, "/v1/audit", "list-audit", "audit", "Read the audit log"), func(ctx context.Context, in *PageInput) (*auditOutput, error) {
+		p, err := s.page(ctx, "audit", nil, *in)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := s.Store.AuditLog(ctx, PrincipalOf(ctx).Tenant, p)
+		if err != nil {
+			return nil, err
+		}
+		return &auditOutput{Body: list(s, ctx, "audit", nil, p, rows, func(a results.AuditEntry) string { return a.ID }, showEntry)}, nil
+	})
+	register(s, describe(get, "/v1/intake-events", "list-intake-events", "intake", "Read what came from buckets",
+		explained("Every event is kept, also one that started nothing, with the reason.")), func(ctx context.Context, in *intakeInput) (*intakeOutput, error) {
+		p, err := s.page(ctx, "intake", in.State, in.PageInput)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := s.Store.IntakeEvents(ctx, PrincipalOf(ctx).Tenant, in.State, p)
+		if err != nil {
+			return nil, err
+		}
+		return &intakeOutput{Body: list(s, ctx, "intake", in.State, p, rows, func(e results.IntakeEvent) string { return e.ID }, showIntake)}, nil
+	})
+}
+
+func showEntry(a results.AuditEntry) AuditEntry {
+	return AuditEntry{ID: a.ID, At: a.At, Actor: a.Actor, Action: a.Action, Subject: a.Subject, Target: a.Target, Digest: a.Digest}
+}
+
+func showIntake(e results.IntakeEvent) IntakeEvent {
+	out := IntakeEvent{ID: e.ID, Source: e.Source, Bucket: e.Bucket, Key: e.Key, Version: e.Version, Bytes: e.Bytes, State: e.State, Why: e.Why, Job: e.Job, ReceivedAt: e.ReceivedAt}
+	if e.State == results.IntakeUnread {
+		out.Raw = strings.ToValidUTF8(string(e.Raw[:min(len(e.Raw), rawShown)]), "�")
+	}
+	return out
+}
