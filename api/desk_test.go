@@ -102,7 +102,7 @@ func (f *fakeCore) CheckSite(ctx context.Context, s *pipeline.Site) error {
 }
 
 func (f *fakeCore) Models() []Model {
-	return []Model{{ModelRef: pipeline.ModelRef{Task: "face_embed", Name: "n", Version: "1", SHA256: "s"}, Licence: "MIT"}}
+	return []Model{{ModelRef: pipeline.ModelRef{Task: "face_embed", Name: "n", Version: "1", SHA256: "s"}, Licence: "MIT", State: "ready"}}
 }
 
 // desk is a stage with a core, for an administrator.

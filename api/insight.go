@@ -12,8 +12,10 @@ import (
 // Model is one model that this server runs.
 type Model struct {
 	pipeline.ModelRef
-	Licence string `json:"licence,omitempty"`
-	Source  string `json:"source,omitempty"`
+	Licence string `json:"licence,omitempty" doc:"SPDX name"`
+	Note    string `json:"note,omitempty" doc:"what else a user must know about its origin"`
+	State   string `json:"state" enum:"ready,cold,failed" doc:"ready: it was loaded and has run; cold: its first use loads it; failed: see why"`
+	Why     string `json:"why,omitempty"`
 }
 
 type modelsOutput struct{ Body List[Model] }
