@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"onsite/pipeline"
 	"onsite/pipeline/media"
@@ -49,7 +50,9 @@ func (r *run) specks(elements []report.Element) ([]report.Picture, error) {
 
 // Unverified marks a verdict of a measurement, so that nobody takes it for one.
 func Unverified(v *pipeline.Verdict) {
-	v.Onsite += measuringMark
+	if !strings.HasSuffix(v.Onsite, measuringMark) {
+		v.Onsite += measuringMark
+	}
 	v.Decision = pipeline.DecisionReview
 	marked := func(r pipeline.Reason) bool {
 		return r.Code == pipeline.NotCheckedWanted && r.Check == pipeline.CheckFace

@@ -1,0 +1,137 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"onsite/pipeline"
+	"onsite/pipeline/policy"
+	"onsite/pipeline/reuse"
+	"onsite/pipeline/verify"
+	"onsite/results"
+)
+
+// reviseTries bounds how often a revision is made again because another one was written meanwhile.
+const reviseTries = 5
+
+// Recheck compares finished jobs with footage that was accepted before them and came after they were compared, and writes a further
+// revision of a verdict whose reuse check gets worse. What was erased or has expired meanwhile is left out, and so is what cannot be
+// read: comparing it again would change nothing.
+func (c *Core) Recheck(ctx context.Context, late results.Late) error {
+	if len(late.Jobs) == 0 {
+		return nil
+	}
+	earlier, err := c.fingerprint(ctx, late.Print)
+	switch {
+	case err == nil:
+	case passing(ctx, err):
+		return err
+	default:
+		c.Logger.Warn("footage that came late cannot be read", "job", late.Print.Job, "error", err)
+		return nil
+	}
+	candidate := reuse.Candidate{Job: late.Print.Job, SHA256: late.Print.SHA256, Fingerprint: earlier}
+	for _, job := range late.Jobs {
+		if err := c.recheck(ctx, late.Print, candidate, job); err != nil {
+			return fmt.Errorf("compare job %s with footage of job %s that came late: %w", job, late.Print.Job, err)
+		}
+	}
+	return nil
+}
+
+func (c *Core) recheck(ctx context.Context, late results.Print, candidate reuse.Candidate, job string) error {
+	own, err := c.Store.Print(ctx, late.Tenant, job)
+	if gone(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	print, err := c.fingerprint(ctx, own)
+	if err != nil {
+		if passing(ctx, err) {
+			return err
+		}
+		c.Logger.Warn("the footage of a finished job cannot be read", "job", job, "error", err)
+		return nil
+	}
+	sub, err := c.Store.Submission(ctx, job)
+	if gone(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	p, err := c.rules(ctx, sub)
+	if err != nil {
+		return err
+	}
+	if !within(sub, own, late, p) {
+		return nil
+	}
+	for range reviseTries {
+		err = c.revise(ctx, sub, p, verify.Late{Print: print, Earlier: []reuse.Candidate{candidate}, Position: late.Seq})
+		if !errors.Is(err, results.ErrConflict) {
+			return err
+		}
+	}
+	return err
+}
+
+// revise compares once more and writes the next revision, if there is one.
+func (c *Core) revise(ctx context.Context, sub results.Submission, p policy.Policy, late verify.Late) error {
+	row, err := c.Store.Verdict(ctx, sub.Tenant, sub.Job, 0)
+	if gone(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	var v pipeline.Verdict
+	if err := json.Unmarshal(row.Body, &v); err != nil {
+		return fmt.Errorf("read its verdict: %w", err)
+	}
+	revised, changed, err := verify.Revise(ctx, v, p, late)
+	if err != nil || !changed {
+		return err
+	}
+	if c.measure {
+		verify.Unverified(&revised)
+	}
+	next, err := verdictRow(revised, sub, row.Policy)
+	if err != nil {
+		return err
+	}
+	now := c.Store.Now()
+	err = c.Store.Revise(ctx, next, audit(next, results.EventVerdictRevised, "system", now), results.EventVerdictRevised, verify.NewJob(), payload(next, results.EventVerdictRevised, now))
+	if gone(err) {
+		return nil
+	}
+	if err == nil {
+		c.Logger.Info("verdict revised", "job", sub.Job, "revision", next.Revision, "decision", string(next.Decision))
+	}
+	return err
+}
+
+// gone says that what was asked for is not there any more.
+func gone(err error) bool {
+	return errors.Is(err, results.ErrNotFound) || errors.Is(err, results.ErrErased)
+}
+
+// within says whether a job's policy compares it with an earlier print: the same bytes always, else by its scope.
+func within(sub results.Submission, own, late results.Print, p policy.Policy) bool {
+	if own.SHA256 == late.SHA256 || own.Packets != "" && own.Packets == late.Packets {
+		return true
+	}
+	scope := scopeOf(sub, p)
+	if late.AcceptedAt.Before(scope.Since) {
+		return false
+	}
+	switch policy.Scope(scope.Kind) {
+	case policy.ScopeTenant:
+		return true
+	case policy.ScopeSite:
+		return late.Subject == sub.Subject || sub.Site != "" && late.Site == sub.Site
+	default:
+		return late.Subject == sub.Subject
+	}
+}

@@ -1,0 +1,188 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"onsite/pipeline"
+	"onsite/pipeline/policy"
+	"onsite/pipeline/verify"
+	"onsite/results"
+)
+
+// errNoBuckets says that a submission waits for an object of a bucket and nobody can fetch it.
+var errNoBuckets = errors.New("the submission's media lies in a bucket, and this process has no buckets configured")
+
+// attempt is one run of a job.
+type attempt struct {
+	*Core
+	results.Lease
+	policy  policy.Policy
+	history *history
+	media   results.Media
+	own     *results.Media // our copy of a bucket's object, when this attempt made one
+	written []string       // objects that no row names yet
+}
+
+// Run verifies the job of a lease and gives what to write. With an error it gives our own copy of a bucket's object, if it made one, which a
+// job that ends there keeps.
+func (c *Core) Run(ctx context.Context, l results.Lease) (results.Finish, error) {
+	a := &attempt{Core: c, Lease: l, media: l.Sub.Media}
+	r, err := a.verify(ctx)
+	if err == nil {
+		var f results.Finish
+		if f, err = a.finish(ctx, r); err == nil {
+			return f, nil
+		}
+	}
+	f := results.Finish{}
+	if a.own != nil {
+		f.Media, f.Keep = a.own, []string{a.own.Key}
+	}
+	return f, err
+}
+
+func (a *attempt) verify(ctx context.Context) (verify.Result, error) {
+	if err := a.fetch(ctx); err != nil {
+		return verify.Result{}, err
+	}
+	job, err := a.prepare(ctx)
+	if err != nil {
+		return verify.Result{}, err
+	}
+	run := a.Verifier.Run
+	if a.measure {
+		run = a.Verifier.Measure
+	} else {
+		release, err := a.person(ctx, &job)
+		if err != nil {
+			return verify.Result{}, err
+		}
+		defer release()
+	}
+	stages := newStages(ctx)
+	defer stages.end()
+	job.Progress = stages.tell
+	r, err := run(ctx, job)
+	if err != nil {
+		return r, err
+	}
+	// A store that was away is no finding: the attempt ends, and the job is tried again.
+	return r, a.history.ended()
+}
+
+// fetch makes sure that the media is our own sealed copy.
+func (a *attempt) fetch(ctx context.Context) error {
+	if a.media.Key != "" {
+		return nil
+	}
+	if a.Fetch == nil {
+		return errNoBuckets
+	}
+	s, err := a.Fetch(ctx, a.Sub)
+	if err != nil {
+		return fmt.Errorf("copy the submission's object: %w", err)
+	}
+	a.media.Key, a.media.SHA256, a.media.Bytes = s.Key, s.SHA256, s.Bytes
+	own := a.media
+	a.own = &own
+	return nil
+}
+
+// prepare brings together what the verification core needs, but for the person and the place.
+func (a *attempt) prepare(ctx context.Context) (verify.Job, error) {
+	claim, err := claimOf(a.Sub)
+	if err != nil {
+		return verify.Job{}, err
+	}
+	if a.policy, err = a.rules(ctx, a.Sub); err != nil {
+		return verify.Job{}, err
+	}
+	asOf, err := a.Store.Position(ctx, a.Sub.Tenant)
+	if err != nil {
+		return verify.Job{}, fmt.Errorf("read the position of the history: %w", err)
+	}
+	a.history = &history{Core: a.Core, job: a.Sub.Job, scope: scopeOf(a.Sub, a.policy), asOf: asOf}
+	label := a.media.Name
+	if label == "" {
+		label = "upload"
+	}
+	return verify.Job{
+		Claim: claim, Media: sealed{a.Vault, a.media.Key, label}, Policy: a.policy, History: a.history, Keyframes: true, Revisions: &verify.Revisions{},
+	}, nil
+}
+
+// claimOf reads a submission's claim. Whose it is says the row, not the client; when it was taken says the client, else the time of the upload.
+func claimOf(s results.Submission) (pipeline.Claim, error) {
+	var c pipeline.Claim
+	if len(s.Claim) > 0 {
+		if err := json.Unmarshal(s.Claim, &c); err != nil {
+			return c, fmt.Errorf("read the claim of job %s: %w", s.Job, err)
+		}
+	}
+	c.Job, c.Tenant, c.Subject, c.Site = s.Job, s.Tenant, s.Subject, s.Site
+	if c.TakenAt.IsZero() {
+		c.TakenAt = s.ReceivedAt
+	}
+	return c, nil
+}
+
+// person adds the subject and the site to a job. release must be called when the job has run.
+func (a *attempt) person(ctx context.Context, job *verify.Job) (release func(), err error) {
+	release = func() {}
+	if a.Sub.Site != "" {
+		if job.Place, job.Revisions.Site, release, err = a.site(ctx, a.Sub.Tenant, a.Sub.Site); err != nil {
+			return nil, err
+		}
+	}
+	faces := verify.WantsFace(a.policy, job.Place != nil)
+	job.Subject, job.Consent, err = a.subject(ctx, a.Sub.Tenant, a.Sub.Subject, faces)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	if job.Subject != nil {
+		job.Revisions.Enrolment = job.Subject.Revision
+	}
+	return release, nil
+}
+
+// stages makes a span of each stage of a job.
+type stages struct {
+	ctx  context.Context
+	mu   sync.Mutex
+	open map[verify.Stage]trace.Span
+}
+
+func newStages(ctx context.Context) *stages {
+	return &stages{ctx: ctx, open: map[verify.Stage]trace.Span{}}
+}
+
+func (s *stages) tell(stage verify.Stage, done bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !done {
+		_, s.open[stage] = otel.Tracer("onsite").Start(s.ctx, string(stage), trace.WithAttributes(attribute.String("onsite.stage", string(stage))))
+		return
+	}
+	if span, ok := s.open[stage]; ok {
+		span.End()
+		delete(s.open, stage)
+	}
+}
+
+// end ends the spans of stages that broke off.
+func (s *stages) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, span := range s.open {
+		span.End()
+	}
+}
