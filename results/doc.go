@@ -1,4 +1,5 @@
-// Package results is the results store: jobs, verdicts, objects with their encryption, audit log and evidence.
+// Package results is the results store in words and interfaces: tenants, people, sites, jobs, verdicts, webhooks, retention.
 //
-// Nothing lives here yet: the first release step is the core (package pipeline and below). It may import pipeline and models; nothing inside those imports this package.
+// Package database is the store in SQLite and PostgreSQL, storetest what every store must do, object and vault the sealed objects beside it.
+// It may import pipeline and models; nothing inside those imports this package.
 package results

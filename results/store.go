@@ -71,11 +71,14 @@ type People interface {
 	Enrol(ctx context.Context, tenant, subject string, ifRev int, add []Photo, templates []Template, remove []string, a AuditEntry) (int, error)
 	Photos(ctx context.Context, tenant, subject string, rev int) ([]Photo, error) // of one enrolment revision; 0: the newest
 	Templates(ctx context.Context, tenant, subject string, photos []string, model string) ([]Template, error)
-	PutTemplates(ctx context.Context, t []Template) error // replaces those of the same photo and model
+	// PutTemplates keeps templates and replaces those of the same photo and model. As with Enrol, those of subjects without a consent to
+	// face processing in force are not kept.
+	PutTemplates(ctx context.Context, t []Template) error
 	// EachTemplate walks over all current templates of one model in a tenant (look-alikes), in batches.
 	EachTemplate(ctx context.Context, tenant, model string, fn func(Template) error) error
 
 	GiveConsent(ctx context.Context, c Consent, a AuditEntry) error
+	// WithdrawConsent ends the consents to a purpose, and with those to face processing the templates. ErrNotFound when there is none.
 	WithdrawConsent(ctx context.Context, tenant, subject, purpose string, at time.Time, a AuditEntry) error
 	Consents(ctx context.Context, tenant, subject string) ([]Consent, error)
 	Consented(ctx context.Context, tenant, subject, purpose string) (bool, error)
@@ -84,7 +87,8 @@ type People interface {
 	SubjectKey(ctx context.Context, tenant, subject string) (SubjectKey, error)
 	CreateSubjectKey(ctx context.Context, k SubjectKey) (SubjectKey, error) // gives the one that is there when another was quicker
 	// EraseSubject destroys the key, templates, photos, prints, evidence and claims of a subject in one transaction, refuses its unfinished
-	// jobs, and gives the object keys to delete (they are pending until then). Verdicts stay, without what is biometric in them.
+	// jobs, and gives the object keys to delete (they are pending until then). Verdicts stay, without what is biometric in them. Called
+	// again it gives the keys that were not deleted yet.
 	EraseSubject(ctx context.Context, tenant, subject string, at time.Time, a AuditEntry) ([]string, error)
 }
 
@@ -307,15 +311,16 @@ type Housekeeping interface {
 	// Forget takes them off again, after the object was deleted.
 	Forget(ctx context.Context, keys []string) error
 	// Orphans gives up to n keys that have been pending since before the given time.
-	Orphans(ctx context.Context, before time.Time, n int) ([]string, error)
+	Orphans(ctx context.Context, before time.Time, n int) ([]string, error) // those that a row once named are there at once
 	// Referenced says which of these keys a row names.
 	Referenced(ctx context.Context, keys []string) (map[string]bool, error)
 	// Expire takes up to n deadlines that are over: it removes the rows they are about, notes their objects as pending, and gives their keys.
+	// Those of unfinished jobs are put off by a day.
 	Expire(ctx context.Context, now time.Time, n int) ([]string, error)
-	// Elect makes holder the one who plays a role (dispatcher, sequencer) for ttl, or says that another does.
+	// Elect makes holder the one who plays a role (dispatcher, sequencer) for ttl, or says that another does. A ttl of 0 gives it up.
 	Elect(ctx context.Context, role, holder string, ttl time.Duration) (bool, error)
 	Append(ctx context.Context, a AuditEntry) error
-	AuditLog(ctx context.Context, tenant string, p Page) ([]AuditEntry, error)
+	AuditLog(ctx context.Context, tenant string, p Page) ([]AuditEntry, error) // oldest first
 	// Remember and Recall keep small values of workers (how far an intake list was read), by name.
 	Remember(ctx context.Context, name string, value json.RawMessage) error
 	Recall(ctx context.Context, name string) (json.RawMessage, error)

@@ -171,12 +171,14 @@ func TestTryingAgainEnds(t *testing.T) {
 }
 
 func TestWaitingToWriteEndsWithTheContext(t *testing.T) {
-	s := openTest(t, Options{SQLite: filepath.Join(t.TempDir(), "s.db"), Timeout: 50 * time.Millisecond})
+	s := openTest(t, Options{SQLite: filepath.Join(t.TempDir(), "s.db"), Timeout: 2 * time.Second})
 	in, out := make(chan struct{}), make(chan struct{})
 	var hog sync.WaitGroup
 	hog.Go(func() {
-		_ = s.db.Tx(t.Context(), func(querier) error { close(in); <-out; return nil })
+		_ = s.db.Tx(context.WithoutCancel(t.Context()), func(querier) error { close(in); <-out; return nil })
 	})
+	stop := sync.OnceFunc(func() { close(out); hog.Wait() })
+	t.Cleanup(stop)
 	<-in
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 	defer cancel()
@@ -184,8 +186,7 @@ func TestWaitingToWriteEndsWithTheContext(t *testing.T) {
 	require.ErrorIs(t, s.Remember(t.Context(), "a", []byte("1")), results.ErrAway, "no time of its own: the store's")
 	_, err := s.Recall(t.Context(), "a")
 	require.ErrorIs(t, err, results.ErrNotFound, "reading goes on meanwhile")
-	close(out)
-	hog.Wait()
+	stop()
 	require.NoError(t, s.Remember(t.Context(), "a", []byte("1")))
 }
 

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -82,7 +83,12 @@ func (l *liteEngine) clocked() bool          { return false }
 func (l *liteEngine) files() (fs.FS, error)  { return migrations(true), nil }
 
 func (l *liteEngine) Close() error {
-	l.turn <- struct{}{} // what is being written comes to its end; the turn is never given back
+	// What is being written comes to its end first. The turn is never given back.
+	select {
+	case l.turn <- struct{}{}:
+	case <-time.After(l.timeout):
+		return errors.New("close the SQLite file: something is still writing; the file is left as after a crash, and is sound")
+	}
 	l.reads.close()
 	l.writes.close()
 	rerr := l.readers.Close() // first, so that the writer as the last one folds the WAL into the file
