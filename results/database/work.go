@@ -119,7 +119,7 @@ func (s *Store) Counts(ctx context.Context, tenant string) (results.Counts, erro
 		if tenant == "" {
 			b = append(b, statement{oldestSQL, []any{int(priority)}, oldest})
 		} else {
-			b = append(b, statement{`SELECT created_at FROM jobs WHERE ready AND priority = $1 AND tenant = $2 ORDER BY id LIMIT 1`,
+			b = append(b, statement{`SELECT created_at FROM jobs WHERE ready AND priority = $1 AND tenant = $2 ORDER BY created_at LIMIT 1`,
 				[]any{int(priority), tenant}, oldest})
 		}
 	}
@@ -139,7 +139,7 @@ const oldestSQL = `WITH RECURSIVE t (tenant) AS (
 		SELECT (SELECT j.tenant FROM jobs j WHERE j.ready AND j.priority = $1 AND j.tenant > t.tenant ORDER BY j.tenant LIMIT 1)
 		FROM t WHERE t.tenant IS NOT NULL
 	)
-	SELECT min((SELECT j.created_at FROM jobs j WHERE j.ready AND j.priority = $1 AND j.tenant = t.tenant ORDER BY j.id LIMIT 1)) FROM t
+	SELECT min((SELECT j.created_at FROM jobs j WHERE j.ready AND j.priority = $1 AND j.tenant = t.tenant ORDER BY j.created_at LIMIT 1)) FROM t
 	WHERE t.tenant IS NOT NULL`
 
 // look reads with several statements: in one round trip on PostgreSQL, without taking the writer's turn on SQLite.

@@ -77,7 +77,7 @@ const tenantsSQL = `WITH RECURSIVE t (tenant) AS (
 	SELECT tenant FROM t WHERE tenant IS NOT NULL LIMIT $3`
 
 const dispatchSQL = `WITH picked (pick) AS (
-		SELECT id FROM jobs WHERE ready AND priority = $1 AND tenant = $2 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+		SELECT id FROM jobs WHERE ready AND priority = $1 AND tenant = $2 ORDER BY created_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
 	)
 	UPDATE jobs SET state = 'queued', ready = FALSE, attempt = attempt + 1, queued_at = $4, updated_at = $4
 	FROM picked WHERE id = pick RETURNING ` + jobColumns
