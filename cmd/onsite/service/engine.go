@@ -252,7 +252,8 @@ func (e *engine) Models() []api.Model {
 	var out []api.Model
 	for _, m := range c.Models() {
 		out = append(out, api.Model{
-			ModelRef: pipeline.ModelRef{Task: m.Task, Name: m.Name, Version: m.Version, SHA256: m.SHA256}, Licence: m.Licence, Source: m.Note,
+			ModelRef: pipeline.ModelRef{Task: m.Task, Name: m.Name, Version: m.Version, SHA256: m.SHA256}, Licence: m.Licence,
+			Note: m.Note, State: m.State, Why: m.Why,
 		})
 	}
 	return out
