@@ -93,12 +93,12 @@ type API struct {
 
 // Worker is what runs the jobs.
 type Worker struct {
-	Name           string        `koanf:"name" doc:"name in leases and logs, unique on earth; else host and process"`
+	Name           string        `koanf:"name" doc:"name in leases and logs, for people; else host and process"`
 	Concurrency    int           `koanf:"concurrency" doc:"jobs at a time; 0: one per core"`
 	Lease          time.Duration `koanf:"lease" doc:"how long a job belongs to a worker that is no longer heard of"`
 	AttemptTimeout time.Duration `koanf:"attempt_timeout" doc:"longest time for one attempt; what hangs longer ends the worker for its supervisor"`
 	DrainTimeout   time.Duration `koanf:"drain_timeout" doc:"how long a stopping worker waits for its jobs before it puts them back"`
-	Window         int           `koanf:"window" doc:"tasks kept in Redis at a time; 0: eight per core"`
+	Window         int           `koanf:"window" doc:"tasks that wait in Redis at a time; 0: four for each job that all workers run at once, 64 at least"`
 	Core           string        `koanf:"core" doc:"full; decoding or noop are for measurements and need measure: true"`
 	Models         string        `koanf:"models" doc:"folder with manifests and models of your own, which replace the built-in ones of their tasks"`
 	Listen         string        `koanf:"listen" doc:"address of the worker's own /metrics, /livez and /readyz; empty: none"`

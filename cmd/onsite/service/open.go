@@ -57,19 +57,23 @@ func (b *base) Close() {
 }
 
 // openBase opens what the configuration names. What it opened before an error is closed again.
-func openBase(ctx context.Context, role config.Role, c config.Config, log *slog.Logger) (b *base, err error) {
-	b = &base{cfg: c, log: log, registry: prometheus.NewRegistry()}
-	defer func() {
-		if err != nil {
-			b.Close()
-		}
-	}()
+func openBase(ctx context.Context, role config.Role, c config.Config, log *slog.Logger) (*base, error) {
+	b := &base{cfg: c, log: log, registry: prometheus.NewRegistry()}
+	if err := b.open(ctx, role); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *base) open(ctx context.Context, role config.Role) (err error) {
+	c, log := b.cfg, b.log
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	tables := CheckTables
 	if role == config.RoleServe {
 		tables = MoveTables
 		if b.folder, err = OpenFolder(c.Data); err != nil {
-			return nil, err
+			return err
 		}
 		b.later(func() { _ = b.folder.Close() })
 	}
@@ -77,7 +81,7 @@ func openBase(ctx context.Context, role config.Role, c config.Config, log *slog.
 		b.clock = jumpingClock()
 	}
 	if b.store, err = openStore(ctx, c, log, tables, b.clock); err != nil {
-		return nil, err
+		return err
 	}
 	b.steps = steps(b.store, c.Measure)
 	b.later(func() {
@@ -86,12 +90,12 @@ func openBase(ctx context.Context, role config.Role, c config.Config, log *slog.
 		}
 	})
 	if err = b.openObjects(); err != nil {
-		return nil, err
+		return err
 	}
 	if err = b.openVault(ctx, role); err != nil {
-		return nil, err
+		return err
 	}
-	return b, b.openQueue(ctx)
+	return b.openQueue(ctx)
 }
 
 // Tables says what an opener of the store wants of its tables.

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/models"
+)
+
+// compiled builds the program once: the processes of these tests are killed, and must be the real thing.
+var compiled = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "onsite-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "onsite")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build onsite: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+func built(t *testing.T) string {
+	t.Helper()
+	path, err := compiled()
+	require.NoError(t, err)
+	return path
+}
+
+// decoder is the child that `make build` puts into bin/.
+func decoder(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("ONSITE_DECODER"); path != "" {
+		return path
+	}
+	path, err := filepath.Abs("../../bin/onsite-decode")
+	require.NoError(t, err)
+	require.FileExists(t, path, "run `make build` first")
+	return path
+}
+
+// output is what a process printed, read while it runs.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// server is an `onsite serve` process.
+type server struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	url    string
+	data   string
+	out    output
+	log    output
+	exited chan error
+}
+
+func address(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start starts serve on a data folder and waits until it is ready.
+func start(t *testing.T, data string, env ...string) *server {
+	t.Helper()
+	listen := address(t)
+	s := &server{t: t, url: "http://" + listen, data: data, exited: make(chan error, 1)}
+	s.cmd = exec.Command(built(t), "serve", "--data", data, "--listen", listen)
+	s.cmd.Env = append(os.Environ(), append([]string{"ONSITE_DECODER=" + decoder(t), "ONSITE_CACHE=" + models.CacheDir()}, env...)...)
+	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.log
+	require.NoError(t, s.cmd.Start())
+	go func() { s.exited <- s.cmd.Wait() }()
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	require.Eventually(t, func() bool {
+		r, err := http.Get(s.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	}, 60*time.Second, 50*time.Millisecond, "serve is not ready; its log: %s", &s.log)
+	return s
+}
+
+// stop asks it to end in order and gives its exit state.
+func (s *server) stop(sig syscall.Signal) int {
+	s.t.Helper()
+	require.NoError(s.t, s.cmd.Process.Signal(sig))
+	select {
+	case <-s.exited:
+	case <-time.After(time.Minute):
+		require.Fail(s.t, "serve does not end", s.log.String())
+	}
+	http.DefaultClient.CloseIdleConnections()
+	return s.cmd.ProcessState.ExitCode()
+}
+
+// ask sends a request with the first admin key and reads the answer.
+func (s *server) ask(method, path, contentType string, body io.Reader, into any) int {
+	s.t.Helper()
+	key, err := os.ReadFile(filepath.Join(s.data, "admin-key"))
+	require.NoError(s.t, err)
+	req, err := http.NewRequestWithContext(context.Background(), method, s.url+path, body)
+	require.NoError(s.t, err)
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(key)))
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	r, err := http.DefaultClient.Do(req)
+	require.NoError(s.t, err)
+	defer r.Body.Close()
+	raw, err := io.ReadAll(r.Body)
+	require.NoError(s.t, err)
+	if into != nil {
+		require.NoError(s.t, json.Unmarshal(raw, into), string(raw))
+	}
+	return r.StatusCode
+}
+
+func (s *server) submit(subject string, media []byte) string {
+	s.t.Helper()
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	require.NoError(s.t, w.WriteField("subject", subject))
+	part, err := w.CreateFormFile("media", "clip.mp4")
+	require.NoError(s.t, err)
+	_, err = part.Write(media)
+	require.NoError(s.t, err)
+	require.NoError(s.t, w.Close())
+	var a struct{ Job string }
+	require.Equal(s.t, http.StatusAccepted, s.ask(http.MethodPost, "/v1/submissions", w.FormDataContentType(), &form, &a))
+	return a.Job
+}
+
+// The README's lines work as they stand, from an empty folder to a real verdict; the Chinese one has the same, but for the comments.
+func TestReadmeLines(t *testing.T) {
+	require.Equal(t, commands(t, "README.md"), commands(t, "README.zh-CN.md"))
+	cmd := exec.CommandContext(t.Context(), mustAbs(t, "../../deploy/demo/serve.sh"))
+	cmd.Env = append(os.Environ(), "ONSITE_API_LISTEN="+address(t), "ONSITE_BINARY="+built(t), "ONSITE_DECODER="+decoder(t), "ONSITE_CACHE="+models.CacheDir())
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "the README's lines work")
+}
+
+func mustAbs(t *testing.T, path string) string {
+	t.Helper()
+	abs, err := filepath.Abs(path)
+	require.NoError(t, err)
+	return abs
+}
+
+func commands(t *testing.T, readme string) (out []string) {
+	t.Helper()
+	raw, err := os.ReadFile("../../" + readme)
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(raw), "<!-- run: use -->\n```sh\n")
+	require.True(t, ok)
+	block, _, ok := strings.Cut(rest, "```")
+	require.True(t, ok)
+	for line := range strings.Lines(block) {
+		if !strings.HasPrefix(line, "#") {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// A killed service loses nothing: what was accepted is finished after the restart, each job with exactly one verdict, also when Redis lost
+// everything in between.
+func TestServeSurvivesAKill(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	measuring := []string{"ONSITE_MEASURE=true", "ONSITE_WORKER_CONCURRENCY=1"}
+	clip, err := os.ReadFile(ffmpeg(t, "clip.mp4", "-ss", "20", "-t", "3", "-i", footage(t, "franck.mp4"), "-an", "-c:v", "libx264", "-preset", "ultrafast"))
+	require.NoError(t, err)
+
+	s := start(t, data, append(measuring, "ONSITE_WORKER_CORE=decoding")...)
+	require.Contains(t, s.out.String(), s.url)
+	key, err := os.ReadFile(filepath.Join(data, "admin-key"))
+	require.NoError(t, err)
+	require.NotContains(t, s.out.String()+s.log.String(), strings.TrimSpace(string(key)), "no terminal, so nobody but the file is told")
+	for path, mode := range map[string]os.FileMode{"": 0o700, "admin-key": 0o600, "kek": 0o600, "onsite.db": 0o600} {
+		info, err := os.Stat(filepath.Join(data, path))
+		require.NoError(t, err)
+		require.Equal(t, mode, info.Mode().Perm(), path)
+	}
+	require.Equal(t, http.StatusCreated, s.ask(http.MethodPut, "/v1/subjects/e1", "application/json", strings.NewReader(`{"label": "e1"}`), nil))
+	jobs := make([]string, 30)
+	for i := range jobs {
+		jobs[i] = s.submit("e1", clip)
+	}
+
+	// A second one on the same folder, and one on the same port, are refused and say why.
+	second := ended(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	require.Equal(t, 1, second.code)
+	require.Contains(t, second.err, fmt.Sprintf("another onsite (process %d) uses the data folder", s.cmd.Process.Pid))
+	taken := ended(t, "serve", "--data", filepath.Join(t.TempDir(), "other"), "--listen", strings.TrimPrefix(s.url, "http://"))
+	require.Equal(t, 1, taken.code)
+	require.Contains(t, taken.err, "is taken by another program")
+
+	s.stop(syscall.SIGKILL)
+	require.NoError(t, os.RemoveAll(filepath.Join(data, "redis", "appendonlydir")), "Redis forgets everything, too")
+
+	s = start(t, data, append(measuring, "ONSITE_WORKER_CORE=noop")...)
+	for _, job := range jobs {
+		var j struct {
+			State    string
+			Revision int
+		}
+		require.Equal(t, http.StatusOK, s.ask(http.MethodGet, "/v1/jobs/"+job+"?wait=30s", "", nil, &j))
+		require.Equal(t, "done", j.State, job)
+		require.Equal(t, 1, j.Revision)
+	}
+	var feed struct {
+		Items []struct{ Job string }
+	}
+	require.Eventually(t, func() bool { // positions are given after the commits
+		s.ask(http.MethodGet, "/v1/verdicts/changes?after=0&limit=100", "", nil, &feed)
+		return len(feed.Items) >= len(jobs)
+	}, 10*time.Second, 50*time.Millisecond)
+	got := map[string]int{}
+	for _, v := range feed.Items {
+		got[v.Job]++
+	}
+	require.Len(t, got, len(jobs))
+	for _, job := range jobs {
+		require.Equal(t, 1, got[job])
+	}
+
+	// Commands on the store of a running service, and an end in order.
+	require.Equal(t, 0, ended(t, "tenant", "add", "acme", "--name", "Acme Ltd", "--data", data).code)
+	require.Contains(t, ended(t, "tenant", "list", "--data", data).out, "Acme Ltd")
+	added := ended(t, "key", "add", "--tenant", "acme", "--role", "read", "--data", data)
+	require.Regexp(t, `^ons_[a-z]{12}_[0-9A-Za-z]{43}\n$`, added.out)
+	id := strings.Split(added.out, "_")[1]
+	require.Equal(t, 0, ended(t, "key", "revoke", id, "--tenant", "acme", "--data", data).code)
+	require.Contains(t, ended(t, "key", "list", "--tenant", "acme", "--data", data).out, "revoked")
+	require.Contains(t, ended(t, "migrate", "status", "--data", data).out, "up to date")
+	require.Equal(t, 0, s.stop(syscall.SIGTERM), s.log.String())
+	require.Contains(t, s.log.String(), "worker stopped")
+}
+
+type ran struct {
+	code     int
+	out, err string
+}
+
+// ended runs the built program to its end.
+func ended(t *testing.T, args ...string) ran {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, built(t), args...)
+	cmd.Env = append(os.Environ(), "ONSITE_DECODER="+decoder(t), "ONSITE_CACHE="+models.CacheDir(), "LC_ALL=C")
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	_ = cmd.Run() // its state is looked at
+	return ran{cmd.ProcessState.ExitCode(), out.String(), errOut.String()}
+}
+
+// What is wrong at the start is said in words, with what to do, and nothing is left behind that would make the next start different.
+func TestServeRefusesToStart(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, []byte("x"), 0o600))
+	for name, c := range map[string]struct {
+		args []string
+		env  map[string]string
+		code int
+		want string
+	}{
+		"open to all without TLS":  {[]string{"--listen", "0.0.0.0:0"}, nil, 2, "--insecure"},
+		"folder cannot be":         {[]string{"--data", file}, nil, 1, "cannot be used"},
+		"folder of somebody else":  {[]string{"--data", dir}, nil, 1, "holds other things"},
+		"unknown setting":          {nil, map[string]string{"ONSITE_WROKER_CORE": "noop"}, 2, "did you mean ONSITE_WORKER_CORE?"},
+		"two mistakes at once":     {[]string{"--set", "worker.lease=soon", "--set", "api.max_waiting=x"}, nil, 2, "worker.lease"},
+		"no value":                 {[]string{"--set", "worker.lease"}, nil, 2, "write --set KEY=VALUE"},
+		"secret on a command line": {[]string{"--set", "kek.text=abc"}, nil, 2, "ONSITE_KEK_TEXT_FILE"},
+		"no redis-server":          {nil, map[string]string{"PATH": dir}, 1, "redis-server was not found on the PATH"},
+		"no decoder":               {nil, map[string]string{"ONSITE_DECODER": filepath.Join(dir, "none")}, 1, "make build"},
+		"no such file":             {[]string{"--config", filepath.Join(dir, "none.yaml")}, nil, 2, "none.yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for k, v := range c.env {
+				t.Setenv(k, v)
+			}
+			data := filepath.Join(t.TempDir(), "data")
+			args := append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, c.args...)
+			t.Setenv("ONSITE_LOG_LEVEL", "error")
+			code, out, errOut := onsite(t, args...)
+			require.Equal(t, c.code, code, errOut)
+			require.Empty(t, out)
+			require.Contains(t, errOut, c.want)
+		})
+	}
+}

@@ -1,0 +1,199 @@
+package service
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"onsite/api"
+	"onsite/cmd/onsite/config"
+	"onsite/workers"
+	"onsite/workers/intake"
+	"onsite/workers/webhook"
+)
+
+const root = "../../../"
+
+// listing notes the names of what is registered.
+type listing struct{ names map[string]bool }
+
+func (l listing) Register(c prometheus.Collector) error {
+	descs := make(chan *prometheus.Desc, 64)
+	go func() {
+		c.Describe(descs)
+		close(descs)
+	}()
+	for d := range descs {
+		l.names[regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]] = true
+	}
+	return nil
+}
+
+func (l listing) MustRegister(all ...prometheus.Collector) {
+	for _, c := range all {
+		_ = l.Register(c)
+	}
+}
+
+func (l listing) Unregister(prometheus.Collector) bool { return false }
+
+// metrics are the names of all metrics that the service has.
+func metrics() map[string]bool {
+	l := listing{map[string]bool{}}
+	api.NewMetrics(l)
+	workers.NewMetrics(l)
+	intake.NewMetrics(l)
+	webhook.NewMetrics(l)
+	return l.names
+}
+
+var metricName = regexp.MustCompile(`\bonsite_[a-z_]+`)
+
+// requireKnown holds the metrics that a text names against those that exist.
+func requireKnown(t *testing.T, text string) {
+	t.Helper()
+	known := metrics()
+	for _, name := range metricName.FindAllString(text, -1) {
+		for _, suffix := range []string{"_bucket", "_count", "_sum"} {
+			if base, ok := strings.CutSuffix(name, suffix); ok && known[base] {
+				name = base
+			}
+		}
+		require.True(t, known[name], "there is no metric %s", name)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	raw, err := os.ReadFile(root + path)
+	require.NoError(t, err)
+	return string(raw)
+}
+
+func TestDashboardNamesMetricsThatExist(t *testing.T) {
+	text := read(t, "deploy/grafana/onsite.json")
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &board))
+	require.NotEmpty(t, board.Panels)
+	var all []string
+	for _, p := range board.Panels {
+		for _, target := range p.Targets {
+			requireKnown(t, target.Expr)
+			all = append(all, target.Expr)
+		}
+	}
+	// What operations must see is on it.
+	for _, name := range []string{
+		"onsite_accepted_total", "onsite_verdicts_total", "onsite_reasons_total", "onsite_refused_total", "onsite_jobs", "onsite_queue_age_seconds",
+		"onsite_stage_seconds", "onsite_reconciler_total", "onsite_webhook_lag_seconds", "onsite_webhook_attempts_total", "onsite_http_seconds",
+	} {
+		require.Contains(t, strings.Join(all, "\n"), name)
+	}
+}
+
+func TestAlertsNameMetricsAndRunbooksThatExist(t *testing.T) {
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert       string
+				Expr        string
+				Annotations struct{ Summary, Runbook string }
+			}
+		}
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "deploy/prometheus/alerts.yaml")), &rules))
+	headings := headingsOf(read(t, "docs/operations.md"))
+	require.NotEmpty(t, rules.Groups[0].Rules)
+	for _, r := range rules.Groups[0].Rules {
+		require.NotEmpty(t, r.Alert)
+		requireKnown(t, r.Expr)
+		_, anchor, _ := strings.Cut(r.Annotations.Runbook, "docs/operations.md#")
+		require.True(t, headings[anchor], "%s: no heading %q in docs/operations.md", r.Alert, anchor)
+	}
+}
+
+// headingsOf gives the anchors of a page's headings as GitHub makes them.
+func headingsOf(page string) map[string]bool {
+	out := map[string]bool{}
+	for line := range strings.Lines(page) {
+		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && strings.HasPrefix(line, "#") {
+			anchor := strings.ToLower(strings.TrimSpace(title))
+			anchor = regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(anchor, "")
+			out[strings.ReplaceAll(anchor, " ", "-")] = true
+		}
+	}
+	return out
+}
+
+func TestPageNamesEveryMetric(t *testing.T) {
+	page := read(t, "docs/operations.md")
+	requireKnown(t, page)
+	for name := range metrics() {
+		require.True(t, strings.Contains(page, "`"+name+"`"), "docs/operations.md does not list %s", name) //nolint:testifylint // Contains would print the whole page
+	}
+}
+
+// The files for containers and systemd set only what the program knows, and are what they claim to be.
+func TestDeployedSettingsAreKnown(t *testing.T) {
+	known := map[string]bool{}
+	for _, k := range config.Keys() {
+		known[k.Env], known[k.Env+"_FILE"] = true, true
+	}
+	for name := range config.Others {
+		known[name] = true
+	}
+	files := []string{"deploy/container/compose.yaml", "deploy/container/Containerfile"}
+	units, err := filepath.Glob(root + "deploy/systemd/*")
+	require.NoError(t, err)
+	require.Len(t, units, 4)
+	for _, u := range units {
+		files = append(files, strings.TrimPrefix(u, root))
+	}
+	for _, file := range files {
+		text := read(t, file)
+		for _, name := range regexp.MustCompile(`\bONSITE_[A-Z0-9_]+`).FindAllString(text, -1) {
+			require.True(t, known[name] || strings.HasSuffix(name, "_ONSITE"), "%s sets %s, which nothing reads", file, name)
+		}
+		require.Regexp(t, `(?i)not run (here|against)|checked with`, text, "%s says what could not be run", file)
+	}
+	for _, file := range []string{"deploy/container/compose.yaml", "deploy/prometheus/scrape.yaml"} {
+		var tree map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(read(t, file)), &tree), file)
+		require.NotEmpty(t, tree)
+	}
+	for _, u := range units[1:] {
+		raw, err := os.ReadFile(u)
+		require.NoError(t, err)
+		for _, want := range []string{"[Unit]", "[Service]", "[Install]", "ExecStart=/usr/bin/onsite ", "KillMode=mixed", "Restart=always"} {
+			require.Contains(t, string(raw), want, u)
+		}
+	}
+}
+
+// The lists of packages are sorted and have no entry twice, and the image gets what the programs are linked with.
+func TestPackageLists(t *testing.T) {
+	for _, list := range []string{"apt-build.txt", "apt-run.txt", "apt-test.txt"} {
+		var names []string
+		for line := range strings.Lines(read(t, "deploy/setup/"+list)) {
+			if name := strings.TrimSpace(line); name != "" && !strings.HasPrefix(name, "#") {
+				names = append(names, name)
+			}
+		}
+		require.NotEmpty(t, names)
+		require.Len(t, slices.Compact(slices.Sorted(slices.Values(names))), len(names), list)
+	}
+	require.Contains(t, read(t, "deploy/setup/apt-run.txt"), "redis-server\n")
+}
