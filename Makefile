@@ -17,7 +17,7 @@ export ONSITE_DECODER := $(CURDIR)/bin/onsite-decode
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help deps build setup setup-test demo test bench lint fuzz clean
+.PHONY: help deps build setup setup-test demo demo-service dev-up dev-down test bench lint fuzz clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -37,12 +37,22 @@ setup: build ## everything that running needs: Debian packages, the program, mod
 	@deploy/setup/apt.sh deploy/setup/apt-run.txt
 	@bin/onsite models install
 
-setup-test: setup ## also what the demo and the tests need: ffmpeg, Chromium, real footage
+setup-test: setup ## also what the demo and the tests need: ffmpeg, Chromium, PostgreSQL, MinIO (built once, minutes), real footage
 	@deploy/setup/apt.sh deploy/setup/apt-test.txt
 	@bin/onsite models install --group media
+	@deploy/dev/minio.sh > /dev/null
 
 demo: setup-test ## seven verdicts on real footage, with their reports
 	@deploy/demo/demo.sh
+
+demo-service: setup-test ## the README's lines against onsite serve, from enrolment to verdict
+	@deploy/demo/serve.sh
+
+dev-up: deps ## PostgreSQL, Redis and MinIO on this machine, from packages; settings in build/dev/env
+	@deploy/dev/up.sh
+
+dev-down: ## stop what dev-up started; with WIPE=1 remove its data, too
+	@deploy/dev/down.sh $(if $(WIPE),--wipe)
 
 test: setup-test ## all tests
 	go vet ./...
