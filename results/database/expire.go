@@ -13,9 +13,14 @@ const (
 	keepRequests = 7 * 24 * time.Hour
 	// keepDeliveries is how long the delivery log goes back: as far as a message can be sent again by hand.
 	keepDeliveries = 30 * 24 * time.Hour
+	// keepClaims is how long a claim whose object never came is kept: S3 lets a presigned upload wait for a week at most.
+	keepClaims = 8 * 24 * time.Hour
+	// keepEvents is how long bucket events can be looked at.
+	keepEvents = 90 * 24 * time.Hour
 )
 
-// Expire implements results.Housekeeping. It also forgets old idempotency keys and old lines of the delivery log, n at a time.
+// Expire implements results.Housekeeping. It also forgets old idempotency keys, claims that nobody used, old bucket events and old lines of the delivery
+// log, n at a time.
 func (s *Store) Expire(ctx context.Context, now time.Time, n int) (keys []string, err error) {
 	err = s.db.Tx(ctx, func(q querier) error {
 		keys = nil
@@ -60,6 +65,9 @@ func (s *Store) Expire(ctx context.Context, now time.Time, n int) (keys []string
 		b = append(b,
 			do(`DELETE FROM idempotency WHERE (tenant, request) IN (SELECT tenant, request FROM idempotency WHERE created_at < $1 AND until < $2 ORDER BY created_at LIMIT $3)`,
 				now.Add(-keepRequests), now, n),
+			do(`DELETE FROM uploads WHERE job IN (SELECT job FROM uploads WHERE arrived_at = 0 AND expires_at < $1 ORDER BY expires_at LIMIT $2)`, now.Add(-keepClaims), n),
+			do(`DELETE FROM intake_events WHERE id IN (SELECT id FROM intake_events WHERE id < $1 AND received_at < $2 ORDER BY id LIMIT $3)`,
+				idAt(now.Add(-keepEvents+idLate)), now.Add(-keepEvents), n),
 			do(`DELETE FROM webhook_tries WHERE delivery IN (SELECT id FROM webhook_deliveries WHERE state <> 'pending' AND done_at < $1 ORDER BY done_at, id LIMIT $2)`, now.Add(-keepDeliveries), n),
 			do(`DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE state <> 'pending' AND done_at < $1 ORDER BY done_at, id LIMIT $2)`, now.Add(-keepDeliveries), n),
 		)

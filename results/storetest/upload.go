@@ -19,6 +19,7 @@ var uploadCases = []Case{
 	{Name: "a claim and its event at the same time", Run: claimRace},
 	{Name: "lists of events", Run: events},
 	{Name: "maps of buckets", Run: bucketMaps},
+	{Name: "claims that nobody uses, old events", Alone: true, Run: oldClaims},
 }
 
 // newUpload makes a claim for a fresh object.
@@ -374,4 +375,39 @@ func bucketMaps(t *testing.T, s results.Store) {
 		}
 	})
 	require.EqualValues(t, 4, got.Load(), "all of one tenant, none of the other")
+}
+
+func oldClaims(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	tenant := NewTenant(t, s)
+	used, _, err := s.CreateUpload(ctx, newUpload(s, tenant, "e1"), "", "")
+	require.NoError(t, err)
+	e, src := written(s, used)
+	_, err = s.Arrive(ctx, e, src)
+	require.NoError(t, err)
+	unused, _, err := s.CreateUpload(ctx, newUpload(s, tenant, "e1"), "", "")
+	require.NoError(t, err)
+	after := func(d time.Duration, claims, events int) {
+		t.Helper()
+		_, err := s.Expire(ctx, s.Now().Add(d), 100)
+		require.NoError(t, err)
+		n := 0
+		for _, job := range []string{used.Job, unused.Job} {
+			if _, err := s.Upload(ctx, tenant, job); err == nil {
+				n++
+			} else {
+				require.ErrorIs(t, err, results.ErrNotFound)
+			}
+		}
+		require.Equal(t, claims, n)
+		all, err := s.IntakeEvents(ctx, tenant, "", results.Page{})
+		require.NoError(t, err)
+		require.Len(t, all, events)
+	}
+	after(7*24*time.Hour, 2, 1)
+	after(9*24*time.Hour, 1, 1)
+	after(89*24*time.Hour, 1, 1)
+	after(91*24*time.Hour, 1, 0)
+	_, err = s.Upload(ctx, tenant, used.Job)
+	require.NoError(t, err, "it goes with its job")
 }

@@ -85,6 +85,7 @@ CREATE TABLE uploads (
     UNIQUE (bucket, path)
 );
 CREATE INDEX uploads_subject ON uploads (tenant, subject);
+CREATE INDEX uploads_waiting ON uploads (expires_at) WHERE arrived_at = 0;
 
 CREATE TABLE bucket_maps (
     bucket     TEXT   NOT NULL,
