@@ -17,7 +17,7 @@ export ONSITE_DECODER := $(CURDIR)/bin/onsite-decode
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help deps build setup setup-test demo demo-service dev-up dev-down test bench lint fuzz clean
+.PHONY: help deps build setup setup-demo setup-test demo demo-service dev-up dev-down test bench lint fuzz clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -37,15 +37,17 @@ setup: build ## everything that running needs: Debian packages, the program, mod
 	@deploy/setup/apt.sh deploy/setup/apt-run.txt
 	@bin/onsite models install
 
-setup-test: setup ## also what the demo and the tests need: ffmpeg, Chromium, PostgreSQL, MinIO (built once, minutes), real footage
+setup-demo: setup ## also what the demos need: ffmpeg, jq, Chromium, real footage
 	@deploy/setup/apt.sh deploy/setup/apt-test.txt
 	@bin/onsite models install --group media
+
+setup-test: setup-demo ## also what the tests need: MinIO, built once (some minutes)
 	@deploy/dev/minio.sh > /dev/null
 
-demo: setup-test ## seven verdicts on real footage, with their reports
+demo: setup-demo ## seven verdicts on real footage, with their reports
 	@deploy/demo/demo.sh
 
-demo-service: setup-test ## the README's lines against onsite serve, from enrolment to verdict
+demo-service: setup-demo ## the README's lines against onsite serve, from enrolment to verdict
 	@deploy/demo/serve.sh
 
 dev-up: deps ## PostgreSQL, Redis and MinIO on this machine, from packages; settings in build/dev/env
@@ -59,7 +61,7 @@ test: setup-test ## all tests
 	go test -race -timeout 20m ./...
 	go test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...
 
-bench: setup-test ## CPU per stage of a 15 s clip against its budget
+bench: setup-demo ## CPU per stage of a 15 s clip against its budget
 	@bin/onsite bench
 
 fuzz: build ## every fuzz target for 30 s

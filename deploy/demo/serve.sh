@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 root=$PWD readme=$(realpath "${1:-README.md}")
 listen=${ONSITE_API_LISTEN:-127.0.0.1:8420}
 
-# The empty folder has what a checkout has after `make setup-test`: the program and the footage.
+# The empty folder has what a checkout has after `make setup-demo`: the program and the footage.
 folder=$(mktemp -d)
 mkdir "$folder/bin"
 ln -s "${ONSITE_BINARY:-$root/bin/onsite}" "$folder/bin/onsite"
