@@ -5,6 +5,6 @@
 //	         was lost
 //
 // Of a notification only bucket, key and version count; who uploaded what is in the claim that the store holds. Every notification is kept
-// in the store with what became of it, also one that cannot be read. It may import results and its packages, and of the core only the words
-// of a refusal.
+// in the store with what became of it, also one that cannot be read; package notice reads them. It may import results and its packages, and
+// of the core only the words of a refusal.
 package intake

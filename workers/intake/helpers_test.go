@@ -326,3 +326,8 @@ func (l *lines) wait(t *testing.T, words string) {
 		return strings.Contains(l.text.String(), words)
 	}, 10*time.Second, 10*time.Millisecond, words)
 }
+
+// one is a record with parts of it replaced.
+func one(name, bucket, object string) string {
+	return fmt.Sprintf(`{"eventName":%q,"s3":{"bucket":{"name":%q},"object":%s}}`, name, bucket, object)
+}

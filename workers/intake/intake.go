@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"onsite/results"
+	"onsite/workers/intake/notice"
 )
 
 // Store is what this package needs of the results store.
@@ -85,7 +86,7 @@ func (in *Intake) Receive(ctx context.Context, source string, raw []byte) error 
 
 // Take is Receive that tells what became of every event.
 func (in *Intake) Take(ctx context.Context, source string, raw []byte) ([]results.IntakeEvent, error) {
-	events := Read(raw)
+	events := notice.Read(raw)
 	now := in.o.Store.Now()
 	for i := range events {
 		e := &events[i]
@@ -107,7 +108,7 @@ func (in *Intake) take(ctx context.Context, e *results.IntakeEvent) error {
 	}
 	// The store is there and does not take it. Sent again it would be refused again, and everything behind it would wait for ever.
 	in.o.Log.Error("a bucket event is not taken by the store and kept as unread", "event", e.ID, "error", err)
-	e.State, e.Why = results.IntakeUnread, clean("the store did not take it: "+err.Error())
+	e.State, e.Why = results.IntakeUnread, notice.Clean("the store did not take it: "+err.Error())
 	if in.record(ctx, *e) == nil {
 		return nil
 	}

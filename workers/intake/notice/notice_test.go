@@ -1,4 +1,4 @@
-package intake_test
+package notice_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onsite/results"
-	"onsite/workers/intake"
+	"onsite/workers/intake/notice"
 )
 
 func sample(t testing.TB, name string) []byte {
@@ -26,7 +26,7 @@ func sample(t testing.TB, name string) []byte {
 // What real services wrote.
 func TestReadServices(t *testing.T) {
 	for _, name := range []string{"minio-webhook.json", "minio-redis.json"} {
-		events := intake.Read(sample(t, name))
+		events := notice.Read(sample(t, name))
 		require.Len(t, events, 1, name)
 		e := events[0]
 		require.Empty(t, e.State, "%s: for the store to judge: %s", name, e.Why)
@@ -37,7 +37,7 @@ func TestReadServices(t *testing.T) {
 		require.EqualValues(t, 6, e.Bytes)
 		require.Equal(t, time.Date(2026, 11, 22, 2, 38, 26, 38e6, time.UTC), e.HappenedAt)
 	}
-	events := intake.Read(sample(t, "aws.json"))
+	events := notice.Read(sample(t, "aws.json"))
 	require.Len(t, events, 3)
 	require.Equal(t, "HappyFace.jpg", events[0].Key)
 	require.Equal(t, "096fKKXTRTtl3on89fVO.nfljtsv6qko", events[0].Version)
@@ -100,7 +100,7 @@ func TestRead(t *testing.T) {
 		{"too deep", strings.Repeat("[", 20000), []results.IntakeState{results.IntakeUnread}, "not JSON"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			events := intake.Read([]byte(c.raw))
+			events := notice.Read([]byte(c.raw))
 			states := []results.IntakeState{}
 			why := ""
 			for _, e := range events {
@@ -123,7 +123,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"Event":"s3:TestEvent"}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		before := bytes.Clone(raw)
-		events := intake.Read(raw)
+		events := notice.Read(raw)
 		if !bytes.Equal(before, raw) {
 			t.Fatal("the notification was changed")
 		}

@@ -1,4 +1,6 @@
-package intake
+// Package notice reads what the services of buckets say when an object was written. It trusts nothing of it and drops nothing: what cannot
+// be understood comes back with its reason. It may import the words of package results, so that it stays small enough to be fuzzed.
+package notice
 
 import (
 	"bytes"
@@ -46,17 +48,17 @@ func Read(raw []byte) []results.IntakeEvent {
 }
 
 func unread(raw []byte, why string, args ...any) results.IntakeEvent {
-	return results.IntakeEvent{State: results.IntakeUnread, Why: clean(fmt.Sprintf(why, args...)), Raw: kept(raw)}
+	return results.IntakeEvent{State: results.IntakeUnread, Why: Clean(fmt.Sprintf(why, args...)), Raw: kept(raw)}
 }
 
 func ignored(raw []byte, why string) results.IntakeEvent {
-	return results.IntakeEvent{State: results.IntakeIgnored, Why: clean(why), Raw: kept(raw)}
+	return results.IntakeEvent{State: results.IntakeIgnored, Why: Clean(why), Raw: kept(raw)}
 }
 
 func kept(raw []byte) []byte { return bytes.Clone(raw[:min(len(raw), maxKeptBytes)]) }
 
-// clean makes a reason that quotes an event fit for a column and a screen.
-func clean(s string) string {
+// Clean makes a reason that quotes an event fit for a column and a screen.
+func Clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
@@ -173,7 +175,7 @@ func read(raw json.RawMessage) results.IntakeEvent {
 		e.HappenedAt = at.UTC()
 	}
 	if !creates(r.EventName) {
-		e.State, e.Why = results.IntakeIgnored, clean("it tells of "+r.EventName+", not of an object that was written")
+		e.State, e.Why = results.IntakeIgnored, Clean("it tells of "+r.EventName+", not of an object that was written")
 	}
 	return e
 }
