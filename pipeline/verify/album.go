@@ -22,6 +22,9 @@ const (
 	// the tiled search takes digits for faces (0.87 for a price on the demo's poster).
 	sureFace    = 0.9
 	maxPictures = 24 // keyframes in a report; a five-minute clip has 60
+	// Keyframes alone, for a service to keep: a verdict that a person will look at has more of them than one that passes. Each costs about
+	// 0.1 s, most of it looking for small faces to blur.
+	passKeyframes, mostKeyframes = 3, 12
 )
 
 // Album is what a report shows besides the verdict. Other people are already blurred in it.
@@ -65,12 +68,13 @@ func (r *run) pictures(ctx context.Context, out *Result) error {
 	}
 	return r.stage(ctx, StagePictures, func(ctx context.Context) error {
 		elements := r.elements()
+		chosen := r.pictured(elements, r.mostPictures())
 		var err error
 		switch {
 		case r.measuring:
-			out.Keyframes, err = r.specks(elements)
+			out.Keyframes, err = r.specks(chosen)
 		case r.looked():
-			out.Keyframes, err = r.keyframes(ctx, elements)
+			out.Keyframes, err = r.keyframes(ctx, chosen)
 		}
 		if err != nil || !r.Picture {
 			return err
@@ -80,11 +84,21 @@ func (r *run) pictures(ctx context.Context, out *Result) error {
 	})
 }
 
-// keyframes makes the pictures of the keyframes, without other people.
-func (r *run) keyframes(ctx context.Context, elements []report.Element) ([]report.Picture, error) {
+func (r *run) mostPictures() int {
+	if r.Picture {
+		return maxPictures
+	}
+	if decision, _ := r.Policy.Decide(r.checks); decision == pipeline.DecisionPass {
+		return passKeyframes
+	}
+	return mostKeyframes
+}
+
+// keyframes makes the pictures of the chosen keyframes, without other people.
+func (r *run) keyframes(ctx context.Context, chosen []int) ([]report.Picture, error) {
 	matcher := face.New(r.Models, faceConfig(r.Policy))
 	var out []report.Picture
-	for _, n := range r.pictured(elements) {
+	for _, n := range chosen {
 		if err := matcher.Sweep(ctx, r.clip, &r.found, n); err != nil {
 			return nil, fmt.Errorf("look for other people in keyframe %d: %w", n, err)
 		}
@@ -115,11 +129,11 @@ func (r *run) album(ctx context.Context, a *Album) error {
 	return r.segments(ctx, a)
 }
 
-// pictured chooses the keyframes that the report shows: all that evidence points to, the others spread evenly.
-func (r *run) pictured(elements []report.Element) []int {
+// pictured chooses the keyframes that are shown or kept: all that evidence points to, the others spread evenly.
+func (r *run) pictured(elements []report.Element, most int) []int {
 	total := len(r.clip.Frames)
 	want := make([]bool, total)
-	left := maxPictures
+	left := most
 	take := func(n int) {
 		if n >= 0 && n < total && !want[n] && left > 0 {
 			want[n] = true
@@ -140,7 +154,7 @@ func (r *run) pictured(elements []report.Element) []int {
 			take(*e.Keyframe)
 		}
 	}
-	step := max(1, (total+maxPictures-1)/maxPictures)
+	step := max(1, (total+most-1)/most)
 	for n := 0; n < total; n += step {
 		take(n)
 	}

@@ -36,9 +36,9 @@ func (r *run) noModels(context.Context) error {
 const speckSide = 6
 
 // specks makes as many pictures as keyframes would, with nothing to be seen in them.
-func (r *run) specks(elements []report.Element) ([]report.Picture, error) {
+func (r *run) specks(chosen []int) ([]report.Picture, error) {
 	var out []report.Picture
-	for _, n := range r.pictured(elements) {
+	for _, n := range chosen {
 		jpeg, err := media.Thumbnail(r.clip.Frames[n].Image, speckSide, pictureQuality)
 		if err != nil {
 			return nil, err

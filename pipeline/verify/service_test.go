@@ -201,8 +201,14 @@ func TestTwinOutsideTheScope(t *testing.T) {
 // Keyframes are made without the rest of a report, and not at all where nobody could be blurred.
 func TestKeyframes(t *testing.T) {
 	v := core(t)
-	job := verify.Job{Claim: claim(), Media: clip(t, "3"), Subject: franck(t, v), Consent: true, Keyframes: true}
+	job := verify.Job{Claim: claim(), Media: clip(t, "5"), Subject: franck(t, v), Consent: true, Keyframes: true, History: known{}}
 	r, err := v.Run(t.Context(), job)
+	require.NoError(t, err)
+	require.Equal(t, pipeline.DecisionPass, r.Verdict.Decision)
+	require.Greater(t, len(r.Verdict.Media.Keyframes), 3)
+	require.Len(t, r.Keyframes, 3, "nobody will look at most of what passes")
+	job.History = nil
+	r, err = v.Run(t.Context(), job)
 	require.NoError(t, err)
 	require.Len(t, r.Keyframes, len(r.Verdict.Media.Keyframes))
 	require.Empty(t, r.Album.Pictures)
