@@ -19,7 +19,7 @@ import (
 	"onsite/workers/chaos"
 )
 
-// stage is the folder of a harness and the program that it runs: this one.
+// harness is the folder of a harness and the program that it runs: this one.
 type harness struct {
 	Dir  string `help:"Empty folder for logs and data; kept. Default: a temporary one, removed when everything held." placeholder:"DIR"`
 	Logs bool   `help:"Print what the harness does, fault by fault."`
@@ -57,6 +57,7 @@ type chaosCmd struct {
 	harness
 	Jobs     int           `help:"Submissions." default:"2000"`
 	Store    string        `help:"Results store." enum:"sqlite,postgres" default:"postgres"`
+	Objects  string        `help:"Where objects lie: a folder, or a real MinIO (built at the first use: minutes)." enum:"folder,s3" default:"folder"`
 	Every    time.Duration `help:"Time between two faults." default:"1s"`
 	Over     time.Duration `help:"The submissions are spread over this time. Default: 100 ms for each."`
 	Patience time.Duration `help:"How long everything may take to be over, after the last submission." default:"5m"`
@@ -80,7 +81,7 @@ func (c *chaosCmd) Run(ctx context.Context, e *env) error {
 	}
 	bar := newProgress(e)
 	r, err := chaos.Run(ctx, chaos.Options{
-		Binary: binary, Dir: dir, Store: c.Store, Jobs: c.Jobs, Every: c.Every, Over: c.Over, Patience: c.Patience, Kill: c.Kill, Seed: c.Seed,
+		Binary: binary, Dir: dir, Store: c.Store, S3: c.Objects == "s3", Jobs: c.Jobs, Every: c.Every, Over: c.Over, Patience: c.Patience, Kill: c.Kill, Seed: c.Seed,
 		Logger: log, Progress: bar.count("jobs"), NewKey: api.NewKey,
 	})
 	bar.close()

@@ -42,6 +42,10 @@ func (s *stand) faults(rng *rand.Rand) (list []fault, leftOut []string) {
 		{"clock_jump", func(ctx context.Context) error { return s.jump(ctx, time.Duration(rng.IntN(7200)-3600)*time.Second) }},
 		{"objects_away", s.objectsAway},
 	}
+	if s.minio != nil {
+		list[len(list)-1] = fault{"freeze_s3", s.freezeS3}
+		list = append(list, fault{"kill_s3", s.killS3})
+	}
 	if s.pg != nil {
 		list = append(list,
 			fault{"kill_postgres", func(ctx context.Context) error { s.pg.Kill(); return s.pg.Start(ctx) }},
@@ -57,8 +61,10 @@ func (s *stand) faults(rng *rand.Rand) (list []fault, leftOut []string) {
 	}
 	if s.smallDisk {
 		list = append(list, fault{"disk_full", s.fillDisk})
-	} else {
+	} else if s.minio == nil {
 		leftOut = append(leftOut, "disk_full (needs root, to mount a small file system)")
+	} else {
+		leftOut = append(leftOut, "disk_full (objects lie in S3)")
 	}
 	return list, leftOut
 }
@@ -264,6 +270,30 @@ func (s *stand) objectsAway(ctx context.Context) error {
 		err = pause(ctx, shortly)
 	}
 	return firstError(err, os.Remove(dir), os.Rename(aside, dir))
+}
+
+// freezeS3 lets the object store hang.
+func (s *stand) freezeS3(ctx context.Context) error {
+	s.objectsBusy.Lock()
+	defer s.objectsBusy.Unlock()
+	if err := s.minio.Pause(); err != nil {
+		return err
+	}
+	err := pause(ctx, shortly)
+	return firstError(err, s.minio.Resume())
+}
+
+// killS3 takes the object store away and brings it back over the same data.
+func (s *stand) killS3(ctx context.Context) error {
+	s.objectsBusy.Lock()
+	defer s.objectsBusy.Unlock()
+	s.minio.Kill()
+	perr := pause(ctx, shortly)
+	again, err := s.minio.Again(ctx)
+	if err == nil {
+		s.minio = again
+	}
+	return firstError(perr, err)
 }
 
 // mountSmall puts a small file system under the object folder, so that a full disk can be had without filling the machine's.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	miniogo "github.com/minio/minio-go/v7"
 	"github.com/oklog/ulid/v2"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sys/unix"
@@ -19,6 +20,7 @@ import (
 	"onsite/results"
 	"onsite/results/database"
 	"onsite/results/object"
+	"onsite/results/object/objecttest/minio"
 	"onsite/results/storetest/postgres"
 	"onsite/results/vault"
 	"onsite/workers/queue"
@@ -45,6 +47,7 @@ type stand struct {
 	opts    Options
 	pg      *postgres.Server
 	redis   *queue.Private
+	minio   *minio.Server // nil: objects lie in a folder
 	rdb     *redis.Client
 	apis    []*process
 	workers []*process // on SQLite the same process as the API
@@ -67,12 +70,45 @@ type stand struct {
 
 // env is what all processes get.
 func (s *stand) env() []string {
-	return []string{
+	env := []string{
 		"ONSITE_MEASURE=true", "ONSITE_WORKER_CORE=" + s.opts.Core, "ONSITE_LOG_LEVEL=info", "ONSITE_LOG_FORMAT=json",
-		"ONSITE_KEK_FILE=" + filepath.Join(s.dir, "kek"), "ONSITE_OBJECTS_DIR=" + s.objectsDir(),
+		"ONSITE_KEK_FILE=" + filepath.Join(s.dir, "kek"),
 		"ONSITE_API_MAX_WAITING=1000000", "ONSITE_CHAOS_CLOCK=" + s.clock,
 		fmt.Sprintf("ONSITE_CHAOS_KILL=%g", s.opts.Kill),
 	}
+	if s.minio == nil {
+		return append(env, "ONSITE_OBJECTS_DIR="+s.objectsDir())
+	}
+	return append(env, "ONSITE_OBJECTS_S3_ENDPOINT="+s.minio.Endpoint, "ONSITE_OBJECTS_S3_BUCKET="+objectBucket,
+		"ONSITE_OBJECTS_S3_ACCESS_KEY="+s.minio.AccessKey, "ONSITE_OBJECTS_S3_SECRET_KEY="+s.minio.SecretKey)
+}
+
+// objectBucket is the bucket for sealed objects, where the objects lie in MinIO.
+const objectBucket = "onsite"
+
+// startMinIO starts a real MinIO with an empty bucket.
+func (s *stand) startMinIO(ctx context.Context) error {
+	server, err := minio.Start(ctx, minio.Options{Dir: filepath.Join(s.dir, "minio")})
+	if err != nil {
+		return err
+	}
+	s.minio = server
+	client, err := server.Client()
+	if err != nil {
+		return err
+	}
+	if err := client.MakeBucket(ctx, objectBucket, miniogo.MakeBucketOptions{}); err != nil {
+		return fmt.Errorf("make the bucket: %w", err)
+	}
+	return nil
+}
+
+// openObjects looks into the objects beside the processes.
+func (s *stand) openObjects() (object.Store, error) {
+	if s.minio == nil {
+		return object.NewFolder(s.objectsDir())
+	}
+	return object.NewS3(object.S3Config{Endpoint: s.minio.Endpoint, Bucket: objectBucket, AccessKey: s.minio.AccessKey, SecretKey: s.minio.SecretKey})
 }
 
 func (s *stand) objectsDir() string { return filepath.Join(s.dir, "objects") }
@@ -94,7 +130,13 @@ func newStand(ctx context.Context, o Options) (s *stand, err error) {
 	if err := os.MkdirAll(s.objectsDir(), 0o700); err != nil {
 		return s, fmt.Errorf("make the object folder: %w", err)
 	}
-	s.mountSmall()
+	if o.S3 {
+		if err := s.startMinIO(ctx); err != nil {
+			return s, err
+		}
+	} else {
+		s.mountSmall()
+	}
 	if s.kind == Postgres {
 		err = s.many(ctx)
 	} else {
@@ -203,7 +245,7 @@ func (s *stand) open(ctx context.Context, o database.Options, redisURL string) e
 	if err != nil {
 		return err
 	}
-	if s.objects, err = object.NewFolder(s.objectsDir()); err != nil {
+	if s.objects, err = s.openObjects(); err != nil {
 		return err
 	}
 	s.vault = vault.New(s.store, s.objects, kek)
@@ -274,6 +316,9 @@ func (s *stand) close() error {
 	}
 	if s.pg != nil {
 		errs = append(errs, s.pg.Remove())
+	}
+	if s.minio != nil {
+		s.minio.Stop()
 	}
 	if s.smallDisk {
 		errs = append(errs, unix.Unmount(s.objectsDir(), unix.MNT_DETACH))
