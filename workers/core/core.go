@@ -62,7 +62,7 @@ type Options struct {
 	Logger *slog.Logger
 
 	Sites      int   // prepared sites that are kept; 64
-	PrintBytes int64 // memory for read fingerprints; 256 MiB, about 800 clips
+	PrintBytes int64 // memory for read fingerprints; 256 MiB, about 700 clips
 
 	// MeasuringOnly says that this installation verifies nobody: without it NewNoop and NewDecoding refuse to be made.
 	MeasuringOnly bool
@@ -75,12 +75,15 @@ type Core struct {
 	sites    *shelf[*verify.Place]
 	prints   *shelf[reuse.Fingerprint]
 	policies *shelf[policy.Policy]
+	compared *shelf[struct{}] // pairs of late footage and finished job
 	health   health
 }
 
 const (
 	forgetPrints = 10 * time.Minute // a fingerprint that no job asked for may be of somebody who was erased meanwhile
 	keptPolicies = 256
+	keptPairs    = 20_000
+	forgetPairs  = 10 * time.Minute
 )
 
 // New makes a core.
@@ -109,6 +112,7 @@ func build(o Options, measure bool) (*Core, error) {
 		sites:    newShelf(int64(o.Sites), 0, (*verify.Place).Close),
 		prints:   newShelf[reuse.Fingerprint](o.PrintBytes, forgetPrints, nil),
 		policies: newShelf[policy.Policy](keptPolicies, 0, nil),
+		compared: newShelf[struct{}](keptPairs, forgetPairs, nil),
 	}, nil
 }
 
@@ -118,6 +122,7 @@ func (c *Core) Close() {
 	c.sites.forget(all)
 	c.prints.forget(all)
 	c.policies.forget(all)
+	c.compared.forget(all)
 }
 
 // Forget takes an erased subject's fingerprints out of memory at once. Other processes forget them when nobody asks for them any more,

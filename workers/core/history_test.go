@@ -247,9 +247,12 @@ func TestRecheck(t *testing.T) {
 	require.Len(t, due, 1)
 	require.Equal(t, earlier.Job, due[0].Print.Job)
 	require.ElementsMatch(t, []string{later.Job, stranger.Job}, due[0].Jobs)
-	for range 2 { // again, as after a crash before Rechecked: nothing more happens
-		require.NoError(t, w.core.Recheck(t.Context(), due[0]))
-	}
+	require.NoError(t, w.core.Recheck(t.Context(), due[0]))
+	again := w.make(Options{Verifier: w.core.Verifier}) // another process, after a crash before Rechecked: nothing more happens
+	require.NoError(t, again.Recheck(t.Context(), due[0]))
+	gets := w.objects.gets.Load()
+	require.NoError(t, again.Recheck(t.Context(), due[0]))
+	require.Equal(t, gets, w.objects.gets.Load())
 	require.NoError(t, w.store.Rechecked(t.Context(), due[0]))
 	for _, job := range due[0].Jobs {
 		all, err := w.store.VerdictRevisions(t.Context(), "t", job)
@@ -278,14 +281,13 @@ func TestRecheck(t *testing.T) {
 	require.Equal(t, map[string]int{results.EventVerdictCreated: 3, results.EventVerdictRevised: 2}, types)
 
 	// Whoever was erased meanwhile is not compared; what cannot be read is left, what is away is tried again.
-	w.core.Forget("t", "ann")
+	recheck := func() error { return w.make(Options{Verifier: w.core.Verifier}).Recheck(t.Context(), due[0]) }
 	w.objects.away.Store(true)
-	require.ErrorIs(t, w.core.Recheck(t.Context(), due[0]), object.ErrAway)
+	require.ErrorIs(t, recheck(), object.ErrAway)
 	w.objects.away.Store(false)
 	require.NoError(t, w.vault.Erase(t.Context(), "t", "bob", w.audit("subject.erased")))
-	require.NoError(t, w.core.Recheck(t.Context(), due[0]))
+	require.NoError(t, recheck())
 	require.NoError(t, w.vault.Erase(t.Context(), "t", "ann", w.audit("subject.erased")))
-	w.core.Forget("t", "ann")
-	require.NoError(t, w.core.Recheck(t.Context(), due[0]))
+	require.NoError(t, recheck())
 	require.NoError(t, w.core.Recheck(t.Context(), results.Late{}))
 }

@@ -18,7 +18,8 @@ const reviseTries = 5
 
 // Recheck compares finished jobs with footage that was accepted before them and came after they were compared, and writes a further
 // revision of a verdict whose reuse check gets worse. What was erased or has expired meanwhile is left out, and so is what cannot be
-// read: comparing it again would change nothing.
+// read: comparing it again would change nothing. What was compared before ctx ended is remembered for a while, so that a long list that
+// takes longer than one call may is brought to its end by the next ones.
 func (c *Core) Recheck(ctx context.Context, late results.Late) error {
 	if len(late.Jobs) == 0 {
 		return nil
@@ -33,12 +34,22 @@ func (c *Core) Recheck(ctx context.Context, late results.Late) error {
 		return nil
 	}
 	candidate := reuse.Candidate{Job: late.Print.Job, SHA256: late.Print.SHA256, Fingerprint: earlier}
+	var errs []error
 	for _, job := range late.Jobs {
-		if err := c.recheck(ctx, late.Print, candidate, job); err != nil {
-			return fmt.Errorf("compare job %s with footage of job %s that came late: %w", job, late.Print.Job, err)
+		pair := fmt.Sprintf("%s|%d|%s", late.Print.Job, late.Print.Seq, job)
+		_, release, err := c.compared.take(ctx, pair, func(ctx context.Context) (struct{}, int64, error) {
+			return struct{}{}, 1, c.recheck(ctx, late.Print, candidate, job)
+		})
+		if err == nil {
+			release()
+			continue
+		}
+		errs = append(errs, fmt.Errorf("compare job %s with footage of job %s that came late: %w", job, late.Print.Job, err))
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (c *Core) recheck(ctx context.Context, late results.Print, candidate reuse.Candidate, job string) error {
@@ -91,6 +102,11 @@ func (c *Core) revise(ctx context.Context, sub results.Submission, p policy.Poli
 		return fmt.Errorf("read its verdict: %w", err)
 	}
 	revised, changed, err := verify.Revise(ctx, v, p, late)
+	var other *verify.OtherPolicyError
+	if errors.As(err, &other) { // it was made by a program whose built-in policy was another: nobody can say what that would have decided
+		c.Logger.Error("a verdict cannot be revised: its policy is not there any more", "job", sub.Job, "policy", other.Have)
+		return nil
+	}
 	if err != nil || !changed {
 		return err
 	}

@@ -125,14 +125,14 @@ func (m *moody) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 
 // world is a service around a core: real store, vault, objects, decoder and models.
 type world struct {
-	*testing.T
+	testing.TB
 	store   *database.Store
 	objects *moody
 	vault   *vault.Vault
 	core    *Core
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "onsite.db")
@@ -146,7 +146,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	kek, err := vault.NewKEK(filepath.Join(dir, "kek"))
 	require.NoError(t, err)
-	w := &world{T: t, store: store, objects: &moody{Store: folder}}
+	w := &world{TB: t, store: store, objects: &moody{Store: folder}}
 	w.vault = vault.New(store, w.objects, kek)
 	v, err := verifier()
 	require.NoError(t, err)
@@ -284,10 +284,10 @@ func (w *world) run(subject, site, policyName, path string) (results.Finish, pip
 	f, err := w.core.Run(w.Context(), w.claim(w.accept(subject, site, policyName, path).Job))
 	require.NoError(w, err)
 	w.commit(f)
-	return f, verdict(w.T, f.Verdict.Body)
+	return f, verdict(w, f.Verdict.Body)
 }
 
-func verdict(t *testing.T, body []byte) pipeline.Verdict {
+func verdict(t testing.TB, body []byte) pipeline.Verdict {
 	t.Helper()
 	var v pipeline.Verdict
 	require.NoError(t, json.Unmarshal(body, &v))
