@@ -101,7 +101,7 @@ func (s *Store) acceptOne(ctx context.Context, q querier, n results.NewSubmissio
 		return results.Acceptance{}, err
 	}
 	if job, answer := before.answer(); answer != nil {
-		return results.Acceptance{Err: answer}, nil
+		return results.Acceptance{Err: answer}, nil //nolint:nilerr // the answer to this submission is no fault of the transaction
 	} else if job != "" {
 		j, err := collectOne(ctx, q, scanJob, `SELECT `+jobColumns+` FROM jobs WHERE id = $1`, job)
 		if errors.Is(err, results.ErrNotFound) {

@@ -1,7 +1,6 @@
 package database_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -342,6 +341,6 @@ func (m *model) end() {
 	}
 	require.Equal(m.t, m.made, made)
 	for id, n := range m.fired {
-		require.Zero(m.t, n, fmt.Sprintf("ends of job %s that were not told, or told twice", id))
+		require.Zero(m.t, n, "ends of job %s that were not told, or told twice", id)
 	}
 }

@@ -56,7 +56,7 @@ func inTurn[T any](t *turns, names []string, n int, take func(names []string, mo
 			return all, err
 		}
 		last := ""
-		for round := 0; round < most[0]; round++ {
+		for round := range most[0] {
 			for i := range took {
 				if round < len(took[i]) {
 					all, last = append(all, took[i][round]), names[i]

@@ -362,8 +362,8 @@ func sameBytes(t *testing.T, s results.Store) {
 	is("", NewTenant(t, s), next, 100, file0, packets1)
 }
 
-// rechecks takes all late prints of a tenant and gives the pairs.
-func rechecks(t *testing.T, s results.Store, tenant string, end bool) map[string][]string {
+// rechecks goes through all late prints and gives a tenant's pairs.
+func rechecks(t *testing.T, s results.Store, tenant string) map[string][]string {
 	t.Helper()
 	pairs := map[string][]string{}
 	for {
@@ -377,9 +377,7 @@ func rechecks(t *testing.T, s results.Store, tenant string, end bool) map[string
 			if l.Print.Tenant == tenant {
 				pairs[l.Print.Job] = append(pairs[l.Print.Job], l.Jobs...)
 			}
-			if end {
-				require.NoError(t, s.Rechecked(t.Context(), l))
-			}
+			require.NoError(t, s.Rechecked(t.Context(), l))
 		}
 	}
 }
@@ -403,22 +401,22 @@ func late(t *testing.T, s results.Store) {
 	live(t, s, file, bytes)
 	live(t, s, inside, func(f *results.Finish) { f.Print.Packets = Sum("packets of " + first.Job.ID) })
 	live(t, s, Accept(t, s, NewTenant(t, s), "e1", at("s1")).ID, bytes)
-	require.Empty(t, rechecks(t, s, tenant, true))
+	require.Empty(t, rechecks(t, s, tenant))
 
 	Finish(t, s, first)
 	Sequenced(t, s)
 	p, err := s.Position(ctx, tenant)
 	require.NoError(t, err)
 	live(t, s, accept("e1", "s1")) // begins now and sees it
-	require.Equal(t, map[string][]string{first.Job.ID: {subject, site, file, inside}, earlier: {first.Job.ID}}, rechecks(t, s, tenant, true),
+	require.Equal(t, map[string][]string{first.Job.ID: {subject, site, file, inside}, earlier: {first.Job.ID}}, rechecks(t, s, tenant),
 		"and the late one had begun before the earlier one ended")
-	require.Empty(t, rechecks(t, s, tenant, true), "done")
+	require.Empty(t, rechecks(t, s, tenant), "done")
 
 	// A job that began before but finished after the late print had its position: found when its own comes.
 	slow := Claim(t, s, accept("e1", "s9"))
 	Finish(t, s, slow, func(f *results.Finish) { f.Print.AsOf = p - 1 })
 	Sequenced(t, s)
-	got := rechecks(t, s, tenant, true)
+	got := rechecks(t, s, tenant)
 	require.Equal(t, []string{slow.Job.ID}, got[first.Job.ID])
 	require.Len(t, got, 2, "and the one that ran at the same time")
 }
@@ -446,7 +444,7 @@ func lateRunning(t *testing.T, s results.Store) {
 			}
 			Finish(t, s, order[1], began)
 			Sequenced(t, s)
-			require.Equal(t, map[string][]string{a: {b}}, rechecks(t, s, tenant, true), "first ends first: %v, positions in one batch: %v", firstEndsFirst, together)
+			require.Equal(t, map[string][]string{a: {b}}, rechecks(t, s, tenant), "first ends first: %v, positions in one batch: %v", firstEndsFirst, together)
 		}
 	}
 }
@@ -485,7 +483,7 @@ func recheckLease(t *testing.T, s results.Store) {
 	got[0].Jobs = want[:2]
 	require.NoError(t, s.Rechecked(ctx, got[0]))
 	require.Empty(t, take(time.Minute))
-	require.Len(t, take(time.Millisecond), 0)
+	require.Empty(t, take(time.Millisecond))
 	// An unfinished part comes back with the end of its lease, not before; a lease that only a wrong clock can have given is none.
 	got = take(-time.Hour)
 	require.Len(t, got, 1)
@@ -504,5 +502,5 @@ func noneLate(t *testing.T, s results.Store) {
 	third := Claim(t, s, Accept(t, s, tenant, "e1").ID)
 	Finish(t, s, third, func(f *results.Finish) { f.Print = nil })
 	Sequenced(t, s)
-	require.Empty(t, rechecks(t, s, tenant, true))
+	require.Empty(t, rechecks(t, s, tenant))
 }

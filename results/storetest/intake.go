@@ -106,13 +106,12 @@ func idempotencyRace(t *testing.T, s results.Store) {
 			sub := NewSubmission(s, tenant, "e1")
 			sub.Idempotency, sub.BodySHA256 = key, Sum(fmt.Sprint(i%2))
 			j, again, err := s.Accept(t.Context(), sub)
-			switch {
-			case err == nil:
-				if jobs[i] = j; !again {
-					first.Add(1)
-				}
-			default:
+			if err != nil {
 				require.ErrorIs(t, err, results.ErrKeyReuse)
+				return
+			}
+			if jobs[i] = j; !again {
+				first.Add(1)
 			}
 		})
 		require.EqualValues(t, 1, first.Load(), "one of them made the job")

@@ -157,7 +157,9 @@ func delivery(t *testing.T, s results.Store) {
 	rest, err := s.Deliveries(ctx, tenant, e.ID, results.Page{After: first[1].ID})
 	require.NoError(t, err)
 	require.Len(t, rest, 3)
-	require.Equal(t, jobs, []string{first[0].Job, first[1].Job, rest[0].Job, rest[1].Job}, "newest first")
+	for i, d := range append(first, rest[:2]...) {
+		require.Equal(t, jobs[i], d.Job, "newest first")
+	}
 }
 
 func dueRace(t *testing.T, s results.Store) {
