@@ -189,14 +189,15 @@ func (b *bulkRun) take(ctx context.Context, p *part) error {
 func (b *bulkRun) row(ctx context.Context, i int) {
 	person := b.people[i]
 	var photos []*memory
+	var fields []string
 	for _, name := range person.Photos {
 		if m := b.held[name]; m != nil {
-			photos = append(photos, m)
+			photos, fields = append(photos, m), append(fields, "form."+name)
 		}
 	}
 	err := b.faults[i]
 	if err == nil {
-		err = b.person(ctx, person, photos, &b.rows[i])
+		err = b.person(ctx, person, photos, fields, &b.rows[i])
 	}
 	if err != nil {
 		p := fault(err)
@@ -215,7 +216,7 @@ func (b *bulkRun) row(ctx context.Context, i int) {
 }
 
 // person does what a row asks for: subject, consent, photos, each only where it is not so already.
-func (b *bulkRun) person(ctx context.Context, p roster.Person, photos []*memory, row *BulkRow) error {
+func (b *bulkRun) person(ctx context.Context, p roster.Person, photos []*memory, fields []string, row *BulkRow) error {
 	there, changed, err := b.subject(ctx, p)
 	if err != nil {
 		return err
@@ -229,7 +230,7 @@ func (b *bulkRun) person(ctx context.Context, p roster.Person, photos []*memory,
 		if !agreed {
 			return problem(codeNoConsent)
 		}
-		out, err := b.enrol(ctx, p.Subject, photos, b.dry)
+		out, err := b.enrol(ctx, p.Subject, photos, fields, b.dry)
 		if err != nil {
 			return err
 		}

@@ -58,6 +58,7 @@ func TestBulk(t *testing.T) {
 	require.Equal(t, []int{3, 0, 2}, []int{b.Enrolled, b.Unchanged, b.Refused})
 	require.Equal(t, []string{"p1/a.jpg", "p1/b.jpg"}, b.Rows[0].Added)
 	require.Equal(t, "blurred", b.Rows[1].Problem.Errors[0].Code)
+	require.Equal(t, "form.p2.jpg", b.Rows[1].Problem.Errors[0].Field)
 	require.NotEmpty(t, b.Rows[1].Problem.Errors[0].Detail)
 	d.tidy(3)
 	consents, err := d.store.Consents(context.Background(), "acme", "p1")

@@ -103,6 +103,7 @@ func (s *Server) enrolPhotos(ctx context.Context, in *photosInput) (*enrolledOut
 		return nil, err
 	}
 	var held []*memory
+	var fields []string
 	defer func() { release(held) }()
 	for {
 		p, err := f.next()
@@ -121,13 +122,14 @@ func (s *Server) enrolPhotos(ctx context.Context, in *photosInput) (*enrolledOut
 		if err != nil {
 			return nil, err
 		}
+		fields = append(fields, fmt.Sprintf("form.photo[%d]", len(held)))
 		held = append(held, m)
 	}
 	if len(held) == 0 {
 		return nil, problem(codeUnreadable).field("form.photo", "missing", nil, say("is missing", "缺失"), say("send one to five photos as parts named photo", "请以名为 photo 的部分发送一至五张照片"))
 	}
 	in.done()
-	out, err := s.enrol(ctx, in.ID, held, false)
+	out, err := s.enrol(ctx, in.ID, held, fields, false)
 	return &enrolledOutput{Body: out}, err
 }
 
@@ -166,6 +168,7 @@ type enrolment struct {
 	*Server
 	subject string
 	photos  []*memory
+	fields  []string // where each photo stands in the request
 	ids     []string // of the photos
 	rows    []results.Photo
 }
@@ -173,15 +176,15 @@ type enrolment struct {
 // enrolTries is how often an enrolment starts again because somebody else changed the photos meanwhile.
 const enrolTries = 3
 
-// enrol adds photos to a subject: all or none. dry only looks.
-func (s *Server) enrol(ctx context.Context, subject string, photos []*memory, dry bool) (Enrolled, error) {
+// enrol adds photos to a subject: all or none. fields says where each stands in the request; dry only looks.
+func (s *Server) enrol(ctx context.Context, subject string, photos []*memory, fields []string, dry bool) (Enrolled, error) {
 	select {
 	case s.looking <- struct{}{}:
 		defer func() { <-s.looking }()
 	case <-ctx.Done():
 		return Enrolled{}, ctx.Err()
 	}
-	e := &enrolment{Server: s, subject: subject, photos: photos}
+	e := &enrolment{Server: s, subject: subject, photos: photos, fields: fields}
 	for range photos {
 		e.ids = append(e.ids, ulid.Make().String())
 	}
@@ -306,7 +309,7 @@ func (e *enrolment) look(ctx context.Context, tenant string, enrolled []results.
 			continue
 		}
 		bad++
-		p.field(fmt.Sprintf("form.photo[%d]", fresh[k]), f.Code, nil, f.Text, pipeline.Text{})
+		p.field(e.fields[fresh[k]], f.Code, nil, f.Text, pipeline.Text{})
 	}
 	if bad == 0 {
 		return found, nil

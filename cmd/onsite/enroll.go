@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,6 +73,7 @@ func (c *enrollCmd) Run(ctx context.Context, e *env) error {
 	r := &enrolment{enrollCmd: c, env: e, service: service, bar: newProgress(e)}
 	err = r.all(ctx, people, photos)
 	r.bar.close()
+	slices.SortStableFunc(r.rows, func(a, b client.BulkRow) int { return a.Line - b.Line })
 	if err != nil {
 		if len(r.rows) > 0 && !c.JSON {
 			_ = r.table() // what was done so far; the command may be repeated
@@ -256,7 +258,11 @@ func (r *enrolment) tell() error {
 	}
 	if len(r.rows) == 1 {
 		p := r.rows[0].Problem
-		return &remoteError{code: exitRefused, rule: p.Code, text: problemText(p), err: p}
+		text := problemText(p)
+		if p.Code == "no_consent" {
+			text = pipeline.Text{EN: text.EN + "\n  Here: --consent NOTICE", ZH: text.ZH + "\n  在此处：--consent NOTICE"}
+		}
+		return &remoteError{code: exitRefused, rule: p.Code, text: text, err: p}
 	}
 	return &remoteError{code: exitRefused, rule: "rows_refused", err: errors.New("rows were refused"), text: pipeline.Text{
 		EN: fmt.Sprintf("%d of %d rows were refused; correct them and run the command again: what is done already stays as it is", refused, len(r.rows)),
@@ -286,4 +292,3 @@ func (r *enrolment) table() error {
 	}
 	return columns(e.out, rows)
 }
-

@@ -4,12 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/rivo/uniseg"
 
 	"onsite/api/client"
+	"onsite/cmd/onsite/config"
 	"onsite/pipeline"
 	"onsite/pipeline/report"
 )
@@ -26,11 +31,14 @@ type remoteFlags struct {
 const maxKeyFile = 4 << 10
 
 func (f remoteFlags) open(e *env) (*client.Client, error) {
-	key := f.Key
-	if key == "" && f.KeyFile != "" {
-		raw, err := pipeline.ReadFile(f.KeyFile, maxKeyFile)
+	key, file := f.Key, f.KeyFile
+	if key == "" && file == "" {
+		file = f.firstKey()
+	}
+	if key == "" && file != "" {
+		raw, err := pipeline.ReadFile(file, maxKeyFile)
 		if err != nil {
-			return nil, pathError("--key-file", f.KeyFile, err, "name the file with the API key", "请指定存放 API 密钥的文件")
+			return nil, pathError("--key-file", file, err, "name the file with the API key", "请指定存放 API 密钥的文件")
 		}
 		key = strings.TrimSpace(string(raw))
 	}
@@ -42,6 +50,20 @@ func (f remoteFlags) open(e *env) (*client.Client, error) {
 	}
 	c, err := client.New(client.Options{Server: f.Server, Key: key, Lang: e.lang, Waiting: e.waiting})
 	return c, remotely(err)
+}
+
+// firstKey finds the key that "onsite serve" wrote when it was started in this folder, for that service only: the key goes to no other
+// machine unasked.
+func (f remoteFlags) firstKey() string {
+	u, err := url.Parse(f.Server)
+	if err != nil || (u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback()) {
+		return ""
+	}
+	file := filepath.Join(config.Defaults().Data, "admin-key")
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	return file
 }
 
 // remoteError is what went wrong with a service, with the exit state that it leads to.

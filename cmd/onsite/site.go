@@ -111,7 +111,9 @@ func (c *siteListCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	defer service.Close()
-	sites, err := gather(c.Limit, func(cursor string, limit int) (client.Page[client.Site], error) { return service.Sites(ctx, cursor, limit) })
+	sites, err := gather(c.Limit, func(cursor string, limit int) (client.Page[client.Site], error) {
+		return service.Sites(ctx, cursor, limit)
+	})
 	if err != nil {
 		return remotely(err)
 	}
@@ -171,4 +173,3 @@ func (c *siteRmCmd) Run(ctx context.Context, e *env) error {
 	fmt.Fprintln(e.out, e.say(pipeline.Text{EN: "site " + c.ID + " is deleted", ZH: "地点 " + c.ID + " 已删除"}))
 	return nil
 }
-
