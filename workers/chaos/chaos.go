@@ -17,6 +17,7 @@ type Options struct {
 	Binary    string        // the onsite program
 	Dir       string        // empty folder for everything that the run makes
 	Store     string        // SQLite or Postgres; Postgres
+	S3        bool          // objects in a real MinIO instead of a folder
 	Jobs      int           // submissions; 2,000
 	Every     time.Duration // between two faults; 1 s; negative: none
 	Over      time.Duration // the submissions are spread over this; 100 ms for each
