@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -17,9 +18,9 @@ import (
 
 // Sizes and times of the S3 store.
 const (
-	// partBytes is a part of an upload whose size is not known. A Put holds one part in memory; 10,000 parts, the most that S3 takes,
-	// are 80 GB.
-	partBytes = 8 << 20
+	// partBytes is a part of an upload whose size is not known: the least that S3 takes, for a Put holds one part in memory. 10,000 parts,
+	// the most that S3 takes, are 50 GB.
+	partBytes = 5 << 20
 	// firstBytes is the memory that a Put begins with: most keyframes and photos need no more.
 	firstBytes = 256 << 10
 	// tries is how often one request is sent; whoever called retries with more patience.
@@ -123,10 +124,11 @@ func (s *S3) put(ctx context.Context, key string, src *source) error {
 		if err := src.whole(); err != nil {
 			return err
 		}
-		return insist(ctx, func() error {
-			_, err := s.core.Client.PutObject(ctx, s.bucket, key, bytes.NewReader(part.Bytes()), int64(part.Len()), minio.PutObjectOptions{DisableMultipart: true})
+		_, err := send(ctx, part.Bytes(), func(r io.Reader, n int64) error {
+			_, err := s.core.Client.PutObject(ctx, s.bucket, key, r, n, minio.PutObjectOptions{DisableMultipart: true})
 			return err
 		})
+		return err
 	}
 	return s.parts(ctx, key, src, &part)
 }
@@ -156,13 +158,21 @@ func (s *S3) parts(ctx context.Context, key string, src *source, part *bytes.Buf
 	}()
 	var done []minio.CompletePart
 	for more := true; part.Len() > 0; {
-		sent, err := s.core.PutObjectPart(ctx, s.bucket, key, id, len(done)+1, bytes.NewReader(part.Bytes()), int64(part.Len()), minio.PutObjectPartOptions{})
+		once, err := send(ctx, part.Bytes(), func(r io.Reader, n int64) error {
+			sent, err := s.core.PutObjectPart(ctx, s.bucket, key, id, len(done)+1, r, n, minio.PutObjectPartOptions{})
+			if err == nil {
+				done = append(done, minio.CompletePart{PartNumber: sent.PartNumber, ETag: sent.ETag})
+			}
+			return err
+		})
 		if err != nil {
-			return s3Error(ctx, err)
+			return err
 		}
-		done = append(done, minio.CompletePart{PartNumber: sent.PartNumber, ETag: sent.ETag})
 		if !more {
 			break
+		}
+		if !once {
+			part = new(bytes.Buffer) // the connection of a failed try may be reading the old one still
 		}
 		if more, err = fill(part, src); err != nil {
 			return err
@@ -260,6 +270,34 @@ func (s *S3) Ping(ctx context.Context) error {
 	return nil
 }
 
+// send sends bytes, up to three times when the service is away, and says whether once was enough. Every try has a reader of its own that
+// cannot be rewound: minio-go would rewind one that the connection of a try which was answered early still reads, and send what is mixed
+// up of both.
+func send(ctx context.Context, b []byte, do func(r io.Reader, n int64) error) (once bool, err error) {
+	sent := 0
+	for wait := 200 * time.Millisecond; ; wait *= 2 {
+		err := insist(ctx, func() error {
+			sent++
+			return do(struct{ io.Reader }{bytes.NewReader(b)}, int64(len(b)))
+		})
+		if !errors.Is(err, ErrAway) || sent >= tries {
+			return sent == 1, err
+		}
+		if err := pause(ctx, wait); err != nil {
+			return false, err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
+
 // insist sends a request again that was answered AccessDenied: MinIO says so, too, when the last object beside a new one is deleted at that
 // very moment and takes their common folder along. Wrong keys and signatures have codes of their own and are not sent again.
 func insist(ctx context.Context, do func() error) error {
@@ -269,10 +307,8 @@ func insist(ctx context.Context, do func() error) error {
 		if !errors.As(err, &answer) || answer.Code != minio.AccessDenied || wait > time.Second {
 			return s3Error(ctx, err)
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(wait):
+		if err := pause(ctx, wait); err != nil {
+			return err
 		}
 	}
 }
@@ -297,6 +333,9 @@ func s3Error(ctx context.Context, err error) error {
 	case minio.PreconditionFailed:
 		return fmt.Errorf("%w: %w", ErrChanged, err)
 	case "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded":
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	if strings.Contains(answer.Message, "no space left on device") { // MinIO's internal error when the disk fills up while it writes
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	switch code := answer.StatusCode; {

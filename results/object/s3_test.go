@@ -19,6 +19,7 @@ import (
 	client "github.com/minio/minio-go/v7"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"onsite/results/object"
 	"onsite/results/object/objecttest"
@@ -170,7 +171,7 @@ func all(ctx context.Context, s *object.S3) map[string]error {
 	var wg sync.WaitGroup
 	for what, do := range map[string]func() error{
 		"put":            func() error { return s.Put(ctx, "t/e1/x", strings.NewReader("x"), 1) },
-		"parts":          func() error { return s.Put(ctx, "t/e1/y", bytes.NewReader(make([]byte, 9<<20)), -1) },
+		"parts":          func() error { return s.Put(ctx, "t/e1/y", bytes.NewReader(make([]byte, 6<<20)), -1) },
 		"get":            func() error { _, err := s.Get(ctx, "t/e1/x"); return err },
 		"delete":         func() error { return s.Delete(ctx, "t/e1/x") },
 		"list":           func() error { return s.List(ctx, "", func(object.Info) error { return nil }) },
@@ -502,3 +503,32 @@ func held() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// A service whose disk is full says so, and takes objects again when there is room.
+func TestS3Full(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small disk needs root")
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
+		t.Skip("no tmpfs can be mounted here:", err)
+	}
+	defer func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) }()
+	srv, err := minio.Start(t.Context(), minio.Options{Dir: dir})
+	require.NoError(t, err)
+	defer srv.Kill()
+	s := openS3(t, config(srv, newBucket(t, srv, false)))
+	const n = 20 << 20
+	require.NoError(t, s.Put(t.Context(), "t/e1/first", bytes.NewReader(make([]byte, n)), n))
+	for key, size := range map[string]int64{"t/e1/parts": -1, "t/e1/whole": n} {
+		for i := 0; err == nil && i < 5; i++ {
+			err = s.Put(t.Context(), fmt.Sprint(key, i), io.LimitReader(zeros{}, n), size)
+		}
+		require.ErrorIs(t, err, object.ErrNoSpace)
+		err = nil
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -93,7 +93,7 @@ func nothing(t *testing.T, s Subject) {
 }
 
 // The sizes around which a store may change its way: nothing, a buffer, a part, several parts.
-var sizes = []int{0, 1, 256 << 10, 8<<20 - 1, 8 << 20, 8<<20 + 1, 17<<20 + 5}
+var sizes = []int{0, 1, 256 << 10, 5<<20 - 1, 5 << 20, 5<<20 + 1, 11<<20 + 5}
 
 func roundTrip(t *testing.T, s Subject) {
 	for _, n := range sizes {
@@ -113,7 +113,7 @@ func roundTrip(t *testing.T, s Subject) {
 
 func replaces(t *testing.T, s Subject) {
 	const key = theKey
-	for _, n := range []int{8<<20 + 1, 10, 0, 3} {
+	for _, n := range []int{5<<20 + 1, 10, 0, 3} {
 		plain := noise(n, byte(n))
 		require.NoError(t, s.Store.Put(t.Context(), key, bytes.NewReader(plain), int64(n)))
 		require.True(t, bytes.Equal(plain, get(t, s.Store, key)), n)
@@ -160,7 +160,7 @@ var errBroken = errors.New("the client went away")
 
 func failedReader(t *testing.T, s Subject) {
 	const key = theKey
-	for _, n := range []int{0, 100, 300 << 10, 8 << 20, 9 << 20} {
+	for _, n := range []int{0, 100, 300 << 10, 5 << 20, 6 << 20} {
 		plain := noise(n, 2)
 		for _, size := range []int64{-1, 20 << 20} {
 			r := io.MultiReader(bytes.NewReader(plain), iotest.ErrReader(errBroken))
@@ -178,7 +178,7 @@ func failedReader(t *testing.T, s Subject) {
 
 func wrongSize(t *testing.T, s Subject) {
 	const key = theKey
-	for _, n := range []int64{10, 9 << 20} {
+	for _, n := range []int64{10, 6 << 20} {
 		require.ErrorIs(t, s.Store.Put(t.Context(), key, only(bytes.NewReader(noise(int(n), 3))), n+1), object.ErrShort)
 		nothing(t, s)
 		require.ErrorIs(t, s.Store.Put(t.Context(), key, only(bytes.NewReader(noise(int(n), 3))), n-1), object.ErrLong)
@@ -188,7 +188,7 @@ func wrongSize(t *testing.T, s Subject) {
 
 func cancelled(t *testing.T, s Subject) {
 	const key = theKey
-	for _, n := range []int{0, 9 << 20} {
+	for _, n := range []int{0, 6 << 20} {
 		ctx, cancel := context.WithCancel(t.Context())
 		first := bytes.NewReader(noise(n, 4))
 		r := readerFunc(func(p []byte) (int, error) {
@@ -250,7 +250,7 @@ func lists(t *testing.T, s Subject) {
 }
 
 func neverAPart(t *testing.T, s Subject) {
-	const key, n, rounds = theKey, 8<<20 + 1, 2
+	const key, n, rounds = theKey, 5<<20 + 1, 2
 	ctx := t.Context()
 	allowed := map[[32]byte]bool{}
 	contents := make([][]byte, 0, 2)

@@ -202,8 +202,29 @@ func (s *Server) Kill() {
 	<-s.gone
 }
 
-// Pause stops the server's process, so that connections hang.
-func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+// Pause stops the server's process, so that connections hang. It returns when every thread has stopped.
+func (s *Server) Pause() error {
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+		if err != nil {
+			return err
+		}
+		stopped := 0
+		for _, t := range threads {
+			stat, err := os.ReadFile(t) // "pid (name) T ..."
+			if _, state, ok := strings.Cut(string(stat), ") "); err != nil || ok && strings.HasPrefix(state, "T") {
+				stopped++ // or it has ended
+			}
+		}
+		if stopped == len(threads) {
+			return nil
+		}
+		time.Sleep(time.Millisecond) // there is no other signal
+	}
+}
 
 // Resume lets a paused server go on.
 func (s *Server) Resume() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
