@@ -50,7 +50,7 @@ func fault(ctx context.Context, err error) error {
 		if errors.Is(context.Cause(ctx), errSlow) {
 			return fmt.Errorf("%w: %w", results.ErrAway, errSlow)
 		}
-		return fmt.Errorf("%w (%v)", context.Cause(ctx), err)
+		return fmt.Errorf("%w (%s)", context.Cause(ctx), err.Error()) // as text: what else is in err is not what happened
 	case errors.As(err, &pg):
 		return faultPostgres(pg)
 	case errors.As(err, &li):

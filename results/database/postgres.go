@@ -25,7 +25,7 @@ func openPostgres(ctx context.Context, o Options) (engine, error) {
 	c, err := pgxpool.ParseConfig(o.Postgres)
 	if err != nil {
 		// pgx masks passwords as well as it can; that is not well enough for a log.
-		return nil, errors.New("the PostgreSQL address cannot be read; it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE or host=... dbname=...")
+		return nil, errors.New("the PostgreSQL address cannot be read; it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE, or host=HOST dbname=DATABASE and so on")
 	}
 	c.MaxConns = 16
 	if o.MaxConns > 0 {

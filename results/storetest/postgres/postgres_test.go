@@ -62,7 +62,7 @@ func TestServer(t *testing.T) {
 func TestFolderOfOnesOwnStays(t *testing.T) {
 	dir, err := os.MkdirTemp("", "onsite-pg") //nolint:usetesting // the user postgres cannot reach t.TempDir
 	require.NoError(t, err)
-	defer os.RemoveAll(dir)
+	defer func() { require.NoError(t, os.RemoveAll(dir)) }()
 	s, err := postgres.New(t.Context(), postgres.Options{Dir: dir, Fsync: true})
 	require.NoError(t, err)
 	require.NoError(t, s.Remove())
