@@ -23,11 +23,12 @@ func (s *Server) eventRoutes() {
 		Errors:      []int{400, 401, 404, 413, 503}}, s.receiveEvents)
 }
 
-func (s *Server) receiveEvents(ctx context.Context, in *struct{ request }) (*struct {
-	Body struct {
-		Recorded bool `json:"recorded"`
-	}
-}, error) {
+// Recorded is the answer to a bucket's notification.
+type Recorded struct {
+	Recorded bool `json:"recorded"`
+}
+
+func (s *Server) receiveEvents(ctx context.Context, in *struct{ request }) (*struct{ Body Recorded }, error) {
 	if s.Events == nil || s.EventSecret == "" {
 		return nil, problem(codeOff).with("Bucket notifications are not configured on this server.", "该服务器未配置存储桶通知。")
 	}
@@ -48,11 +49,5 @@ func (s *Server) receiveEvents(ctx context.Context, in *struct{ request }) (*str
 	if err := s.Events.Receive(ctx, "webhook", body); err != nil {
 		return nil, fmt.Errorf("record a bucket notification: %w", err)
 	}
-	out := &struct {
-		Body struct {
-			Recorded bool `json:"recorded"`
-		}
-	}{}
-	out.Body.Recorded = true
-	return out, nil
+	return &struct{ Body Recorded }{Recorded{true}}, nil
 }

@@ -55,7 +55,7 @@ func (s *Server) outer(mux *http.ServeMux) http.Handler {
 		begun := time.Now()
 		v := &visit{id: requestID(r.Header.Get(requestIDHeader))}
 		ctx := context.WithValue(r.Context(), visitKey{}, v)
-		ctx = otel.GetTextMapPropagator().Extract(ctx, propagation.HeaderCarrier(r.Header))
+		ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)) // also where this process sends no traces itself
 		ctx, span := tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
 		r = r.WithContext(ctx)
@@ -118,13 +118,16 @@ func (s *Server) done(r *http.Request, rec *recorder, v *visit, span trace.Span,
 	if v.who.Key != "" {
 		attrs = append(attrs, slog.String("tenant", v.who.Tenant), slog.String("key", v.who.Key))
 	}
+	if rec.aborted {
+		attrs = append(attrs, slog.Bool("cut_off", true))
+	}
 	if v.job != "" {
 		attrs = append(attrs, slog.String("job", v.job))
 	}
 	level := slog.LevelInfo
 	if v.problem != nil {
 		attrs = append(attrs, slog.String("code", v.problem.Code))
-		if status >= http.StatusInternalServerError {
+		if status >= http.StatusInternalServerError || rec.aborted {
 			level = slog.LevelError
 			if v.problem.cause != nil {
 				attrs = append(attrs, slog.String("error", v.problem.cause.Error()))

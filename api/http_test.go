@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"onsite/results"
@@ -61,4 +64,136 @@ func TestReadyTellsWhichCheckFailed(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.JSONEq(t, `{"ready":false,"checks":{"store":false,"models":true}}`, w.Body.String())
 	require.Contains(t, logged.String(), `"check":"store"`)
+}
+
+// brokenStore crashes in the middle of a request.
+type brokenStore struct{ results.Store }
+
+func (brokenStore) Jobs(context.Context, string, results.JobFilter, results.Page) ([]results.Job, error) {
+	panic("secret of the machine")
+}
+
+func (brokenStore) Verdicts(_ context.Context, _ string, _ results.VerdictFilter, p results.Page) ([]results.Verdict, error) {
+	if p.After != "" {
+		return nil, results.ErrAway
+	}
+	rows := make([]results.Verdict, exportPage)
+	for i := range rows {
+		rows[i] = results.Verdict{Job: "j", Revision: 1, Body: []byte(`{"filler":"` + strings.Repeat("x", 2000) + `"}`)}
+	}
+	return rows, nil
+}
+
+func TestPanicIsAProblem(t *testing.T) {
+	s := newStage(t, func(s *Server) { s.Store = brokenStore{s.Store} })
+	a := s.do(http.MethodGet, "/v1/jobs", s.key("acme", read), nil, "Accept-Language", "zh")
+	p := a.problem(500, codeInternal)
+	require.Equal(t, "内部错误", p.Title)
+	require.NotContains(t, string(a.body), "secret")
+	require.Contains(t, s.logs.String(), "secret of the machine", "the log has it")
+	require.Contains(t, s.logs.String(), "stack")
+	require.Equal(t, 200, s.do(http.MethodGet, "/livez", "", nil).status)
+}
+
+// TestExportThatBreaksOff: what was begun cannot become a problem any more, so the connection is cut.
+func TestExportThatBreaksOff(t *testing.T) {
+	s := newStage(t, func(s *Server) { s.Store = brokenStore{s.Store} })
+	resp, err := s.http.Client().Do(s.request(http.MethodGet, "/v1/verdicts/export", s.key("acme", read), nil))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, 200, resp.StatusCode)
+	_, err = io.ReadAll(resp.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Eventually(t, func() bool { return strings.Contains(s.logs.String(), "cannot be reached") }, 5*time.Second, time.Millisecond)
+}
+
+func TestMetricsAndLogLines(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	s := newStage(t, func(s *Server) { s.Metrics, s.Gatherer = NewMetrics(registry), registry })
+	job := s.accepted("acme")
+	s.do(http.MethodGet, "/v1/jobs/"+job+"?wait=0s", s.key("acme", read), nil, requestIDHeader, "my-request-0001")
+	s.do(http.MethodGet, "/v1/jobs/"+job, s.key("other", read), nil)
+	s.do(http.MethodGet, "/wp-admin.php", "", nil)
+	text := string(s.do(http.MethodGet, "/metrics", "", nil).body)
+	require.Contains(t, text, `onsite_accepted_total{source="api"} 1`)
+	require.Contains(t, text, `onsite_http_seconds_count{route="/v1/jobs/{job}",status="200"} 1`)
+	require.Contains(t, text, `onsite_http_seconds_count{route="/v1/jobs/{job}",status="404"} 1`)
+	require.Contains(t, text, `onsite_http_seconds_count{route="other",status="404"} 1`)
+	require.NotContains(t, text, "wp-admin", "what strangers try makes no series")
+	require.NotContains(t, text, job)
+	require.NotContains(t, text, "acme")
+	var line struct {
+		Msg, Request, Route, Tenant, Key, Job, Code string
+		Status                                      int
+	}
+	found := false
+	for raw := range strings.Lines(s.logs.String()) {
+		require.NoError(t, json.Unmarshal([]byte(raw), &line))
+		if line.Request == "my-request-0001" {
+			found = true
+			require.Equal(t, "/v1/jobs/{job}", line.Route)
+			require.Equal(t, 200, line.Status)
+			require.Equal(t, "acme", line.Tenant)
+			require.Equal(t, job, line.Job)
+		}
+	}
+	require.True(t, found)
+	require.NotContains(t, s.logs.String(), s.key("acme", read))
+	require.NotContains(t, s.logs.String(), "footage")
+}
+
+func TestRequestIDs(t *testing.T) {
+	for given, taken := range map[string]bool{"abcdefgh": true, "a-b_c.d-1234": true, "short": false, "": false, strings.Repeat("x", 65): false, "with space": false, "line\nfeed-": false, "quote\"d-value": false} {
+		got := requestID(given)
+		require.Equal(t, taken, got == given, "%q", given)
+		require.NotEmpty(t, got)
+	}
+}
+
+func TestCacheAsksOnce(t *testing.T) {
+	now := time.Now()
+	c := newCache[int](time.Second, func() time.Time { return now })
+	asked := 0
+	load := func(context.Context) (int, error) { asked++; return asked, nil }
+	for range 3 {
+		v, err := c.get(t.Context(), "k", load)
+		require.NoError(t, err)
+		require.Equal(t, 1, v)
+	}
+	now = now.Add(time.Second)
+	v, err := c.get(t.Context(), "k", load)
+	require.NoError(t, err)
+	require.Equal(t, 2, v)
+	c.forget("k")
+	v, err = c.get(t.Context(), "k", load)
+	require.NoError(t, err)
+	require.Equal(t, 3, v)
+	_, err = c.get(t.Context(), "bad", func(context.Context) (int, error) { return 0, results.ErrNotFound })
+	require.ErrorIs(t, err, results.ErrNotFound)
+	v, err = c.get(t.Context(), "bad", load)
+	require.NoError(t, err, "an error is not remembered")
+	require.Equal(t, 4, v)
+	for i := range cacheSize + 10 {
+		c.put(strings.Repeat("x", i%7)+string(rune(i)), i)
+	}
+	require.LessOrEqual(t, len(c.seen), cacheSize)
+	// A caller who goes away does not take the answer from the others.
+	ctx, cancel := context.WithCancel(t.Context())
+	begun, gate := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.get(ctx, "slow", func(ctx context.Context) (int, error) {
+			close(begun)
+			<-gate
+			return 9, ctx.Err()
+		})
+		done <- err
+	}()
+	<-begun
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	close(gate)
+	v, err = c.get(t.Context(), "slow", func(context.Context) (int, error) { return 9, nil })
+	require.NoError(t, err)
+	require.Equal(t, 9, v)
 }

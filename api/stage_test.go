@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -55,12 +57,14 @@ func newStage(t testing.TB, change ...func(*Server)) *stage {
 	t.Helper()
 	dir := t.TempDir()
 	s := &stage{t: t, folder: filepath.Join(dir, "objects"), bell: &localBell{}, logs: &lockedBuffer{}, keys: map[string]string{}}
-	var err error
 	ctx := context.Background()
-	s.store, err = database.Open(ctx, database.Options{SQLite: filepath.Join(dir, "onsite.db"), Clock: s.now})
+	raw, err := ground()
+	require.NoError(t, err)
+	file := filepath.Join(dir, "onsite.db")
+	require.NoError(t, os.WriteFile(file, raw, 0o600))
+	s.store, err = database.Open(ctx, database.Options{SQLite: file, Clock: s.now})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.store.Close()) })
-	require.NoError(t, s.store.Migrate(ctx))
 	objects, err := object.NewFolder(s.folder)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, objects.Close()) })
@@ -72,14 +76,6 @@ func newStage(t testing.TB, change ...func(*Server)) *stage {
 	for _, c := range change {
 		c(s.server)
 	}
-	for _, tenant := range []string{"acme", "other"} {
-		require.NoError(t, s.store.CreateTenant(ctx, results.Tenant{ID: tenant, Name: tenant, Rev: 1, CreatedAt: s.now()}))
-		for _, subject := range []string{"e1", "e2"} {
-			require.NoError(t, s.store.CreateSubject(ctx, results.Subject{Tenant: tenant, ID: subject, CreatedAt: s.now()}, s.audit(tenant)))
-		}
-		_, err := s.store.PutSite(ctx, results.Site{Tenant: tenant, ID: "store-17", Doc: results.SiteDoc{Label: "Store"}}, 0, s.audit(tenant))
-		require.NoError(t, err)
-	}
 	s.http = httptest.NewServer(s.server.Handler())
 	t.Cleanup(func() {
 		s.server.Drain()
@@ -87,6 +83,50 @@ func newStage(t testing.TB, change ...func(*Server)) *stage {
 		s.http.Close()
 	})
 	return s
+}
+
+// ground is a database with both tenants, made once: migrations cost more than most tests.
+var ground = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "onsite-api")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file, ctx := filepath.Join(dir, "onsite.db"), context.Background()
+	store, err := database.Open(ctx, database.Options{SQLite: file})
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(settle(ctx, store), store.Close())
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
+
+// settle gives acme and other the same subjects and the same site.
+func settle(ctx context.Context, store *database.Store) error {
+	if err := store.Migrate(ctx); err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, tenant := range []string{"acme", "other"} {
+		entry := func() results.AuditEntry {
+			return results.AuditEntry{ID: ulid.Make().String(), Tenant: tenant, At: now, Actor: "test", Action: "test"}
+		}
+		if err := store.CreateTenant(ctx, results.Tenant{ID: tenant, Name: tenant, Rev: 1, CreatedAt: now}); err != nil {
+			return err
+		}
+		for _, subject := range []string{"e1", "e2"} {
+			if err := store.CreateSubject(ctx, results.Subject{Tenant: tenant, ID: subject, CreatedAt: now}, entry()); err != nil {
+				return err
+			}
+		}
+		if _, err := store.PutSite(ctx, results.Site{Tenant: tenant, ID: "store-17", Doc: results.SiteDoc{Label: "Store"}}, 0, entry()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // now is the clock of store and server; pass moves it.
@@ -284,6 +324,35 @@ func (s *stage) finished(job string, decision pipeline.Decision, codes ...pipeli
 	s.bell.Ring(ctx, results.BellJob(job))
 	s.bell.Ring(ctx, results.BellFeed)
 	return row
+}
+
+// many makes n finished jobs without media, quickly.
+func (s *stage) many(tenant string, n int, decision pipeline.Decision, codes ...pipeline.Code) {
+	s.t.Helper()
+	ctx := context.Background()
+	subs := make([]results.NewSubmission, n)
+	for i := range subs {
+		subs[i].Sub = results.Submission{Job: ulid.Make().String(), Tenant: tenant, Subject: "e1", Claim: []byte("{}"), ReceivedAt: s.now()}
+	}
+	for _, a := range s.store.AcceptMany(ctx, subs) {
+		require.NoError(s.t, a.Err)
+	}
+	_, err := s.store.Dispatch(ctx, n)
+	require.NoError(s.t, err)
+	ends := make([]results.Finish, n)
+	for i, sub := range subs {
+		lease, err := s.store.Claim(ctx, sub.Sub.Job, 1, "w", 8*time.Second, 2*time.Minute)
+		require.NoError(s.t, err)
+		body, err := json.Marshal(pipeline.Verdict{Schema: pipeline.Schema, Job: sub.Sub.Job, Tenant: tenant, Decision: decision, Revision: 1})
+		require.NoError(s.t, err)
+		ends[i] = results.Finish{Job: sub.Sub.Job, Token: lease.Token, State: results.Done, Audit: s.audit(tenant), Verdict: &results.Verdict{Job: sub.Sub.Job, Tenant: tenant, Subject: "e1",
+			Revision: 1, Decision: decision, Codes: codes, Body: body, SubmittedAt: s.now(), CreatedAt: s.now()}}
+	}
+	for _, err := range s.store.FinishMany(ctx, ends) {
+		require.NoError(s.t, err)
+	}
+	_, err = s.store.Sequence(ctx, n)
+	require.NoError(s.t, err)
 }
 
 // ended ends a job without a verdict.

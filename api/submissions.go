@@ -39,7 +39,7 @@ type formInput struct {
 	TakenAt  time.Time `json:"taken_at,omitempty"`
 	Policy   string    `json:"policy,omitempty"`
 	Priority string    `json:"priority,omitempty" enum:"clock_in,bulk"`
-	Claim    string    `json:"claim,omitempty" contentMediaType:"application/json" doc:"the claim as JSON (ClaimInput), instead of single fields"`
+	Claim    string    `json:"claim,omitempty" contentMediaType:"application/json" doc:"the claim as JSON, instead of single fields: what SubmissionInput has, without object"`
 	Media    string    `json:"media" format:"binary" doc:"the photo or video; the last part of the form"`
 }
 

@@ -34,6 +34,7 @@ func TestSubmitForm(t *testing.T) {
 	require.Equal(t, "e1", sub.Subject)
 	require.Equal(t, "video15", sub.Policy)
 	require.Equal(t, results.PriorityBulk, sub.Priority)
+	require.Contains(t, sub.TraceParent, "00-0af7651916cd43dd8448eb211c80319c-", "the job goes on with the caller's trace")
 	require.Equal(t, "clip.mp4", sub.Media.Name)
 	require.EqualValues(t, len("some footage"), sub.Media.Bytes)
 	var claim pipeline.Claim

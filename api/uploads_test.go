@@ -198,7 +198,7 @@ func TestBucketNotifications(t *testing.T) {
 	}
 	send("").problem(401, codeBadKey)
 	send("Bearer bucket secre").problem(401, codeBadKey)
-	send("Bearer " + s.key("acme", admin)).problem(401, codeBadKey)
+	send("Bearer "+s.key("acme", admin)).problem(401, codeBadKey)
 	require.Empty(t, events.got)
 	require.Equal(t, 200, send("Bearer bucket secret").status)
 	require.Equal(t, 200, send("bucket secret").status, "some services send no scheme")

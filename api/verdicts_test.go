@@ -133,11 +133,8 @@ func TestChanges(t *testing.T) {
 func TestExport(t *testing.T) {
 	s := newStage(t)
 	key := s.key("acme", read)
-	require.NoError(t, s.store.CreateSubject(t.Context(), results.Subject{Tenant: "acme", ID: "=cmd", CreatedAt: s.now()}, s.audit("acme")))
 	const n = exportPage + 3
-	for range n {
-		s.finished(s.accepted("acme"), pipeline.DecisionReview, pipeline.NoFace, pipeline.DeskMissing)
-	}
+	s.many("acme", n, pipeline.DecisionReview, pipeline.NoFace, pipeline.DeskMissing)
 	s.finished(s.accepted("other"), pipeline.DecisionReview)
 	a := s.do(http.MethodGet, "/v1/verdicts/export", key, nil)
 	require.Equal(t, 200, a.status)

@@ -263,4 +263,3 @@ func TestAccessTable(t *testing.T) {
 		register(s.server, huma.Operation{OperationID: "not-in-the-table", Method: http.MethodGet, Path: "/x"}, s.server.receiveEvents)
 	})
 }
-
