@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -48,9 +47,9 @@ func TestNowIsThatOfPostgres(t *testing.T) {
 
 func TestNowIsThatOfTheMachineOnSQLite(t *testing.T) {
 	mine := &handClock{t: time.Date(2026, 1, 2, 3, 4, 5, 6_789_000, time.UTC)}
-	s := openTest(t, Options{SQLite: filepath.Join(t.TempDir(), "s.db"), Clock: mine.now})
+	s := openLiteTest(t, Options{Clock: mine.now})
 	require.Equal(t, time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.UTC), s.Now())
-	real := openTest(t, Options{SQLite: filepath.Join(t.TempDir(), "r.db")})
+	real := openLiteTest(t, Options{})
 	require.WithinDuration(t, time.Now(), real.Now(), time.Second)
 }
 

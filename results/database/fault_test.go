@@ -86,7 +86,7 @@ func TestPostgresAway(t *testing.T) {
 }
 
 func TestSQLiteDiskFull(t *testing.T) {
-	s := openTest(t, Options{SQLite: filepath.Join(t.TempDir(), "s.db")})
+	s := openLiteTest(t, Options{})
 	ctx := t.Context()
 	l := s.db.(*liteEngine)
 	var pages int

@@ -42,8 +42,16 @@ func TestMigrateUpDownUp(t *testing.T) {
 	})
 }
 
+// TestMigrateFromNothing is what every other test on SQLite leaves out.
+func TestMigrateFromNothing(t *testing.T) {
+	s := openTest(t, Options{SQLite: filepath.Join(t.TempDir(), "s.db")})
+	require.ErrorContains(t, s.Validate(t.Context()), "not applied")
+	require.NoError(t, s.Migrate(t.Context()))
+	require.NoError(t, s.Validate(t.Context()))
+}
+
 func TestBothDatabasesHaveTheSameTables(t *testing.T) {
-	lite := openTest(t, Options{SQLite: filepath.Join(t.TempDir(), "s.db")})
+	lite := openLiteTest(t, Options{})
 	pg := openTest(t, Options{Postgres: storetest.Postgres(t)})
 	require.Equal(t, tables(t, pg), tables(t, lite))
 }
