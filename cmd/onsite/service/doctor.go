@@ -42,8 +42,7 @@ func Diagnose(ctx context.Context, c config.Config) []Finding {
 		var known *Fault
 		switch {
 		case errors.As(err, &known):
-			f.Found, f.Fix = known.Text.EN, pipeline.Text{EN: "see above", ZH: "见上"}
-			f.Fix.ZH = known.Text.ZH
+			f.Found, f.Fix = "cannot be used", known.Text
 		case err != nil:
 			f.Found, f.Fix = err.Error(), pipeline.Text{EN: "check the settings, and that it is running", ZH: "请检查设置，并确认其正在运行"}
 		}

@@ -28,7 +28,10 @@ import (
 	"onsite/pipeline/media"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// go-redis tries a failed connection again a second later, and notices only then that its pool is closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 func TestUploadsAreAsLargeAsTheDecoderTakes(t *testing.T) {
 	require.EqualValues(t, media.DefaultLimits().Bytes, config.MaxUploadBytes)
