@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -52,8 +53,10 @@ func (s settings) run(ctx context.Context, e *env, role config.Role, named map[s
 		return err
 	}
 	syscall.Umask(0o077) // whatever is made is for this user alone
+	log := service.NewLog(e.err, c.Log)
+	slog.SetDefault(log) // for libraries that know no other
 	return service.Run(ctx, role, c, service.Options{
-		Log:   service.NewLog(e.err, c.Log),
+		Log:   log,
 		Ready: func(r service.Ready) { e.ready(r, role, asJSON) },
 	})
 }
