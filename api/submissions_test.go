@@ -111,7 +111,7 @@ func TestSubmitFormsThatAreWrong(t *testing.T) {
 			if c.fault == "too_large" && c.status == 413 {
 				require.NotNil(t, f.Limit, "the limit is named")
 			}
-			s.clean("acme")
+			s.clean()
 		})
 	}
 	a := s.submit(key, nil, "subject", "e1", "@media", strings.Repeat("x", 1000))
@@ -133,7 +133,7 @@ func TestSubmitOtherBodies(t *testing.T) {
 	s.do(http.MethodPost, "/v1/submissions", key, `{"subject":"`+strings.Repeat("x", 1<<20)+`"}`).field(413, codeTooLarge, "body", "too_large")
 	p := s.do(http.MethodPost, "/v1/submissions?debug=1", key, `{}`).field(422, codeInvalid, "query.debug", "unknown_field")
 	require.NotEmpty(t, p.Detail)
-	s.clean("acme")
+	s.clean()
 }
 
 // TestDisconnect cuts the connection in the middle of the file: nothing may be left.
@@ -151,7 +151,7 @@ func TestDisconnect(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, conn.Close())
 		require.Eventually(t, func() bool { return strings.Contains(s.logs.String(), fmt.Sprintf("cut-request-%d", cut)) }, 5*time.Second, time.Millisecond)
-		s.clean("acme")
+		s.clean()
 		earlier, err := s.store.Reserve(t.Context(), "acme", fmt.Sprintf("cut-%d", cut), s.now().Add(time.Minute))
 		require.NoError(t, err, "the idempotency key is free again")
 		require.Empty(t, earlier)
@@ -174,7 +174,7 @@ func TestSilentClient(t *testing.T) {
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
-	s.clean("acme")
+	s.clean()
 }
 
 func (s *stage) mapBucket(tenant, bucket, prefix string) {
@@ -325,7 +325,7 @@ func TestErasedSubject(t *testing.T) {
 	s := newStage(t)
 	require.NoError(t, s.vault.Erase(t.Context(), "acme", "e2", s.audit("acme")))
 	s.submit(s.key("acme", submit), nil, "subject", "e2", "@media", "x").problem(410, codeErased)
-	s.clean("acme")
+	s.clean()
 }
 
 // TestErasedMeanwhile: the name is still remembered, but the store knows better.

@@ -100,10 +100,6 @@ var matchers = func() []*regexp.Regexp {
 
 // translate turns one of huma's findings into a field error. What was sent is never echoed: it may be a secret or a person's.
 func translate(err error) FieldError {
-	var own *fieldFault
-	if errors.As(err, &own) {
-		return own.FieldError
-	}
 	var d huma.ErrorDetailer
 	if !errors.As(err, &d) {
 		return FieldError{Field: "body", Code: "form", text: say("cannot be read", "无法读取")}
@@ -126,16 +122,6 @@ func translate(err error) FieldError {
 		return out
 	}
 	return out
-}
-
-// fieldFault is a field error that our own resolvers give to huma.
-type fieldFault struct{ FieldError }
-
-func (f *fieldFault) Error() string { return f.Field + ": " + f.text.EN }
-
-// badField makes one.
-func badField(name, code string, limit any, text, fix pipeline.Text) error {
-	return &fieldFault{FieldError{Field: name, Code: code, Limit: limit, text: text, fix: fix}}
 }
 
 // invalid is the problem of one wrong field.

@@ -16,10 +16,10 @@ import (
 	"onsite/results/object"
 )
 
-// recorded asks for an upload and gives the answer and its URL's path.
-func (s *stage) recorded(tenant, body string, headers ...string) (UploadAnswer, string) {
+// recorded asks for an upload of acme and gives the answer and its URL's path.
+func (s *stage) recorded(body string, headers ...string) (UploadAnswer, string) {
 	s.t.Helper()
-	a := s.do(http.MethodPost, "/v1/uploads", s.key(tenant, submit), body, headers...)
+	a := s.do(http.MethodPost, "/v1/uploads", s.key("acme", submit), body, headers...)
 	require.Equal(s.t, http.StatusCreated, a.status, string(a.body))
 	var u UploadAnswer
 	a.into(&u)
@@ -40,7 +40,7 @@ func TestUploadToThisServer(t *testing.T) {
 			return s.do(http.MethodPost, path, "", body, "Content-Type", kind)
 		},
 	} {
-		u, path := s.recorded("acme", `{"subject":"e1","site":"store-17"}`)
+		u, path := s.recorded(`{"subject":"e1","site":"store-17"}`)
 		require.True(t, strings.HasPrefix(u.Upload.URL, s.http.URL+"/v1/uploads/"+u.Job+"/content?"))
 		a := send(path)
 		require.Equal(t, http.StatusAccepted, a.status, string(a.body))
@@ -69,9 +69,9 @@ func TestUploadToThisServer(t *testing.T) {
 
 func TestUploadURLsThatAreWrong(t *testing.T) {
 	s := newStage(t, func(s *Server) { s.Limits.MediaBytes = 100; s.Limits.UploadTTL = time.Minute })
-	u, path := s.recorded("acme", `{"subject":"e1","max_bytes":10}`)
+	u, path := s.recorded(`{"subject":"e1","max_bytes":10}`)
 	require.EqualValues(t, 10, u.MaxBytes)
-	other, _ := s.recorded("acme", `{"subject":"e2"}`)
+	other, _ := s.recorded(`{"subject":"e2"}`)
 	put := func(path, body string) answer { return s.do(http.MethodPut, path, "", strings.NewReader(body)) }
 	parsed, err := url.Parse(path)
 	require.NoError(t, err)
@@ -102,10 +102,10 @@ func TestUploadURLsThatAreWrong(t *testing.T) {
 	body, kind = form(t, "@file", "x", "key", "x")
 	s.do(http.MethodPost, path, "", body, "Content-Type", kind).field(422, codeInvalid, "form.key", "order")
 	s.do(http.MethodPost, path, "", strings.NewReader("x"), "Content-Type", "video/mp4").problem(415, codeContentType)
-	s.clean("acme")
+	s.clean()
 	require.Equal(t, http.StatusAccepted, put(path, "0123456789").status, "no fault used it up")
 
-	late, latePath := s.recorded("acme", `{"subject":"e1"}`)
+	late, latePath := s.recorded(`{"subject":"e1"}`)
 	s.pass(61 * time.Second)
 	put(latePath, "x").problem(410, codeExpired)
 	var now UploadAnswer
@@ -129,7 +129,7 @@ func TestUploadClaimsThatAreWrong(t *testing.T) {
 
 func TestUploadIdempotency(t *testing.T) {
 	s := newStage(t)
-	first, path := s.recorded("acme", `{"subject":"e1"}`, "Idempotency-Key", "u1")
+	first, path := s.recorded(`{"subject":"e1"}`, "Idempotency-Key", "u1")
 	again := s.do(http.MethodPost, "/v1/uploads", s.key("acme", submit), `{ "subject": "e1" }`, "Idempotency-Key", "u1")
 	require.Equal(t, http.StatusCreated, again.status)
 	require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
@@ -149,7 +149,7 @@ func (f fakePresigner) PresignPost(_ context.Context, bucket, key string, maxByt
 func TestUploadToABucket(t *testing.T) {
 	p := &fakePresigner{}
 	s := newStage(t, func(s *Server) { s.Presigner, s.UploadBucket = p, "incoming" })
-	u, _ := s.recorded("acme", `{"subject":"e1","max_bytes":5000}`)
+	u, _ := s.recorded(`{"subject":"e1","max_bytes":5000}`)
 	require.Equal(t, "https://s3.example/incoming", u.Upload.URL)
 	require.Equal(t, "5000", u.Upload.Fields["max"])
 	require.Regexp(t, `^acme/_upload/[0-9A-Z]{26}$`, u.Upload.Fields["key"], "the key says nothing of the person")
@@ -174,7 +174,7 @@ func TestUploadToABucket(t *testing.T) {
 
 func TestPublicURL(t *testing.T) {
 	s := newStage(t, func(s *Server) { s.PublicURL = "https://onsite.example/" })
-	u, _ := s.recorded("acme", `{"subject":"e1"}`)
+	u, _ := s.recorded(`{"subject":"e1"}`)
 	require.True(t, strings.HasPrefix(u.Upload.URL, "https://onsite.example/v1/uploads/"), u.Upload.URL)
 }
 
