@@ -131,7 +131,7 @@ func (b *bulkRun) list(f *formReader) error {
 	if errors.As(err, &all) {
 		p := problem(codeInvalid)
 		for _, one := range all {
-			p.field(fmt.Sprintf("form.people[%d]", one.Line), "row", nil, one.Words(), pipeline.Text{})
+			p = p.field(fmt.Sprintf("form.people[%d]", one.Line), "row", nil, one.Words(), pipeline.Text{})
 		}
 		return p
 	}
@@ -312,7 +312,7 @@ func (b *bulkRun) answer(ctx context.Context) Bulk {
 		p := problem(codeInvalid)
 		for _, name := range b.people[i].Photos {
 			if _, waits := b.wants[name]; waits {
-				p.field("row.photos", "missing", nil, say("%q was not sent", "%q 未发送", name), say("send it as a part with exactly this name", "请以完全相同的名称作为表单的一部分发送"))
+				p = p.field("row.photos", "missing", nil, say("%q was not sent", "%q 未发送", name), say("send it as a part with exactly this name", "请以完全相同的名称作为表单的一部分发送"))
 			}
 		}
 		b.rows[i].Status, b.rows[i].Problem = "refused", p.in(b.lang, RequestID(ctx))

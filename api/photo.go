@@ -210,7 +210,7 @@ func (e *enrolment) run(ctx context.Context, dry bool) (Enrolled, error) {
 func (e *enrolment) try(ctx context.Context, dry bool) (Enrolled, error) {
 	tenant := PrincipalOf(ctx).Tenant
 	sub, err := e.Store.Subject(ctx, tenant, e.subject)
-	if err != nil && !(dry && errors.Is(err, results.ErrNotFound)) {
+	if err != nil && (!dry || !errors.Is(err, results.ErrNotFound)) {
 		return Enrolled{}, err
 	}
 	var enrolled []results.Photo
@@ -309,7 +309,7 @@ func (e *enrolment) look(ctx context.Context, tenant string, enrolled []results.
 			continue
 		}
 		bad++
-		p.field(e.fields[fresh[k]], f.Code, nil, f.Text, pipeline.Text{})
+		p = p.field(e.fields[fresh[k]], f.Code, nil, f.Text, pipeline.Text{})
 	}
 	if bad == 0 {
 		return found, nil

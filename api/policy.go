@@ -115,7 +115,7 @@ func policyFault(err error) error {
 		if one.Value == "" {
 			code = "missing"
 		}
-		p.field("body."+one.Field, code, one.Allowed, say("%q is not accepted; allowed: %s", "不接受 %q；允许：%s", one.Value, one.Allowed),
+		p = p.field("body."+one.Field, code, one.Allowed, say("%q is not accepted; allowed: %s", "不接受 %q；允许：%s", one.Value, one.Allowed),
 			pipeline.Text{EN: one.Fix, ZH: "请改为允许的取值"})
 	}
 	return p

@@ -266,9 +266,9 @@ func (u *siteUpload) row() (results.Site, error) {
 		case came:
 			r.Key, r.SHA256 = new.key, new.sha256
 		case named:
-			p.field(field, "unknown", nil, say("the site has no such photo", "该地点没有此照片"), say("send the photo as a part of the form", "请在表单中发送该照片"))
+			p = p.field(field, "unknown", nil, say("the site has no such photo", "该地点没有此照片"), say("send the photo as a part of the form", "请在表单中发送该照片"))
 		default:
-			p.field(field, "missing", nil, say("was not sent", "未发送"), say("send it as a part with exactly this name", "请以完全相同的名称作为表单的一部分发送"))
+			p = p.field(field, "missing", nil, say("was not sent", "未发送"), say("send it as a part with exactly this name", "请以完全相同的名称作为表单的一部分发送"))
 		}
 	}
 	if len(p.Errors) > 0 {
@@ -332,7 +332,7 @@ func siteFault(err error, place string) error {
 		if one.Value != "" {
 			text = pipeline.Text{EN: strconv.Quote(one.Value) + " " + text.EN, ZH: "“" + one.Value + "”" + text.ZH}
 		}
-		p.field(field, string(one.Trouble), nil, text, pipeline.Text{})
+		p = p.field(field, string(one.Trouble), nil, text, pipeline.Text{})
 	}
 	return p
 }

@@ -38,7 +38,7 @@ func TestSites(t *testing.T) {
 	require.Equal(t, "2026-03-31", s.References[1].ValidTo)
 	require.Equal(t, 100, s.References[0].Crop.W)
 	require.Equal(t, []string{"港记烧腊"}, s.Sign.Names)
-	require.Equal(t, 150.0, s.Geofence[0].RadiusM)
+	require.InDelta(t, 150, s.Geofence[0].RadiusM, 0)
 	d.tidy(2)
 
 	d.site(nil, siteFile, sitePictures...).problem(428, codeIfMatch)

@@ -213,7 +213,7 @@ func (s *Server) receiver(ctx context.Context, text string) error {
 		return bad("must hold no user name and password: messages are signed", "不得包含用户名和密码：消息已签名")
 	case u.Fragment != "":
 		return bad("must have no part after #", "不得包含 # 之后的部分")
-	case u.Scheme != "https" && !(u.Scheme == "http" && private):
+	case u.Scheme != "https" && (u.Scheme != "http" || !private):
 		return bad("must begin with https://", "应以 https:// 开头")
 	case private:
 		return nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
@@ -48,9 +49,9 @@ func TestNewRefuses(t *testing.T) {
 
 func TestAsksWithKeyAndLanguage(t *testing.T) {
 	c, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		require.Equal(t, "Bearer "+key, r.Header.Get("Authorization"))
-		require.Equal(t, "zh", r.Header.Get("Accept-Language"))
-		require.Equal(t, "/v1/sites/a%2Fb", r.URL.EscapedPath())
+		assert.Equal(t, "Bearer "+key, r.Header.Get("Authorization"))
+		assert.Equal(t, "zh", r.Header.Get("Accept-Language"))
+		assert.Equal(t, "/v1/sites/a%2Fb", r.URL.EscapedPath())
 		_, _ = io.WriteString(w, `{"id":"a/b","revision":3,"new":1}`)
 	})
 	s, err := c.Site(t.Context(), "a/b")
@@ -96,12 +97,12 @@ func TestRepeatsWhatMayBeRepeated(t *testing.T) {
 	require.NoError(t, os.WriteFile(media, []byte("footage"), 0o600))
 	c, waits := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		f, _, err := r.FormFile("media")
-		require.NoError(t, err)
+		assert.NoError(t, err)
 		raw, err := io.ReadAll(f)
-		require.NoError(t, err)
-		require.Equal(t, "footage", string(raw), "each try sends the whole file")
-		require.Positive(t, r.ContentLength)
-		require.Equal(t, "e1", r.FormValue("subject"))
+		assert.NoError(t, err)
+		assert.Equal(t, "footage", string(raw), "each try sends the whole file")
+		assert.Positive(t, r.ContentLength)
+		assert.Equal(t, "e1", r.FormValue("subject"))
 		if n.Add(1) == 1 {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -169,17 +170,17 @@ func TestNamesSurviveTheForm(t *testing.T) {
 	names := []string{`a "b".jpg`, `back\slash`, "张三/1.jpg", "semi;colon=x.jpg"}
 	c, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		m, err := r.MultipartReader()
-		require.NoError(t, err)
+		assert.NoError(t, err)
 		var got []string
 		for {
 			p, err := m.NextPart()
 			if errors.Is(err, io.EOF) {
 				break
 			}
-			require.NoError(t, err)
+			assert.NoError(t, err)
 			got = append(got, p.FormName())
 		}
-		require.Equal(t, append([]string{"people"}, names...), got)
+		assert.Equal(t, append([]string{"people"}, names...), got)
 		_, _ = io.WriteString(w, `{"rows":[]}`)
 	})
 	var files []File
