@@ -16,8 +16,9 @@ const skipVariable = "ONSITE_TEST_NO_POSTGRES"
 
 var shared struct {
 	sync.Mutex
-	server *postgres.Server
-	err    error
+	server   *postgres.Server
+	err      error
+	prepared string // address of the database that PostgresLike copies
 }
 
 // Server gives the PostgreSQL server of this test binary; the first call starts it. Main stops it. Tests that kill or freeze a server
@@ -42,6 +43,29 @@ func Server(t testing.TB) *postgres.Server {
 func Postgres(t testing.TB) (dsn string) {
 	t.Helper()
 	dsn, err := Server(t).Create(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+// PostgresLike gives the address of a database that is as prepare left one: prepare runs once, its database is copied.
+func PostgresLike(t testing.TB, prepare func(dsn string) error) (dsn string) {
+	t.Helper()
+	server := Server(t)
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.prepared == "" {
+		first, err := server.Create(context.Background())
+		if err == nil {
+			err = prepare(first)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.prepared = first
+	}
+	dsn, err := server.Clone(context.Background(), shared.prepared)
 	if err != nil {
 		t.Fatal(err)
 	}

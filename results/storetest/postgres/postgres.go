@@ -269,14 +269,25 @@ func (s *Server) DSN(database string) string {
 }
 
 // Create makes a fresh database and gives its address.
-func (s *Server) Create(ctx context.Context) (string, error) {
+func (s *Server) Create(ctx context.Context) (string, error) { return s.create(ctx, "template1") }
+
+// Clone makes a database with the tables and rows of another one of this server, to which nobody is connected.
+func (s *Server) Clone(ctx context.Context, dsn string) (string, error) {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return "", fmt.Errorf("clone a database: %w", err)
+	}
+	return s.create(ctx, c.Database)
+}
+
+func (s *Server) create(ctx context.Context, from string) (string, error) {
 	name := "t" + strings.ToLower(rand.Text())
 	c, err := pgx.Connect(ctx, s.DSN("postgres"))
 	if err != nil {
 		return "", fmt.Errorf("make a database: %w", err)
 	}
 	defer c.Close(ctx) //nolint:errcheck // only asked
-	if _, err := c.Exec(ctx, "CREATE DATABASE "+name); err != nil {
+	if _, err := c.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+from); err != nil {
 		return "", fmt.Errorf("make a database: %w", err)
 	}
 	return s.DSN(name), nil

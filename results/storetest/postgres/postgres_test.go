@@ -49,6 +49,13 @@ func TestServer(t *testing.T) {
 	var n int
 	require.NoError(t, c.QueryRow(ctx, "SELECT count(*) FROM t").Scan(&n), "the table is there after a crash")
 
+	require.NoError(t, c.Close(ctx))
+	copied, err := s.Clone(ctx, dsn)
+	require.NoError(t, err)
+	c, err = pgx.Connect(ctx, copied)
+	require.NoError(t, err)
+	require.NoError(t, c.QueryRow(ctx, "SELECT count(*) FROM t").Scan(&n), "a copy has the tables")
+
 	thaw := s.Freeze()
 	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer cancel()
