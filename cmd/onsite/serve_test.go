@@ -82,7 +82,7 @@ type server struct {
 	data   string
 	out    output
 	log    output
-	exited chan error
+	exited chan struct{}
 }
 
 func address(t *testing.T) string {
@@ -97,12 +97,15 @@ func address(t *testing.T) string {
 func start(t *testing.T, data string, env ...string) *server {
 	t.Helper()
 	listen := address(t)
-	s := &server{t: t, url: "http://" + listen, data: data, exited: make(chan error, 1)}
+	s := &server{t: t, url: "http://" + listen, data: data, exited: make(chan struct{})}
 	s.cmd = exec.Command(built(t), "serve", "--data", data, "--listen", listen)
 	s.cmd.Env = append(os.Environ(), append([]string{"ONSITE_DECODER=" + decoder(t), "ONSITE_CACHE=" + models.CacheDir()}, env...)...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.log
 	require.NoError(t, s.cmd.Start())
-	go func() { s.exited <- s.cmd.Wait() }()
+	go func() {
+		_ = s.cmd.Wait() // its state is looked at
+		close(s.exited)
+	}()
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
 	require.Eventually(t, func() bool {
 		r, err := http.Get(s.url + "/readyz")

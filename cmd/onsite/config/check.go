@@ -120,7 +120,9 @@ func (k *checker) redis(role Role) {
 	}
 	if !r.URL.Empty() {
 		u, err := url.Parse(r.URL.Reveal())
-		if err != nil || !(u.Host != "" && (u.Scheme == "redis" || u.Scheme == "rediss")) && !(u.Path != "" && u.Scheme == "unix") {
+		network := err == nil && u.Host != "" && (u.Scheme == "redis" || u.Scheme == "rediss")
+		socket := err == nil && u.Path != "" && u.Scheme == "unix"
+		if !network && !socket {
 			k.add("redis.url", r.URL.String(), "is no Redis URL", "不是 Redis 地址", "write redis://user:password@host:6379/0", "请写 redis://user:password@host:6379/0")
 		}
 		if err == nil && u.User != nil {

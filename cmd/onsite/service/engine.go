@@ -76,10 +76,10 @@ func (e *engine) run(ctx context.Context) error {
 	said := ""
 	for {
 		err := e.load(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
 		}
-		if text := err.Error(); text != said {
+		if text := err.Error(); text != said && ctx.Err() == nil {
 			said = text
 			e.log.Error("the models cannot be used: jobs are held until they can; run \"onsite models install\"", "error", text)
 		}

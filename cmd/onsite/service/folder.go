@@ -58,7 +58,8 @@ func OpenFolder(path string) (*Folder, error) {
 			fmt.Sprintf("另一个 onsite 进程%s正在使用数据文件夹 %s；请先停止它，或用 --data 指定其他文件夹", holder, abs))
 	}
 	f := &Folder{Path: abs, lock: lock}
-	if err := lock.Truncate(0); err == nil {
+	err = lock.Truncate(0)
+	if err == nil {
 		_, err = lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {

@@ -115,6 +115,8 @@ func (s *site) serve(ctx context.Context, h http.Handler, drain func(), log *slo
 	if err != nil {
 		err = s.server.Close()
 	}
-	<-failed
+	if serr := <-failed; err == nil && !errors.Is(serr, http.ErrServerClosed) {
+		err = serr
+	}
 	return err
 }

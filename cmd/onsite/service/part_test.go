@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 }
 
 func TestUploadsAreAsLargeAsTheDecoderTakes(t *testing.T) {
-	require.EqualValues(t, media.DefaultLimits().Bytes, config.MaxUploadBytes)
+	limit := media.DefaultLimits().Bytes
+	require.EqualValues(t, config.MaxUploadBytes, limit)
 }
 
 func TestLogLeadsToTheTrace(t *testing.T) {

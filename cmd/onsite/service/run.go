@@ -91,8 +91,13 @@ func Run(ctx context.Context, role config.Role, c config.Config, o Options) erro
 		notify(ctx, "READY=1")
 	})
 	notify(context.WithoutCancel(ctx), "STOPPING=1")
+	return b.end(err)
+}
+
+// end closes everything after the parts have ended, unless a job hangs: what hangs holds what would be closed, for ever, so that the
+// process must end as it is.
+func (b *base) end(err error) error {
 	if errors.Is(err, workers.ErrHung) {
-		// What hangs holds what would be closed, for ever. The process ends now.
 		return fault(err,
 			"a job's attempt hangs and cannot be stopped; this process ends so that its supervisor starts a new one, and the job runs again",
 			"某个任务卡住且无法停止；本进程将退出，由其守护程序重新启动，该任务会自动重新执行")

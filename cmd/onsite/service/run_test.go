@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime/multipart"
@@ -105,7 +106,7 @@ func call(t *testing.T, method, url, key, contentType, body string, into any) in
 }
 
 // submit makes a subject and a job, and waits for its end.
-func submit(t *testing.T, url, key string) string {
+func submit(t *testing.T, url, key string) {
 	t.Helper()
 	require.Less(t, call(t, http.MethodPut, url+"/v1/subjects/e1", key, "application/json", `{"label": "x"}`, nil), 300)
 	var form bytes.Buffer
@@ -121,7 +122,6 @@ func submit(t *testing.T, url, key string) string {
 	var j struct{ State string }
 	require.Equal(t, http.StatusOK, call(t, http.MethodGet, url+"/v1/jobs/"+a.Job+"?wait=20s", key, "", "", &j))
 	require.Equal(t, "done", j.State)
-	return a.Job
 }
 
 func TestServe(t *testing.T) {
@@ -345,6 +345,18 @@ func TestPartsStopTogether(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 	require.ErrorContains(t, err, "bad: ")
 	<-stopped
+}
+
+// A job that hangs for good ends the process with an error, and closing does not wait for it.
+func TestHungJobEndsTheProcess(t *testing.T) {
+	closed := false
+	b := &base{closers: []func(){func() { closed = true }}}
+	var why *Fault
+	require.ErrorAs(t, b.end(fmt.Errorf("worker: %w: jobs J", workers.ErrHung)), &why)
+	require.Contains(t, why.Text.EN, "supervisor")
+	require.False(t, closed)
+	require.NoError(t, b.end(nil))
+	require.True(t, closed)
 }
 
 func TestMayMap(t *testing.T) {
