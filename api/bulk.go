@@ -67,6 +67,7 @@ func (s *Server) bulkRoutes() {
 // bulkRun is one request for many people.
 type bulkRun struct {
 	*Server
+	in      *Stream
 	dry     bool
 	people  []roster.Person
 	wants   map[string]int // the row of each photo
@@ -87,7 +88,7 @@ func (s *Server) bulk(ctx context.Context, in *bulkInput) (*bulkOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bulkRun{Server: s, dry: in.DryRun, wants: map[string]int{}, held: map[string]*memory{}, faults: map[int]error{}, lang: langOf(in.Language)}
+	b := &bulkRun{Server: s, in: &in.Stream, dry: in.DryRun, wants: map[string]int{}, held: map[string]*memory{}, faults: map[int]error{}, lang: langOf(in.Language)}
 	defer b.release()
 	defer in.done()
 	if err := b.list(f); err != nil {
@@ -187,6 +188,7 @@ func (b *bulkRun) take(ctx context.Context, p *part) error {
 
 // row enrols one person and lets go of the photos.
 func (b *bulkRun) row(ctx context.Context, i int) {
+	b.in.pause() // looking at photos is our time
 	person := b.people[i]
 	var photos []*memory
 	var fields []string

@@ -49,6 +49,9 @@ func (in *Stream) Resolve(ctx huma.Context) []error {
 // workTime is how long the work on pictures may take before the answer must be out.
 const workTime = 10 * time.Minute
 
+// pause takes the deadline off between two reads, while we work: one that passes would end the request's context.
+func (in *Stream) pause() { _ = in.client.conn.SetReadDeadline(time.Time{}) }
+
 // done ends the reading: what follows is our time, not the client's.
 func (in *Stream) done() {
 	in.client.done()
