@@ -54,6 +54,9 @@ type RateOptions struct {
 	Doing   func(what string)
 }
 
+// atOnce is how many jobs the worker has in hand: they only wait for the store, which syncs its disk once for all that wait.
+const atOnce = 32
+
 // Rate measures. The processes run with the no-op core: their verdicts say so.
 func Rate(ctx context.Context, o RateOptions) (r RateReport, err error) {
 	if o.Phase == 0 {
@@ -69,6 +72,7 @@ func Rate(ctx context.Context, o RateOptions) (r RateReport, err error) {
 		o.Doing = func(string) {}
 	}
 	o.Options.Core, o.Options.Kill, o.Options.APIs, o.Options.Workers = "noop", -1, 1, 1
+	o.Options.AtOnce = atOnce
 	o.Options = o.Options.filled()
 	r.Store, r.Fsync, r.Cores = o.Store, true, runtime.NumCPU()
 	o.Doing("start")

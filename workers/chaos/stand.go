@@ -74,7 +74,7 @@ func (s *stand) env() []string {
 		"ONSITE_MEASURE=true", "ONSITE_WORKER_CORE=" + s.opts.Core, "ONSITE_LOG_LEVEL=info", "ONSITE_LOG_FORMAT=json",
 		"ONSITE_KEK_FILE=" + filepath.Join(s.dir, "kek"),
 		"ONSITE_API_MAX_WAITING=1000000", "ONSITE_CHAOS_CLOCK=" + s.clock,
-		fmt.Sprintf("ONSITE_CHAOS_KILL=%g", s.opts.Kill),
+		fmt.Sprintf("ONSITE_CHAOS_KILL=%g", s.opts.Kill), fmt.Sprintf("ONSITE_WORKER_CONCURRENCY=%d", s.opts.AtOnce),
 	}
 	if s.minio == nil {
 		return append(env, "ONSITE_OBJECTS_DIR="+s.objectsDir())
