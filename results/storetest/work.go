@@ -70,7 +70,7 @@ func turns(t *testing.T, s results.Store) {
 	at := func(p results.Priority) func(*results.NewSubmission) {
 		return func(n *results.NewSubmission) { n.Sub.Priority = p }
 	}
-	list := make([]results.NewSubmission, 200)
+	list := make([]results.NewSubmission, 60)
 	for i := range list {
 		list[i] = NewSubmission(s, big, "e1")
 	}
@@ -108,7 +108,7 @@ func turns(t *testing.T, s results.Store) {
 	}
 	rest, err := s.Dispatch(ctx, 500)
 	require.NoError(t, err)
-	require.Len(t, rest, 200-3-4+2)
+	require.Len(t, rest, len(list)-3-4+2)
 	require.Equal(t, []string{again, bulk}, ids(rest)[len(rest)-2:], "lower priorities last")
 	none, err := s.Dispatch(ctx, 500)
 	require.NoError(t, err)
@@ -141,7 +141,7 @@ func turns(t *testing.T, s results.Store) {
 
 func dispatchers(t *testing.T, s results.Store) {
 	tenants := []string{NewTenant(t, s), NewTenant(t, s), NewTenant(t, s)}
-	list := make([]results.NewSubmission, 240)
+	list := make([]results.NewSubmission, 90)
 	for i := range list {
 		list[i] = NewSubmission(s, tenants[i%3], "e1")
 	}
@@ -173,7 +173,7 @@ func dispatchers(t *testing.T, s results.Store) {
 
 func claimers(t *testing.T, s results.Store) {
 	tenant := NewTenant(t, s)
-	for range 5 {
+	for range 3 {
 		j := Queue(t, s, Accept(t, s, tenant, "e1").ID)
 		var won atomic.Int32
 		together(12, func(i int) {
@@ -200,7 +200,7 @@ func renewals(t *testing.T, s results.Store) {
 		require.False(t, l.Job.LeaseUntil.After(l.Job.Deadline))
 		return l.Job
 	}
-	long, short := claim(time.Hour), claim(5*time.Second)
+	long, short := claim(time.Hour), claim(20*time.Second)
 	over := claim(20 * time.Millisecond)
 	require.Eventually(t, func() bool { return s.Now().After(over.Deadline) }, time.Second, time.Millisecond)
 	own, err := s.Renew(ctx, worker, 30*time.Second)
@@ -413,7 +413,7 @@ func endsWrong(t *testing.T, s results.Store) {
 func endsRace(t *testing.T, s results.Store) {
 	ctx := t.Context()
 	tenant := NewTenant(t, s)
-	const n = 20
+	const n = 12
 	var old, fresh []results.Finish
 	for range n {
 		j := Queue(t, s, Accept(t, s, tenant, "e1").ID)
@@ -457,7 +457,7 @@ func endsRace(t *testing.T, s results.Store) {
 func endsErased(t *testing.T, s results.Store) {
 	ctx := t.Context()
 	tenant := NewTenant(t, s)
-	for range 20 {
+	for range 10 {
 		subject := NewID()
 		NewSubject(t, s, tenant, subject)
 		f := Ending(s, Claim(t, s, Accept(t, s, tenant, subject).ID))
@@ -658,7 +658,7 @@ func renewWhileEnding(t *testing.T, s results.Store) {
 	tenant := NewTenant(t, s)
 	worker := NewID()
 	var list []results.Finish
-	for range 60 {
+	for range 30 {
 		j := Queue(t, s, Accept(t, s, tenant, "e1").ID)
 		l, err := s.Claim(t.Context(), j.ID, j.Attempt, worker, time.Minute, time.Minute)
 		require.NoError(t, err)
@@ -667,7 +667,7 @@ func renewWhileEnding(t *testing.T, s results.Store) {
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	var left sync.WaitGroup
-	for group := range slices.Chunk(list, 10) {
+	for group := range slices.Chunk(list, 5) {
 		left.Go(func() {
 			slices.Reverse(group)
 			for _, err := range s.FinishMany(ctx, group) {
