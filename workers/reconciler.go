@@ -94,7 +94,7 @@ func every(ctx context.Context, d time.Duration, f func(context.Context)) {
 type reconciling struct {
 	Reconciler
 	role   *role
-	active map[string]time.Time // tasks that were taken from Redis while their job was still queued, since when
+	active map[string]time.Time // tasks that nobody can take any more while their job is still queued, since when
 	tidied time.Time
 	asked  time.Time // when held jobs were looked at
 }
@@ -144,7 +144,14 @@ func (s *reconciling) compare(ctx context.Context) {
 		s.complain(ctx, "look for their tasks", err)
 		return
 	}
-	lost := s.lost(jobs, states)
+	var depth map[results.Priority]int
+	if len(jobs) > 0 {
+		if depth, err = s.Queue.Depth(ctx); err != nil {
+			s.complain(ctx, "count their tasks", err)
+			return
+		}
+	}
+	lost := s.lost(jobs, states, depth)
 	if len(lost) > 0 {
 		n, err := s.Store.Unqueue(ctx, lost)
 		if err != nil {
@@ -167,14 +174,15 @@ func (s *reconciling) compare(ctx context.Context) {
 }
 
 // lost says which jobs nobody will claim.
-func (s *reconciling) lost(jobs []results.Job, states []queue.State) (lost []results.Job) {
+func (s *reconciling) lost(jobs []results.Job, states []queue.State, depth map[results.Priority]int) (lost []results.Job) {
 	now := time.Now()
 	seen := map[string]time.Time{}
 	for i, j := range jobs {
-		switch states[i] {
-		case queue.Waiting:
-		case queue.Active:
-			// The worker claims within milliseconds, or has died in between: asynq itself would notice after a minute.
+		switch state := states[i]; {
+		case state == queue.Waiting && depth[j.Priority] > 0:
+		case state == queue.Active, state == queue.Waiting:
+			// The worker claims within milliseconds, or has died in between: asynq itself would notice after a minute. And a task that says
+			// that it waits, while its queue is empty, has just been taken, or has fallen off the list.
 			key := queue.ID(j.ID, j.Attempt)
 			since, known := s.active[key]
 			if !known {

@@ -473,36 +473,3 @@ func TestJanitor(t *testing.T) {
 	require.Equal(t, map[string]bool{"named": true, "stuck": true}, s.objects)
 	require.Equal(t, map[string]bool{"stuck": false}, s.pending, "one that cannot be deleted does not hold up the others")
 }
-
-// TestDispatcherWaitsForRedis: while Redis is away no attempts are spent.
-func TestDispatcherWaitsForRedis(t *testing.T) {
-	s := newStand(t)
-	s.redis.Down()
-	s.dispatcher()
-	s.reconciler()
-	jobs := s.accept(s.tenant("a"), 20, results.PriorityClockIn)
-	time.Sleep(time.Second) // there is no signal for "nothing happened"
-	for _, id := range jobs {
-		require.Equal(t, results.Accepted, s.job(id).State)
-		require.Zero(t, s.job(id).Attempt)
-	}
-	s.worker()
-	s.redis.Up()
-	s.done(jobs...)
-}
-
-// TestWindow: Redis holds a window, not the backlog.
-func TestWindow(t *testing.T) {
-	s := newStand(t)
-	s.dispatcher(func(d *workers.Dispatcher) { d.Window = 30 })
-	jobs := s.accept(s.tenant("a"), 100, results.PriorityBulk)
-	require.Eventually(t, func() bool {
-		d, err := s.queue.Depth(t.Context())
-		return err == nil && d[results.PriorityBulk] == 30
-	}, soon, 10*time.Millisecond)
-	counts, err := s.store.Counts(t.Context(), "")
-	require.NoError(t, err)
-	require.LessOrEqual(t, counts.ByState[results.Queued], int64(30))
-	s.worker()
-	s.done(jobs...)
-}

@@ -14,7 +14,6 @@ import (
 	"onsite/results"
 	"onsite/results/object"
 	"onsite/workers"
-	"onsite/workers/queue"
 )
 
 func TestEndToEnd(t *testing.T) {
@@ -44,75 +43,6 @@ func TestEndToEnd(t *testing.T) {
 	n, err := s.redis.Client().DBSize(t.Context()).Result()
 	require.NoError(t, err)
 	require.Less(t, n, int64(30), "tasks leave nothing in Redis")
-}
-
-func TestFlushInTheMiddle(t *testing.T) {
-	s := newStand(t)
-	began := make(chan struct{}, 1000)
-	s.core.does(func(_ context.Context, l results.Lease) (results.Finish, error) {
-		began <- struct{}{}
-		return pass(l), nil
-	})
-	jobs := s.accept(s.tenant("a"), many, results.PriorityClockIn)
-	s.service()
-	for n := range many / 2 {
-		<-began
-		if n%(many/10) == 0 {
-			s.redis.Flush()
-		}
-	}
-	s.done(jobs...)
-}
-
-func TestRedisKilledAndRestartedInTheMiddle(t *testing.T) {
-	s := newStand(t)
-	began := make(chan struct{}, 1000)
-	s.core.does(func(_ context.Context, l results.Lease) (results.Finish, error) {
-		began <- struct{}{}
-		return pass(l), nil
-	})
-	jobs := s.accept(s.tenant("a"), 100, results.PriorityClockIn)
-	s.service()
-	for range 30 {
-		<-began
-	}
-	s.redis.Kill()
-	for range 30 {
-		<-began
-	}
-	s.redis.Down()
-	s.redis.Up()
-	s.done(jobs...)
-}
-
-// TestRedisHangs: leases and the end of jobs do not need Redis.
-func TestRedisHangs(t *testing.T) {
-	s := newStand(t)
-	began, release := make(chan struct{}, 10), make(chan struct{})
-	s.core.does(func(ctx context.Context, l results.Lease) (results.Finish, error) {
-		began <- struct{}{}
-		select {
-		case <-release:
-			return pass(l), nil
-		case <-ctx.Done():
-			return results.Finish{}, ctx.Err()
-		}
-	})
-	s.worker(func(w *workers.Worker) { w.Lease, w.RenewEvery = 700*time.Millisecond, 100*time.Millisecond })
-	s.dispatcher()
-	s.reconciler()
-	jobs := s.accept(s.tenant("a"), 4, results.PriorityClockIn)
-	for range jobs {
-		<-began
-	}
-	s.redis.Pause()
-	time.Sleep(2 * time.Second) // several leases long; there is no signal for "nothing happened"
-	close(release)
-	s.done(jobs...)
-	s.redis.Resume()
-	for _, j := range jobs {
-		require.Equal(t, 1, s.core.ran(j))
-	}
 }
 
 // TestDeadWorker: a worker that is cut off from the store loses its job to another one; what it brings later is stale.
@@ -506,83 +436,6 @@ func TestStoreAwayWhileClaiming(t *testing.T) {
 	}, nil)
 	s.service()
 	s.done(s.accept(s.tenant("a"), 12, results.PriorityClockIn)...)
-}
-
-// TestOldTasks: what an old dump of Redis brings back claims nothing.
-func TestOldTasks(t *testing.T) {
-	s := newStand(t)
-	s.service()
-	jobs := s.accept(s.tenant("a"), 5, results.PriorityClockIn)
-	s.done(jobs...)
-	var old []results.Job
-	for _, id := range jobs {
-		for attempt := 1; attempt < 4; attempt++ {
-			old = append(old, results.Job{ID: id, Attempt: attempt})
-		}
-	}
-	old = append(old, results.Job{ID: "01JD0000000000000000000000", Attempt: 1})
-	_, err := s.queue.Enqueue(t.Context(), old)
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { // the tasks are consumed; nothing else happens
-		states, err := s.queue.States(t.Context(), old)
-		return err == nil && !slices.ContainsFunc(states, func(s queue.State) bool { return s != queue.Missing })
-	}, soon, 20*time.Millisecond)
-	for _, j := range jobs {
-		require.Equal(t, 1, s.core.ran(j))
-		require.Equal(t, 1, s.store.count(j))
-	}
-}
-
-// TestDispatcherDies between marking a job as queued and writing its task.
-func TestDispatcherDies(t *testing.T) {
-	s := newStand(t)
-	jobs := s.accept(s.tenant("a"), 10, results.PriorityClockIn)
-	queued, err := s.store.Dispatch(t.Context(), 10)
-	require.NoError(t, err)
-	require.Len(t, queued, 10)
-	s.service()
-	s.done(jobs...)
-	for _, j := range jobs {
-		require.Equal(t, 2, s.job(j).Attempt)
-	}
-}
-
-// TestTaskTakenByTheDead: a worker dies after it took a task and before it claimed the job.
-func TestTaskTakenByTheDead(t *testing.T) {
-	s := newStand(t)
-	took, release := make(chan struct{}), make(chan struct{})
-	dead, err := s.queue.Serve(1, func(context.Context, queue.Task) { close(took); <-release })
-	require.NoError(t, err)
-	defer dead.Close()
-	defer close(release)
-	s.dispatcher()
-	job := s.accept(s.tenant("a"), 1, results.PriorityClockIn)[0]
-	<-took
-	s.worker()
-	s.reconciler()
-	s.done(job)
-}
-
-// TestRestartWithABacklog: everything stops with jobs waiting, and goes on.
-func TestRestartWithABacklog(t *testing.T) {
-	s := newStand(t)
-	began := make(chan struct{}, 1000)
-	s.core.does(func(_ context.Context, l results.Lease) (results.Finish, error) {
-		began <- struct{}{}
-		return pass(l), nil
-	})
-	jobs := s.accept(s.tenant("a"), many, results.PriorityBulk)
-	w, d, r := s.worker(), s.dispatcher(), s.reconciler()
-	for range many / 5 {
-		<-began
-	}
-	for _, part := range []*running{w, d, r} {
-		require.NoError(t, part.stop(t))
-	}
-	s.redis.Down()
-	s.redis.Up()
-	s.service()
-	s.done(jobs...)
 }
 
 func TestRefusedWithItsOwnCopy(t *testing.T) {
