@@ -125,6 +125,21 @@ func TestAlertsNameMetricsAndRunbooksThatExist(t *testing.T) {
 	}
 }
 
+// The routes that the pages name are in the API's description.
+func TestPagesNameRoutesThatExist(t *testing.T) {
+	var api struct {
+		Paths map[string]map[string]any
+	}
+	require.NoError(t, json.Unmarshal([]byte(read(t, "api/testdata/openapi.json")), &api))
+	for _, page := range []string{"docs/operations.md", "README.md", "README.zh-CN.md", "deploy/container/compose.yaml"} {
+		for _, m := range regexp.MustCompile(`(GET|POST|PUT|PATCH|DELETE) (/v1/[a-z0-9/{}-]+)`).FindAllStringSubmatch(read(t, page), -1) {
+			require.Contains(t, api.Paths[m[2]], strings.ToLower(m[1]), "%s names %s", page, m[0])
+		}
+	}
+	require.Contains(t, api.Paths, "/v1/events/s3", "to which deploy/container/compose.yaml sends")
+	require.Contains(t, api.Paths, "/v1/intake-events")
+}
+
 // headingsOf gives the anchors of a page's headings as GitHub makes them.
 func headingsOf(page string) map[string]bool {
 	out := map[string]bool{}
