@@ -20,7 +20,9 @@ import (
 // BenchmarkAcceptObject is the fast path without a network: key, claim, look-ups, group commit. Every request is another person's, as
 // at nine o'clock.
 func BenchmarkAcceptObject(b *testing.B) {
-	s := newStage(b, func(s *Server) { s.Log, s.Limits.MaxWaiting, s.Limits.MaxQueue = slog.New(slog.DiscardHandler), 1<<30, 1<<30 })
+	s := newStage(b, func(s *Server) {
+		s.Log, s.Limits.MaxWaiting, s.Limits.MaxQueue = slog.New(slog.DiscardHandler), 1<<30, 1<<30
+	})
 	s.mapBucket("acme", "clips", "")
 	const people = 2000
 	for i := range people {
@@ -67,7 +69,9 @@ func (instantStore) AcceptMany(_ context.Context, n []results.NewSubmission) []r
 
 // BenchmarkAcceptObjectAlone is the same without the store's work.
 func BenchmarkAcceptObjectAlone(b *testing.B) {
-	s := newStage(b, func(s *Server) { s.Store, s.Log = instantStore{s.Store}, slog.New(slog.NewJSONHandler(io.Discard, nil)) })
+	s := newStage(b, func(s *Server) {
+		s.Store, s.Log = instantStore{s.Store}, slog.New(slog.NewJSONHandler(io.Discard, nil))
+	})
 	s.mapBucket("acme", "clips", "")
 	key, h := s.key("acme", submit), s.server.Handler()
 	b.ReportAllocs()

@@ -22,7 +22,7 @@ type ClaimInput struct {
 	Subject  string         `json:"subject" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" patternDescription:"1 to 64 of letters, digits, . _ - beginning with a letter or digit" doc:"id of the employee" example:"e123"`
 	Site     string         `json:"site,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" patternDescription:"1 to 64 of letters, digits, . _ - beginning with a letter or digit" doc:"id of the place of work" example:"store-17"`
 	TakenAt  time.Time      `json:"taken_at,omitempty" doc:"when it was taken, by the device's clock"`
-	Policy   string         `json:"policy,omitempty" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" patternDescription:"1 to 64 of lower-case letters, digits, _ - beginning with a letter or digit" doc:"name of the policy; without it video15 for clips and photo for photos"`
+	Policy   string         `json:"policy,omitempty" pattern:"^[a-z][a-z0-9_]{0,39}$" patternDescription:"1 to 40 of lower-case letters, digits, _ beginning with a letter" doc:"name of the policy; without it video15 for clips and photo for photos"`
 	Priority string         `json:"priority,omitempty" enum:"clock_in,bulk" doc:"clock_in goes first; bulk waits for everything else" default:"clock_in"`
 	Location *ClaimLocation `json:"location,omitempty" doc:"where the device says that it is"`
 	Beacons  []string       `json:"beacons,omitempty" nullable:"false" maxItems:"64" doc:"ids of the beacons in range"`

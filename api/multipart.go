@@ -78,6 +78,9 @@ func readForm(form *multipart.Reader, media func(claim []byte, place, name strin
 // claimOf gives the claim's JSON of a form.
 func claimOf(claim []byte, plain map[string]string) ([]byte, string, error) {
 	switch {
+	case claim == nil && len(plain) == 0:
+		return nil, "", invalid("form."+mediaField, "order", nil, say("stands before the fields", "位于字段之前"),
+			say("send the fields first and media last", "请先发送字段，最后发送 media"))
 	case claim != nil && len(plain) > 0:
 		return nil, "", invalid("form."+claimField, "repeated", nil, say("must not stand beside fields of its own", "不得与其自身的字段同时使用"),
 			say("put everything into claim, or leave it out", "请全部放入 claim，或不使用 claim"))

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/stretchr/testify/require"
 )
 
@@ -62,4 +63,33 @@ func TestOpenAPIIsWhole(t *testing.T) {
 			require.NotEmpty(t, op.Security, op.OperationID)
 		}
 	}
+}
+
+// TestPatternsSpeakChinese: a description of a pattern is shown to people.
+func TestPatternsSpeakChinese(t *testing.T) {
+	s, _ := bare(t, away{})
+	s.Handler()
+	seen := map[string]bool{}
+	note := func(schema *huma.Schema) {
+		if schema != nil && schema.PatternDescription != "" {
+			seen[schema.PatternDescription] = true
+		}
+	}
+	for _, schema := range s.api.OpenAPI().Components.Schemas.Map() {
+		for _, property := range schema.Properties {
+			note(property)
+		}
+	}
+	for _, op := range s.ops {
+		for _, p := range op.Parameters {
+			note(p.Schema)
+		}
+	}
+	require.NotEmpty(t, seen)
+	for text := range seen {
+		require.NotEmpty(t, patternsZH[text], "%q has no Chinese words in patternsZH", text)
+	}
+	f := translate(&huma.ErrorDetail{Message: "expected string to be " + idWords, Location: "body.subject"})
+	require.Equal(t, "must be "+idWords, f.text.EN)
+	require.Equal(t, "应为1 至 64 个字母、数字或 . _ -，以字母或数字开头", f.text.ZH)
 }

@@ -19,15 +19,23 @@ type clientReader struct {
 	r      io.Reader
 	conn   *http.ResponseController
 	idle   time.Duration
-	failed bool // to read, so there is no sense in reading on
+	until  time.Time // when the whole body must be there: who trickles does not hold a place for ever
+	failed bool      // to read, so there is no sense in reading on
 }
 
+// maxBodyTime is how long a whole body may take: 500 MiB at 1.2 Mbit/s.
+const maxBodyTime = time.Hour
+
 func newClientReader(w http.ResponseWriter, r *http.Request, idle time.Duration) *clientReader {
-	return &clientReader{r: r.Body, conn: http.NewResponseController(w), idle: idle}
+	return &clientReader{r: r.Body, conn: http.NewResponseController(w), idle: idle, until: time.Now().Add(maxBodyTime)}
 }
 
 func (c *clientReader) Read(p []byte) (int, error) {
-	_ = c.conn.SetReadDeadline(time.Now().Add(c.idle)) // a recorder in a test has none
+	deadline := time.Now().Add(c.idle)
+	if deadline.After(c.until) {
+		deadline = c.until
+	}
+	_ = c.conn.SetReadDeadline(deadline) // a recorder in a test has none
 	n, err := c.r.Read(p)
 	if err == nil || errors.Is(err, io.EOF) {
 		return n, err

@@ -87,7 +87,7 @@ func TestSubmitFormsThatAreWrong(t *testing.T) {
 		"time":                 {[]string{"subject", "e1", "taken_at", "today", "@media", "x"}, 422, codeInvalid, "form.taken_at", "time"},
 		"no media":             {[]string{"subject", "e1"}, 422, codeInvalid, "form.media", "missing"},
 		"empty media":          {[]string{"subject", "e1", "@media", ""}, 422, codeInvalid, "form.media", "missing"},
-		"field after media":    {[]string{"@media", "x", "subject", "e1"}, 422, codeInvalid, "form.subject", "missing"},
+		"field after media":    {[]string{"@media", "x", "subject", "e1"}, 422, codeInvalid, "form.media", "order"},
 		"more after media":     {[]string{"subject", "e1", "@media", "x", "site", "store-17"}, 422, codeInvalid, "form.site", "order"},
 		"unknown field":        {[]string{"subject", "e1", "colour", "red", "@media", "x"}, 422, codeInvalid, "form.colour", "unknown_field"},
 		"field twice":          {[]string{"subject", "e1", "subject", "e2", "@media", "x"}, 422, codeInvalid, "form.subject", "repeated"},
@@ -102,6 +102,7 @@ func TestSubmitFormsThatAreWrong(t *testing.T) {
 		"empty beacon":         {[]string{"claim", `{"subject":"e1","beacons":[""]}`, "@media", "x"}, 422, codeInvalid, "form.claim.beacons[0]", "too_long"},
 		"claim is a list":      {[]string{"claim", `[]`, "@media", "x"}, 422, codeInvalid, "form.claim", "type"},
 		"field over limit":     {[]string{"claim", strings.Repeat(" ", claimBytes+1), "@media", "x"}, 413, codeTooLarge, "form.claim", "too_large"},
+		"media before fields":  {[]string{"@media", strings.Repeat("x", 900)}, 422, codeInvalid, "form.media", "order"},
 		"media over limit":     {[]string{"subject", "e1", "@media", strings.Repeat("x", 1001)}, 413, codeTooLarge, "form.media", "too_large"},
 		"media far over limit": {[]string{"subject", "e1", "@media", strings.Repeat("x", 3<<20)}, 413, codeTooLarge, "form.media", "too_large"},
 	} {

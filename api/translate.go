@@ -83,6 +83,20 @@ var phrases = []phrase{
 // both is a text that is filled in later.
 func both(en, zh string) pipeline.Text { return pipeline.Text{EN: en, ZH: zh} }
 
+// patternsZH are the Chinese words of every patternDescription in this package; a test finds those that are missing.
+var patternsZH = map[string]string{
+	idWords:     "1 至 64 个字母、数字或 . _ -，以字母或数字开头",
+	policyWords: "1 至 40 个小写字母、数字或 _，以字母开头",
+	reasonWords: "原因代码",
+}
+
+// What patternDescriptions say; a tag cannot name a constant, so that they are written there once more.
+const (
+	idWords     = "1 to 64 of letters, digits, . _ - beginning with a letter or digit"
+	policyWords = "1 to 40 of lower-case letters, digits, _ beginning with a letter"
+	reasonWords = "a reason's code"
+)
+
 var verb = regexp.MustCompile(`%[vsd]`)
 
 // matchers are the phrases as patterns; the first that fits counts, so "expected string to be %s" stands after the sentences that begin so.
@@ -114,8 +128,11 @@ func translate(err error) FieldError {
 		out.Code, out.text = p.code, p.text
 		switch {
 		case p.limit:
-			out.text = say(p.text.EN, p.text.ZH, m[1])
 			out.Limit = m[1]
+			out.text = say(p.text.EN, p.text.ZH, m[1])
+			if zh, ok := patternsZH[m[1]]; ok {
+				out.text.ZH = "应为" + zh
+			}
 		case p.template == validation.MsgExpectedRequiredProperty, p.template == validation.MsgExpectedDependentRequiredProperty:
 			out.Field = strings.TrimPrefix(detail.Location+"."+m[1], ".") // huma names the object, people look for the field
 		}

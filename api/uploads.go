@@ -52,6 +52,8 @@ const (
 	opUploadPost = "post-upload-content"
 	opUploadGet  = "get-upload"
 	fileField    = "file"
+	// maxPostFields is how many fields may stand before the file: what clients of buckets send.
+	maxPostFields = 32
 	// hereBucket stands in an upload's row instead of a bucket when its URL leads back to this server. No bucket can have that name.
 	hereBucket = "(here)"
 )
@@ -278,9 +280,11 @@ func (s *Server) receiveFile(ctx context.Context, r *http.Request, client *clien
 		return sealed{}, "", problem(codeContentType).with("Send multipart/form-data with the file, or PUT it as it is.", "请用 multipart/form-data 发送文件，或用 PUT 直接发送。")
 	}
 	form := multipart.NewReader(client, params["boundary"])
-	for {
+	for n := 0; ; n++ {
 		part, err := form.NextPart()
 		switch {
+		case err == nil && n > maxPostFields:
+			err = invalid("form", "too_many", maxPostFields, say("has more than %d fields", "超过 %d 个字段", maxPostFields), pipeline.Text{})
 		case errors.Is(err, io.EOF) && file.key == "":
 			return sealed{}, "", invalid("form."+fileField, "missing", nil, say("is missing", "缺失"), pipeline.Text{})
 		case errors.Is(err, io.EOF):

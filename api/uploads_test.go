@@ -101,6 +101,12 @@ func TestUploadURLsThatAreWrong(t *testing.T) {
 	s.do(http.MethodPost, path, "", body, "Content-Type", kind).field(422, codeInvalid, "form.file", "missing")
 	body, kind = form(t, "@file", "x", "key", "x")
 	s.do(http.MethodPost, path, "", body, "Content-Type", kind).field(422, codeInvalid, "form.key", "order")
+	var many []string
+	for i := range maxPostFields + 1 {
+		many = append(many, fmt.Sprint("x-amz-", i), "x")
+	}
+	body, kind = form(t, append(many, "@file", "x")...)
+	s.do(http.MethodPost, path, "", body, "Content-Type", kind).field(422, codeInvalid, "form", "too_many")
 	s.do(http.MethodPost, path, "", strings.NewReader("x"), "Content-Type", "video/mp4").problem(415, codeContentType)
 	s.clean()
 	require.Equal(t, http.StatusAccepted, put(path, "0123456789").status, "no fault used it up")
