@@ -72,7 +72,7 @@ func (s *Server) putBucket(ctx context.Context, in *putBucketInput) (*bucketOutp
 	if err := s.mayMap(ctx, tenant, b, prefix); err != nil {
 		return nil, err
 	}
-	m := results.BucketMap{Bucket: b, Prefix: prefix, Tenant: tenant, CreatedAt: s.now()}
+	m := results.BucketMap{Bucket: b, Prefix: prefix, Tenant: tenant, CreatedAt: s.stamp()}
 	if err := s.Store.PutBucketMap(ctx, m); err != nil {
 		return nil, err
 	}

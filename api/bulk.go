@@ -217,22 +217,19 @@ func (b *bulkRun) row(ctx context.Context, i int) {
 	}
 }
 
-// person does what a row asks for: subject, consent, photos, each only where it is not so already.
+// person does what a row asks for: subject, consent, photos, each only where it is not so already. Nothing is written before the photos are
+// found good, and none is looked at without a consent.
 func (b *bulkRun) person(ctx context.Context, p roster.Person, photos []*memory, fields []string, row *BulkRow) error {
-	there, changed, err := b.subject(ctx, p)
+	plan, err := b.plan(ctx, p)
 	if err != nil {
 		return err
 	}
-	agreed, gave, err := b.consent(ctx, p, there)
-	if err != nil {
-		return err
-	}
-	changed = changed || gave
-	if len(photos) > 0 {
-		if !agreed {
-			return problem(codeNoConsent)
-		}
-		out, err := b.enrol(ctx, p.Subject, photos, fields, b.dry)
+	changed := len(plan.steps) > 0
+	switch {
+	case len(photos) > 0 && !plan.agreed:
+		return problem(codeNoConsent)
+	case len(photos) > 0:
+		out, err := b.enrol(ctx, &enrolment{subject: p.Subject, photos: photos, fields: fields, dry: b.dry, first: plan.do})
 		if err != nil {
 			return err
 		}
@@ -241,6 +238,10 @@ func (b *bulkRun) person(ctx context.Context, p roster.Person, photos []*memory,
 		}
 		row.Known, row.LookAlikes, row.EnrolmentRev = out.Known, out.LookAlikes, out.EnrolmentRev
 		changed = changed || len(out.Added) > 0
+	case !b.dry:
+		if err := plan.do(ctx); err != nil {
+			return err
+		}
 	}
 	switch {
 	case !changed:
@@ -253,56 +254,66 @@ func (b *bulkRun) person(ctx context.Context, p roster.Person, photos []*memory,
 	return nil
 }
 
-// subject makes the row's person known.
-func (b *bulkRun) subject(ctx context.Context, p roster.Person) (there, changed bool, err error) {
-	tenant := PrincipalOf(ctx).Tenant
-	sub, err := b.Store.Subject(ctx, tenant, p.Subject)
-	switch {
-	case errors.Is(err, results.ErrNotFound):
-		if b.dry {
-			return false, true, nil
-		}
-		made := results.Subject{Tenant: tenant, ID: p.Subject, Label: p.Label, CreatedAt: b.now()}
-		return true, true, b.Store.CreateSubject(ctx, made, b.entry(ctx, "subject.created", made.ID, made.ID, ""))
-	case err != nil:
-		return false, false, err
-	case !sub.ErasedAt.IsZero():
-		return false, false, results.ErrErased
-	case p.Label == "" || p.Label == sub.Label:
-		return true, false, nil
-	case b.dry:
-		return true, true, nil
-	}
-	_, err = b.Store.Relabel(ctx, tenant, p.Subject, p.Label, b.entry(ctx, "subject.relabelled", p.Subject, p.Subject, ""))
-	return true, true, err
+// plan is what a row asks for beside photos.
+type plan struct {
+	steps  []func(context.Context) error
+	agreed bool // a consent is in force, once the steps are done
 }
 
-// consent records the row's consent, unless the same one is in force already.
-func (b *bulkRun) consent(ctx context.Context, p roster.Person, there bool) (agreed, changed bool, err error) {
-	var all []results.Consent
-	if there {
-		if all, err = b.Store.Consents(ctx, PrincipalOf(ctx).Tenant, p.Subject); err != nil {
-			return false, false, err
+func (p plan) do(ctx context.Context) error {
+	for _, step := range p.steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plan finds out what of a row is not so already.
+func (b *bulkRun) plan(ctx context.Context, p roster.Person) (plan, error) {
+	var out plan
+	tenant := PrincipalOf(ctx).Tenant
+	sub, err := b.Store.Subject(ctx, tenant, p.Subject)
+	var given []results.Consent
+	switch {
+	case errors.Is(err, results.ErrNotFound):
+		out.steps = append(out.steps, func(ctx context.Context) error {
+			made := results.Subject{Tenant: tenant, ID: p.Subject, Label: p.Label, CreatedAt: b.stamp()}
+			return b.Store.CreateSubject(ctx, made, b.entry(ctx, "subject.created", made.ID, made.ID, ""))
+		})
+	case err != nil:
+		return out, err
+	case !sub.ErasedAt.IsZero():
+		return out, results.ErrErased
+	default:
+		if given, err = b.Store.Consents(ctx, tenant, p.Subject); err != nil {
+			return out, err
+		}
+		if p.Label != "" && p.Label != sub.Label {
+			out.steps = append(out.steps, func(ctx context.Context) error {
+				_, err := b.Store.Relabel(ctx, tenant, p.Subject, p.Label, b.entry(ctx, "subject.relabelled", p.Subject, p.Subject, ""))
+				return err
+			})
 		}
 	}
 	inForce := func(c results.Consent) bool { return c.Purpose == results.PurposeFace && c.WithdrawnAt.IsZero() }
-	agreed = slices.ContainsFunc(all, inForce)
+	out.agreed = slices.ContainsFunc(given, inForce)
 	if p.Consent == nil {
-		return agreed, false, nil
+		return out, nil
 	}
 	c, err := b.consentOf(ctx, p.Subject, ConsentInput{Notice: p.Consent.Notice, Reference: p.Consent.Reference, GivenAt: p.Consent.GivenAt}, "row.consent")
 	if err != nil {
-		return false, false, err
+		return out, err
 	}
-	if slices.ContainsFunc(all, func(old results.Consent) bool {
+	out.agreed = true
+	if !slices.ContainsFunc(given, func(old results.Consent) bool {
 		return inForce(old) && old.Notice == c.Notice && old.Reference == c.Reference
 	}) {
-		return true, false, nil
+		out.steps = append(out.steps, func(ctx context.Context) error {
+			return b.Store.GiveConsent(ctx, c, b.entry(ctx, "consent.given", p.Subject, c.ID, ""))
+		})
 	}
-	if b.dry {
-		return true, true, nil
-	}
-	return true, true, b.Store.GiveConsent(ctx, c, b.entry(ctx, "consent.given", p.Subject, c.ID, ""))
+	return out, nil
 }
 
 // answer ends the rows whose photos did not all come.

@@ -64,6 +64,9 @@ func TestBulk(t *testing.T) {
 	consents, err := d.store.Consents(context.Background(), "acme", "p1")
 	require.NoError(t, err)
 	require.Len(t, consents, 1)
+	for _, refused := range []string{"p2", "p3"} { // nothing half enrolled
+		d.ask(get, "/v1/subjects/"+refused, nil).problem(404, codeNotFound)
+	}
 
 	// Sent again, with what was wrong corrected: the rest is as it was.
 	corrected := append([]string{}, peoplePhotos...)

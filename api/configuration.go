@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -88,6 +89,9 @@ func (s *Server) entry(ctx context.Context, action, subject, target, digest stri
 	a.Digest = digest
 	return a
 }
+
+// stamp is the time as the store keeps it, so that what is answered at once is what is read later.
+func (s *Server) stamp() time.Time { return s.now().Truncate(time.Millisecond) }
 
 // put gives the revision that a PUT means: as rev, but that nothing said means "must be new", with asked = false.
 func (c Condition) put() (rev int, asked bool, err error) {

@@ -87,7 +87,7 @@ func (s *Server) giveConsent(ctx context.Context, in *giveConsentInput) (*consen
 
 // consentOf checks what was said and makes the record; at names the part of the request that it stands in.
 func (s *Server) consentOf(ctx context.Context, subject string, in ConsentInput, at string) (results.Consent, error) {
-	now := s.now()
+	now := s.stamp()
 	c := results.Consent{
 		ID: ulid.Make().String(), Tenant: PrincipalOf(ctx).Tenant, Subject: subject, Purpose: in.Purpose, Notice: strings.TrimSpace(in.Notice),
 		Reference: strings.TrimSpace(in.Reference), RecordedBy: PrincipalOf(ctx).Key, GivenAt: in.GivenAt.UTC(),
@@ -115,7 +115,7 @@ func (s *Server) withdrawConsent(ctx context.Context, in *withdrawInput) (*withd
 	if _, err := s.Store.Subject(ctx, tenant, in.ID); err != nil {
 		return nil, err
 	}
-	given := s.Store.WithdrawConsent(ctx, tenant, in.ID, in.Purpose, s.now(), s.entry(ctx, "consent.withdrawn", in.ID, in.Purpose, ""))
+	given := s.Store.WithdrawConsent(ctx, tenant, in.ID, in.Purpose, s.stamp(), s.entry(ctx, "consent.withdrawn", in.ID, in.Purpose, ""))
 	if given != nil && !errors.Is(given, results.ErrNotFound) {
 		return nil, given
 	}

@@ -65,10 +65,10 @@ func (s *Server) createKey(ctx context.Context, in *createKeyInput) (*createKeyO
 	if name == "" {
 		return nil, invalid("body.name", "missing", nil, say("is missing", "缺失"), pipeline.Text{})
 	}
-	if at := in.Body.ExpiresAt; !at.IsZero() && !at.After(s.now()) {
+	if at := in.Body.ExpiresAt; !at.IsZero() && !at.After(s.stamp()) {
 		return nil, invalid("body.expires_at", "past", nil, say("lies in the past", "早于当前时间"), say("give a later time, or leave it out", "请填写将来的时间，或省略"))
 	}
-	secret, k, err := NewKey(PrincipalOf(ctx).Tenant, name, in.Body.Roles, s.now())
+	secret, k, err := NewKey(PrincipalOf(ctx).Tenant, name, in.Body.Roles, s.stamp())
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (s *Server) revokeKey(ctx context.Context, in *keyInput) (*nothing, error) 
 	if in.ID == p.Key {
 		return nil, problem(codeState).with("A key cannot revoke itself. Use another admin key.", "密钥不能吊销自身，请使用另一个管理员密钥。")
 	}
-	if err := s.Store.RevokeKey(ctx, p.Tenant, in.ID, s.now()); err != nil {
+	if err := s.Store.RevokeKey(ctx, p.Tenant, in.ID, s.stamp()); err != nil {
 		return nil, err
 	}
 	s.keys.forget(in.ID)

@@ -50,7 +50,7 @@ func (s *Server) exportSubject(ctx context.Context, in *exportSubjectInput) (*ex
 	if lang == "" {
 		lang = langOf(in.Language)
 	}
-	out := Export{Subject: showSubject(sub), Photos: []Photo{}, Verdicts: []ExportedNotice{}, CreatedAt: s.now()}
+	out := Export{Subject: showSubject(sub), Photos: []Photo{}, Verdicts: []ExportedNotice{}, CreatedAt: s.stamp()}
 	consents, err := s.consents(ctx, in.ID)
 	if err != nil {
 		return nil, err

@@ -129,7 +129,7 @@ func (s *Server) enrolPhotos(ctx context.Context, in *photosInput) (*enrolledOut
 		return nil, problem(codeUnreadable).field("form.photo", "missing", nil, say("is missing", "缺失"), say("send one to five photos as parts named photo", "请以名为 photo 的部分发送一至五张照片"))
 	}
 	in.done()
-	out, err := s.enrol(ctx, in.ID, held, fields, false)
+	out, err := s.enrol(ctx, &enrolment{subject: in.ID, photos: held, fields: fields})
 	return &enrolledOutput{Body: out}, err
 }
 
@@ -168,61 +168,80 @@ type enrolment struct {
 	*Server
 	subject string
 	photos  []*memory
-	fields  []string // where each photo stands in the request
-	ids     []string // of the photos
-	rows    []results.Photo
+	fields  []string                    // where each photo stands in the request
+	dry     bool                        // only look
+	first   func(context.Context) error // done once the photos are found good, before anything is written: makes the subject, or nil
+	ids     []string                    // of the photos
+	rows    []results.Photo             // sealed, and not the subject's yet
 }
 
 // enrolTries is how often an enrolment starts again because somebody else changed the photos meanwhile.
 const enrolTries = 3
 
-// enrol adds photos to a subject: all or none. fields says where each stands in the request; dry only looks.
-func (s *Server) enrol(ctx context.Context, subject string, photos []*memory, fields []string, dry bool) (Enrolled, error) {
+// enrol adds photos to a subject: all or none.
+func (s *Server) enrol(ctx context.Context, e *enrolment) (Enrolled, error) {
 	select {
 	case s.looking <- struct{}{}:
 		defer func() { <-s.looking }()
 	case <-ctx.Done():
 		return Enrolled{}, ctx.Err()
 	}
-	e := &enrolment{Server: s, subject: subject, photos: photos, fields: fields}
-	for range photos {
+	e.Server = s
+	for range e.photos {
 		e.ids = append(e.ids, ulid.Make().String())
 	}
-	out, err := e.run(ctx, dry)
+	out, err := e.run(ctx)
 	if err != nil {
 		e.undo(ctx)
 	}
 	return out, err
 }
 
-func (e *enrolment) run(ctx context.Context, dry bool) (Enrolled, error) {
+func (e *enrolment) run(ctx context.Context) (Enrolled, error) {
 	var err error
 	for range enrolTries {
 		var out Enrolled
-		if out, err = e.try(ctx, dry); !errors.Is(err, results.ErrConflict) {
+		if out, err = e.try(ctx); !errors.Is(err, results.ErrConflict) {
 			return out, err
 		}
 	}
 	return Enrolled{}, err
 }
 
-// try looks at the photos beside those that are enrolled now, and enrols them.
-func (e *enrolment) try(ctx context.Context, dry bool) (Enrolled, error) {
-	tenant := PrincipalOf(ctx).Tenant
-	sub, err := e.Store.Subject(ctx, tenant, e.subject)
-	if err != nil && (!dry || !errors.Is(err, results.ErrNotFound)) {
-		return Enrolled{}, err
+// begin does what comes first, once.
+func (e *enrolment) begin(ctx context.Context) error {
+	first := e.first
+	e.first = nil
+	if first == nil || e.dry {
+		return nil
 	}
-	var enrolled []results.Photo
-	if err == nil {
-		if enrolled, err = e.Store.Photos(ctx, tenant, e.subject, 0); err != nil {
-			return Enrolled{}, err
-		}
+	return first(ctx)
+}
+
+// present gives the subject with its photos; one that first will make has none.
+func (e *enrolment) present(ctx context.Context, tenant string) (results.Subject, []results.Photo, error) {
+	sub, err := e.Store.Subject(ctx, tenant, e.subject)
+	if errors.Is(err, results.ErrNotFound) && (e.dry || e.first != nil) {
+		return sub, nil, nil
+	}
+	if err != nil {
+		return sub, nil, err
+	}
+	photos, err := e.Store.Photos(ctx, tenant, e.subject, 0)
+	return sub, photos, err
+}
+
+// try looks at the photos beside those that are enrolled now, and enrols them.
+func (e *enrolment) try(ctx context.Context) (Enrolled, error) {
+	tenant := PrincipalOf(ctx).Tenant
+	sub, enrolled, err := e.present(ctx, tenant)
+	if err != nil {
+		return Enrolled{}, err
 	}
 	out := Enrolled{EnrolmentRev: sub.Rev, Added: []Photo{}, Known: []string{}}
 	fresh := e.fresh(enrolled, &out)
 	if len(fresh) == 0 {
-		return out, nil
+		return out, e.begin(ctx)
 	}
 	if len(enrolled)+len(fresh) > maxPhotos {
 		return out, tooManyPhotos("form.photo")
@@ -231,10 +250,13 @@ func (e *enrolment) try(ctx context.Context, dry bool) (Enrolled, error) {
 	if err != nil {
 		return out, err
 	}
-	if out.LookAlikes, err = e.alike(ctx, tenant, found); err != nil || dry {
+	if out.LookAlikes, err = e.alike(ctx, tenant, found); err != nil || e.dry {
 		for _, i := range fresh {
 			out.Added = append(out.Added, Photo{Name: e.photos[i].name, SHA256: e.photos[i].sha256, Bytes: e.photos[i].bytes})
 		}
+		return out, err
+	}
+	if err := e.begin(ctx); err != nil {
 		return out, err
 	}
 	rows, err := e.seal(ctx, tenant, fresh, found)
@@ -350,7 +372,7 @@ func (e *enrolment) seal(ctx context.Context, tenant string, fresh []int, found 
 			if err != nil {
 				return nil, fmt.Errorf("seal a photo: %w", err)
 			}
-			row = results.Photo{ID: e.ids[i], Tenant: tenant, Subject: e.subject, Name: m.name, Key: sealed.Key, SHA256: sealed.SHA256, Bytes: sealed.Bytes, CreatedAt: e.now()}
+			row = results.Photo{ID: e.ids[i], Tenant: tenant, Subject: e.subject, Name: m.name, Key: sealed.Key, SHA256: sealed.SHA256, Bytes: sealed.Bytes, CreatedAt: e.stamp()}
 			e.rows = append(e.rows, row)
 		}
 		row.Quality = found.Photos[k].Quality

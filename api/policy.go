@@ -90,7 +90,7 @@ func (s *Server) putPolicy(ctx context.Context, in *putPolicyInput) (*policyOutp
 		return nil, problem(codePolicy).field("body.name", "path", in.Name, say("is not the name in the path, %s", "与路径中的名称 %s 不一致", in.Name),
 			say("use one name in both places", "请在两处使用相同的名称"))
 	}
-	row := results.Policy{Tenant: PrincipalOf(ctx).Tenant, Name: p.Name, Digest: p.Digest(), YAML: raw, CreatedAt: s.now()}
+	row := results.Policy{Tenant: PrincipalOf(ctx).Tenant, Name: p.Name, Digest: p.Digest(), YAML: raw, CreatedAt: s.stamp()}
 	row, err = s.Store.PutPolicy(ctx, row, rev, s.entry(ctx, "policy.changed", "", p.Name, row.Digest))
 	if err != nil {
 		return nil, conflict(err, asked)
@@ -184,7 +184,7 @@ func (s *Server) deletePolicy(ctx context.Context, in *deletePolicyInput) (*noth
 	if err != nil {
 		return nil, err
 	}
-	row.Deleted, row.CreatedAt = true, s.now()
+	row.Deleted, row.CreatedAt = true, s.stamp()
 	if _, err := s.Store.PutPolicy(ctx, row, rev, s.entry(ctx, "policy.deleted", "", in.Name, row.Digest)); err != nil {
 		return nil, fmt.Errorf("delete policy %s: %w", in.Name, err)
 	}

@@ -274,7 +274,7 @@ func (u *siteUpload) row() (results.Site, error) {
 	if len(p.Errors) > 0 {
 		return results.Site{}, p
 	}
-	return results.Site{Tenant: u.tenant, ID: u.id, Doc: doc, CreatedAt: u.now()}, nil
+	return results.Site{Tenant: u.tenant, ID: u.id, Doc: doc, CreatedAt: u.stamp()}, nil
 }
 
 // check has the core look at the photos.
@@ -369,7 +369,7 @@ func (s *Server) deleteSite(ctx context.Context, in *deleteSiteInput) (*nothing,
 	if err != nil {
 		return nil, err
 	}
-	row.Deleted, row.CreatedAt = true, s.now()
+	row.Deleted, row.CreatedAt = true, s.stamp()
 	if _, err := s.Store.PutSite(ctx, row, rev, s.entry(ctx, "site.deleted", "", in.ID, "")); err != nil {
 		return nil, fmt.Errorf("delete site %s: %w", in.ID, err)
 	}

@@ -75,7 +75,7 @@ func (s *Server) subjectRoutes() {
 }
 
 func (s *Server) createSubject(ctx context.Context, in *createSubjectInput) (*subjectOutput, error) {
-	sub := results.Subject{Tenant: PrincipalOf(ctx).Tenant, ID: in.Body.ID, Label: in.Body.Label, CreatedAt: s.now()}
+	sub := results.Subject{Tenant: PrincipalOf(ctx).Tenant, ID: in.Body.ID, Label: in.Body.Label, CreatedAt: s.stamp()}
 	if err := s.Store.CreateSubject(ctx, sub, s.entry(ctx, "subject.created", sub.ID, sub.ID, "")); err != nil {
 		return nil, err
 	}

@@ -170,7 +170,7 @@ func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*we
 	if len(all) >= maxWebhooks {
 		return nil, problem(codeState).with("A tenant has at most %d webhooks. Delete one first.", "每个租户最多 %d 个回调。请先删除一个。", maxWebhooks)
 	}
-	now := s.now()
+	now := s.stamp()
 	keys, err := results.NewSigningKeys(now)
 	if err != nil {
 		return nil, err
@@ -254,7 +254,7 @@ func (s *Server) webhook(ctx context.Context, e results.Endpoint) (*webhookOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &webhookOutput{ETag: etag(e.Rev), Body: showWebhook(e, keys, s.now())}, nil
+	return &webhookOutput{ETag: etag(e.Rev), Body: showWebhook(e, keys, s.stamp())}, nil
 }
 
 func (s *Server) listWebhooks(ctx context.Context, _ *nothing) (*webhooksOutput, error) {
@@ -314,7 +314,7 @@ func (s *Server) again(ctx context.Context, id, action string, change func(*resu
 }
 
 func (s *Server) rotateWebhook(ctx context.Context, in *rotateInput) (*webhookMadeOutput, error) {
-	now, overlap := s.now(), 24
+	now, overlap := s.stamp(), 24
 	if in.Body.OverlapHours != nil {
 		overlap = *in.Body.OverlapHours
 	}
@@ -351,7 +351,7 @@ func (s *Server) enableWebhook(ctx context.Context, in *ULIDPath) (*webhookOutpu
 }
 
 func (s *Server) testWebhook(ctx context.Context, in *ULIDPath) (*testOutput, error) {
-	tenant, now, message := PrincipalOf(ctx).Tenant, s.now(), ulid.Make().String()
+	tenant, now, message := PrincipalOf(ctx).Tenant, s.stamp(), ulid.Make().String()
 	e, err := s.Store.Endpoint(ctx, tenant, in.ID)
 	if err != nil {
 		return nil, err
