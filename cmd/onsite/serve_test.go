@@ -19,7 +19,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
+	"onsite/cmd/onsite/config"
+	"onsite/cmd/onsite/service"
 	"onsite/models"
 )
 
@@ -178,6 +181,45 @@ func TestReadmeLines(t *testing.T) {
 	require.Contains(t, string(out), "the README's lines work")
 }
 
+// An upload straight into a real bucket ends in a verdict: API and worker on their own, with PostgreSQL, Redis and MinIO from `make dev-up`.
+func TestManyMachines(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), mustAbs(t, "../../deploy/demo/many.sh"))
+	cmd.Env = append(os.Environ(), "ONSITE_BINARY="+built(t), "ONSITE_DECODER="+decoder(t), "ONSITE_CACHE="+models.CacheDir(),
+		"ONSITE_MEASURE=true", "ONSITE_WORKER_CORE="+config.CoreDecoding) // the other test has the models
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "from the bucket to the verdict")
+}
+
+// A second signal ends the program at once, whatever still runs.
+func TestSecondSignal(t *testing.T) {
+	s := start(t, filepath.Join(t.TempDir(), "data"), "ONSITE_MEASURE=true", "ONSITE_WORKER_CORE=noop")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	key, err := os.ReadFile(filepath.Join(s.data, "admin-key"))
+	require.NoError(t, err)
+	// An upload that does not go on: the server would wait for it.
+	_, err = fmt.Fprintf(conn, "POST /v1/submissions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: multipart/form-data; boundary=b\r\n"+
+		"Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n", strings.TrimSpace(string(key)))
+	require.NoError(t, err)
+	first := make([]byte, 12)
+	_, err = io.ReadFull(conn, first) // it is being read
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 100", string(first))
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	}, 10*time.Second, 10*time.Millisecond, "it is stopping")
+	began := time.Now()
+	require.Equal(t, -1, s.stop(syscall.SIGTERM), "it was ended by the signal")
+	require.Less(t, time.Since(began), 3*time.Second)
+}
+
 func mustAbs(t *testing.T, path string) string {
 	t.Helper()
 	abs, err := filepath.Abs(path)
@@ -327,5 +369,43 @@ func TestServeRefusesToStart(t *testing.T) {
 			require.Empty(t, out)
 			require.Contains(t, errOut, c.want)
 		})
+	}
+}
+
+// terminal opens a pseudo-terminal: what is written to the second file is read from the first.
+func terminal(t *testing.T) (screen, tty *os.File) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = screen.Close() })
+	require.NoError(t, unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	require.NoError(t, err)
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tty.Close() })
+	return screen, tty
+}
+
+// The first key is shown to a person at a terminal, and to nobody else.
+func TestFirstKeyIsForTerminals(t *testing.T) {
+	ready := service.Ready{URL: "http://127.0.0.1:1", KeyFile: "/data/admin-key", FirstKey: "ons_secret"}
+	for _, lang := range []string{"en", "zh"} {
+		var plain bytes.Buffer
+		(&env{out: &plain, lang: lang}).ready(ready, config.RoleServe, false)
+		(&env{out: &plain, lang: lang}).ready(ready, config.RoleServe, true)
+		require.Contains(t, plain.String(), ready.URL)
+		require.Contains(t, plain.String(), ready.KeyFile)
+		require.NotContains(t, plain.String(), ready.FirstKey)
+	}
+	screen, tty := terminal(t)
+	(&env{out: tty, lang: "en"}).ready(ready, config.RoleServe, false)
+	shown := make([]byte, 4096)
+	n, err := screen.Read(shown)
+	require.NoError(t, err)
+	for !bytes.Contains(shown[:n], []byte(ready.FirstKey)) {
+		more, err := screen.Read(shown[n:])
+		require.NoError(t, err)
+		n += more
 	}
 }
