@@ -21,7 +21,9 @@ func durable(b *testing.B) *database.Store {
 	b.Cleanup(func() { require.NoError(b, server.Remove()) })
 	dsn, err := server.Create(b.Context())
 	require.NoError(b, err)
-	return open(b, database.Options{Postgres: dsn})
+	s := open(b, database.Options{Postgres: dsn})
+	require.NoError(b, s.Migrate(b.Context()))
+	return s
 }
 
 func submissions(s results.Store, tenant string, n int) []results.NewSubmission {
