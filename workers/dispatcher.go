@@ -12,12 +12,12 @@ import (
 // DispatcherStore is what the dispatcher needs of the results store.
 type DispatcherStore interface {
 	Elector
-	Dispatch(ctx context.Context, n int) ([]results.Job, error)
+	Dispatch(ctx context.Context, n int, last results.Priority) ([]results.Job, error)
 	Unqueue(ctx context.Context, jobs []results.Job) (int, error)
 }
 
 // Dispatcher keeps a bounded window of tasks in Redis, filled from the store by priority and round-robin over tenants. So Redis never holds
-// a morning's backlog, and a clock-in that comes late waits for a window's worth of bulk at most. One process at a time plays it.
+// a morning's backlog, and a clock-in that comes late waits for clock-ins only. One process at a time plays it.
 type Dispatcher struct {
 	Store DispatcherStore
 	Queue *queue.Queue
@@ -88,16 +88,13 @@ func (d *dispatching) fill(ctx context.Context) time.Duration {
 	}
 	d.Metrics.waits(depth)
 	window := d.size()
-	room := window
-	for _, n := range depth {
-		room -= n
-	}
+	room, last := roomFor(depth, window)
 	// A nearly full window is topped up with many jobs at once, or after a while.
 	if room <= 0 || (room < window/4 && time.Since(d.filled) < 5*d.Gap) {
 		return d.Gap
 	}
 	n := min(room, maxFill)
-	jobs, err := d.Store.Dispatch(limited, n)
+	jobs, err := d.Store.Dispatch(limited, n, last)
 	if err != nil {
 		d.complain("the store", err)
 		return d.Poll
@@ -105,6 +102,9 @@ func (d *dispatching) fill(ctx context.Context) time.Duration {
 	d.filled = time.Now()
 	if len(jobs) == 0 {
 		d.fine()
+		if last < results.PriorityBulk {
+			return 5 * d.Gap // what is less urgent waits for room, not for a bell
+		}
 		return d.Poll
 	}
 	lost, err := d.Queue.Enqueue(limited, jobs)
@@ -123,6 +123,23 @@ func (d *dispatching) fill(ctx context.Context) time.Duration {
 		d.complain("the store", err)
 	}
 	return d.Poll
+}
+
+// roomFor says how many more tasks Redis may hold, and how urgent they must be. Only tasks that are as urgent or more count: a window full
+// of bulk keeps no clock-in waiting, which asynq then serves first.
+func roomFor(depth map[results.Priority]int, window int) (room int, last results.Priority) {
+	for last = results.PriorityBulk; last >= results.PriorityClockIn; last-- {
+		room = window
+		for p, n := range depth {
+			if p <= last {
+				room -= n
+			}
+		}
+		if room > 0 {
+			return room, last
+		}
+	}
+	return 0, results.PriorityClockIn
 }
 
 // size is the window: what was asked for, or what suits the workers that live.

@@ -111,7 +111,7 @@ func TestOldTasks(t *testing.T) {
 func TestDispatcherDies(t *testing.T) {
 	s := newStand(t)
 	jobs := s.accept(s.tenant("a"), 10, results.PriorityClockIn)
-	queued, err := s.store.Dispatch(t.Context(), 10)
+	queued, err := s.store.Dispatch(t.Context(), 10, results.PriorityBulk)
 	require.NoError(t, err)
 	require.Len(t, queued, 10)
 	s.service()

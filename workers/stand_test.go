@@ -39,7 +39,7 @@ func (s server) Run() int { return storetest.Main(s.m) }
 // soon bounds waits for what does come.
 const soon = time.Minute
 
-// stand is a store, a Redis and what runs on them, with short times.
+// stand is a store, a Redis and what runs on them. Times that a test waits for are short, those that a busy machine may need are not.
 type stand struct {
 	t     testing.TB
 	store *store
@@ -246,7 +246,7 @@ func (s *stand) run(f func(context.Context) error) *running {
 func (s *stand) worker(change ...func(*workers.Worker)) *running {
 	w := &workers.Worker{
 		Store: s.store, Queue: s.queue, Core: s.core, Bell: s.bell, Name: "w", Concurrency: 4,
-		Lease: 1500 * time.Millisecond, RenewEvery: 200 * time.Millisecond, AttemptTimeout: 20 * time.Second, Grace: 200 * time.Millisecond,
+		Lease: 8 * time.Second, RenewEvery: 200 * time.Millisecond, AttemptTimeout: 20 * time.Second, Grace: 5 * time.Second,
 		DrainTimeout: 5 * time.Second, Backoff: []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond},
 		Logger: s.log, Metrics: s.met,
 	}
@@ -266,7 +266,7 @@ func (s *stand) dispatcher(change ...func(*workers.Dispatcher)) *running {
 
 func (s *stand) reconciler(change ...func(*workers.Reconciler)) *running {
 	r := &workers.Reconciler{
-		Store: s.store, Queue: s.queue, Bell: s.bell, Name: "r", Every: 100 * time.Millisecond, MaxLease: 5 * time.Second,
+		Store: s.store, Queue: s.queue, Bell: s.bell, Name: "r", Every: 100 * time.Millisecond, MaxLease: time.Minute,
 		TaskAge: 300 * time.Millisecond, ActiveGrace: 300 * time.Millisecond, TTL: 500 * time.Millisecond, Logger: s.log, Metrics: s.met,
 	}
 	for _, c := range change {
@@ -414,7 +414,7 @@ func (s *store) Dispatch(ctx context.Context, n int) ([]results.Job, error) {
 	if err := s.fault(before, "dispatch"); err != nil {
 		return nil, err
 	}
-	return s.Store.Dispatch(ctx, n)
+	return s.Store.Dispatch(ctx, n, results.PriorityBulk)
 }
 
 func (s *store) FinishMany(ctx context.Context, list []results.Finish) []error {

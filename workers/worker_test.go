@@ -62,7 +62,9 @@ func TestDeadWorker(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	first := s.worker(func(w *workers.Worker) { w.Store, w.Core, w.Name, w.Concurrency = isolated, dead, "first", 1 })
+	first := s.worker(func(w *workers.Worker) {
+		w.Store, w.Core, w.Name, w.Concurrency, w.Lease = isolated, dead, "first", 1, 500*time.Millisecond
+	})
 	s.dispatcher()
 	s.reconciler()
 	job := s.accept(s.tenant("a"), 1, results.PriorityClockIn)[0]
@@ -123,7 +125,7 @@ func TestHungCore(t *testing.T) {
 		}
 		return pass(l), nil
 	})
-	w := s.worker(func(w *workers.Worker) { w.AttemptTimeout = 500 * time.Millisecond })
+	w := s.worker(func(w *workers.Worker) { w.AttemptTimeout, w.Grace = 500*time.Millisecond, 200*time.Millisecond })
 	s.dispatcher()
 	s.reconciler()
 	job := s.accept(s.tenant("a"), 1, results.PriorityClockIn)[0]
@@ -355,7 +357,7 @@ func TestDeadAfterCrashes(t *testing.T) {
 		return nil
 	}, nil)
 	w := s.worker(func(w *workers.Worker) {
-		w.Store, w.Lease, w.AttemptTimeout = isolated, 100*time.Millisecond, 300*time.Millisecond
+		w.Store, w.Lease, w.AttemptTimeout, w.Grace = isolated, 100*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
 	})
 	s.dispatcher()
 	s.reconciler(func(r *workers.Reconciler) { r.MaxCrashes = 3 })
