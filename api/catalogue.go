@@ -9,7 +9,7 @@ import (
 // code is the stable name of a kind of problem.
 type code string
 
-// The codes. docs/operations.md and clients go by them: they are added to, never changed.
+// The codes. Clients go by them: they are added to, never changed.
 const (
 	codeInternal     code = "internal"
 	codeNoKey        code = "key_missing"
@@ -51,6 +51,8 @@ const (
 	codeForeign      code = "bucket_not_yours"
 	codePending      code = "verdict_pending"
 	codeNoVerdict    code = "verdict_none"
+	codeReference    code = "enrolled_photos_unusable"
+	codeUnknown      code = "outcome_unknown"
 )
 
 type entry struct {
@@ -103,7 +105,7 @@ var catalogue = map[code]entry{
 	codeFull: {http.StatusTooManyRequests, say("Queue full", "队列已满"),
 		say("Too many jobs are waiting. Send it again after the time in Retry-After.", "等待中的任务过多。请在 Retry-After 指定的时间后重发。")},
 	codeAway: {http.StatusServiceUnavailable, say("Store cannot be reached", "存储暂不可用"),
-		say("Nothing was accepted. Send it again after the time in Retry-After.", "请求未被接收。请在 Retry-After 指定的时间后重发。")},
+		say("The request could not be completed. Send it again after the time in Retry-After.", "请求未能完成。请在 Retry-After 指定的时间后重发。")},
 	codeNoSpace: {http.StatusServiceUnavailable, say("No space left", "存储空间不足"),
 		say("The service has no space for uploads. Nothing was accepted; tell the operator and try later.", "服务没有存储空间，请求未被接收。请通知管理员并稍后重试。")},
 	codeCursor: {http.StatusBadRequest, say("Cursor not valid", "游标无效"),
@@ -140,6 +142,11 @@ var catalogue = map[code]entry{
 		say("This bucket and prefix cannot be mapped with a key of your tenant. Ask the operator of the service.", "您的租户不能映射该存储桶和前缀。请联系服务管理员。")},
 	codePending: {http.StatusNotFound, say("No verdict yet", "尚无结论"),
 		say("The job is not finished. Ask again later.", "任务尚未完成，请稍后再查。")},
+	codeReference: {http.StatusUnprocessableEntity, say("Enrolled photos not usable", "已登记照片无法使用"),
+		say("The enrolled photos cannot be used any more; delete them and enrol again.", "已登记的照片无法再使用；请删除后重新登记。")},
+	codeUnknown: {http.StatusServiceUnavailable, say("Outcome not known", "结果未知"),
+		say("It may have been accepted. Repeat it with the same Idempotency-Key after the time in Retry-After: then it is accepted once.",
+			"请求可能已被接收。请在 Retry-After 指定的时间后用相同的 Idempotency-Key 重发，这样只会接收一次。")},
 	codeNoVerdict: {http.StatusNotFound, say("No verdict", "没有结论"),
 		say("This job ended without a verdict.", "该任务结束时没有结论。")},
 }
