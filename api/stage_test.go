@@ -289,7 +289,7 @@ func (s *stage) accepted(tenant string) string {
 func (s *stage) claim(job string) results.Lease {
 	s.t.Helper()
 	ctx := context.Background()
-	_, err := s.store.Dispatch(ctx, 100)
+	_, err := s.store.Dispatch(ctx, 100, results.PriorityBulk)
 	require.NoError(s.t, err)
 	j, err := s.store.Job(ctx, "", job)
 	require.NoError(s.t, err)
@@ -337,7 +337,7 @@ func (s *stage) many(tenant string, n int, decision pipeline.Decision, codes ...
 	for _, a := range s.store.AcceptMany(ctx, subs) {
 		require.NoError(s.t, a.Err)
 	}
-	_, err := s.store.Dispatch(ctx, n)
+	_, err := s.store.Dispatch(ctx, n, results.PriorityBulk)
 	require.NoError(s.t, err)
 	ends := make([]results.Finish, n)
 	for i, sub := range subs {

@@ -172,8 +172,10 @@ type Release struct {
 	Token int64
 	RunAt time.Time
 	Error JobError
-	Count bool // counts as a failure
-	Hold  bool // waits for a person or an installation
+	Count bool   // counts as a failure
+	Hold  bool   // waits for a person or an installation
+	Media *Media // our own copy, when the attempt made one: the next attempt does not need the original
+	Keep  []string
 }
 
 // Finish ends a job. Everything in it is written in one transaction that is refused (ErrStale) when the token is not the newest.
@@ -209,8 +211,8 @@ type Work interface {
 	Counts(ctx context.Context, tenant string) (Counts, error) // tenant "": all
 
 	// Dispatch moves up to n accepted jobs whose time has come to queued, with a new attempt each: by priority, and within a
-	// priority round-robin over tenants. Several dispatchers may call it at once; no job is given twice.
-	Dispatch(ctx context.Context, n int) ([]Job, error)
+	// priority round-robin over tenants; none that is less urgent than last. Several dispatchers may call it at once; no job is given twice.
+	Dispatch(ctx context.Context, n int, last Priority) ([]Job, error)
 	// Claim takes a queued job of exactly this attempt: lease until now+lease, never past the deadline. ErrStale.
 	Claim(ctx context.Context, job string, attempt int, worker string, lease, deadline time.Duration) (Lease, error)
 	// Renew extends the leases of a worker's running jobs, none past its deadline, and gives those that are still its own.

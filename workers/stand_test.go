@@ -410,11 +410,11 @@ func (s *store) Release(ctx context.Context, r results.Release) error {
 	return s.Store.Release(ctx, r)
 }
 
-func (s *store) Dispatch(ctx context.Context, n int) ([]results.Job, error) {
+func (s *store) Dispatch(ctx context.Context, n int, last results.Priority) ([]results.Job, error) {
 	if err := s.fault(before, "dispatch"); err != nil {
 		return nil, err
 	}
-	return s.Store.Dispatch(ctx, n, results.PriorityBulk)
+	return s.Store.Dispatch(ctx, n, last)
 }
 
 func (s *store) FinishMany(ctx context.Context, list []results.Finish) []error {

@@ -78,7 +78,7 @@ func (r *remote) finish(state results.JobState) {
 	var jobs []results.Job
 	require.Eventually(r.t, func() bool {
 		var err error
-		jobs, err = r.store.Dispatch(ctx, 1)
+		jobs, err = r.store.Dispatch(ctx, 1, results.PriorityBulk)
 		return err == nil && len(jobs) == 1
 	}, 10*time.Second, 5*time.Millisecond)
 	lease, err := r.store.Claim(ctx, jobs[0].ID, jobs[0].Attempt, "w", time.Minute, time.Minute)

@@ -128,7 +128,7 @@ func BenchmarkLife(b *testing.B) {
 	go func() { done.Wait(); close(finished) }()
 	var dispatched int
 	for going := true; going; {
-		some, err := s.Dispatch(ctx, 64)
+		some, err := s.Dispatch(ctx, 64, results.PriorityBulk)
 		require.NoError(b, err)
 		dispatched += len(some)
 		for _, j := range some {

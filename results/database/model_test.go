@@ -96,7 +96,7 @@ func (m *model) dispatch(rt *rapid.T) {
 		}
 	}
 	slices.Sort(want)
-	got, err := m.s.Dispatch(m.t.Context(), n)
+	got, err := m.s.Dispatch(m.t.Context(), n, results.PriorityBulk)
 	require.NoError(rt, err)
 	require.Len(rt, got, min(n, len(want)))
 	for i, g := range got {

@@ -10,12 +10,12 @@ import (
 // Dispatch moves up to n ready jobs to queued. Within a priority every tenant with ready jobs has one turn after the other; the next call
 // goes on with the tenant after the last one, so that no tenant waits for another's backlog however small n is. The backlog is never
 // sorted or counted: the first entries of each tenant are read from the index jobs_ready.
-func (s *Store) Dispatch(ctx context.Context, n int) ([]results.Job, error) {
+func (s *Store) Dispatch(ctx context.Context, n int, last results.Priority) ([]results.Job, error) {
 	var all []results.Job
 	if err := s.wake(ctx); err != nil {
 		return nil, fmt.Errorf("dispatch jobs: %w", err)
 	}
-	for priority := results.PriorityClockIn; priority <= results.PriorityBulk && len(all) < n; priority++ {
+	for priority := results.PriorityClockIn; priority <= last && len(all) < n; priority++ {
 		some, err := s.dispatch(ctx, priority, n-len(all))
 		all = append(all, some...)
 		if err != nil {

@@ -47,7 +47,7 @@ func Queue(t testing.TB, s results.Store, job string) results.Job {
 			return j
 		}
 		require.Equal(t, results.Accepted, j.State)
-		_, err := s.Dispatch(t.Context(), 500)
+		_, err := s.Dispatch(t.Context(), 500, results.PriorityBulk)
 		require.NoError(t, err)
 	}
 	require.Fail(t, "the job is never dispatched")
@@ -85,7 +85,7 @@ func Ending(s results.Store, l results.Lease) results.Finish {
 			SubmittedAt: sub.ReceivedAt, CreatedAt: s.Now()},
 		Evidence: []results.Evidence{{Job: sub.Job, Revision: 1, Tenant: sub.Tenant, Subject: sub.Subject, Kind: "keyframe", Index: 0, Key: frame,
 			SHA256: Sum(frame), Bytes: 777}},
-		Print: &results.Print{Job: sub.Job, Tenant: sub.Tenant, Subject: sub.Subject, Site: sub.Site, Format: 1, SHA256: sub.Media.SHA256,
+		Print: &results.Print{Job: sub.Job, Tenant: sub.Tenant, Subject: sub.Subject, Site: sub.Site, Scope: "site", Format: 1, SHA256: sub.Media.SHA256,
 			Packets: Sum("packets of " + sub.Job), Key: print, Bytes: 999, AcceptedAt: sub.ReceivedAt},
 		Keep: []string{frame, print}, Audit: a,
 		Event: results.EventVerdictCreated, Message: NewID(), Payload: []byte(`{"type":"verdict.created"}`),

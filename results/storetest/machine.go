@@ -87,7 +87,7 @@ func finishAs(state results.JobState, token int64) func(*testing.T, results.Stor
 
 var changes = []change{
 	{name: "dispatch", to: map[string]string{ready: queued}, do: func(t *testing.T, s results.Store, _ results.Job) error {
-		_, err := s.Dispatch(t.Context(), 500)
+		_, err := s.Dispatch(t.Context(), 500, results.PriorityBulk)
 		return err
 	}},
 	{name: "claim", to: map[string]string{queued: running}, err: results.ErrStale, do: func(t *testing.T, s results.Store, j results.Job) error {

@@ -86,7 +86,7 @@ func turns(t *testing.T, s results.Store) {
 	// One at a time is the hardest: the second tenant must not wait for the first one's backlog.
 	var got []results.Job
 	for len(got) < 6 {
-		some, err := s.Dispatch(ctx, 1)
+		some, err := s.Dispatch(ctx, 1, results.PriorityBulk)
 		require.NoError(t, err)
 		require.Len(t, some, 1)
 		require.Equal(t, list[0].Sub.TraceParent, some[0].TraceParent)
@@ -97,7 +97,7 @@ func turns(t *testing.T, s results.Store) {
 	for range 3 {
 		Accept(t, s, third, "e1")
 	}
-	some, err := s.Dispatch(ctx, 7)
+	some, err := s.Dispatch(ctx, 7, results.PriorityBulk)
 	require.NoError(t, err)
 	require.Len(t, some, 7, "what one tenant leaves goes to the other")
 	require.Len(t, of(third, some), 3)
@@ -106,14 +106,14 @@ func turns(t *testing.T, s results.Store) {
 		require.NotEqual(t, some[0].Tenant, some[1].Tenant)
 		some = some[2:]
 	}
-	rest, err := s.Dispatch(ctx, 500)
+	rest, err := s.Dispatch(ctx, 500, results.PriorityBulk)
 	require.NoError(t, err)
 	require.Len(t, rest, len(list)-3-4+2)
 	require.Equal(t, []string{again, bulk}, ids(rest)[len(rest)-2:], "lower priorities last")
-	none, err := s.Dispatch(ctx, 500)
+	none, err := s.Dispatch(ctx, 500, results.PriorityBulk)
 	require.NoError(t, err)
 	require.Empty(t, none)
-	none, err = s.Dispatch(ctx, 0)
+	none, err = s.Dispatch(ctx, 0, results.PriorityBulk)
 	require.NoError(t, err)
 	require.Empty(t, none)
 
@@ -128,7 +128,7 @@ func turns(t *testing.T, s results.Store) {
 	}
 	served := map[string]int{}
 	for range 9 {
-		some, err := s.Dispatch(ctx, 2)
+		some, err := s.Dispatch(ctx, 2, results.PriorityBulk)
 		require.NoError(t, err)
 		for _, j := range some {
 			served[j.Tenant]++
@@ -152,7 +152,7 @@ func dispatchers(t *testing.T, s results.Store) {
 	got := map[string]int{}
 	together(4, func(int) {
 		for empty := 0; empty < 3; {
-			some, err := s.Dispatch(t.Context(), 10)
+			some, err := s.Dispatch(t.Context(), 10, results.PriorityBulk)
 			require.NoError(t, err)
 			if len(some) == 0 {
 				empty++
@@ -225,13 +225,13 @@ func releases(t *testing.T, s results.Store) {
 	require.Equal(t, 1, j.Failures)
 	require.Equal(t, &modelMissing, j.Error)
 	require.Empty(t, j.Worker)
-	_, err := s.Dispatch(ctx, 500)
+	_, err := s.Dispatch(ctx, 500, results.PriorityBulk)
 	require.NoError(t, err)
 	if s.Now().Before(j.RunAt) {
 		require.Equal(t, j, Read(t, s, id), "its time has not come")
 	}
 	require.Eventually(t, func() bool {
-		_, err := s.Dispatch(ctx, 500)
+		_, err := s.Dispatch(ctx, 500, results.PriorityBulk)
 		require.NoError(t, err)
 		return Read(t, s, id).State == results.Queued
 	}, 5*time.Second, 10*time.Millisecond)
@@ -246,7 +246,7 @@ func releases(t *testing.T, s results.Store) {
 	j = Read(t, s, id)
 	require.True(t, j.Held)
 	require.Equal(t, 1, j.Failures, "not counted")
-	_, err = s.Dispatch(ctx, 500)
+	_, err = s.Dispatch(ctx, 500, results.PriorityBulk)
 	require.NoError(t, err)
 	require.Equal(t, j, Read(t, s, id))
 	n, err := s.Unhold(ctx, "store_away")

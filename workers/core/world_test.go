@@ -261,7 +261,7 @@ func (w *world) accept(subject, site, policyName, path string) results.Submissio
 // claim gives the lease of a job that was accepted, whichever others wait.
 func (w *world) claim(job string) results.Lease {
 	w.Helper()
-	_, err := w.store.Dispatch(w.Context(), 100)
+	_, err := w.store.Dispatch(w.Context(), 100, results.PriorityBulk)
 	require.NoError(w, err)
 	j, err := w.store.Job(w.Context(), "t", job)
 	require.NoError(w, err)

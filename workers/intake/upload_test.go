@@ -215,7 +215,7 @@ func TestScan(t *testing.T) {
 // finish ends a job as a worker does.
 func finish(t *testing.T, h *house, job string, state results.JobState) {
 	t.Helper()
-	queued, err := h.Dispatch(t.Context(), 10)
+	queued, err := h.Dispatch(t.Context(), 10, results.PriorityBulk)
 	require.NoError(t, err)
 	_ = queued
 	j, err := h.Job(t.Context(), "", job)

@@ -69,8 +69,8 @@ func (m *mortal) AcceptMany(ctx context.Context, n []results.NewSubmission) []re
 	return m.Store.AcceptMany(ctx, n)
 }
 
-func (m *mortal) Dispatch(ctx context.Context, n int) ([]results.Job, error) {
-	jobs, err := m.Store.Dispatch(ctx, n)
+func (m *mortal) Dispatch(ctx context.Context, n int, last results.Priority) ([]results.Job, error) {
+	jobs, err := m.Store.Dispatch(ctx, n, last)
 	if len(jobs) > 0 { // an idle dispatcher asks all the time
 		m.die()
 	}
