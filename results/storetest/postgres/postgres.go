@@ -194,6 +194,7 @@ func (s *Server) Start(ctx context.Context) error {
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), s.arguments()...) //nolint:gosec,noctx // ends by Stop or Kill, not with ctx
 	cmd.Dir = s.o.Dir
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	cmd.WaitDelay = 5 * time.Second // a process that was left behind keeps the log's pipe open
 	// SIGQUIT: immediate shutdown.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Pdeathsig: syscall.SIGQUIT}
 	started, exited := make(chan error), make(chan struct{})
@@ -339,9 +340,11 @@ func (s *Server) kill() {
 		return
 	}
 	// Its own children by their ids: each leads a process group of its own. They would end by themselves, but a new server does not start
-	// before they are gone.
+	// before they are gone. The postmaster is stopped first, so that it makes no more of them meanwhile: one that was missed can hang
+	// for ever on a lock of a dead one.
+	_ = syscall.Kill(s.pid, syscall.SIGSTOP)
 	children := childrenOf(s.pid)
-	for _, pid := range append([]int{s.pid}, children...) {
+	for _, pid := range append(children, s.pid) {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // gone is what we want
 	}
 	<-s.exited
