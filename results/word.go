@@ -297,9 +297,10 @@ type Print struct {
 	Tenant     string
 	Subject    string
 	Site       string
-	Seq        int64 // that of the job's first verdict
-	AsOf       int64 // the history position that its job saw
-	Format     int   // version of the fingerprint's form and meaning
+	Seq        int64  // that of the job's first verdict
+	AsOf       int64  // the history position that its job saw
+	Scope      string // what its job's policy compares it with: subject, site or tenant; "" is site
+	Format     int    // version of the fingerprint's form and meaning
 	SHA256     string
 	Packets    string // sha256 of the coded packets, hex; "" for photos
 	Key        string

@@ -103,7 +103,8 @@ func (s *Store) place(ctx context.Context, q querier, list []fresh) error {
 	return err
 }
 
-// lateSQL finds jobs accepted after one of $1 that could not see its print: they began before its position was given.
+// lateSQL finds jobs accepted after one of $1 that could not see its print: they began before its position was given. A later job that is
+// compared with the whole tenant is one whoever's the print is.
 const lateSQL = `INSERT INTO rechecks (late, job, tenant, worker, lease_until, created_at)
 	SELECT late, job, tenant, '', 0, $2::bigint FROM (
 		SELECT p.job AS late, q.job, p.tenant FROM prints p JOIN prints q ON q.tenant = p.tenant AND q.subject = p.subject
@@ -113,6 +114,8 @@ const lateSQL = `INSERT INTO rechecks (late, job, tenant, worker, lease_until, c
 		UNION SELECT p.job AS late, q.job, p.tenant FROM prints p JOIN prints q ON q.tenant = p.tenant AND q.sha256 = p.sha256
 			WHERE p.job = ANY($1) AND q.job > p.job AND q.seq IS NOT NULL AND q.as_of < p.seq AND p.sha256 <> ''
 		UNION SELECT p.job AS late, q.job, p.tenant FROM prints p JOIN prints q ON q.tenant = p.tenant AND q.packets = p.packets AND q.packets <> ''
+			WHERE p.job = ANY($1) AND q.job > p.job AND q.seq IS NOT NULL AND q.as_of < p.seq
+		UNION SELECT p.job AS late, q.job, p.tenant FROM prints p JOIN prints q ON q.tenant = p.tenant AND q.scope = 'tenant'
 			WHERE p.job = ANY($1) AND q.job > p.job AND q.seq IS NOT NULL AND q.as_of < p.seq
 	) AS pairs WHERE TRUE ON CONFLICT DO NOTHING`
 
@@ -125,7 +128,7 @@ const unseenSQL = `INSERT INTO rechecks (late, job, tenant, worker, lease_until,
 	)
 	SELECT p.job, q.job, q.tenant, '', 0, $2::bigint FROM prints q JOIN recent p ON p.job < q.job AND p.seq > q.as_of
 		AND (p.subject = q.subject OR (p.site = q.site AND q.site <> '') OR (p.sha256 = q.sha256 AND q.sha256 <> '')
-			OR (p.packets = q.packets AND q.packets <> ''))
+			OR (p.packets = q.packets AND q.packets <> '') OR q.scope = 'tenant')
 	WHERE q.job = ANY($1) ON CONFLICT DO NOTHING`
 
 // missed notes which of the new prints others did not see, and which the new ones did not see themselves. A pair is found when the second

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,13 +130,12 @@ func finishOne(ctx context.Context, q querier, f results.Finish, now time.Time) 
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, of.job, revision, e.Kind, e.Index, of.tenant, of.subject, e.Key, e.SHA256, e.Bytes))
 	}
 	if p := f.Print; p != nil {
-		b = append(b, do(`INSERT INTO prints (job, tenant, subject, site, as_of, format, sha256, packets, object_key, bytes, accepted_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			of.job, of.tenant, of.subject, of.site, p.AsOf, p.Format, p.SHA256, p.Packets, p.Key, p.Bytes, p.AcceptedAt))
+		b = append(b, do(`INSERT INTO prints (job, tenant, subject, site, as_of, scope, format, sha256, packets, object_key, bytes, accepted_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+			of.job, of.tenant, of.subject, of.site, p.AsOf, scopeKind(p), p.Format, p.SHA256, p.Packets, p.Key, p.Bytes, p.AcceptedAt))
 	}
 	if m := f.Media; m != nil {
-		b = append(b, do(`UPDATE submissions SET media_key = $2, media_sha256 = $3, media_bytes = $4,
-			media_name = CASE WHEN $5::text = '' THEN media_name ELSE $5 END WHERE job = $1`, of.job, m.Key, m.SHA256, m.Bytes, m.Name))
+		b = append(b, copied(of.job, *m))
 	}
 	for _, d := range f.Deadline {
 		b = append(b, due(of, d.Kind, d.Due))
@@ -156,6 +156,9 @@ func finishOne(ctx context.Context, q querier, f results.Finish, now time.Time) 
 type owner struct{ job, tenant, subject, site string }
 
 func firstRevision(v *results.Verdict) int { return max(1, v.Revision) }
+
+// scopeKind is that of a print; nothing said is what policies have that say nothing.
+func scopeKind(p *results.Print) string { return cmp.Or(p.Scope, "site") }
 
 // found writes one revision of a verdict.
 func found(of owner, v results.Verdict, revision int, now time.Time) []statement {
@@ -189,6 +192,12 @@ func bytesOf(b []byte) []byte {
 		return []byte{}
 	}
 	return b
+}
+
+// copied writes which object is our own copy of a job's media.
+func copied(job string, m results.Media) statement {
+	return do(`UPDATE submissions SET media_key = $2, media_sha256 = $3, media_bytes = $4,
+		media_name = CASE WHEN $5::text = '' THEN media_name ELSE $5 END WHERE job = $1`, job, m.Key, m.SHA256, m.Bytes, m.Name)
 }
 
 // due says when something of a job must be gone.

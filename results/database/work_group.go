@@ -35,32 +35,32 @@ WITH input AS (
 	FROM unnest($18::bigint[], $19::text[], $20::bigint[], $21::text[], $22::text[], $23::bigint[])
 		AS e (ord, kind, idx, object_key, sha256, bytes) JOIN won w USING (ord)
 ), p AS (
-	INSERT INTO prints (job, tenant, subject, site, as_of, format, sha256, packets, object_key, bytes, accepted_at)
-	SELECT w.id, w.tenant, w.subject, w.site, p.as_of, p.format, p.sha256, p.packets, p.object_key, p.bytes, p.accepted_at
-	FROM unnest($24::bigint[], $25::bigint[], $26::bigint[], $27::text[], $28::text[], $29::text[], $30::bigint[], $31::bigint[])
-		AS p (ord, as_of, format, sha256, packets, object_key, bytes, accepted_at) JOIN won w USING (ord)
+	INSERT INTO prints (job, tenant, subject, site, as_of, scope, format, sha256, packets, object_key, bytes, accepted_at)
+	SELECT w.id, w.tenant, w.subject, w.site, p.as_of, p.scope, p.format, p.sha256, p.packets, p.object_key, p.bytes, p.accepted_at
+	FROM unnest($24::bigint[], $25::bigint[], $26::text[], $27::bigint[], $28::text[], $29::text[], $30::text[], $31::bigint[], $32::bigint[])
+		AS p (ord, as_of, scope, format, sha256, packets, object_key, bytes, accepted_at) JOIN won w USING (ord)
 ), m AS (
 	UPDATE submissions s SET media_key = m.key, media_sha256 = m.sha256, media_bytes = m.bytes,
 		media_name = CASE WHEN m.name = '' THEN s.media_name ELSE m.name END
-	FROM unnest($32::bigint[], $33::text[], $34::text[], $35::bigint[], $36::text[]) AS m (ord, key, sha256, bytes, name) JOIN won w USING (ord)
+	FROM unnest($33::bigint[], $34::text[], $35::text[], $36::bigint[], $37::text[]) AS m (ord, key, sha256, bytes, name) JOIN won w USING (ord)
 	WHERE s.job = w.id
 ), d AS (
 	INSERT INTO deadlines (tenant, job, kind, subject, due)
-	SELECT w.tenant, w.id, d.kind, w.subject, d.due FROM unnest($37::bigint[], $38::text[], $39::bigint[]) AS d (ord, kind, due) JOIN won w USING (ord)
+	SELECT w.tenant, w.id, d.kind, w.subject, d.due FROM unnest($38::bigint[], $39::text[], $40::bigint[]) AS d (ord, kind, due) JOIN won w USING (ord)
 	ON CONFLICT (tenant, job, kind) DO UPDATE SET due = excluded.due
 ), n AS (
 	INSERT INTO webhook_deliveries (id, tenant, endpoint, message, type, payload, job, state, attempt, next_at, due_at, worker, last_status,
 		last_error, created_at, done_at)
 	SELECT n.message || '.' || e.id, e.tenant, e.id, n.message, n.event, n.payload, w.id, 'pending', 0, $8, 0, '', 0, '', $8, 0
-	FROM unnest($40::bigint[], $41::text[], $42::text[], $43::bytea[]) AS n (ord, event, message, payload) JOIN won w USING (ord)
+	FROM unnest($41::bigint[], $42::text[], $43::text[], $44::bytea[]) AS n (ord, event, message, payload) JOIN won w USING (ord)
 	JOIN webhook_endpoints e ON e.tenant = w.tenant AND e.disabled_at = 0 AND (e.events = '' OR e.events LIKE '%,' || n.event || ',%')
 ), kept AS (
 	DELETE FROM pending_objects WHERE object_key IN (
-		SELECT k.object_key FROM unnest($44::bigint[], $45::text[]) AS k (ord, object_key) JOIN won USING (ord))
+		SELECT k.object_key FROM unnest($45::bigint[], $46::text[]) AS k (ord, object_key) JOIN won USING (ord))
 ), audited AS (
 	INSERT INTO audit (tenant, id, at, actor, action, subject, target, digest)
 	SELECT a.tenant, a.id, a.at, a.actor, a.action, a.subject, a.target, a.digest
-	FROM unnest($46::bigint[], $47::text[], $48::text[], $49::bigint[], $50::text[], $51::text[], $52::text[], $53::text[], $54::text[])
+	FROM unnest($47::bigint[], $48::text[], $49::text[], $50::bigint[], $51::text[], $52::text[], $53::text[], $54::text[], $55::text[])
 		AS a (ord, tenant, id, at, actor, action, subject, target, digest) JOIN won USING (ord)
 )
 SELECT ord FROM won`
@@ -118,7 +118,7 @@ type finishInput struct {
 	}
 	print struct {
 		ord, asOf, format, bytes, accepted []int64
-		sha256, packets, key               []string
+		scope, sha256, packets, key        []string
 	}
 	media struct {
 		ord, bytes        []int64
@@ -184,6 +184,7 @@ func (c *finishInput) add(f results.Finish, ord int64, now time.Time) error {
 		to := &c.print
 		to.ord, to.asOf, to.format = append(to.ord, ord), append(to.asOf, p.AsOf), append(to.format, int64(p.Format))
 		to.bytes, to.accepted = append(to.bytes, p.Bytes), append(to.accepted, millis(p.AcceptedAt))
+		to.scope = append(to.scope, scopeKind(p))
 		to.sha256, to.packets, to.key = append(to.sha256, p.SHA256), append(to.packets, p.Packets), append(to.key, p.Key)
 	}
 	if m := f.Media; m != nil {
@@ -213,7 +214,7 @@ func (c *finishInput) args(now time.Time) []any {
 		v.ord, v.decision, v.codes, v.policy, v.body, v.submitted, v.created,
 		c.code.ord, c.code.code,
 		e.ord, e.kind, e.idx, e.key, e.sha256, e.bytes,
-		p.ord, p.asOf, p.format, p.sha256, p.packets, p.key, p.bytes, p.accepted,
+		p.ord, p.asOf, p.scope, p.format, p.sha256, p.packets, p.key, p.bytes, p.accepted,
 		m.ord, m.key, m.sha256, m.bytes, m.name,
 		d.ord, d.kind, d.due,
 		n.ord, n.typ, n.id, n.payload,

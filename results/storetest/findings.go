@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ var findingsCases = []Case{
 	{Name: "the same bytes", Run: sameBytes},
 	{Name: "late footage", Run: late},
 	{Name: "late footage that ends while others run", Run: lateRunning},
+	{Name: "late footage, compared with the whole tenant", Run: lateTenant},
 	{Name: "late footage is taken by one", Run: recheckLease},
 	{Name: "no late footage", Run: noneLate},
 }
@@ -447,6 +449,45 @@ func lateRunning(t *testing.T, s results.Store) {
 			Finish(t, s, order[1], began)
 			Sequenced(t, s)
 			require.Equal(t, map[string][]string{a: {b}}, rechecks(t, s, tenant), "first ends first: %v, positions in one batch: %v", firstEndsFirst, together)
+		}
+	}
+}
+
+// lateTenant: a policy that compares with the whole tenant finds the footage of anybody anywhere, also that of a job which ran at the same
+// time. What counts is the scope of the later-accepted job.
+func lateTenant(t *testing.T, s results.Store) {
+	tenant, other := NewTenant(t, s), NewTenant(t, s)
+	accept := func(tenant string) results.Lease {
+		subject := NewID()
+		return Claim(t, s, Accept(t, s, tenant, subject, func(n *results.NewSubmission) { n.Sub.Site = "of-" + subject }).ID)
+	}
+	for _, firstEndsFirst := range []bool{true, false} {
+		for _, together := range []bool{true, false} {
+			for _, scope := range [][2]string{{"site", "tenant"}, {"tenant", "tenant"}, {"tenant", "site"}, {"tenant", "subject"}, {"tenant", ""}} {
+				asOf, err := s.Position(t.Context(), tenant)
+				require.NoError(t, err)
+				ends := func(l results.Lease, scope string) {
+					Finish(t, s, l, func(f *results.Finish) { f.Print.AsOf, f.Print.Scope = asOf, scope })
+				}
+				a, b, elsewhere := accept(tenant), accept(tenant), accept(other)
+				order, scopes := []results.Lease{a, b}, []string{scope[0], scope[1]}
+				if !firstEndsFirst {
+					slices.Reverse(order)
+					slices.Reverse(scopes)
+				}
+				ends(order[0], scopes[0])
+				ends(elsewhere, "tenant")
+				if !together {
+					Sequenced(t, s)
+				}
+				ends(order[1], scopes[1])
+				Sequenced(t, s)
+				want := map[string][]string{}
+				if scope[1] == "tenant" {
+					want[a.Job.ID] = []string{b.Job.ID}
+				}
+				require.Equal(t, want, rechecks(t, s, tenant), "scopes %v, first ends first: %v, positions in one batch: %v", scope, firstEndsFirst, together)
+			}
 		}
 	}
 }

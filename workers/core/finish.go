@@ -100,7 +100,7 @@ func (a *attempt) keep(ctx context.Context, r verify.Result, settings results.Se
 	if printed {
 		last := put[len(put)-1]
 		f.Print = &results.Print{
-			Job: a.Sub.Job, Tenant: a.Sub.Tenant, Subject: a.Sub.Subject, Site: a.Sub.Site, AsOf: a.history.asOf, Format: reuse.FormatVersion,
+			Job: a.Sub.Job, Tenant: a.Sub.Tenant, Subject: a.Sub.Subject, Site: a.Sub.Site, AsOf: a.history.asOf, Scope: a.history.scope.Kind, Format: reuse.FormatVersion,
 			SHA256: r.Fingerprint.SHA256, Packets: r.Fingerprint.PacketsSHA256, Key: last.Key, Bytes: last.Bytes, AcceptedAt: a.Sub.ReceivedAt,
 		}
 		kinds = append(kinds, results.DeadlinePrint)

@@ -84,6 +84,7 @@ func TestNoConsent(t *testing.T) {
 	require.Equal(t, pipeline.DecisionReview, v.Decision)
 	require.Empty(t, f.Evidence)
 	require.NotNil(t, f.Print)
+	require.Equal(t, "site", f.Print.Scope, "whom late footage is to be compared with")
 	_, v = w.run("ann", "", "", footage(t, "franck_02159.jpg"))
 	require.Equal(t, pipeline.Fail, v.Checks[pipeline.CheckReuse].Outcome)
 	require.Equal(t, "photo", v.Media.Kind)
