@@ -235,7 +235,7 @@ func (s *shift) fail(ctx context.Context, l results.Lease, f results.Finish, cau
 		err = s.insist(ctx, func(ctx context.Context) error {
 			return s.Store.Release(ctx, results.Release{
 				Job: l.Job.ID, Token: l.Token, RunAt: s.Store.Now().Add(delay), Error: results.JobError{Rule: v.Rule, Text: v.Text},
-				Count: action == Retry && v.Count, Hold: action == Hold,
+				Count: action == Retry && v.Count, Hold: action == Hold, Media: f.Media, Keep: own(f),
 			})
 		})
 		if err == nil && delay == 0 {
@@ -260,7 +260,7 @@ func (s *shift) ending(ctx context.Context, l results.Lease, f results.Finish, s
 	}
 	out := results.Finish{
 		Job: l.Job.ID, Token: l.Token, State: state, Error: &results.JobError{Rule: v.Rule, Text: v.Text},
-		Media: f.Media, Keep: f.Keep, Deadline: f.Deadline,
+		Media: f.Media, Keep: own(f), Deadline: f.Deadline,
 		Audit: results.AuditEntry{ID: ulid.Make().String(), Tenant: l.Sub.Tenant, At: now, Actor: s.owner, Action: event, Subject: l.Sub.Subject, Target: l.Job.ID},
 		Event: event, Message: ulid.Make().String(),
 	}
@@ -275,6 +275,14 @@ func (s *shift) ending(ctx context.Context, l results.Lease, f results.Finish, s
 		out.Deadline = []results.Deadline{{Tenant: l.Sub.Tenant, Subject: l.Sub.Subject, Kind: results.DeadlineMedia, Job: l.Job.ID, Due: now.AddDate(0, 0, days)}}
 	}
 	return out
+}
+
+// own is the key of the media's copy. What else an attempt wrote that could not be ended is named by no row, and is left to the sweeper.
+func own(f results.Finish) []string {
+	if f.Media == nil {
+		return nil
+	}
+	return []string{f.Media.Key}
 }
 
 // insist repeats a write while the store is away, until ctx ends.

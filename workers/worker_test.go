@@ -460,3 +460,25 @@ func TestRefusedWithItsOwnCopy(t *testing.T) {
 	require.Len(t, s.store.ending().Deadline, 1, "what is kept has an end")
 	require.WithinDuration(t, time.Now().AddDate(0, 0, 90), s.store.ending().Deadline[0].Due, time.Hour)
 }
+
+func TestTriedAgainWithItsOwnCopy(t *testing.T) {
+	s := newStand(t)
+	tenant := s.tenant("a")
+	key := tenant + "/e1/01JD0000000000000000000008"
+	require.NoError(t, s.store.Pend(t.Context(), []string{key}))
+	var saw atomic.Value
+	s.core.does(func(_ context.Context, l results.Lease) (results.Finish, error) {
+		if l.Job.Attempt == 1 {
+			return results.Finish{Media: &results.Media{Key: key, SHA256: "aa", Bytes: 2, Name: "clip.mp4"}, Keep: []string{key, tenant + "/e1/other"}}, errors.New("for now")
+		}
+		saw.Store(l.Sub.Media)
+		return results.Finish{}, fmt.Errorf("copy: %w", object.ErrNotFound)
+	})
+	s.service()
+	job := s.accept(tenant, 1, results.PriorityClockIn)[0]
+	s.ends(job)
+	require.Equal(t, results.Media{Key: key, SHA256: "aa", Bytes: 2, Name: "clip.mp4"}, saw.Load(), "the copy of the first attempt")
+	left, err := s.store.Orphans(t.Context(), s.store.Now().Add(time.Hour), 100)
+	require.NoError(t, err)
+	require.NotContains(t, left, key)
+}

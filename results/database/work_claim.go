@@ -84,17 +84,40 @@ func (s *Store) Release(ctx context.Context, r results.Release) error {
 	if runAt.IsZero() {
 		runAt = now
 	}
-	n, err := s.db.Exec(ctx, `UPDATE jobs SET state = 'accepted', ready = $3, held = $4, failures = failures + $5, run_at = $6,
+	put := do(`UPDATE jobs SET state = 'accepted', ready = $3, held = $4, failures = failures + $5, run_at = $6,
 		lease_until = 0, deadline = 0, worker = '', error_rule = $7, error = $8, updated_at = $9
 		WHERE id = $1 AND token = $2 AND state = 'running'`,
 		r.Job, r.Token, !r.Hold && !runAt.After(now), r.Hold, failed, runAt, r.Error.Rule, js(r.Error), now)
-	if err == nil && n == 0 {
-		err = results.ErrStale
+	var own []statement
+	if r.Media != nil {
+		own = append(own, copied(r.Job, *r.Media))
+	}
+	own = append(own, kept(r.Keep...)...)
+	var err error
+	if len(own) == 0 {
+		err = released(ctx, s.db, put)
+	} else {
+		err = s.db.Tx(ctx, func(q querier) error {
+			if err := released(ctx, q, put); err != nil {
+				return err
+			}
+			_, err := q.Batch(ctx, own)
+			return err
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("put back job %s: %w", r.Job, err)
 	}
 	return nil
+}
+
+// released puts a job back if its token still is the newest.
+func released(ctx context.Context, q querier, put statement) error {
+	n, err := q.Exec(ctx, put.sql, put.args...)
+	if err == nil && n == 0 {
+		err = results.ErrStale
+	}
+	return err
 }
 
 // crashed is what is said about a job whose worker went away.

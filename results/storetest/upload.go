@@ -17,9 +17,48 @@ var uploadCases = []Case{
 	{Name: "events of nobody, of others, too late", Run: arriveOdd},
 	{Name: "an event many times at the same time", Run: arriveRace},
 	{Name: "a claim and its event at the same time", Run: claimRace},
+	{Name: "a copy outlives its attempt", Run: copyKept},
 	{Name: "lists of events", Run: events},
 	{Name: "maps of buckets", Run: bucketMaps},
 	{Name: "claims that nobody uses, old events", Alone: true, Run: oldClaims},
+}
+
+// copyKept: an attempt that copied the object and then failed gives the copy to the next one, who does not need the original.
+func copyKept(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	tenant := NewTenant(t, s)
+	u := newUpload(s, tenant, "e1")
+	_, _, err := s.CreateUpload(ctx, u, "", "")
+	require.NoError(t, err)
+	e, src := written(s, u)
+	_, err = s.Arrive(ctx, e, src)
+	require.NoError(t, err)
+	l := Claim(t, s, u.Job)
+	require.Empty(t, l.Sub.Media.Key)
+	m := results.Media{Key: tenant + "/e1/" + NewID(), SHA256: Sum("copy"), Bytes: 17, Name: "clip.mp4"}
+	require.NoError(t, s.Pend(ctx, []string{m.Key}))
+	r := results.Release{Job: u.Job, Token: l.Token, Error: modelMissing, Hold: true, Media: &m, Keep: []string{m.Key}}
+
+	stale := r
+	stale.Token--
+	require.ErrorIs(t, s.Release(ctx, stale), results.ErrStale)
+	require.Contains(t, pendingOf(t, s, tenant), m.Key, "who lost the job gives it nothing")
+	sub, err := s.Submission(ctx, u.Job)
+	require.NoError(t, err)
+	require.Empty(t, sub.Media.Key)
+
+	require.NoError(t, s.Release(ctx, r))
+	require.Empty(t, pendingOf(t, s, tenant))
+	named, err := s.Referenced(ctx, []string{m.Key})
+	require.NoError(t, err)
+	require.True(t, named[m.Key])
+	require.True(t, Read(t, s, u.Job).Held)
+	_, err = s.Unhold(ctx, modelMissing.Rule)
+	require.NoError(t, err)
+	l = Claim(t, s, u.Job)
+	require.Equal(t, m, l.Sub.Media)
+	require.NoError(t, s.Release(ctx, results.Release{Job: u.Job, Token: l.Token, Error: modelMissing}))
+	require.Equal(t, m, Claim(t, s, u.Job).Sub.Media, "an attempt that made none leaves it")
 }
 
 // newUpload makes a claim for a fresh object.

@@ -31,8 +31,8 @@ type attempt struct {
 	written []string       // objects that no row names yet
 }
 
-// Run verifies the job of a lease and gives what to write. With an error it gives our own copy of a bucket's object, if it made one, which a
-// job that ends there keeps.
+// Run verifies the job of a lease and gives what to write. With an error it gives our own copy of a bucket's object, if it made one, which the
+// job keeps, whether it ends there or runs again.
 func (c *Core) Run(ctx context.Context, l results.Lease) (results.Finish, error) {
 	a := &attempt{Core: c, Lease: l, media: l.Sub.Media}
 	r, err := a.verify(ctx)
