@@ -125,6 +125,8 @@ type Intake interface {
 	// Reserve takes an idempotency key while a long upload runs, until the given time; Accept with the same key completes it.
 	// It gives the earlier job when the key was completed with any body (the caller compares later through Accept). ErrKeyBusy.
 	Reserve(ctx context.Context, tenant, key string, until time.Time) (earlier string, err error)
+	// Prolong keeps a reserved key until another time; it does nothing to one that was completed or given back.
+	Prolong(ctx context.Context, tenant, key string, until time.Time) error
 	Unreserve(ctx context.Context, tenant, key string) error
 
 	CreateUpload(ctx context.Context, u Upload, idempotency, bodySHA256 string) (Upload, bool, error) // as Accept; ErrExists for a bucket and key that are claimed

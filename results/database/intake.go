@@ -223,6 +223,14 @@ func (s *Store) Reserve(ctx context.Context, tenant, key string, until time.Time
 	return earlier, nil
 }
 
+// Prolong keeps a reserved key for longer. A completed one stays as it is.
+func (s *Store) Prolong(ctx context.Context, tenant, key string, until time.Time) error {
+	if _, err := s.db.Exec(ctx, `UPDATE idempotency SET until = $3 WHERE tenant = $1 AND request = $2 AND job = '' AND until < $3`, tenant, key, until); err != nil {
+		return fmt.Errorf("keep an idempotency key for longer: %w", err)
+	}
+	return nil
+}
+
 // Unreserve gives a reserved key back. A completed one stays.
 func (s *Store) Unreserve(ctx context.Context, tenant, key string) error {
 	if _, err := s.db.Exec(ctx, `DELETE FROM idempotency WHERE tenant = $1 AND request = $2 AND job = ''`, tenant, key); err != nil {

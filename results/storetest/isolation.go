@@ -75,6 +75,7 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 			earlier, err := s.Reserve(ctx, other, "first", s.Now().Add(time.Minute))
 			return answer{err, len(earlier)}
 		},
+		"Prolong":   func() answer { return errOnly(s.Prolong(ctx, other, "first", s.Now().Add(time.Hour))) },
 		"Unreserve": func() answer { return errOnly(s.Unreserve(ctx, other, "first")) },
 		"Upload":    func() answer { return one(s.Upload(ctx, other, w.upload.Job)) },
 		"IntakeEvents": func() answer {
