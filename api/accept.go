@@ -139,7 +139,7 @@ func (c *collector) write(ctx context.Context, batch []*acceptCall) (answers []r
 	}
 	defer func() {
 		if cause := recover(); cause != nil {
-			answers = all(len(batch), fmt.Errorf("accept %d submissions: panic: %v", len(batch), cause))
+			answers = all(len(batch), fmt.Errorf("accept %d submissions: panic: %T", len(batch), cause))
 		}
 	}()
 	answers = c.store.AcceptMany(ctx, rows)

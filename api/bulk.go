@@ -30,6 +30,7 @@ type BulkRow struct {
 	Added        []string    `json:"added,omitempty" doc:"photos that were enrolled now"`
 	Known        []string    `json:"known,omitempty" doc:"photos that were enrolled before, byte for byte"`
 	LookAlikes   []LookAlike `json:"look_alikes,omitempty"`
+	NotLookedAt  bool        `json:"photos_not_looked_at,omitempty" doc:"in a dry run: no consent is in force yet, so the photos were not looked at; enrolling may still refuse them"`
 	Problem      *Problem    `json:"problem,omitempty"`
 }
 
@@ -44,7 +45,7 @@ type Bulk struct {
 }
 
 type bulkInput struct {
-	DryRun   bool   `query:"dry_run" doc:"look at everything and store nothing"`
+	DryRun   bool   `query:"dry_run" doc:"store nothing; photos are looked at only where a consent is in force already"`
 	Language string `header:"Accept-Language" maxLength:"256"`
 	Stream
 }
@@ -61,7 +62,8 @@ func (s *Server) bulkRoutes() {
 		}}}),
 		func(op *huma.Operation) { op.MaxBodyBytes = bulkFormBytes },
 		explained(fmt.Sprintf("A list of up to %d people, then their photos. Each row is enrolled by itself as soon as its photos are there, and the answer says what became of each. "+
-			"Sent again, rows that are done already are unchanged: photos are known by their bytes. What is wrong with the list itself is said before anything is done.", bulkPeople))), s.bulk)
+			"Sent again, rows that are done already are unchanged: photos are known by their bytes. What is wrong with the list itself is said before anything is done. "+
+			"Subject and consent of a row are recorded before its photos are looked at, and stay when the photos are refused.", bulkPeople))), s.bulk)
 }
 
 // bulkRun is one request for many people.
@@ -217,8 +219,8 @@ func (b *bulkRun) row(ctx context.Context, i int) {
 	}
 }
 
-// person does what a row asks for: subject, consent, photos, each only where it is not so already. Nothing is written before the photos are
-// found good, and none is looked at without a consent.
+// person does what a row asks for: subject, consent, photos, each only where it is not so already. Subject and consent are on record
+// before any face is looked at: a consent that is in the list only would leave no trace if we broke off, and a dry run records none.
 func (b *bulkRun) person(ctx context.Context, p roster.Person, photos []*memory, fields []string, row *BulkRow) error {
 	plan, err := b.plan(ctx, p)
 	if err != nil {
@@ -228,8 +230,15 @@ func (b *bulkRun) person(ctx context.Context, p roster.Person, photos []*memory,
 	switch {
 	case len(photos) > 0 && !plan.agreed:
 		return problem(codeNoConsent)
+	case b.dry && len(photos) > 0 && !plan.inForce:
+		row.NotLookedAt, changed = true, true
 	case len(photos) > 0:
-		out, err := b.enrol(ctx, &enrolment{subject: p.Subject, photos: photos, fields: fields, dry: b.dry, first: plan.do})
+		if !b.dry {
+			if err := plan.do(ctx); err != nil {
+				return err
+			}
+		}
+		out, err := b.enrol(ctx, &enrolment{subject: p.Subject, photos: photos, fields: fields, dry: b.dry})
 		if err != nil {
 			return err
 		}
@@ -256,8 +265,9 @@ func (b *bulkRun) person(ctx context.Context, p roster.Person, photos []*memory,
 
 // plan is what a row asks for beside photos.
 type plan struct {
-	steps  []func(context.Context) error
-	agreed bool // a consent is in force, once the steps are done
+	steps   []func(context.Context) error
+	inForce bool // a consent is in force now
+	agreed  bool // one is, once the steps are done
 }
 
 func (p plan) do(ctx context.Context) error {
@@ -297,7 +307,8 @@ func (b *bulkRun) plan(ctx context.Context, p roster.Person) (plan, error) {
 		}
 	}
 	inForce := func(c results.Consent) bool { return c.Purpose == results.PurposeFace && c.WithdrawnAt.IsZero() }
-	out.agreed = slices.ContainsFunc(given, inForce)
+	out.inForce = slices.ContainsFunc(given, inForce)
+	out.agreed = out.inForce
 	if p.Consent == nil {
 		return out, nil
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"onsite/results"
 )
 
 const people = `subject,label,photos,consent_notice,consent_reference
@@ -47,11 +49,18 @@ func TestBulk(t *testing.T) {
 	d := newDesk(t)
 	b, a := d.bulk("?dry_run=true", people, peoplePhotos...)
 	require.Equal(t, 200, a.status, string(a.body))
-	require.Equal(t, "2 p1 would_enrol; 3 p2 refused photos_refused; 4 p3 refused no_consent; 5 p4 would_enrol; 6 p5 would_enrol", statuses(b))
+	require.Equal(t, "2 p1 would_enrol; 3 p2 would_enrol; 4 p3 refused no_consent; 5 p4 would_enrol; 6 p5 would_enrol", statuses(b))
 	require.True(t, b.DryRun)
 	d.tidy(0)
 	d.ask(get, "/v1/subjects/p1", nil).problem(404, codeNotFound)
-	require.Equal(t, 4, d.core.seen(), "the photo of whom consented to nothing was not looked at")
+	require.Zero(t, d.core.seen(), "no consent is on record: no face is looked at")
+	require.True(t, b.Rows[0].NotLookedAt)
+	require.False(t, b.Rows[4].NotLookedAt, "it has no photos")
+	d.core.during = func(ctx context.Context) {
+		all, err := d.store.AuditLog(ctx, "acme", results.Page{Limit: 500})
+		require.NoError(t, err)
+		require.Contains(t, fmt.Sprint(all), "consent.given", "on record before a face is looked at")
+	}
 
 	b, _ = d.bulk("", people, peoplePhotos...)
 	require.Equal(t, "2 p1 enrolled; 3 p2 refused photos_refused; 4 p3 refused no_consent; 5 p4 enrolled; 6 p5 enrolled", statuses(b))
@@ -64,9 +73,14 @@ func TestBulk(t *testing.T) {
 	consents, err := d.store.Consents(context.Background(), "acme", "p1")
 	require.NoError(t, err)
 	require.Len(t, consents, 1)
-	for _, refused := range []string{"p2", "p3"} { // nothing half enrolled
-		d.ask(get, "/v1/subjects/"+refused, nil).problem(404, codeNotFound)
-	}
+	d.ask(get, "/v1/subjects/p3", nil).problem(404, codeNotFound)
+	consents, err = d.store.Consents(context.Background(), "acme", "p2")
+	require.NoError(t, err)
+	require.Len(t, consents, 1, "the consent under which the photo was looked at stays on record")
+	looked := d.core.seen()
+	b, _ = d.bulk("?dry_run=true", people, peoplePhotos...)
+	require.Equal(t, "2 p1 unchanged; 3 p2 refused photos_refused; 4 p3 refused no_consent; 5 p4 unchanged; 6 p5 unchanged", statuses(b))
+	require.Equal(t, looked+1, d.core.seen(), "with a consent in force a dry run looks")
 
 	// Sent again, with what was wrong corrected: the rest is as it was.
 	corrected := append([]string{}, peoplePhotos...)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -233,4 +234,42 @@ func TestInsight(t *testing.T) {
 	for _, e := range others.Items {
 		require.False(t, seen[e.ID], "entries of another tenant")
 	}
+}
+
+// loneStore has one tenant.
+type loneStore struct{ results.Store }
+
+func (l loneStore) Tenants(ctx context.Context) ([]results.Tenant, error) {
+	t, err := l.Tenant(ctx, "acme")
+	return []results.Tenant{t}, err
+}
+
+func TestIntakeEventsOfNobody(t *testing.T) {
+	record := func(s *stage) {
+		for i, tenant := range []string{"", "acme", ""} {
+			require.NoError(t, s.store.RecordEvent(t.Context(), results.IntakeEvent{ID: fmt.Sprint("01JD3Q0C6Q8R4T2V9W1X5Y7Z0", i), Tenant: tenant, Source: "webhook",
+				Raw: []byte("not JSON"), State: results.IntakeUnread, Why: "because", ReceivedAt: s.now()}))
+		}
+	}
+	ids := func(s *stage, role results.Role) (out []string) {
+		for path := "/v1/intake-events?limit=2"; path != ""; {
+			var page List[IntakeEvent]
+			s.do(get, path, s.key("acme", role), nil).into(&page)
+			for _, e := range page.Items {
+				out = append(out, e.ID[len(e.ID)-1:])
+			}
+			path = ""
+			if page.Next != "" {
+				path = "/v1/intake-events?limit=2&cursor=" + page.Next
+			}
+		}
+		return out
+	}
+	several := newStage(t)
+	record(several)
+	require.Equal(t, []string{"1"}, ids(several, admin), "they may be of the other tenant's people")
+	alone := newStage(t, func(s *Server) { s.Store = loneStore{s.Store} })
+	record(alone)
+	require.Equal(t, []string{"2", "1", "0"}, ids(alone, admin))
+	require.Equal(t, []string{"2", "1", "0"}, ids(alone, audit))
 }

@@ -4,9 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 
 	"onsite/models"
 	"onsite/pipeline"
+	"onsite/pipeline/media"
+	"onsite/pipeline/verify"
 	"onsite/results"
 )
 
@@ -48,5 +52,20 @@ func coreFault(err error) error {
 	if errors.As(err, &missing) {
 		return problem(codeModels).because(err)
 	}
-	return err
+	var reference *verify.ReferenceError
+	if !errors.As(err, &reference) {
+		return err
+	}
+	// Its own words have the name of a person's file: they do not go to the log.
+	var refusal *media.Refusal
+	rule := "unusable"
+	switch p := fault(reference.Err); {
+	case errors.As(err, &refusal):
+		rule = refusal.Rule
+	case p.Status == http.StatusServiceUnavailable || p.Code == string(codeGone): // it could not be fetched now
+		return fmt.Errorf("fetch an enrolled photo: %w", reference.Err)
+	case p.Code == string(codeNotFound):
+		rule = "gone"
+	}
+	return problem(codeReference).because(fmt.Errorf("an enrolled photo cannot be used: rule %s", rule))
 }

@@ -85,8 +85,9 @@ func (s *Server) crashed(rec *recorder, r *http.Request, v *visit, cause any) {
 		rec.aborted = true
 		return
 	}
-	v.problem = problem(codeInternal).because(fmt.Errorf("panic: %v", cause))
-	s.Log.ErrorContext(r.Context(), "a request handler panicked", "request", v.id, "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	// What it panicked with may hold what was sent, a name or a secret: its type and the place are enough to find the fault.
+	v.problem = problem(codeInternal).because(fmt.Errorf("panic: %T", cause))
+	s.Log.ErrorContext(r.Context(), "a request handler panicked", "request", v.id, "panic", fmt.Sprintf("%T", cause), "stack", string(debug.Stack()))
 	if rec.status == 0 {
 		writeProblem(rec, r, v.problem)
 	} else {
@@ -126,8 +127,11 @@ func (s *Server) done(r *http.Request, rec *recorder, v *visit, span trace.Span,
 	level := slog.LevelInfo
 	if v.problem != nil {
 		attrs = append(attrs, slog.String("code", v.problem.Code))
-		if status >= http.StatusInternalServerError || rec.aborted {
+		broken := status >= http.StatusInternalServerError || rec.aborted
+		if broken {
 			level = slog.LevelError
+		}
+		if broken || v.problem.Code == string(codeReference) { // what is the matter with a stored photo the operator may want to know
 			if v.problem.cause != nil {
 				attrs = append(attrs, slog.String("error", v.problem.cause.Error()))
 			}

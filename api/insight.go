@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,17 +80,37 @@ func (s *Server) insightRoutes() {
 		return &auditOutput{Body: list(s, ctx, "audit", nil, p, rows, func(a results.AuditEntry) string { return a.ID }, showEntry)}, nil
 	})
 	register(s, describe(get, "/v1/intake-events", "list-intake-events", "intake", "Read what came from buckets",
-		explained("Every event is kept, also one that started nothing, with the reason.")), func(ctx context.Context, in *intakeInput) (*intakeOutput, error) {
+		explained("Every event is kept, also one that started nothing, with the reason. Events that belong to no tenant (not understood, or of a place that nobody mapped) are shown "+
+			"where the installation has one tenant only; with several the operator sees them with \"onsite intake\".")), func(ctx context.Context, in *intakeInput) (*intakeOutput, error) {
 		p, err := s.page(ctx, "intake", in.State, in.PageInput)
 		if err != nil {
 			return nil, err
 		}
-		rows, err := s.Store.IntakeEvents(ctx, PrincipalOf(ctx).Tenant, in.State, p)
+		rows, err := s.intakeEvents(ctx, in.State, p)
 		if err != nil {
 			return nil, err
 		}
 		return &intakeOutput{Body: list(s, ctx, "intake", in.State, p, rows, func(e results.IntakeEvent) string { return e.ID }, showIntake)}, nil
 	})
+}
+
+// intakeEvents lists the tenant's events, newest first, and with them those of nobody where there is nobody else whose they could be.
+func (s *Server) intakeEvents(ctx context.Context, state results.IntakeState, p results.Page) ([]results.IntakeEvent, error) {
+	rows, err := s.Store.IntakeEvents(ctx, PrincipalOf(ctx).Tenant, state, p)
+	if err != nil {
+		return nil, err
+	}
+	tenants, err := s.Store.Tenants(ctx)
+	if err != nil || len(tenants) != 1 {
+		return rows, err
+	}
+	nobodys, err := s.Store.IntakeEvents(ctx, "", state, p)
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, nobodys...)
+	slices.SortFunc(rows, func(a, b results.IntakeEvent) int { return strings.Compare(b.ID, a.ID) })
+	return rows[:min(len(rows), p.Limit)], nil
 }
 
 func showEntry(a results.AuditEntry) AuditEntry {

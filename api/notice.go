@@ -103,7 +103,11 @@ func (n *Notice) unchecked(j results.Job) {
 		if j.Error != nil {
 			n.Reasons = append(n.Reasons, NoticeReason{Code: j.Error.Rule, Text: pick(j.Error.Text, n.Lang)})
 		}
-		n.Next = append(n.Next, pick(nextAgain, n.Lang))
+		next := nextAgain
+		if j.Error != nil {
+			next = nextAfter(j.Error.Rule)
+		}
+		n.Next = append(n.Next, pick(next, n.Lang))
 	case results.Dead: // its error is the operator's
 		n.State, n.Message = "given_up", pick(noticeDead, n.Lang)
 		n.Next = append(n.Next, pick(nextNobody, n.Lang))

@@ -1,6 +1,10 @@
 package api
 
-import "onsite/pipeline"
+import (
+	"strings"
+
+	"onsite/pipeline"
+)
 
 // advice is what an employee reads about one reason: what was seen, without scores, names or other uploads, and what to do next. It
 // accuses nobody: a finding is for a person to look at.
@@ -13,8 +17,27 @@ var (
 	nextLive   = say("Record again yourself, facing the camera, and move a little: blink, turn your head.", "请本人面对镜头重新拍摄，并稍作动作：眨眼、转头。")
 	nextPlace  = say("Record again at the place of work, with its sign, desk or poster in view.", "请在工作地点重新拍摄，画面中应有招牌、工位或海报。")
 	nextNew    = say("Make a new recording now and submit that one.", "请现在重新拍摄一段并提交。")
+	nextErased = say("You need not do anything: your data was deleted here, and no recording of you is checked any more. Ask your employer if you think that this is a mistake.",
+		"您无需任何操作：您的数据已在此删除，不会再检查您的任何录像。如认为有误，请联系您的单位。")
+	nextFit = say("Submit a photo or video of the kind that is asked for, as said above. If yours is of that kind, tell your employer's contact for attendance: the rule may be wrong.",
+		"请按上述要求提交所需类型的照片或视频。如果您提交的已符合要求，请联系单位的考勤负责人：规则设置可能有误。")
 	nextNobody = say("You need not do anything; a person will look at it.", "您无需任何操作，会有人工查看。")
 )
+
+// nextAfter says what to do after a refusal. Most are about the file, and another recording helps; where it would not, nobody is sent to
+// make one.
+func nextAfter(rule string) pipeline.Text {
+	switch {
+	case rule == ruleErased:
+		return nextErased
+	case rule == "media_kind", strings.HasPrefix(rule, "policy_"):
+		return nextFit
+	}
+	return nextAgain
+}
+
+// ruleErased is the rule by which the store and the workers refuse the jobs of an erased subject.
+const ruleErased = "subject_erased"
 
 // advices has an entry for every reason that there is; a test sees to it.
 var advices = map[pipeline.Code]advice{

@@ -168,11 +168,10 @@ type enrolment struct {
 	*Server
 	subject string
 	photos  []*memory
-	fields  []string                    // where each photo stands in the request
-	dry     bool                        // only look
-	first   func(context.Context) error // done once the photos are found good, before anything is written: makes the subject, or nil
-	ids     []string                    // of the photos
-	rows    []results.Photo             // sealed, and not the subject's yet
+	fields  []string        // where each photo stands in the request
+	dry     bool            // only look
+	ids     []string        // of the photos
+	rows    []results.Photo // sealed, and not the subject's yet
 }
 
 // enrolTries is how often an enrolment starts again because somebody else changed the photos meanwhile.
@@ -208,43 +207,28 @@ func (e *enrolment) run(ctx context.Context) (Enrolled, error) {
 	return Enrolled{}, err
 }
 
-// begin does what comes first, once.
-func (e *enrolment) begin(ctx context.Context) error {
-	first := e.first
-	e.first = nil
-	if first == nil || e.dry {
-		return nil
-	}
-	return first(ctx)
-}
-
-// present gives the subject with its photos; one that first will make has none.
-func (e *enrolment) present(ctx context.Context, tenant string) (results.Subject, []results.Photo, error) {
-	sub, err := e.Store.Subject(ctx, tenant, e.subject)
-	if errors.Is(err, results.ErrNotFound) && (e.dry || e.first != nil) {
-		return sub, nil, nil
-	}
-	if err != nil {
-		return sub, nil, err
-	}
-	photos, err := e.Store.Photos(ctx, tenant, e.subject, 0)
-	return sub, photos, err
-}
-
 // try looks at the photos beside those that are enrolled now, and enrols them.
 func (e *enrolment) try(ctx context.Context) (Enrolled, error) {
 	tenant := PrincipalOf(ctx).Tenant
-	sub, enrolled, err := e.present(ctx, tenant)
+	sub, err := e.Store.Subject(ctx, tenant, e.subject)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	enrolled, err := e.Store.Photos(ctx, tenant, e.subject, 0)
 	if err != nil {
 		return Enrolled{}, err
 	}
 	out := Enrolled{EnrolmentRev: sub.Rev, Added: []Photo{}, Known: []string{}}
 	fresh := e.fresh(enrolled, &out)
 	if len(fresh) == 0 {
-		return out, e.begin(ctx)
+		return out, nil
 	}
 	if len(enrolled)+len(fresh) > maxPhotos {
 		return out, tooManyPhotos("form.photo")
+	}
+	// Of whom no consent is in force no face is looked at, whoever calls this.
+	if err := e.consented(ctx, e.subject); err != nil {
+		return out, err
 	}
 	found, err := e.look(ctx, tenant, enrolled, fresh)
 	if err != nil {
@@ -254,9 +238,6 @@ func (e *enrolment) try(ctx context.Context) (Enrolled, error) {
 		for _, i := range fresh {
 			out.Added = append(out.Added, Photo{Name: e.photos[i].name, SHA256: e.photos[i].sha256, Bytes: e.photos[i].bytes})
 		}
-		return out, err
-	}
-	if err := e.begin(ctx); err != nil {
 		return out, err
 	}
 	rows, err := e.seal(ctx, tenant, fresh, found)

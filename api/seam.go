@@ -30,4 +30,6 @@ type Presigner interface {
 // Events takes bucket notifications. It returns nil only after everything in the body was recorded.
 type Events interface {
 	Receive(ctx context.Context, source string, body []byte) error
+	// Claimed starts the job of an object whose event came before its claim was recorded.
+	Claimed(ctx context.Context, bucket, key string) error
 }

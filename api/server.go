@@ -83,6 +83,8 @@ type Server struct {
 	// Checks are asked by /readyz; nil from each means ready.
 	Checks map[string]func(context.Context) error
 
+	renewEvery time.Duration // of reserved idempotency keys; 0: a third of their time
+
 	api       huma.API
 	ops       []*huma.Operation // as registered, for the tests that walk over all of them
 	keys      *cache[results.APIKey]

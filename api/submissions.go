@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -82,7 +83,8 @@ func (s *Server) submissionRoutes() {
 		OperationID: opSubmit, Method: http.MethodPost, Path: "/v1/submissions", DefaultStatus: http.StatusAccepted, Tags: []string{"submissions"},
 		Summary: "Submit a photo or video",
 		Description: "As a form with the file as its last part, or as JSON that names an object in a bucket which is mapped to the tenant. After 202 the upload is safe: " +
-			"it ends in exactly one verdict, or is refused or given up with a reason. Send an Idempotency-Key, and repeat the request with it whenever the answer was lost.",
+			"it ends in exactly one verdict, or is refused or given up with a reason. Send an Idempotency-Key, and repeat the request with it whenever the answer was lost. " +
+			"Without one the same object (bucket, key and version or ETag) with the same claim gives the same job.",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"multipart/form-data": {Schema: form, Encoding: map[string]*huma.Encoding{claimField: {ContentType: "application/json"}, mediaField: {ContentType: "application/octet-stream"}}},
 			"application/json":    {Schema: registry.Schema(typeOf[SubmissionInput](), true, "SubmissionInput")},
@@ -131,7 +133,16 @@ func (s *Server) submitObject(ctx context.Context, key string, w http.ResponseWr
 	}
 	o := body.Object
 	sub.Source = results.Source{Kind: sourceBucket, Bucket: o.Bucket, Key: o.Key, Version: o.Version, ETag: strings.Trim(o.ETag, `"`)}
-	return s.accept(ctx, results.NewSubmission{Sub: sub, Idempotency: key, BodySHA256: bodySum(opSubmit, canonical(body)), MaxWaiting: c.waiting})
+	own := key == ""
+	if own {
+		key = objectKey(sub.Source)
+	}
+	out, err := s.accept(ctx, results.NewSubmission{Sub: sub, Idempotency: key, BodySHA256: bodySum(opSubmit, canonical(body)), MaxWaiting: c.waiting})
+	if own && errors.Is(err, results.ErrKeyReuse) { // the client sent no key that it could have used twice
+		err = problem(codeExists).with("This object was submitted before, with another claim. Name its version or ETag if it was written anew, or send an Idempotency-Key.",
+			"该对象此前已用另一份声明提交过。如果对象是重新写入的，请指明其版本或 ETag，或发送 Idempotency-Key。").because(err)
+	}
+	return out, err
 }
 
 // The kinds of results.Source.
@@ -160,19 +171,16 @@ func (s *Server) mapped(ctx context.Context, o ObjectInput) error {
 	return nil
 }
 
-// reserveFor is how long an Idempotency-Key is kept from others while an upload streams in; longer uploads are still accepted once, by
-// the key's own transaction at their end.
-const reserveFor = 5 * time.Minute
-
 // submitForm stores the file while it streams in, then accepts it.
 func (s *Server) submitForm(ctx context.Context, key string, w http.ResponseWriter, r *http.Request, boundary string) (*acceptedOutput, error) {
 	if r.ContentLength > s.Limits.MediaBytes+(1<<20) { // the fields and the form's own lines take far less than that
 		return nil, overLimit("form."+mediaField, s.Limits.MediaBytes)
 	}
-	release, _, err := s.reserve(ctx, key)
+	kept, _, err := s.reserve(ctx, key)
 	if err != nil {
 		return nil, err
 	}
+	defer kept.end()
 	client := newClientReader(w, r, s.Limits.ReadIdle)
 	var c claimed
 	var body ClaimInput
@@ -200,13 +208,13 @@ func (s *Server) submitForm(ctx context.Context, key string, w http.ResponseWrit
 		if file.key != "" {
 			s.discard(ctx, file.key)
 		}
-		release()
+		kept.release()
 		return nil, err
 	}
 	sub, err := c.submission(ctx, ulid.Make().String(), s.now())
 	if err != nil {
 		s.discard(ctx, file.key)
-		release()
+		kept.release()
 		return nil, err
 	}
 	sub.Source = results.Source{Kind: sourceAPI}
@@ -214,32 +222,9 @@ func (s *Server) submitForm(ctx context.Context, key string, w http.ResponseWrit
 	out, err := s.accept(ctx, results.NewSubmission{Sub: sub, Idempotency: key, BodySHA256: bodySum(opSubmit, canonical(body), file.sha256),
 		Keep: []string{file.key}, MaxWaiting: c.waiting})
 	if err != nil && unwritten(err) {
-		release()
+		kept.release()
 	}
 	return out, err
-}
-
-// reserve keeps an idempotency key while an upload runs. release gives it back when nothing was accepted under it; used says that a job
-// was accepted under it before: the upload is read all the same, since the key with another body is a fault that must be told.
-func (s *Server) reserve(ctx context.Context, key string) (release func(), used bool, err error) {
-	if key == "" {
-		return func() {}, false, nil
-	}
-	tenant := PrincipalOf(ctx).Tenant
-	earlier, err := s.Store.Reserve(ctx, tenant, key, s.Store.Now().Add(reserveFor))
-	if err != nil {
-		return nil, false, fmt.Errorf("reserve the idempotency key: %w", err)
-	}
-	if earlier != "" {
-		return func() {}, true, nil
-	}
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
-		defer cancel()
-		if err := s.Store.Unreserve(ctx, tenant, key); err != nil {
-			s.Log.WarnContext(ctx, "an idempotency key stays reserved until its time is over", "request", RequestID(ctx), "error", err.Error())
-		}
-	}, false, nil
 }
 
 // accept commits a submission together with those that come at the same time, and cleans up after one that was not accepted.
@@ -267,6 +252,10 @@ func acceptFault(err error, bound int) error {
 	p := fault(err)
 	if p.Code == string(codeFull) {
 		return full(bound).because(err)
+	}
+	var w *withdrawn
+	if p.Code == string(codeAway) && !errors.As(err, &w) { // the commit may have happened: its answer got lost
+		return problem(codeUnknown).because(err).retry(awayRetry)
 	}
 	if p.Code == string(codeNotFound) { // the subject went between the look-up and the commit
 		return unknown("subject", say("there is no such subject", "没有该人员"), pipeline.Text{}).because(err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -350,10 +351,56 @@ func (shakyStore) AcceptMany(_ context.Context, n []results.NewSubmission) []res
 func TestStoreAway(t *testing.T) {
 	s := newStage(t, func(s *Server) { s.Store = shakyStore{s.Store} })
 	a := s.submit(s.key("acme", submit), nil, "subject", "e1", "@media", "x")
-	a.problem(503, codeAway)
+	require.Contains(t, a.problem(503, codeUnknown).Detail, "same Idempotency-Key")
 	require.NotEmpty(t, a.header.Get("Retry-After"))
 	require.Equal(t, 1, s.objects(), "whether it was accepted is not known: the sweeper finds out")
 	orphans, err := s.store.Orphans(t.Context(), s.now().Add(time.Hour), 10)
 	require.NoError(t, err)
 	require.Len(t, orphans, 1)
+}
+
+func TestSubmitAnObjectTwiceWithoutAKey(t *testing.T) {
+	s := newStage(t)
+	s.mapBucket("acme", "clips", "")
+	post := func(body string) (AcceptedJob, answer) {
+		a := s.do(http.MethodPost, "/v1/submissions", s.key("acme", submit), body)
+		var j AcceptedJob
+		if a.status == http.StatusAccepted {
+			a.into(&j)
+		}
+		return j, a
+	}
+	first, _ := post(`{"subject":"e1","object":{"bucket":"clips","key":"1","etag":"a"}}`)
+	second, a := post(`{"subject":"e1","object":{"bucket":"clips","key":"1","etag":"a"}}`)
+	require.Equal(t, first.Job, second.Job)
+	require.Equal(t, "true", a.header.Get("Idempotent-Replayed"))
+	other, _ := post(`{"subject":"e1","object":{"bucket":"clips","key":"1","etag":"b"}}`)
+	require.NotEqual(t, first.Job, other.Job, "it was written anew")
+	_, a = post(`{"subject":"e2","object":{"bucket":"clips","key":"1","etag":"a"}}`)
+	a.problem(409, codeExists)
+}
+
+// A key is kept for as long as the body streams in, and not for much longer.
+func TestReservationIsRenewed(t *testing.T) {
+	s := newStage(t, func(s *Server) { s.renewEvery = time.Millisecond })
+	ctx := context.WithValue(t.Context(), principalKey{}, Principal{Tenant: "acme"})
+	kept, _, err := s.server.reserve(ctx, "k")
+	require.NoError(t, err)
+	for range 3 {
+		s.pass(reserveFor - 5*time.Second)
+		until := s.now()
+		require.Eventually(t, func() bool { // the row's own time says when it was renewed
+			s.pass(6 * time.Second)
+			_, err := s.store.Reserve(ctx, "acme", "k", until)
+			s.pass(-6 * time.Second)
+			return errors.Is(err, results.ErrKeyBusy)
+		}, 5*time.Second, 5*time.Millisecond)
+	}
+	kept.end() // as after a crash: nobody renews it
+	s.pass(reserveFor + time.Second)
+	_, err = s.store.Reserve(ctx, "acme", "k", s.now().Add(time.Second))
+	require.NoError(t, err)
+	kept.release()
+	_, err = s.store.Reserve(ctx, "acme", "k", s.now().Add(time.Second))
+	require.NoError(t, err)
 }

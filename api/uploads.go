@@ -25,7 +25,14 @@ import (
 // UploadInput asks for a place to upload one photo or video to, and says what is claimed about it.
 type UploadInput struct {
 	ClaimInput
-	MaxBytes int64 `json:"max_bytes,omitempty" minimum:"1" doc:"the most that will be uploaded, if less than the server's own limit"`
+	MaxBytes int64         `json:"max_bytes,omitempty" minimum:"1" doc:"the most that will be uploaded, if less than the server's own limit"`
+	Object   *UploadObject `json:"object,omitempty" doc:"an object that somebody else writes into a bucket which is mapped to the tenant: no place to upload to is given then"`
+}
+
+// UploadObject names an object to come. Its event starts the job, also one that came before the claim.
+type UploadObject struct {
+	Bucket string `json:"bucket" minLength:"1" maxLength:"255"`
+	Key    string `json:"key" minLength:"1" maxLength:"1024"`
 }
 
 // UploadAnswer is a recorded claim that waits for its file.
@@ -34,7 +41,7 @@ type UploadAnswer struct {
 	State     string        `json:"state" enum:"waiting,arrived,expired"`
 	MaxBytes  int64         `json:"max_bytes"`
 	ExpiresAt time.Time     `json:"expires_at"`
-	Upload    *UploadTarget `json:"upload,omitempty" doc:"how to send the file; only in the answer to POST"`
+	Upload    *UploadTarget `json:"upload,omitempty" doc:"how to send the file; only in the answer to POST, and not for an object of a mapped bucket"`
 	Links     JobLinks      `json:"links"`
 }
 
@@ -74,9 +81,10 @@ type contentInput struct {
 func (s *Server) uploadRoutes() {
 	tags := []string{"uploads"}
 	register(s, huma.Operation{OperationID: opUpload, Method: http.MethodPost, Path: "/v1/uploads", DefaultStatus: http.StatusCreated, Tags: tags,
-		Summary:     "Record a claim and get a place to upload to",
-		Description: "The answer says where to send the file as a form, without an API key: fit for a phone. The file's arrival starts the job; only the key of the object counts, never its metadata.",
-		Errors:      []int{400, 401, 403, 409, 410, 413, 422, 429, 503}}, s.createUpload)
+		Summary: "Record a claim and get a place to upload to",
+		Description: "The answer says where to send the file as a form, without an API key: fit for a phone. The file's arrival starts the job; only the key of the object counts, never its metadata. " +
+			"With object the claim is recorded for an object that somebody else writes into a mapped bucket, and that bucket's event starts the job.",
+		Errors: []int{400, 401, 403, 409, 410, 413, 422, 429, 503}}, s.createUpload)
 	register(s, huma.Operation{OperationID: opUploadGet, Method: http.MethodGet, Path: "/v1/uploads/{job}", Tags: tags,
 		Summary: "Has the file arrived?", Errors: []int{401, 403, 404, 422, 503}}, s.getUpload)
 	content := func(id, method, summary string, body *huma.RequestBody) {
@@ -117,20 +125,43 @@ func (s *Server) createUpload(ctx context.Context, in *struct {
 	if s.presigned() {
 		u.Bucket, u.Key = s.UploadBucket, who.Tenant+"/_upload/"+ulid.Make().String() // says nothing of the person
 	}
+	object, kind := in.Body.Object, sourceUpload
+	if object != nil {
+		if err := s.mapped(ctx, ObjectInput{Bucket: object.Bucket, Key: object.Key}); err != nil {
+			return nil, err
+		}
+		u.Bucket, u.Key, kind = object.Bucket, object.Key, sourceBucket
+	}
 	if u.Sub, err = c.submission(ctx, job, now); err != nil {
 		return nil, err
 	}
-	u.Sub.Source = results.Source{Kind: sourceUpload, Bucket: u.Bucket, Key: u.Key}
+	u.Sub.Source = results.Source{Kind: kind, Bucket: u.Bucket, Key: u.Key}
 	u, again, err := s.Store.CreateUpload(ctx, u, in.IdempotencyKey, bodySum(opUpload, canonical(in.Body)))
+	taken := errors.Is(err, results.ErrExists)
+	if object != nil && s.Events != nil && (err == nil || taken) {
+		// The event may have come first. Also when the claim was there already: whoever recorded it may have broken off here.
+		if cerr := s.Events.Claimed(ctx, object.Bucket, object.Key); cerr != nil {
+			return nil, acceptFault(cerr, c.waiting)
+		}
+	}
+	if object != nil && taken {
+		return nil, problem(codeExists).with("A claim is recorded for this object already.", "该对象已登记过。").because(err)
+	}
 	if err != nil {
 		return nil, acceptFault(fmt.Errorf("record an upload: %w", err), c.waiting)
 	}
 	noteJob(ctx, u.Job)
-	out := &uploadOutput{Location: "/v1/uploads/" + u.Job, Body: s.uploadAnswer(u, !u.ArrivedAt.IsZero())}
+	arrived := false
+	if again || object != nil {
+		if arrived, err = s.arrived(ctx, u); err != nil {
+			return nil, err
+		}
+	}
+	out := &uploadOutput{Location: "/v1/uploads/" + u.Job, Body: s.uploadAnswer(u, arrived)}
 	if again {
 		out.Replayed = "true"
 	}
-	if out.Body.State == "waiting" {
+	if out.Body.State == "waiting" && object == nil {
 		if out.Body.Upload, err = s.target(ctx, in.ctx, u); err != nil {
 			return nil, err
 		}
@@ -191,11 +222,20 @@ func (s *Server) getUpload(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fmt.Errorf("read upload %s: %w", in.Job, err)
 	}
-	_, err = s.Store.Job(ctx, tenant, in.Job)
-	if err != nil && !errors.Is(err, results.ErrNotFound) {
-		return nil, fmt.Errorf("read job %s: %w", in.Job, err)
+	arrived, err := s.arrived(ctx, u)
+	if err != nil {
+		return nil, err
 	}
-	return &struct{ Body UploadAnswer }{s.uploadAnswer(u, err == nil)}, nil
+	return &struct{ Body UploadAnswer }{s.uploadAnswer(u, arrived)}, nil
+}
+
+// arrived says whether the file came. What is sent to this server leaves no time in the upload's row: its job tells.
+func (s *Server) arrived(ctx context.Context, u results.Upload) (bool, error) {
+	_, err := s.Store.Job(ctx, u.Tenant, u.Job)
+	if err != nil && !errors.Is(err, results.ErrNotFound) {
+		return false, fmt.Errorf("read job %s: %w", u.Job, err)
+	}
+	return err == nil, nil
 }
 
 // putContent takes the file of an upload whose URL leads here.
@@ -228,16 +268,17 @@ func (s *Server) putContent(ctx context.Context, in *contentInput) (*acceptedOut
 	}
 	// Names of ours cannot be a client's: theirs have no tilde.
 	key := "~upload~" + u.Job
-	release, used, err := s.reserve(ctx, key)
+	kept, used, err := s.reserve(ctx, key)
 	if err != nil {
 		return nil, err
 	}
+	defer kept.end()
 	if used {
 		return nil, problem(codeUsed).header("Location", "/v1/jobs/"+u.Job)
 	}
 	file, name, err := s.receive(ctx, in, u)
 	if err != nil {
-		release()
+		kept.release()
 		return nil, err
 	}
 	sub := u.Sub
@@ -246,7 +287,7 @@ func (s *Server) putContent(ctx context.Context, in *contentInput) (*acceptedOut
 	out, err := s.accept(ctx, results.NewSubmission{Sub: sub, Idempotency: key, BodySHA256: bodySum(opUpload, file.sha256), Keep: []string{file.key}, MaxWaiting: most})
 	if err != nil {
 		if unwritten(err) {
-			release()
+			kept.release()
 		}
 		return nil, err
 	}

@@ -185,8 +185,13 @@ func TestPublicURL(t *testing.T) {
 }
 
 type fakeEvents struct {
-	got []string
-	err error
+	got     []string
+	err     error
+	claimed func(ctx context.Context, bucket, key string) error
+}
+
+func (f *fakeEvents) Claimed(ctx context.Context, bucket, key string) error {
+	return f.claimed(ctx, bucket, key)
 }
 
 func (f *fakeEvents) Receive(_ context.Context, source string, body []byte) error {
@@ -218,4 +223,68 @@ func TestBucketNotifications(t *testing.T) {
 
 	off := newStage(t)
 	off.do(http.MethodPost, "/v1/events/s3", "", `{}`, "Authorization", "Bearer ").problem(404, codeOff)
+}
+
+func TestUploadOfAnObjectOfAnothersBucket(t *testing.T) {
+	events := &fakeEvents{}
+	s := newStage(t, func(s *Server) { s.Events = events })
+	s.mapBucket("acme", "cameras", "in/")
+	src := results.Source{Kind: "bucket", Bucket: "cameras"}
+	arrive := func(e results.IntakeEvent) results.IntakeEvent {
+		from := src
+		from.Key = e.Key
+		got, err := s.store.Arrive(t.Context(), e, from)
+		require.NoError(t, err)
+		return got
+	}
+	events.claimed = func(ctx context.Context, bucket, key string) error {
+		early, err := s.store.Unclaimed(ctx, bucket, key)
+		for _, e := range early {
+			arrive(e)
+		}
+		return err
+	}
+	post := func(object string, headers ...string) answer {
+		return s.do(http.MethodPost, "/v1/uploads", s.key("acme", submit), `{"subject":"e1","object":`+object+`}`, headers...)
+	}
+	post(`{"bucket":"cameras","key":"out/1"}`).field(422, codeInvalid, "body.object", "not_mapped")
+	post(`{"bucket":"cameras"}`).field(422, codeInvalid, "body.object.key", "missing")
+
+	a := post(`{"bucket":"cameras","key":"in/1"}`, "Idempotency-Key", "o1")
+	require.Equal(t, http.StatusCreated, a.status, string(a.body))
+	var u UploadAnswer
+	a.into(&u)
+	require.Equal(t, "waiting", u.State)
+	require.Nil(t, u.Upload, "who writes the object needs no form of ours")
+	event := arrive(results.IntakeEvent{Source: "webhook", Raw: []byte("{}"), Bucket: "cameras", Key: "in/1", ETag: "e", ReceivedAt: s.now()})
+	require.Equal(t, results.IntakeStarted, event.State)
+	require.Equal(t, u.Job, event.Job)
+	again := post(`{"bucket":"cameras","key":"in/1"}`, "Idempotency-Key", "o1")
+	again.into(&u)
+	require.Equal(t, "arrived", u.State)
+	require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
+	post(`{"bucket":"cameras","key":"in/1"}`).problem(409, codeExists)
+
+	// An event that came before its claim.
+	early := arrive(results.IntakeEvent{Source: "webhook", Raw: []byte("{}"), Bucket: "cameras", Key: "in/2", ETag: "e", ReceivedAt: s.now()})
+	require.Equal(t, results.IntakeUnclaimed, early.State)
+	a = post(`{"bucket":"cameras","key":"in/2"}`)
+	require.Equal(t, http.StatusCreated, a.status, string(a.body))
+	a.into(&u)
+	require.Equal(t, "arrived", u.State)
+	_, err := s.store.Submission(t.Context(), u.Job)
+	require.NoError(t, err)
+
+	events.claimed = func(context.Context, string, string) error { return results.ErrAway }
+	post(`{"bucket":"cameras","key":"in/3"}`).problem(503, codeUnknown)
+}
+
+func TestUploadReplayedAfterItCame(t *testing.T) {
+	s := newStage(t)
+	_, path := s.recorded(`{"subject":"e1"}`, "Idempotency-Key", "u1")
+	require.Equal(t, http.StatusAccepted, s.do(http.MethodPut, path, "", strings.NewReader("x")).status)
+	var u UploadAnswer
+	s.do(http.MethodPost, "/v1/uploads", s.key("acme", submit), `{"subject":"e1"}`, "Idempotency-Key", "u1").into(&u)
+	require.Equal(t, "arrived", u.State)
+	require.Nil(t, u.Upload, "its URL was used")
 }

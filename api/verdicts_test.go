@@ -205,6 +205,12 @@ func TestNotice(t *testing.T) {
 	n, _ = get(refused, "?lang=zh")
 	require.Equal(t, "refused", n.State)
 	require.Equal(t, []NoticeReason{{Code: "media_truncated", Text: "文件不完整。"}}, n.Reasons)
+	require.Equal(t, []string{nextAgain.ZH}, n.Next)
+	n.Lang, n.Next = "en", nil
+	n.unchecked(results.Job{State: results.Refused, Error: &results.JobError{Rule: "subject_erased"}})
+	n.unchecked(results.Job{State: results.Refused, Error: &results.JobError{Rule: "policy_max_duration_ms"}})
+	n.unchecked(results.Job{State: results.Refused, Error: &results.JobError{Rule: "media_kind"}})
+	require.Equal(t, []string{nextErased.EN, nextFit.EN, nextFit.EN}, n.Next, "another recording of the same kind would not help")
 	n, body := get(dead, "")
 	require.Equal(t, "given_up", n.State)
 	require.NotContains(t, body, "breaks off", "what went wrong with the machine is not the employee's")

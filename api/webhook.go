@@ -142,16 +142,16 @@ func (s *Server) webhookRoutes() {
 	register(s, describe(post, "/v1/webhooks/{id}/rotate", "rotate-webhook", "webhooks", "Change a webhook's keys",
 		explained("Answers with a new secret and public key. The old ones sign beside them for a while, so that the receiver has time.")), s.rotateWebhook)
 	register(s, describe(post, "/v1/webhooks/{id}/enable", "enable-webhook", "webhooks", "Enable a webhook again",
-		explained("A receiver that answered 410 is disabled. What was missed meanwhile is in the delivery log and can be replayed.")), s.enableWebhook)
+		explained("A receiver that answered 410 is disabled. For what happened while it was disabled no messages were made: read it from /v1/verdicts/changes, from the last position that you know.")), s.enableWebhook)
 	register(s, describe(post, "/v1/webhooks/{id}/test", "test-webhook", "webhooks", "Send a test message", answers(http.StatusAccepted),
 		explained("The message has the type webhook.test.")), s.testWebhook)
 	register(s, describe(get, "/v1/webhooks/{id}/deliveries", "list-deliveries", "webhooks", "List deliveries, newest first"), s.listDeliveries)
 	register(s, describe(get, "/v1/webhooks/deliveries/{delivery}/tries", "list-tries", "webhooks", "List the tries of a delivery"), s.listTries)
 	register(s, describe(post, "/v1/webhooks/deliveries/{delivery}/replay", "replay-delivery", "webhooks", "Send a message again", answers(http.StatusAccepted),
-		explained("From the beginning of the schedule, with the same webhook-id: the receiver can tell that it had it before.")),
+		explained("From the beginning of the schedule, with the same webhook-id: the receiver can tell that it had it before. 409 while it is still to be sent, and while the webhook is disabled.")),
 		func(ctx context.Context, in *DeliveryPath) (*nothing, error) {
 			if err := s.Store.Replay(ctx, PrincipalOf(ctx).Tenant, in.Delivery); err != nil {
-				return nil, err
+				return nil, s.replayFault(ctx, in.Delivery, err)
 			}
 			s.Bell.Ring(ctx, results.BellOutbox)
 			return &nothing{}, s.Store.Append(ctx, s.entry(ctx, "delivery.replayed", "", in.Delivery, ""))
@@ -370,6 +370,18 @@ func (s *Server) testWebhook(ctx context.Context, in *ULIDPath) (*testOutput, er
 	out := &testOutput{}
 	out.Body.Delivery = d.ID
 	return out, nil
+}
+
+// replayFault says why a message is not sent again: no change of somebody else's, as ErrConflict is elsewhere, but the state that it is in.
+func (s *Server) replayFault(ctx context.Context, delivery string, err error) error {
+	if !errors.Is(err, results.ErrConflict) {
+		return err
+	}
+	_, endpoint, _ := strings.Cut(delivery, ".")
+	if e, eerr := s.Store.Endpoint(ctx, PrincipalOf(ctx).Tenant, endpoint); eerr == nil && !e.DisabledAt.IsZero() {
+		return problem(codeState).with("The webhook is disabled. Enable it first.", "该回调已停用。请先启用。").because(err)
+	}
+	return problem(codeState).with("The message is still to be sent: its next try is in the delivery log.", "该消息仍在等待发送：下次尝试的时间见投递记录。").because(err)
 }
 
 func (s *Server) listDeliveries(ctx context.Context, in *deliveriesInput) (*deliveriesOutput, error) {

@@ -126,6 +126,8 @@ func TestDeliveries(t *testing.T) {
 	d.do(get, "/v1/webhooks/deliveries/"+test.Delivery+"/tries", other, nil).problem(404, codeNotFound)
 	d.do(post, "/v1/webhooks/deliveries/"+test.Delivery+"/replay", other, nil).problem(404, codeNotFound)
 	d.ok(http.StatusAccepted, post, "/v1/webhooks/deliveries/"+test.Delivery+"/replay", nil)
+	pending := d.ask(post, "/v1/webhooks/deliveries/"+test.Delivery+"/replay", nil).problem(409, codeState)
+	require.Contains(t, pending.Detail, "still to be sent")
 	due, err = d.store.Due(ctx, "sender", time.Minute, 10, nil)
 	require.NoError(t, err)
 	require.Len(t, due, 1)
@@ -138,6 +140,7 @@ func TestDeliveries(t *testing.T) {
 	d.ok(200, get, url, nil).into(&w)
 	require.Equal(t, "gone", w.Why)
 	d.ask(post, url+"/test", nil).problem(409, codeState)
+	require.Contains(t, d.ask(post, "/v1/webhooks/deliveries/"+test.Delivery+"/replay", nil).problem(409, codeState).Detail, "disabled")
 	w = Webhook{}
 	d.ok(200, post, url+"/enable", nil).into(&w)
 	require.Nil(t, w.DisabledAt)
