@@ -19,6 +19,9 @@ func scanUpload(r row) (results.Upload, error) {
 	return u, err
 }
 
+// emptied says that the claim's subject was erased. What is left of it says only that its object must not stay.
+func emptied(u results.Upload) bool { return u.Job != "" && u.Sub.Job == "" }
+
 // CreateUpload records a claim that waits for its object.
 func (s *Store) CreateUpload(ctx context.Context, u results.Upload, idempotency, bodySHA256 string) (results.Upload, bool, error) {
 	var again bool
@@ -50,6 +53,8 @@ func (s *Store) createUpload(ctx context.Context, q querier, u *results.Upload, 
 		*again = true
 		if errors.Is(err, results.ErrNotFound) {
 			return results.ErrKeyReuse // by a submission of another kind
+		} else if emptied(*u) {
+			return results.ErrErased
 		}
 		return err
 	}
@@ -82,6 +87,9 @@ func (s *Store) createUpload(ctx context.Context, q querier, u *results.Upload, 
 // Upload gives the recorded claim of a job to come.
 func (s *Store) Upload(ctx context.Context, tenant, job string) (results.Upload, error) {
 	u, err := collectOne(ctx, s.db, scanUpload, `SELECT `+uploadColumns+` FROM uploads WHERE job = $1 AND tenant = $2`, job, tenant)
+	if err == nil && emptied(u) {
+		u, err = results.Upload{}, results.ErrErased
+	}
 	if err != nil {
 		return u, fmt.Errorf("read the upload of job %s: %w", job, err)
 	}
@@ -91,6 +99,9 @@ func (s *Store) Upload(ctx context.Context, tenant, job string) (results.Upload,
 // UploadAt gives the claim of an object of a bucket.
 func (s *Store) UploadAt(ctx context.Context, bucket, key string) (results.Upload, error) {
 	u, err := collectOne(ctx, s.db, scanUpload, `SELECT `+uploadColumns+` FROM uploads WHERE bucket = $1 AND path = $2`, bucket, key)
+	if err == nil && emptied(u) {
+		u, err = results.Upload{}, results.ErrErased
+	}
 	if err != nil {
 		return u, fmt.Errorf("read the upload to bucket %s: %w", bucket, err)
 	}
@@ -162,6 +173,8 @@ func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*
 		written = e.ReceivedAt
 	}
 	switch {
+	case emptied(u):
+		e.State, e.Why, e.Raw, e.Key = results.IntakeUnclaimed, "the subject of the claim was erased", []byte{}, ""
 	case first == e.ID:
 		e.State, e.Job = results.IntakeStarted, firstJob // the same call again, after its answer got lost
 		return nil, nil

@@ -15,6 +15,7 @@ import (
 
 var retentionCases = []Case{
 	{Name: "erasing a subject", Alone: true, Run: erase},
+	{Name: "erasing a subject's uploads", Run: eraseUploads},
 	{Name: "erasing touches nobody else", Alone: true, Run: eraseAlone},
 	{Name: "nothing comes back to an erased subject", Alone: true, Run: erasedStays},
 	{Name: "erasing while it is being used", Run: eraseRace},
@@ -124,7 +125,7 @@ func erase(t *testing.T, s results.Store) {
 
 	// What was to come.
 	_, err = s.Upload(ctx, w.tenant, w.upload.Job)
-	require.ErrorIs(t, err, results.ErrNotFound)
+	require.ErrorIs(t, err, results.ErrErased)
 	log, err := s.AuditLog(ctx, w.tenant, results.Page{Limit: 500})
 	require.NoError(t, err)
 	require.Contains(t, log, a)
@@ -139,6 +140,66 @@ func erase(t *testing.T, s results.Store) {
 	require.ElementsMatch(t, keys[2:], rest)
 	_, err = s.EraseSubject(ctx, w.tenant, "nobody", when, Audit(s, w.tenant, "subject.erased"))
 	require.ErrorIs(t, err, results.ErrNotFound)
+}
+
+// eraseUploads: whoever looks into the bucket is told that the originals must go; events say nothing of their paths any more.
+func eraseUploads(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	tenant, subject := NewTenant(t, s), NewID()
+	NewSubject(t, s, tenant, subject)
+	waiting, running, other := newUpload(s, tenant, subject), newUpload(s, tenant, subject), newUpload(s, tenant, "e2")
+	request := NewID()
+	early, _ := written(s, waiting) // its job never starts: too late
+	early.HappenedAt = s.Now().Add(2 * time.Hour)
+	_, _, err := s.CreateUpload(ctx, waiting, request, Sum("a"))
+	require.NoError(t, err)
+	got, err := s.Arrive(ctx, early, results.Source{})
+	require.NoError(t, err)
+	require.Equal(t, results.IntakeUnclaimed, got.State)
+	require.Empty(t, got.Job)
+	for _, u := range []results.Upload{running, other} {
+		_, _, err = s.CreateUpload(ctx, u, "", "")
+		require.NoError(t, err)
+		for range 2 { // the second writing is a duplicate
+			e, src := written(s, u)
+			_, err = s.Arrive(ctx, e, src)
+			require.NoError(t, err)
+		}
+	}
+	Claim(t, s, running.Job)
+
+	_, err = s.EraseSubject(ctx, tenant, subject, s.Now(), Audit(s, tenant, "subject.erased"))
+	require.NoError(t, err)
+	for _, u := range []results.Upload{waiting, running} {
+		_, err = s.UploadAt(ctx, u.Bucket, u.Key)
+		require.ErrorIs(t, err, results.ErrErased)
+		_, err = s.Upload(ctx, tenant, u.Job)
+		require.ErrorIs(t, err, results.ErrErased)
+	}
+	_, err = s.UploadAt(ctx, other.Bucket, other.Key)
+	require.NoError(t, err)
+	require.Equal(t, results.Refused, Read(t, s, running.Job).State)
+	_, _, err = s.CreateUpload(ctx, newUpload(s, tenant, subject), request, Sum("a"))
+	require.ErrorIs(t, err, results.ErrErased)
+
+	again, src := written(s, waiting) // by a URL that is still valid
+	got, err = s.Arrive(ctx, again, src)
+	require.NoError(t, err)
+	require.Equal(t, results.IntakeUnclaimed, got.State)
+	_, err = s.Job(ctx, tenant, waiting.Job)
+	require.ErrorIs(t, err, results.ErrNotFound)
+	all, err := s.IntakeEvents(ctx, tenant, "", results.Page{})
+	require.NoError(t, err)
+	require.Len(t, all, 6)
+	for _, e := range all {
+		if e.Job == other.Job {
+			require.Equal(t, other.Key, e.Key)
+			require.NotEmpty(t, e.Raw)
+		} else {
+			require.Empty(t, e.Key)
+			require.Empty(t, e.Raw)
+		}
+	}
 }
 
 func eraseAlone(t *testing.T, s results.Store) {

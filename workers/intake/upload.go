@@ -231,6 +231,8 @@ func (u *Uploads) look(ctx context.Context, o object.Info, now time.Time, s *Sca
 	stray := now.Sub(o.Changed) > u.o.Stray
 	claim, err := u.o.Store.UploadAt(ctx, u.o.UploadBucket, o.Key)
 	switch {
+	case errors.Is(err, results.ErrErased): // nobody may have it any more, nor what comes by a URL that is still valid
+		return u.remove(ctx, o, true, s)
 	case errors.Is(err, results.ErrNotFound):
 		return u.remove(ctx, o, stray, s)
 	case err != nil:

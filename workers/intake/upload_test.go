@@ -212,6 +212,35 @@ func TestScan(t *testing.T) {
 	require.ErrorIs(t, err, object.ErrNoBucket)
 }
 
+// What an erased person uploaded goes at once, arrived or not, and what is uploaded afterwards by a URL that is still valid.
+func TestScanErased(t *testing.T) {
+	c, bucket := newBucket(t, "", false)
+	h := newHouse(t, bucket)
+	in, s3 := h.intake(nil), openS3(t)
+	put := func(key string) {
+		_, err := c.PutObject(t.Context(), bucket, key, strings.NewReader(key), int64(len(key)), client.PutObjectOptions{})
+		require.NoError(t, err)
+	}
+	for _, key := range []string{"arrived", "lost", "later"} {
+		h.claim(t, "acme", bucket, key)
+	}
+	put("arrived")
+	put("lost")
+	require.NoError(t, in.Receive(t.Context(), "webhook", written(bucket, "arrived", "01")))
+	_, err := h.EraseSubject(t.Context(), "acme", "e1", h.Now(), results.AuditEntry{ID: "a2", Tenant: "acme", At: h.Now(), Action: "subject.erased"})
+	require.NoError(t, err)
+
+	found, err := h.uploads(s3, in).Scan(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, intake.Scanned{Objects: 2, Removed: 2}, found)
+	put("later")
+	require.NoError(t, in.Receive(t.Context(), "webhook", written(bucket, "later", "02")))
+	require.Equal(t, 1, h.jobs(t, "acme"))
+	found, err = h.uploads(s3, in).Scan(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, intake.Scanned{Objects: 1, Removed: 1}, found)
+}
+
 // finish ends a job as a worker does.
 func finish(t *testing.T, h *house, job string, state results.JobState) {
 	t.Helper()
