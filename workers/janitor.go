@@ -31,7 +31,7 @@ type Janitor struct {
 	Name    string
 
 	Every  time.Duration // 1 min
-	Orphan time.Duration // how long an object may lie unnamed; 1 h, far more than an upload or an attempt takes
+	Orphan time.Duration // how long an object may lie unnamed; 3 h, far more than an upload or an attempt may take (1 h)
 	TTL    time.Duration // of the role; 3 times Every
 
 	Logger  *slog.Logger
@@ -45,7 +45,7 @@ const maxSweep = 500
 func (j *Janitor) Run(ctx context.Context) error {
 	own := *j
 	fill(&own.Every, time.Minute)
-	fill(&own.Orphan, time.Hour)
+	fill(&own.Orphan, 3*time.Hour)
 	fill(&own.TTL, 3*own.Every)
 	own.Logger = logger(own.Logger)
 	r := newRole(own.Store, "janitor", own.Name, own.TTL, own.Logger)

@@ -387,7 +387,7 @@ func (s *shelf) Orphans(_ context.Context, before time.Time, _ int) ([]string, e
 	if s.swept != nil {
 		defer func() { s.swept <- struct{}{} }()
 	}
-	if time.Since(before) < 59*time.Minute {
+	if time.Since(before) < 179*time.Minute {
 		return nil, errors.New("too young")
 	}
 	var keys []string

@@ -91,7 +91,7 @@ type Report struct {
 	Broken        int            `json:"broken"` // objects that a row names and that cannot be opened
 	Orphans       int            `json:"orphans"`
 	Objects       int            `json:"objects"`
-	Sweepable     int            `json:"sweepable"` // left behind by crashes, noted, swept after an hour
+	Sweepable     int            `json:"sweepable"` // left behind by crashes, noted, swept after three hours
 	Faults        int            `json:"faults"`
 	FaultsByName  map[string]int `json:"faults_by_name"`
 	LeftOut       []string       `json:"faults_left_out,omitempty"`

@@ -286,6 +286,10 @@ func (k *checker) worker() {
 	if w.Lease >= w.AttemptTimeout {
 		k.add("worker.lease", w.Lease.String(), "is not shorter than worker.attempt_timeout ("+w.AttemptTimeout.String()+")", "不短于 worker.attempt_timeout（"+w.AttemptTimeout.String()+"）", "take 8s", "请用 8s")
 	}
+	if w.AttemptTimeout > maxAttempt {
+		k.add("worker.attempt_timeout", w.AttemptTimeout.String(), "is longer than 1h, and what an attempt writes may be swept before it ends", "超过 1h，任务结束前其写入的数据可能被清理",
+			"take 2m", "请用 2m")
+	}
 	if w.Lease < minLease {
 		k.add("worker.lease", w.Lease.String(), "a busy worker cannot renew it in time", "繁忙时来不及续期", "take 8s", "请用 8s")
 	}

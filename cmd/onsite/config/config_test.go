@@ -242,6 +242,7 @@ func TestCheck(t *testing.T) {
 		"core":      {func(c *Config) { c.Worker.Core = "half" }, "there is no such core"},
 		"long":      {func(c *Config) { c.Worker.Lease = 3 * time.Minute }, "is not shorter than"},
 		"short":     {func(c *Config) { c.Worker.Lease = time.Second }, "cannot renew"},
+		"attempt":   {func(c *Config) { c.Worker.AttemptTimeout = time.Hour + time.Second }, "is longer than 1h"},
 		"metrics":   {func(c *Config) { c.Worker.Listen = "x" }, "worker.listen"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,6 +15,9 @@ import (
 // minLease is three of the worker's renewals, one every 2 s, and a slow one.
 const minLease = 7 * time.Second
 
+// maxAttempt is far less than the janitor lets an object lie that no row names (3 h): an attempt's objects are there when it ends.
+const maxAttempt = time.Hour
+
 // masked stands for a secret wherever one would be shown.
 const masked = "********"
 
