@@ -173,6 +173,7 @@ func (s *server) submit(subject string, media []byte) string {
 
 // The README's lines work as they stand, from an empty folder to a real verdict; the Chinese one has the same, but for the comments.
 func TestReadmeLines(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, commands(t, "README.md"), commands(t, "README.zh-CN.md"))
 	cmd := exec.CommandContext(t.Context(), mustAbs(t, "../../deploy/demo/serve.sh"))
 	cmd.Env = append(os.Environ(), "ONSITE_API_LISTEN="+address(t), "ONSITE_BINARY="+built(t), "ONSITE_DECODER="+decoder(t), "ONSITE_CACHE="+models.CacheDir())
@@ -183,6 +184,7 @@ func TestReadmeLines(t *testing.T) {
 
 // An upload straight into a real bucket ends in a verdict: API and worker on their own, with PostgreSQL, Redis and MinIO from `make dev-up`.
 func TestManyMachines(t *testing.T) {
+	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), mustAbs(t, "../../deploy/demo/many.sh"))
 	cmd.Env = append(os.Environ(), "ONSITE_BINARY="+built(t), "ONSITE_DECODER="+decoder(t), "ONSITE_CACHE="+models.CacheDir(),
 		"ONSITE_MEASURE=true", "ONSITE_WORKER_CORE="+config.CoreDecoding) // the other test has the models
@@ -193,6 +195,7 @@ func TestManyMachines(t *testing.T) {
 
 // A second signal ends the program at once, whatever still runs.
 func TestSecondSignal(t *testing.T) {
+	t.Parallel()
 	s := start(t, filepath.Join(t.TempDir(), "data"), "ONSITE_MEASURE=true", "ONSITE_WORKER_CORE=noop")
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	require.NoError(t, err)
@@ -246,6 +249,7 @@ func commands(t *testing.T, readme string) (out []string) {
 // A killed service loses nothing: what was accepted is finished after the restart, each job with exactly one verdict, also when Redis lost
 // everything in between.
 func TestServeSurvivesAKill(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	measuring := []string{"ONSITE_MEASURE=true", "ONSITE_WORKER_CONCURRENCY=1"}
 	clip, err := os.ReadFile(ffmpeg(t, "clip.mp4", "-ss", "20", "-t", "3", "-i", footage(t, "franck.mp4"), "-an", "-c:v", "libx264", "-preset", "ultrafast"))
@@ -312,6 +316,7 @@ func TestServeSurvivesAKill(t *testing.T) {
 	id := strings.Split(added.out, "_")[1]
 	require.Equal(t, 0, ended(t, "key", "revoke", id, "--tenant", "acme", "--data", data).code)
 	require.Contains(t, ended(t, "key", "list", "--tenant", "acme", "--data", data).out, "revoked")
+	require.JSONEq(t, `{"events":[]}`, ended(t, "intake", "--state", "unread", "--json", "--data", data).out)
 	require.Contains(t, ended(t, "migrate", "status", "--data", data).out, "up to date")
 	require.Equal(t, 0, s.stop(syscall.SIGTERM), s.log.String())
 	require.Contains(t, s.log.String(), "worker stopped")
