@@ -155,7 +155,7 @@ func TestCollectorSurvivesABrokenStore(t *testing.T) {
 	c := &collector{store: store, rung: func(context.Context) {}}
 	store.panic.Store(true)
 	a := c.accept(t.Context(), newSub(1))
-	require.ErrorContains(t, a.Err, "store broke")
+	require.ErrorContains(t, a.Err, "panic: string")
 	require.False(t, unwritten(a.Err), "its commit may have happened")
 	store.panic.Store(false)
 	store.short.Store(true)

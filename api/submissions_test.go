@@ -338,7 +338,7 @@ func TestErasedMeanwhile(t *testing.T) {
 	body := `{"subject":"e2","object":{"bucket":"clips","key":"1"}}`
 	require.Equal(t, http.StatusAccepted, s.do(http.MethodPost, "/v1/submissions", key, body).status)
 	require.NoError(t, s.vault.Erase(t.Context(), "acme", "e2", s.audit("acme")))
-	s.do(http.MethodPost, "/v1/submissions", key, body).problem(410, codeErased)
+	s.do(http.MethodPost, "/v1/submissions", key, strings.Replace(body, `"1"`, `"2"`, 1)).problem(410, codeErased)
 }
 
 // shakyStore is away for accepting.
