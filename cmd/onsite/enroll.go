@@ -285,6 +285,9 @@ func (r *enrolment) table() error {
 		if one.Problem != nil && len(r.rows) > 1 { // of one row it is the error of the command
 			why = strings.Join(strings.Fields(problemText(one.Problem).EN), " ")
 		}
+		if one.NotLookedAt {
+			why += e.say(pipeline.Text{EN: " photos not looked at: no consent is on record yet", ZH: " 未查看照片：尚无同意记录"})
+		}
 		for _, like := range one.LookAlikes {
 			why += e.say(pipeline.Text{EN: fmt.Sprintf(" looks like %s (%.2f): have a person look", like.Subject, like.Similarity), ZH: fmt.Sprintf(" 与 %s 相似（%.2f）：请人工核对", like.Subject, like.Similarity)})
 		}

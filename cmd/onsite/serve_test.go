@@ -311,6 +311,7 @@ func TestServeSurvivesAKill(t *testing.T) {
 	// Commands on the store of a running service, and an end in order.
 	require.Equal(t, 0, ended(t, "tenant", "add", "acme", "--name", "Acme Ltd", "--data", data).code)
 	require.Contains(t, ended(t, "tenant", "list", "--data", data).out, "Acme Ltd")
+	require.JSONEq(t, `{"events":[]}`, ended(t, "intake", "--state", "unread", "--json", "--data", data).out)
 	added := ended(t, "key", "add", "--tenant", "acme", "--role", "read", "--data", data)
 	require.Regexp(t, `^ons_[a-z]{12}_[0-9A-Za-z]{43}\n$`, added.out)
 	id := strings.Split(added.out, "_")[1]
