@@ -46,7 +46,7 @@ func (h harness) open(e *env) (dir, binary string, log *slog.Logger, done func(k
 	} else if err = os.MkdirAll(dir, 0o700); err != nil {
 		return "", "", nil, nil, err
 	}
-	var to io.Writer = io.Discard
+	to := io.Discard
 	if h.Logs {
 		to = e.err
 	}

@@ -59,11 +59,12 @@ func (s *stand) faults(rng *rand.Rand) (list []fault, leftOut []string) {
 			fault{"freeze_postgres", func(ctx context.Context) error { thaw := s.pg.Freeze(); defer thaw(); return pause(ctx, shortly) }},
 		)
 	}
-	if s.smallDisk {
+	switch {
+	case s.smallDisk:
 		list = append(list, fault{"disk_full", s.fillDisk})
-	} else if s.minio == nil {
+	case s.minio == nil:
 		leftOut = append(leftOut, "disk_full (needs root, to mount a small file system)")
-	} else {
+	default:
 		leftOut = append(leftOut, "disk_full (objects lie in S3)")
 	}
 	return list, leftOut

@@ -71,9 +71,8 @@ func Rate(ctx context.Context, o RateOptions) (r RateReport, err error) {
 	if o.Doing == nil {
 		o.Doing = func(string) {}
 	}
-	o.Options.Core, o.Options.Kill, o.Options.APIs, o.Options.Workers = "noop", -1, 1, 1
-	o.Options.AtOnce = atOnce
-	o.Options = o.Options.filled()
+	o.Core, o.Kill, o.APIs, o.Workers, o.AtOnce = "noop", -1, 1, 1, atOnce
+	o.Options = o.filled()
 	r.Store, r.Fsync, r.Cores = o.Store, true, runtime.NumCPU()
 	o.Doing("start")
 	s, err := newStand(ctx, o.Options)

@@ -33,7 +33,8 @@ type engine struct {
 	options core.Options
 	models  models.Options
 
-	trying sync.Mutex // held by the one who loads
+	tried  chan struct{} // closed after the first try to load the models, however it ended
+	trying sync.Mutex    // held by the one who loads
 	mu     sync.Mutex
 	runs   workers.Core // what runs jobs; nil: not yet
 	full   *core.Core   // the same with models; nil: not yet, or a measurement
@@ -52,7 +53,7 @@ func newEngine(b *base, fetch func(context.Context, results.Submission) (vault.S
 			fmt.Sprintf("无法使用解码器子程序：%v；请运行 make build，或用 ONSITE_DECODER 指定", err))
 	}
 	e := &engine{
-		log: b.log, again: 5 * time.Second, models: models.DefaultOptions(),
+		tried: make(chan struct{}), log: b.log, again: 5 * time.Second, models: models.DefaultOptions(),
 		options: core.Options{Store: b.steps, Vault: b.vault, Verifier: &verify.Verifier{Decoder: decoder}, Fetch: fetch, Logger: b.log, MeasuringOnly: b.cfg.Measure},
 	}
 	e.models.Manifests = b.cfg.Worker.Models
@@ -73,9 +74,11 @@ func newEngine(b *base, fetch func(context.Context, results.Submission) (vault.S
 
 // run loads the models, and keeps trying while they are missing.
 func (e *engine) run(ctx context.Context) error {
+	var first sync.Once
 	said := ""
 	for {
 		err := e.load(ctx)
+		first.Do(func() { close(e.tried) })
 		if err == nil {
 			return nil
 		}
@@ -89,6 +92,18 @@ func (e *engine) run(ctx context.Context) error {
 			timer.Stop()
 			return nil
 		case <-timer.C:
+		}
+	}
+}
+
+// before lets a part wait for the first try to load the models: a worker that took jobs meanwhile would only hold them, and raise an alarm.
+func (e *engine) before(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case <-e.tried:
+			return run(ctx)
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }

@@ -233,7 +233,7 @@ func (b *base) jobs(name string, e *engine) parts {
 		Store: b.steps, Vault: b.vault, Bell: b.bell, Logger: b.log, Metrics: webhook.NewMetrics(b.registry), Worker: name, Version: verify.Version,
 	})
 	return parts{
-		{"worker", worker.Run}, {"dispatcher", dispatcher.Run}, {"reconciler", reconciler.Run}, {"sequencer", sequencer.Run},
+		{"worker", e.before(worker.Run)}, {"dispatcher", dispatcher.Run}, {"reconciler", reconciler.Run}, {"sequencer", sequencer.Run},
 		{"rechecker", rechecker.Run}, {"janitor", janitor.Run}, {"webhooks", sender.Run},
 	}
 }
