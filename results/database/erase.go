@@ -69,15 +69,16 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`DELETE FROM rechecks WHERE tenant = $1 AND (late IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2)
 			OR job IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2))`),
 		own(`DELETE FROM prints WHERE tenant = $1 AND subject = $2`),
-		// The original may still lie in the bucket, or come: an emptied claim tells who looks there that it must go. Such a path is ours, and
-		// says nothing of the person.
-		own(`UPDATE uploads SET sub = '{}' WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM deadlines WHERE tenant = $1 AND subject = $2 AND kind <> 'verdict'`),
 		// An event's words hold the object's path, which its sender chose. Those that came before their claim, or too late, have no job.
 		own(`UPDATE intake_events SET raw = $3, path = '', mark = 'erased:' || id WHERE tenant = $1 AND id IN (
 			SELECT e.id FROM uploads u JOIN intake_events e ON e.bucket = u.bucket AND e.path = u.path WHERE u.tenant = $1 AND u.subject = $2)`, []byte{}),
 		own(`UPDATE intake_events SET raw = $3, path = '', mark = 'erased:' || id WHERE tenant = $1 AND job IN (
 			SELECT job FROM submissions WHERE tenant = $1 AND subject = $2)`, []byte{}),
+		// Objects in others' buckets are theirs to remove, and their paths theirs to choose. In our own the original may still lie, or come: an
+		// emptied claim tells who looks there that it must go. Its path is of our making, and says nothing of the person.
+		own(`DELETE FROM uploads WHERE tenant = $1 AND subject = $2 AND sub LIKE '%"kind":"bucket"%'`),
+		own(`UPDATE uploads SET sub = '{}' WHERE tenant = $1 AND subject = $2`),
 		own(`UPDATE submissions SET claim = '{}', source = '{"kind":"erased"}', media_key = '', media_name = '', trace_parent = '' WHERE tenant = $1 AND subject = $2`),
 		own(`UPDATE consents SET withdrawn_at = $3 WHERE tenant = $1 AND subject = $2 AND withdrawn_at = 0`, when),
 		own(`INSERT INTO subject_keys (tenant, subject, wrapped, kek, created_at, destroyed_at) VALUES ($1, $2, NULL, '', $3, $3)

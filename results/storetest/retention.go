@@ -167,6 +167,10 @@ func eraseUploads(t *testing.T, s results.Store) {
 		}
 	}
 	Claim(t, s, running.Job)
+	theirs := newUpload(s, tenant, subject)
+	theirs.Sub.Source = results.Source{Kind: "bucket", Bucket: theirs.Bucket, Key: theirs.Key}
+	_, _, err = s.CreateUpload(ctx, theirs, "", "")
+	require.NoError(t, err)
 
 	_, err = s.EraseSubject(ctx, tenant, subject, s.Now(), Audit(s, tenant, "subject.erased"))
 	require.NoError(t, err)
@@ -176,6 +180,8 @@ func eraseUploads(t *testing.T, s results.Store) {
 		_, err = s.Upload(ctx, tenant, u.Job)
 		require.ErrorIs(t, err, results.ErrErased)
 	}
+	_, err = s.UploadAt(ctx, theirs.Bucket, theirs.Key)
+	require.ErrorIs(t, err, results.ErrNotFound, "its path may name the person")
 	_, err = s.UploadAt(ctx, other.Bucket, other.Key)
 	require.NoError(t, err)
 	require.Equal(t, results.Refused, Read(t, s, running.Job).State)
