@@ -119,6 +119,7 @@ type BulkRow struct {
 	Added        []string    `json:"added,omitempty"`
 	Known        []string    `json:"known,omitempty"`
 	LookAlikes   []LookAlike `json:"look_alikes,omitempty"`
+	NotLookedAt  bool        `json:"photos_not_looked_at,omitempty"`
 	Problem      *Problem    `json:"problem,omitempty"`
 }
 
