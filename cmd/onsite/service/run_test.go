@@ -291,7 +291,7 @@ func TestTraces(t *testing.T) {
 func TestModelsComeLater(t *testing.T) {
 	dir := t.TempDir()
 	var said bytes.Buffer
-	e := &engine{log: slog.New(slog.NewTextHandler(&said, nil)), again: 20 * time.Millisecond}
+	e := &engine{log: slog.New(slog.NewTextHandler(&said, nil)), again: 20 * time.Millisecond, tried: make(chan struct{})}
 	e.options.Verifier = nil
 	e.models = models.Options{Dir: filepath.Join(dir, "models"), Library: filepath.Join(dir, "runtime")}
 	_, err := e.Run(t.Context(), results.Lease{})
@@ -310,9 +310,17 @@ func TestModelsComeLater(t *testing.T) {
 	require.ErrorAs(t, e.CheckSite(t.Context(), nil), &missing)
 	require.Empty(t, e.Models())
 
+	// Jobs are taken only after the first try.
 	ctx, stop := context.WithCancel(t.Context())
+	taking := make(chan struct{})
+	took := e.before(func(context.Context) error { close(taking); return nil })
+	ended, end := context.WithCancel(t.Context())
+	end()
+	require.NoError(t, took(ended), "a process that stops before does not wait for it")
 	ran := make(chan error, 1)
 	go func() { ran <- e.run(ctx) }()
+	require.NoError(t, took(ctx))
+	<-taking
 	e.trying.Lock() // as one that is loading would
 	e.mu.Lock()
 	e.runs, e.err = standIn{}, nil
