@@ -380,8 +380,8 @@ func local(err error) error {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %w", ErrDenied, err)
-	case errors.Is(err, unix.EIO), errors.Is(err, unix.EROFS), errors.Is(err, unix.ESTALE), errors.Is(err, unix.ENOTCONN),
-		errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrClosed):
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.EROFS), errors.Is(err, unix.ESTALE), errors.Is(err, unix.ENOTCONN), errors.Is(err, unix.ENOTDIR),
+		errors.Is(err, unix.ENODEV), errors.Is(err, unix.EHOSTDOWN), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrClosed):
 		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	return err
