@@ -4,10 +4,7 @@ SHELL := /bin/bash
 
 CACHE ?= $(CURDIR)/.cache
 GOLANGCI := $(CACHE)/bin/golangci-lint
-GOLANGCI_# SQLite in Go is C in translation: watching every one of its memory accesses for races takes most of the tests' time and finds nothing of ours.
-PLAIN := -gcflags='modernc.org/sqlite/lib=-race=false' -gcflags='modernc.org/libc=-race=false'
-
-VERSION := v2.15.0
+GOLANGCI_VERSION := v2.15.0
 
 # gocv on Debian's OpenCV 4.6 with a small set of modules: deploy/setup/opencv names them.
 export GOFLAGS := -tags=customenv,gocv_specific_modules,gocv_features2d,gocv_calib3d
@@ -17,6 +14,9 @@ OPENCV := -lopencv_core -lopencv_imgproc -lopencv_imgcodecs -lopencv_features2d 
 export CGO_LDFLAGS := $(OPENCV)
 export ONSITE_CACHE := $(CACHE)
 export ONSITE_DECODER := $(CURDIR)/bin/onsite-decode
+
+# SQLite in Go is C in translation: watching every one of its memory accesses for races takes most of the tests' time and finds nothing of ours.
+PLAIN := -gcflags='modernc.org/sqlite/lib=-race=false' -gcflags='modernc.org/libc=-race=false'
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
