@@ -396,7 +396,7 @@ func TestReservationIsRenewed(t *testing.T) {
 			return errors.Is(err, results.ErrKeyBusy)
 		}, 5*time.Second, 5*time.Millisecond)
 	}
-	kept.end() // as after a crash: nobody renews it
+	kept.end()                          // as after a crash: nobody renews it
 	s.pass(reserveFor + 10*time.Second) // the last renewal may have been one of those that the clock was ahead for
 	_, err = s.store.Reserve(ctx, "acme", "k", s.now().Add(time.Second))
 	require.NoError(t, err)
