@@ -24,7 +24,7 @@ type Dispatcher struct {
 	Bell  Bell // nil: poll only
 	Name  string
 
-	Window int           // tasks that wait in Redis; 4 for each job that all workers run at once, at least 64
+	Window int           // tasks that wait in Redis; 4 for each job that all workers run at once, at least 16
 	Poll   time.Duration // how often the store is asked without a bell; 250 ms
 	Gap    time.Duration // between two fillings, so that one takes many jobs; 20 ms
 	TTL    time.Duration // of the role; 3 s
@@ -34,7 +34,7 @@ type Dispatcher struct {
 }
 
 const (
-	minWindow = 64
+	minWindow = 16
 	perWorker = 4
 	// maxFill bounds one transaction and the writes to Redis that follow it.
 	maxFill = 256
