@@ -54,6 +54,7 @@ func (h harness) open(e *env) (dir, binary string, log *slog.Logger, done func(k
 }
 
 type chaosCmd struct {
+	benchCommon
 	harness
 	Jobs     int           `help:"Submissions." default:"2000"`
 	Store    string        `help:"Results store." enum:"sqlite,postgres" default:"postgres"`
@@ -63,7 +64,6 @@ type chaosCmd struct {
 	Patience time.Duration `help:"How long everything may take to be over, after the last submission." default:"5m"`
 	Kill     float64       `help:"Chance that a process kills itself at each step of a job." default:"0.002"`
 	Seed     uint64        `help:"Seed of the choice of faults." default:"1"`
-	JSON     bool          `help:"Print JSON."`
 }
 
 var errBroken = errors.New("chaos: a promise did not hold; the report says which")
@@ -89,8 +89,7 @@ func (c *chaosCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	show := benchCommon{JSON: c.JSON}
-	if err := show.show(e, r, func(w *tabwriter.Writer) { chaosTable(w, r) }); err != nil {
+	if err := c.show(e, r, func(w *tabwriter.Writer) { chaosTable(w, r) }); err != nil {
 		return err
 	}
 	if !r.Holds() {

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -218,7 +219,7 @@ func (s *stand) fullRedis(ctx context.Context) error {
 		return err
 	}
 	err := pause(ctx, shortly)
-	return firstError(err, s.rdb.ConfigSet(ctx, "maxmemory", "0").Err())
+	return errors.Join(err, s.rdb.ConfigSet(ctx, "maxmemory", "0").Err())
 }
 
 // oldRedis takes a copy of what is in Redis and puts it back a little later, as a restored dump does: tasks of finished attempts come back.
@@ -234,7 +235,7 @@ func (s *stand) oldRedis(ctx context.Context) error {
 			dumps[k] = d
 		}
 	}
-	if err := firstError(it.Err(), pause(ctx, shortly)); err != nil {
+	if err := errors.Join(it.Err(), pause(ctx, shortly)); err != nil {
 		return err
 	}
 	if err := s.rdb.FlushAll(ctx).Err(); err != nil {
@@ -254,7 +255,7 @@ func (s *stand) jump(ctx context.Context, by time.Duration) error {
 		return err
 	}
 	err := pause(ctx, shortly)
-	return firstError(err, os.WriteFile(s.clock, []byte("0s"), 0o600))
+	return errors.Join(err, os.WriteFile(s.clock, []byte("0s"), 0o600))
 }
 
 // objectsAway takes the object folder away and puts a file in its place, so that nobody makes a new one.
@@ -270,7 +271,7 @@ func (s *stand) objectsAway(ctx context.Context) error {
 	if err == nil {
 		err = pause(ctx, shortly)
 	}
-	return firstError(err, os.Remove(dir), os.Rename(aside, dir))
+	return errors.Join(err, os.Remove(dir), os.Rename(aside, dir))
 }
 
 // freezeS3 lets the object store hang.
@@ -281,7 +282,7 @@ func (s *stand) freezeS3(ctx context.Context) error {
 		return err
 	}
 	err := pause(ctx, shortly)
-	return firstError(err, s.minio.Resume())
+	return errors.Join(err, s.minio.Resume())
 }
 
 // killS3 takes the object store away and brings it back over the same data.
@@ -294,7 +295,7 @@ func (s *stand) killS3(ctx context.Context) error {
 	if err == nil {
 		s.minio = again
 	}
-	return firstError(perr, err)
+	return errors.Join(perr, err)
 }
 
 // mountSmall puts a small file system under the object folder, so that a full disk can be had without filling the machine's.
@@ -320,14 +321,5 @@ func (s *stand) fillDisk(ctx context.Context) error {
 	}
 	f.Close()
 	perr := pause(ctx, shortly)
-	return firstError(perr, os.Remove(path))
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(perr, os.Remove(path))
 }
