@@ -127,15 +127,9 @@ func (d *dispatching) fill(ctx context.Context) time.Duration {
 
 // roomFor says how many more tasks Redis may hold, and how urgent they must be. Only tasks that are as urgent or more count: a window full
 // of bulk keeps no clock-in waiting, which asynq then serves first.
-func roomFor(depth map[results.Priority]int, window int) (room int, last results.Priority) {
+func roomFor(depth queue.Depth, window int) (room int, last results.Priority) {
 	for last = results.PriorityBulk; last >= results.PriorityClockIn; last-- {
-		room = window
-		for p, n := range depth {
-			if p <= last {
-				room -= n
-			}
-		}
-		if room > 0 {
+		if room = window - depth.Before(last); room > 0 {
 			return room, last
 		}
 	}

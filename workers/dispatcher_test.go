@@ -6,14 +6,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onsite/results"
+	"onsite/workers/queue"
 )
 
 func TestRoomForUrgentJobs(t *testing.T) {
-	depth := func(clockIn, reverify, bulk int) map[results.Priority]int {
-		return map[results.Priority]int{results.PriorityClockIn: clockIn, results.PriorityReverify: reverify, results.PriorityBulk: bulk}
+	depth := func(clockIn, reverify, bulk int) queue.Depth {
+		return queue.Depth{queue.Again: clockIn / 2, queue.ClockIn: clockIn - clockIn/2, queue.Reverify: reverify, queue.Bulk: bulk}
 	}
 	for _, c := range []struct {
-		depth map[results.Priority]int
+		depth queue.Depth
 		room  int
 		last  results.Priority
 	}{

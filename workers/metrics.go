@@ -115,11 +115,11 @@ func (m *Metrics) counted(c results.Counts, now time.Time) {
 }
 
 // waits shows how many tasks wait in Redis.
-func (m *Metrics) waits(depth map[results.Priority]int) {
+func (m *Metrics) waits(depth queue.Depth) {
 	if m == nil {
 		return
 	}
-	for p, n := range depth {
-		m.tasks.WithLabelValues(queue.Name(p)).Set(float64(n))
+	for name, n := range depth {
+		m.tasks.WithLabelValues(name).Set(float64(n))
 	}
 }

@@ -32,8 +32,8 @@ type Reconciler struct {
 	Every       time.Duration // 1 s
 	MaxLease    time.Duration // a lease that ends later was written by a clock that was wrong; 30 s
 	MaxCrashes  int           // leases that run out before a job is given up; 5
-	TaskAge     time.Duration // how old a task is before it is missed; 5 s
-	ActiveGrace time.Duration // how long a task may be taken from Redis and its job not claimed; 5 s
+	TaskAge     time.Duration // how old a task is before it is missed; 2 s
+	ActiveGrace time.Duration // how long a task may be taken from Redis and its job not claimed; 2 s
 	StatsEvery  time.Duration // 5 s
 	HoldEvery   time.Duration // how often jobs on hold are looked at; 10 s
 	TTL         time.Duration // of the role; 3 s
@@ -56,8 +56,8 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	own := *r
 	fill(&own.Every, time.Second)
 	fill(&own.MaxLease, 30*time.Second)
-	fill(&own.TaskAge, 5*time.Second)
-	fill(&own.ActiveGrace, 5*time.Second)
+	fill(&own.TaskAge, 2*time.Second)
+	fill(&own.ActiveGrace, 2*time.Second)
 	fill(&own.StatsEvery, 5*time.Second)
 	fill(&own.HoldEvery, 10*time.Second)
 	if own.MaxCrashes <= 0 {
@@ -97,14 +97,42 @@ type reconciling struct {
 	active map[string]time.Time // tasks that nobody can take any more while their job is still queued, since when
 	tidied time.Time
 	asked  time.Time // when held jobs were looked at
+	blind  time.Time // since when the store has not answered; zero: it does
+	grace  time.Time // until when workers may renew what ran out meanwhile
+}
+
+// An outage of the store that is longer than outage has cost live workers their leases: they get afterOutage to renew them first, else
+// every running job of the installation would run again.
+const (
+	outage      = 3 * time.Second
+	afterOutage = 2 * time.Second
+)
+
+// mayReclaim says whether a lease that ran out means a dead worker now.
+func (s *reconciling) mayReclaim(ctx context.Context) bool {
+	if s.blind.IsZero() {
+		return !time.Now().Before(s.grace)
+	}
+	if _, err := s.Store.Counts(ctx, ""); err != nil {
+		return false
+	}
+	if time.Since(s.blind) > outage {
+		s.grace = time.Now().Add(afterOutage)
+	}
+	s.blind = time.Time{}
+	return !time.Now().Before(s.grace)
 }
 
 // reclaim puts jobs without a live lease back.
 func (s *reconciling) reclaim(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
+	if !s.mayReclaim(ctx) {
+		return
+	}
 	jobs, err := s.Store.Reclaim(ctx, s.MaxLease, s.MaxCrashes)
 	if err != nil {
+		s.blind = time.Now()
 		s.complain(ctx, "look for dead leases", err)
 	}
 	died := 0
@@ -144,7 +172,7 @@ func (s *reconciling) compare(ctx context.Context) {
 		s.complain(ctx, "look for their tasks", err)
 		return
 	}
-	var depth map[results.Priority]int
+	var depth queue.Depth
 	if len(jobs) > 0 {
 		if depth, err = s.Queue.Depth(ctx); err != nil {
 			s.complain(ctx, "count their tasks", err)
@@ -174,12 +202,12 @@ func (s *reconciling) compare(ctx context.Context) {
 }
 
 // lost says which jobs nobody will claim.
-func (s *reconciling) lost(jobs []results.Job, states []queue.State, depth map[results.Priority]int) (lost []results.Job) {
+func (s *reconciling) lost(jobs []results.Job, states []queue.State, depth queue.Depth) (lost []results.Job) {
 	now := time.Now()
 	seen := map[string]time.Time{}
 	for i, j := range jobs {
 		switch state := states[i]; {
-		case state == queue.Waiting && depth[j.Priority] > 0:
+		case state == queue.Waiting && depth[queue.Name(j)] > 0:
 		case state == queue.Active, state == queue.Waiting:
 			// The worker claims within milliseconds, or has died in between: asynq itself would notice after a minute. And a task that says
 			// that it waits, while its queue is empty, has just been taken, or has fallen off the list.

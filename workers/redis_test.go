@@ -147,7 +147,7 @@ func TestTaskOffTheList(t *testing.T) {
 		return err == nil && n == 1
 	}, soon, 5*time.Millisecond)
 	require.NoError(t, d.stop(t))
-	there, err := s.queue.Exists(t.Context(), job, 1, results.PriorityClockIn)
+	there, err := s.queue.Exists(t.Context(), results.Job{ID: job, Attempt: 1, Priority: results.PriorityClockIn})
 	require.NoError(t, err)
 	require.True(t, there)
 	s.service()
@@ -200,7 +200,7 @@ func TestWindow(t *testing.T) {
 	jobs := s.accept(s.tenant("a"), 100, results.PriorityBulk)
 	require.Eventually(t, func() bool {
 		d, err := s.queue.Depth(t.Context())
-		return err == nil && d[results.PriorityBulk] == 30
+		return err == nil && d[queue.Bulk] == 30
 	}, soon, 10*time.Millisecond)
 	counts, err := s.store.Counts(t.Context(), "")
 	require.NoError(t, err)

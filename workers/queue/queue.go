@@ -75,7 +75,7 @@ func (q *Queue) enqueue(ctx context.Context, j results.Job) error {
 	}
 	task := asynq.NewTaskWithHeaders(TaskType, Task{Job: j.ID, Attempt: j.Attempt}.Encode(), headers)
 	_, err := q.client.EnqueueContext(ctx, task,
-		asynq.Queue(Name(j.Priority)),
+		asynq.Queue(Name(j)),
 		asynq.TaskID(ID(j.ID, j.Attempt)),
 		asynq.MaxRetry(0), // retries, backoff and dead letters are in the store
 		asynq.Timeout(q.opts.TaskTimeout),
@@ -117,7 +117,7 @@ func (q *Queue) States(ctx context.Context, jobs []results.Job) ([]State, error)
 	pipe := q.rdb.Pipeline()
 	asked := make([]*redis.StringCmd, len(jobs))
 	for i, j := range jobs {
-		asked[i] = pipe.HGet(ctx, prefix(Name(j.Priority))+"t:"+ID(j.ID, j.Attempt), "state")
+		asked[i] = pipe.HGet(ctx, prefix(Name(j))+"t:"+ID(j.ID, j.Attempt), "state")
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return nil, away("look for tasks", err)
@@ -133,9 +133,9 @@ func (q *Queue) States(ctx context.Context, jobs []results.Job) ([]State, error)
 	return states, nil
 }
 
-// Exists says whether the task of an attempt waits in Redis or was taken from it.
-func (q *Queue) Exists(ctx context.Context, job string, attempt int, p results.Priority) (bool, error) {
-	s, err := q.States(ctx, []results.Job{{ID: job, Attempt: attempt, Priority: p}})
+// Exists says whether the task of a job's attempt waits in Redis or was taken from it.
+func (q *Queue) Exists(ctx context.Context, j results.Job) (bool, error) {
+	s, err := q.States(ctx, []results.Job{j})
 	if err != nil {
 		return false, err
 	}
@@ -143,19 +143,19 @@ func (q *Queue) Exists(ctx context.Context, job string, attempt int, p results.P
 }
 
 // Depth says how many tasks wait in each queue. It also registers the queues again, which a flush forgets, so that tools see them.
-func (q *Queue) Depth(ctx context.Context) (map[results.Priority]int, error) {
+func (q *Queue) Depth(ctx context.Context) (Depth, error) {
 	pipe := q.rdb.Pipeline()
-	asked := map[results.Priority]*redis.IntCmd{}
-	for p, name := range queues {
-		pipe.SAdd(ctx, "asynq:queues", name)
-		asked[p] = pipe.LLen(ctx, prefix(name)+"pending")
+	asked := map[string]*redis.IntCmd{}
+	for _, one := range queues {
+		pipe.SAdd(ctx, "asynq:queues", one.name)
+		asked[one.name] = pipe.LLen(ctx, prefix(one.name)+"pending")
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, away("count tasks", err)
 	}
-	depth := map[results.Priority]int{}
-	for p, cmd := range asked {
-		depth[p] = int(cmd.Val())
+	depth := Depth{}
+	for name, cmd := range asked {
+		depth[name] = int(cmd.Val())
 	}
 	return depth, nil
 }
@@ -179,11 +179,11 @@ func (q *Queue) Tidy(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	deleted := 0
-	for _, name := range queues {
+	for _, one := range queues {
 		if err := ctx.Err(); err != nil {
 			return deleted, err
 		}
-		n, err := q.inspec.DeleteAllArchivedTasks(name)
+		n, err := q.inspec.DeleteAllArchivedTasks(one.name)
 		if err != nil {
 			return deleted, away("delete archived tasks", err)
 		}

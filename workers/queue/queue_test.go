@@ -52,7 +52,7 @@ func TestTasksGoThrough(t *testing.T) {
 	require.Empty(t, lost)
 	depth, err := q.Depth(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, map[results.Priority]int{results.PriorityClockIn: 100, results.PriorityReverify: 0, results.PriorityBulk: 0}, depth)
+	require.Equal(t, queue.Depth{queue.Again: 0, queue.ClockIn: 100, queue.Reverify: 0, queue.Bulk: 0}, depth)
 
 	got := make(chan queue.Task)
 	s, err := q.Serve(4, func(_ context.Context, task queue.Task) { got <- task })
@@ -68,7 +68,7 @@ func TestTasksGoThrough(t *testing.T) {
 	s.Close()
 	depth, err = q.Depth(t.Context())
 	require.NoError(t, err)
-	require.Zero(t, depth[results.PriorityClockIn])
+	require.Zero(t, depth[queue.ClockIn])
 	states, err := q.States(t.Context(), want)
 	require.NoError(t, err)
 	require.Equal(t, make([]queue.State, len(want)), states, "nothing is kept")
@@ -80,18 +80,24 @@ func TestPriorityIsStrict(t *testing.T) {
 	for _, p := range []results.Priority{results.PriorityBulk, results.PriorityReverify, results.PriorityClockIn} {
 		all = append(all, jobs(5, p)...)
 	}
+	crashed := jobs(5, results.PriorityClockIn)
+	for i := range crashed {
+		crashed[i].Crashes = 1
+	}
+	all = append(all, crashed...)
 	_, err := q.Enqueue(t.Context(), all)
 	require.NoError(t, err)
-	priority := map[string]results.Priority{}
+	of := map[string]string{}
 	for _, j := range all {
-		priority[j.ID] = j.Priority
+		of[j.ID] = queue.Name(j)
 	}
 	got := make(chan string, len(all))
 	s, err := q.Serve(1, func(_ context.Context, task queue.Task) { got <- task.Job })
 	require.NoError(t, err)
 	defer s.Close()
+	order := []string{queue.Again, queue.ClockIn, queue.Reverify, queue.Bulk}
 	for i := range all {
-		require.Equal(t, results.Priority(i/5), priority[receive(t, got)], i)
+		require.Equal(t, order[i/5], of[receive(t, got)], i)
 	}
 }
 
@@ -122,7 +128,7 @@ func TestStatesAreAsynqs(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, info.State.String(), string(states[i]))
 		require.Equal(t, j.ID == first, states[i] == queue.Active)
-		there, err := q.Exists(t.Context(), j.ID, 1, j.Priority)
+		there, err := q.Exists(t.Context(), j)
 		require.NoError(t, err)
 		require.True(t, there)
 		require.Equal(t, 10*time.Minute, info.Timeout)
@@ -130,7 +136,9 @@ func TestStatesAreAsynqs(t *testing.T) {
 		require.Zero(t, info.Retention)
 		require.WithinDuration(t, time.Now().Add(24*time.Hour), info.Deadline, time.Minute)
 	}
-	there, err := q.Exists(t.Context(), all[0].ID, 2, all[0].Priority)
+	next := all[0]
+	next.Attempt = 2
+	there, err := q.Exists(t.Context(), next)
 	require.NoError(t, err)
 	require.False(t, there, "another attempt is another task")
 }
@@ -168,7 +176,7 @@ func TestTidyDeletesWhatAsynqGaveUp(t *testing.T) {
 	inspector := asynq.NewInspector(srv.Options())
 	defer inspector.Close()
 	require.NoError(t, inspector.ArchiveTask(queue.Bulk, all[0].ID+".1"))
-	there, err := q.Exists(t.Context(), all[0].ID, 1, all[0].Priority)
+	there, err := q.Exists(t.Context(), all[0])
 	require.NoError(t, err)
 	require.False(t, there, "nobody will take an archived task")
 	n, err := q.Tidy(t.Context())
@@ -219,7 +227,7 @@ func TestRedisAway(t *testing.T) {
 	require.ErrorIs(t, err, queue.ErrAway)
 	_, err = q.States(t.Context(), all)
 	require.ErrorIs(t, err, queue.ErrAway)
-	_, err = q.Exists(t.Context(), all[0].ID, 1, all[0].Priority)
+	_, err = q.Exists(t.Context(), all[0])
 	require.ErrorIs(t, err, queue.ErrAway)
 	_, err = q.Tidy(t.Context())
 	require.ErrorIs(t, err, queue.ErrAway)

@@ -34,7 +34,7 @@ func (q *Queue) Serve(concurrency int, h Handler) (*Server, error) {
 	}
 	srv := asynq.NewServerFromRedisClient(rdb, asynq.Config{
 		Concurrency:              concurrency,
-		Queues:                   map[string]int{ClockIn: 3, Reverify: 2, Bulk: 1},
+		Queues:                   map[string]int{Again: 4, ClockIn: 3, Reverify: 2, Bulk: 1},
 		StrictPriority:           true,
 		TaskCheckInterval:        pickUp,
 		ShutdownTimeout:          500 * time.Millisecond, // the worker has drained before: what still runs then is hung

@@ -19,23 +19,46 @@ const traceHeader = "traceparent"
 
 // The queues of asynq, strictly in this order: no later one is served while an earlier one has tasks.
 const (
+	Again    = "again" // clock-ins whose worker died: they have waited for a lease to run out already
 	ClockIn  = "clockin"
 	Reverify = "reverify"
 	Bulk     = "bulk"
 )
 
-var queues = map[results.Priority]string{
-	results.PriorityClockIn:  ClockIn,
-	results.PriorityReverify: Reverify,
-	results.PriorityBulk:     Bulk,
+var queues = []struct {
+	name     string
+	priority results.Priority
+}{
+	{Again, results.PriorityClockIn},
+	{ClockIn, results.PriorityClockIn},
+	{Reverify, results.PriorityReverify},
+	{Bulk, results.PriorityBulk},
 }
 
-// Name gives a priority's queue; one that is not known goes last.
-func Name(p results.Priority) string {
-	if q, ok := queues[p]; ok {
-		return q
+// Name gives the queue of a job's task; a priority that is not known goes last.
+func Name(j results.Job) string {
+	switch {
+	case j.Priority == results.PriorityClockIn && j.Crashes > 0:
+		return Again
+	case j.Priority == results.PriorityClockIn:
+		return ClockIn
+	case j.Priority == results.PriorityReverify:
+		return Reverify
 	}
 	return Bulk
+}
+
+// Depth is how many tasks wait in each queue.
+type Depth map[string]int
+
+// Before counts the tasks that are as urgent as this priority or more.
+func (d Depth) Before(last results.Priority) (n int) {
+	for _, q := range queues {
+		if q.priority <= last {
+			n += d[q.name]
+		}
+	}
+	return n
 }
 
 // Task is a hint that an attempt of a job may begin. Whoever takes it has to claim the job's row first.

@@ -284,14 +284,14 @@ func (k *checker) worker() {
 		k.add("worker.core", w.Core, "there is no such core", "没有这种核心", "take full, decoding or noop", "请用 full、decoding 或 noop")
 	}
 	if w.Lease >= w.AttemptTimeout {
-		k.add("worker.lease", w.Lease.String(), "is not shorter than worker.attempt_timeout ("+w.AttemptTimeout.String()+")", "不短于 worker.attempt_timeout（"+w.AttemptTimeout.String()+"）", "take 8s", "请用 8s")
+		k.add("worker.lease", w.Lease.String(), "is not shorter than worker.attempt_timeout ("+w.AttemptTimeout.String()+")", "不短于 worker.attempt_timeout（"+w.AttemptTimeout.String()+"）", "take 6s", "请用 6s")
 	}
 	if w.AttemptTimeout > maxAttempt {
 		k.add("worker.attempt_timeout", w.AttemptTimeout.String(), "is longer than 1h, and what an attempt writes may be swept before it ends", "超过 1h，任务结束前其写入的数据可能被清理",
 			"take 2m", "请用 2m")
 	}
 	if w.Lease < minLease {
-		k.add("worker.lease", w.Lease.String(), "a busy worker cannot renew it in time", "繁忙时来不及续期", "take 8s", "请用 8s")
+		k.add("worker.lease", w.Lease.String(), "a busy worker cannot renew it in time", "繁忙时来不及续期", "take 6s", "请用 6s")
 	}
 	if w.Listen != "" {
 		if _, port, err := net.SplitHostPort(w.Listen); err != nil || !portOK(port) {

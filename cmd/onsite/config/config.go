@@ -138,7 +138,7 @@ func Defaults() Config {
 			MaxWaiting:     20_000, // results.Settings
 		},
 		Worker: Worker{
-			Lease: 8 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull,
+			Lease: 6 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull,
 		},
 		Log: Log{Level: "info", Format: "json"},
 	}

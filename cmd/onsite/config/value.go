@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// minLease is three of the worker's renewals, one every 2 s, and a slow one.
-const minLease = 7 * time.Second
+// minLease leaves a busy worker three seconds between the renewal that is due (four in a lease) and the end.
+const minLease = 4 * time.Second
 
 // maxAttempt is far less than the janitor lets an object lie that no row names (3 h): an attempt's objects are there when it ends.
 const maxAttempt = time.Hour
