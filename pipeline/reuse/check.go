@@ -3,9 +3,7 @@ package reuse
 import (
 	"context"
 	"fmt"
-	"math"
 	"sort"
-	"strconv"
 	"time"
 
 	"onsite/pipeline"
@@ -58,15 +56,6 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 	return check, res, nil
 }
 
-// incomplete says that some of the history was not compared: that leaves no pass.
-func incomplete(c *pipeline.Check, missing int) {
-	c.Detail["missing"] = missing
-	if c.Outcome == pipeline.Pass {
-		c.Outcome = pipeline.Uncertain
-		c.Findings = append(c.Findings, pipeline.Finding{Code: pipeline.HistoryIncomplete, Outcome: pipeline.Uncertain, Args: map[string]string{"missing": strconv.Itoa(missing)}})
-	}
-}
-
 // before orders matches: the same recording first, then what could not be told, each by score, then by content.
 func before(a, b *Match) bool {
 	rank := map[Verdict]int{Same: 0, CannotTell: 1, Different: 2}
@@ -106,43 +95,6 @@ func identical(fp *Fingerprint, c *Candidate) (Match, bool) {
 	}
 	return m, true
 }
-
-// conclude turns matches into the check's outcome.
-func conclude(fp *Fingerprint, res *Result) pipeline.Check {
-	threshold := res.Threshold
-	c := pipeline.Check{Outcome: pipeline.Pass, Threshold: &threshold, Frames: len(fp.Stills), Detail: map[string]any{"compared": res.Compared}}
-	score := 0.0
-	for i := range res.Matches {
-		m := &res.Matches[i]
-		score = max(score, m.Score)
-		c.Near = c.Near || m.Identical == "" && math.Abs(m.Score-threshold) < nearBand
-		if m.Verdict == Different {
-			res.SamePlace = res.SamePlace || m.Content >= sameContent
-			continue
-		}
-		f := pipeline.Finding{Code: pipeline.SameContent, Outcome: pipeline.Uncertain, Args: map[string]string{"job": m.Job}, Evidence: []pipeline.Evidence{m.evidence(threshold)}}
-		if m.Verdict == Same {
-			f.Code, f.Outcome, f.Certain = pipeline.FootageReused, pipeline.Fail, m.Identical != ""
-			c.Outcome = pipeline.Fail
-		} else if c.Outcome == pipeline.Pass {
-			c.Outcome = pipeline.Uncertain
-		}
-		// One finding of each code is enough: the most telling one.
-		if len(c.Findings) == 0 || c.Findings[len(c.Findings)-1].Code != f.Code {
-			c.Findings = append(c.Findings, f)
-		}
-	}
-	c.Score = &score
-	c.Detail["same_place"] = res.SamePlace
-	if len(res.Matches) > 0 {
-		m := &res.Matches[0]
-		c.Detail["closest"] = map[string]any{"job": m.Job, "verdict": string(m.Verdict), "s": round3(m.S), "n15": round3(m.Parts.N15), "t_top": round3(m.Parts.TTop), "g2": round3(m.Parts.G2), "z": round3(m.Parts.Z),
-			"content": round3(m.Content), "identical": m.Identical, "transform": m.Transform, "speed": m.Speed, "reversed": m.Reversed, "motion": round3(m.Level), "pairs": m.Pairs}
-	}
-	return c
-}
-
-func round3(x float64) float64 { return math.Round(x*1000) / 1000 }
 
 // query is the submission prepared for comparisons.
 type query struct {
