@@ -37,6 +37,7 @@ const (
 	codeCursor       code = "cursor_invalid"
 	codeNotAllowed   code = "not_allowed"
 	codeBusyStreams  code = "too_many_streams"
+	codeBusyTenant   code = "too_many_at_once"
 	codeBadSignature code = "signature_invalid"
 	codeExpired      code = "expired"
 	codeUsed         code = "used"
@@ -114,6 +115,8 @@ var catalogue = map[code]entry{
 		say("This is not allowed.", "不允许执行该操作。")},
 	codeBusyStreams: {http.StatusServiceUnavailable, say("Too many open streams", "打开的流过多"),
 		say("Too many clients wait for events. Ask again without wait, or later.", "等待事件的客户端过多。请不带 wait 查询或稍后再试。")},
+	codeBusyTenant: {http.StatusTooManyRequests, say("Too many at once", "同时请求过多"),
+		say("Your tenant has as many requests of this kind open as it may have. Try again after the time in Retry-After.", "您的租户同时打开的此类请求已达上限。请在 Retry-After 指定的时间后重试。")},
 	codeBadSignature: {http.StatusForbidden, say("Signature not valid", "签名无效"),
 		say("Use the URL exactly as it was given.", "请原样使用给出的链接。")},
 	codeExpired: {http.StatusGone, say("Expired", "已过期"),

@@ -68,6 +68,8 @@ func (s *Server) outer(mux *http.ServeMux) http.Handler {
 			}
 			s.done(r, rec, v, span, begun)
 		}()
+		// Of every request, or the last one's deadline on this connection would stand. A recorder in a test has none.
+		_ = http.NewResponseController(w).SetWriteDeadline(begun.Add(s.Limits.WriteTimeout))
 		if r.ContentLength != 0 { // the server reads what is left of a small body before it answers: not for ever
 			_ = http.NewResponseController(w).SetReadDeadline(begun.Add(s.Limits.ReadIdle))
 		}

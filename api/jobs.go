@@ -75,12 +75,13 @@ type JobPath struct {
 func (s *Server) jobRoutes() {
 	tags := []string{"jobs"}
 	reads := []int{400, 401, 403, 404, 422, 503}
+	waits := append(reads, 429)
 	register(s, huma.Operation{OperationID: opJobs, Method: http.MethodGet, Path: "/v1/jobs", Tags: tags, Summary: "List jobs, newest first", Errors: reads}, s.listJobs)
 	register(s, huma.Operation{OperationID: opJob, Method: http.MethodGet, Path: "/v1/jobs/{job}", Tags: tags, Summary: "State of a job",
-		Description: "With wait the answer comes when the job is final or the time is over, whichever is first.", Errors: reads}, s.getJob)
+		Description: "With wait the answer comes when the job is final or the time is over, whichever is first.", Errors: waits}, s.getJob)
 	register(s, huma.Operation{OperationID: opJobSSE, Method: http.MethodGet, Path: "/v1/jobs/{job}/events", Tags: tags, Summary: "State of a job as server-sent events",
 		Description: "An event \"state\" with the job for every change that is seen, until it is final. A client that comes back with Last-Event-ID is not told what it knows; 204 says that nothing more will come.",
-		Errors:      reads, Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}}, s.watchJob)
+		Errors:      waits, Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}}, s.watchJob)
 	register(s, huma.Operation{OperationID: opRequeue, Method: http.MethodPost, Path: "/v1/jobs/{job}/requeue", Tags: tags, Summary: "Let a dead or held job run again",
 		Errors: []int{401, 403, 404, 409, 422, 503}}, s.requeueJob)
 	register(s, huma.Operation{OperationID: opDead, Method: http.MethodGet, Path: "/v1/dead-letters", Tags: tags, Summary: "Dead and held jobs with their reason, newest first", Errors: reads}, s.deadLetters)
@@ -161,7 +162,7 @@ func (s *Server) watchJob(ctx context.Context, in *struct {
 	if first.Final() && eventID(first) == in.LastEventID {
 		return &huma.StreamResponse{Body: func(hctx huma.Context) { hctx.SetStatus(http.StatusNoContent) }}, nil
 	}
-	leave, err := s.enter()
+	leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -110,13 +110,17 @@ func TestTooManyWaiters(t *testing.T) {
 	}()
 	s.bell.listening(t, results.BellJob(job))
 	a := s.do(http.MethodGet, "/v1/jobs/"+job+"?wait=30s", s.key("acme", read), nil)
+	require.Contains(t, a.problem(429, codeBusyTenant).Detail, "clients that wait for events")
+	require.NotEmpty(t, a.header.Get("Retry-After"))
+	s.do(http.MethodGet, "/v1/jobs/"+job+"/events", s.key("acme", read), nil).problem(429, codeBusyTenant)
+	theirs := s.accepted("other")
+	a = s.do(http.MethodGet, "/v1/jobs/"+theirs+"?wait=30s", s.key("other", read), nil)
 	a.problem(503, codeBusyStreams)
 	require.NotEmpty(t, a.header.Get("Retry-After"))
-	s.do(http.MethodGet, "/v1/jobs/"+job+"/events", s.key("acme", read), nil).problem(503, codeBusyStreams)
 	require.Equal(t, 200, s.do(http.MethodGet, "/v1/jobs/"+job, s.key("acme", read), nil).status)
 	cancel()
 	<-done
-	require.Eventually(t, func() bool { return len(s.server.open) == 0 }, 5*time.Second, time.Millisecond, "the place is free again")
+	require.Eventually(t, func() bool { return s.server.open.taken() == 0 }, 5*time.Second, time.Millisecond, "the place is free again")
 }
 
 // events reads server-sent events.
@@ -178,7 +182,7 @@ func TestDrainEndsStreams(t *testing.T) {
 	for _, path := range []string{"/events", "?wait=30s"} {
 		go func() { done <- s.do(http.MethodGet, "/v1/jobs/"+job+path, s.key("acme", submit), nil).status }()
 	}
-	require.Eventually(t, func() bool { return len(s.server.open) == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.server.open.taken() == 2 }, 5*time.Second, time.Millisecond)
 	s.server.Drain()
 	require.Equal(t, 200, <-done)
 	require.Equal(t, 200, <-done)

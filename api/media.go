@@ -21,8 +21,11 @@ const (
 	opKeyframe = "get-keyframe"
 )
 
+// mediaPatience is how long a download waits for a place unless the server says otherwise: a page of keyframes asks for more at once than there are.
+const mediaPatience = 2 * time.Second
+
 func (s *Server) mediaRoutes() {
-	errs := []int{401, 403, 404, 410, 422, 503}
+	errs := []int{401, 403, 404, 410, 422, 429, 503}
 	picture := func(kind string) map[string]*huma.Response {
 		return map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{kind: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}}
 	}
@@ -83,12 +86,13 @@ func (s *Server) getKeyframe(ctx context.Context, in *struct {
 
 // show sends a sealed object. The look is in the audit log before the first byte is: no log, no look.
 func (s *Server) show(ctx context.Context, action, subject, job, key, kind, disposition string) (*huma.StreamResponse, error) {
-	select {
-	case s.plain <- struct{}{}:
-	default:
+	free, err := s.plain.enter(ctx, PrincipalOf(ctx).Tenant, s.patience)
+	switch {
+	case errors.Is(err, errShareFull):
+		return nil, problem(codeBusyTenant).with("Your tenant is being sent %d files, as many as it may have at once. Try again in a moment.", "正在向您的租户发送 %d 个文件，达到同时发送的上限。请稍后再试。", s.plain.share).retry(time.Second)
+	case err != nil:
 		return nil, problem(codeBusyStreams).with("Too many files are being sent. Try again in a moment.", "正在发送的文件过多。请稍后再试。").retry(time.Second)
 	}
-	free := func() { <-s.plain }
 	file, err := s.unseal(ctx, action, subject, job, key)
 	if err != nil {
 		free()
@@ -101,7 +105,7 @@ func (s *Server) show(ctx context.Context, action, subject, job, key, kind, disp
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Content-Disposition", disposition)
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
-		http.ServeContent(&patientWriter{ResponseWriter: w, ctx: hctx, pause: s.Limits.WriteTimeout}, r, "", time.Time{}, file)
+		http.ServeContent(&patientWriter{ResponseWriter: w, conn: http.NewResponseController(w), idle: s.Limits.ReadIdle, until: time.Now().Add(maxBodyTime)}, r, "", time.Time{}, file)
 	}}, nil
 }
 
@@ -119,15 +123,21 @@ func (s *Server) unseal(ctx context.Context, action, subject, job, key string) (
 	return file, nil
 }
 
-// patientWriter gives a slow client time as long as it takes something.
+// patientWriter gives a slow client time as long as it takes something: idle for each piece of 32 KiB (io.Copy's), until for all. Who takes
+// nothing is let go, and its place is free.
 type patientWriter struct {
 	http.ResponseWriter
-	ctx   huma.Context
-	pause time.Duration
+	conn  *http.ResponseController
+	idle  time.Duration
+	until time.Time
 }
 
 func (w *patientWriter) Write(b []byte) (int, error) {
-	extend(w.ctx, w.pause)
+	deadline := time.Now().Add(w.idle)
+	if deadline.After(w.until) {
+		deadline = w.until
+	}
+	_ = w.conn.SetWriteDeadline(deadline) // a recorder in a test has none
 	return w.ResponseWriter.Write(b)
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -87,8 +86,6 @@ func (s *Server) find(method, path string) *huma.Operation {
 // guard lets a request in when its key has one of the roles.
 func (s *Server) guard(roles []results.Role) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		_, w := humago.Unwrap(ctx)
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.Limits.WriteTimeout)) // a recorder in a test has none
 		if roles[0] == public {
 			next(ctx)
 			return

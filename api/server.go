@@ -21,12 +21,12 @@ type Limits struct {
 	MaxWaiting   int           // unfinished jobs of a tenant that sets no bound of its own; 20,000
 	MaxQueue     int           // unfinished jobs of everyone; 200,000
 	Wait         time.Duration // longest ?wait=; 60 s
-	ReadIdle     time.Duration // a client that sends nothing for so long is let go; 30 s
+	ReadIdle     time.Duration // a client that sends nothing, or takes nothing of a file, for so long is let go; 30 s
 	WriteTimeout time.Duration // of an answer that is not a stream; 60 s
 	UploadTTL    time.Duration // how long an upload URL lives; 15 min
 	KeyTTL       time.Duration // how long a key or a looked-up name is believed; 2 s
-	Streams      int           // open server-sent event streams and long polls; 2,000
-	OpenMedia    int           // media and keyframes that are sent at once; each is in memory while it is; 8
+	Streams      int           // open server-sent event streams and long polls, half of them of one tenant; 2,000
+	OpenMedia    int           // media and keyframes that are sent at once, half of them of one tenant; each is in memory while it is; 8
 }
 
 func (l Limits) withDefaults() Limits {
@@ -84,6 +84,7 @@ type Server struct {
 	Checks map[string]func(context.Context) error
 
 	renewEvery time.Duration // of reserved idempotency keys; 0: a third of their time
+	patience   time.Duration // how long a download waits for a place; 0: mediaPatience
 
 	api       huma.API
 	ops       []*huma.Operation // as registered, for the tests that walk over all of them
@@ -93,8 +94,8 @@ type Server struct {
 	maps      *cache[[]results.BucketMap]
 	collector *collector
 	waiting   *waiting
-	open      chan struct{} // one entry for every open stream or long poll
-	plain     chan struct{} // one entry for every opened medium: it is in memory while it is sent
+	open      *places       // of open streams and long polls
+	plain     *places       // of opened media: each is in memory while it is sent
 	looking   chan struct{} // one entry for every enrolment whose faces are looked at
 	drained   chan struct{}
 	drain     sync.Once
@@ -119,13 +120,14 @@ func (s *Server) build() {
 		s.Clock = time.Now
 	}
 	s.Limits = s.Limits.withDefaults()
+	fill(&s.patience, mediaPatience)
 	s.keys = newCache[results.APIKey](s.Limits.KeyTTL, s.Clock)
 	s.names = newCache[int](s.Limits.KeyTTL, s.Clock)
 	s.people = newCache[results.Tenant](s.Limits.KeyTTL, s.Clock)
 	s.maps = newCache[[]results.BucketMap](s.Limits.KeyTTL, s.Clock)
 	s.collector = &collector{store: s.Store, rung: func(ctx context.Context) { s.Bell.Ring(ctx, results.BellWork) }}
 	s.waiting = &waiting{store: s.Store, clock: s.Clock}
-	s.open, s.plain = make(chan struct{}, s.Limits.Streams), make(chan struct{}, s.Limits.OpenMedia)
+	s.open, s.plain = newPlaces(s.Limits.Streams), newPlaces(s.Limits.OpenMedia)
 	s.drained = make(chan struct{})
 
 	mux := http.NewServeMux()

@@ -77,7 +77,7 @@ func (s *Server) verdictRoutes() {
 	register(s, huma.Operation{OperationID: opVerdicts, Method: http.MethodGet, Path: "/v1/verdicts", Tags: tags, Summary: "List verdicts, newest job first", Errors: reads}, s.listVerdicts)
 	register(s, huma.Operation{OperationID: opChanges, Method: http.MethodGet, Path: "/v1/verdicts/changes", Tags: tags, Summary: "Follow the verdicts in the order in which they were committed",
 		Description: "Begin with after=0, keep position, and ask again with after=position: no verdict and no revision is ever missed. With wait the answer comes when there is something new or the time is over.",
-		Errors:      reads}, s.listChanges)
+		Errors:      append(reads, 429)}, s.listChanges)
 	register(s, huma.Operation{OperationID: opExport, Method: http.MethodGet, Path: "/v1/verdicts/export", Tags: tags, Summary: "Export verdicts as NDJSON or CSV",
 		Description: "Streams everything that the filters leave. A connection that is cut before the end means an incomplete file.",
 		Errors:      reads, Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -46,7 +47,7 @@ func (s *Server) await(ctx context.Context, r request, topic string, wait time.D
 	if there || err != nil || wait <= 0 {
 		return err
 	}
-	leave, err := s.enter()
+	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,13 +77,16 @@ func (s *Server) await(ctx context.Context, r request, topic string, wait time.D
 }
 
 // enter takes a place among the open streams and long polls.
-func (s *Server) enter() (leave func(), err error) {
-	select {
-	case s.open <- struct{}{}:
-		return func() { <-s.open }, nil
-	default:
+func (s *Server) enter(ctx context.Context) (leave func(), err error) {
+	leave, err = s.open.enter(ctx, PrincipalOf(ctx).Tenant, 0)
+	switch {
+	case errors.Is(err, errShareFull):
+		return nil, problem(codeBusyTenant).with("Your tenant has %d clients that wait for events, as many as it may have. Ask again without wait, or later.",
+			"您的租户已有 %d 个客户端在等待事件，达到上限。请不带 wait 查询或稍后再试。", s.open.share).retry(fullRetry)
+	case err != nil:
 		return nil, problem(codeBusyStreams).retry(fullRetry)
 	}
+	return leave, nil
 }
 
 // extend gives an answer more time than usual.
