@@ -109,6 +109,7 @@ func (s *shift) attempt(a *attempt, t queue.Task, l results.Lease, began time.Ti
 	a.cancel, a.token = cancel, l.Token
 	s.mu.Unlock()
 
+	s.ill.wait(ctx, s.stop)
 	claimed := time.Now()
 	f, err := s.core(ctx, a, l)
 	s.Metrics.Stage("run", time.Since(claimed))
@@ -126,6 +127,7 @@ func (s *shift) attempt(a *attempt, t queue.Task, l results.Lease, began time.Ti
 	action := Done
 	f.Job, f.Token = l.Job.ID, l.Token
 	if err == nil {
+		s.ill.note(false)
 		err = s.finish(ctx, f)
 	}
 	switch {
@@ -213,6 +215,9 @@ func (s *shift) finish(ctx context.Context, f results.Finish) error {
 func (s *shift) fail(ctx context.Context, l results.Lease, f results.Finish, cause error) Action {
 	v := Judge(cause)
 	action, delay := settle(v, l.Job, s.Backoff)
+	if action != Drop && action != Return {
+		s.ill.note(action == Retry && !v.Count)
+	}
 	if v.Alarm {
 		s.Metrics.alarm(v.Rule)
 	}

@@ -166,8 +166,8 @@ var texts = map[string]pipeline.Text{
 // DefaultBackoff is how long a job waits after each failure of its own; after the last step it is given up.
 var DefaultBackoff = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
 
-// maxAway is the longest wait while something outside is away.
-const maxAway = time.Minute
+// maxAway is the longest wait of one job while something outside is away. It is short: the breaker keeps the others from trying meanwhile.
+const maxAway = 10 * time.Second
 
 // settle turns a judgement into what happens to this job now, and says how long a retry waits.
 func settle(v Judgement, j results.Job, schedule []time.Duration) (Action, time.Duration) {

@@ -106,7 +106,7 @@ func TestSettle(t *testing.T) {
 		{results.Job{Attempt: 1}, time.Second},
 		{results.Job{Attempt: 3}, 4 * time.Second},
 		{results.Job{Attempt: 8, Failures: 3, Crashes: 4}, time.Second},
-		{results.Job{Attempt: 500}, time.Minute},
+		{results.Job{Attempt: 500}, maxAway},
 	} {
 		action, delay := settle(away, c.job, schedule)
 		require.Equal(t, Retry, action, "it is tried for as long as it takes")

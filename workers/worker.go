@@ -142,6 +142,7 @@ type shift struct {
 	left   chan struct{} // an attempt ended
 	hung   chan struct{} // an attempt does not end
 	commit *committer
+	ill    breaker
 
 	mu      sync.Mutex
 	open    map[*attempt]struct{}
