@@ -18,11 +18,15 @@ const nearBand = 0.02
 // (same_content) where near-identical content is in view and time could not tell, and pass otherwise, also for the same person in the
 // same place. missing is how much earlier footage could not be read (pipeline.History.Missing): what was not compared is no pass, so an
 // outcome that would pass is then uncertain (history_incomplete). An error says that ctx ended or an earlier fingerprint is damaged.
+//
+// What an investigator marked (file mark.go) leads to no finding: a marked pair not even where its bytes are the same, since somebody has
+// looked at exactly these two; a marked background not where pictures alone made it a question. The detail says what was cleared by which mark.
 func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int, cfg Config) (pipeline.Check, Result, error) {
 	if err := cfg.Validate(); err != nil {
 		return pipeline.Check{}, Result{}, err
 	}
-	res := Result{Compared: len(history), Threshold: cfg.Threshold}
+	res := Result{Compared: len(history), Threshold: cfg.Threshold, Flooded: cfg.Flooded}
+	history, marked := unmarked(history)
 	for i := range history {
 		if m, ok := identical(&fp, &history[i]); ok {
 			res.Matches = append(res.Matches, m)
@@ -42,12 +46,18 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 				return pipeline.Check{}, Result{}, fmt.Errorf("compare with earlier footage %s: %w", history[g.at].Job, err)
 			}
 			m, err := q.full(&history[g.at], g, cfg)
+			if err == nil {
+				m, err = q.plain(m, &history[g.at], cfg)
+			}
 			if err != nil {
 				return pipeline.Check{}, Result{}, fmt.Errorf("compare with earlier footage %s: %w", history[g.at].Job, err)
 			}
 			res.Matches = append(res.Matches, m)
 		}
 		sort.SliceStable(res.Matches, func(a, b int) bool { return before(&res.Matches[a], &res.Matches[b]) })
+	}
+	if err := res.clear(ctx, &fp, marked, cfg); err != nil {
+		return pipeline.Check{}, Result{}, err
 	}
 	check := conclude(&fp, &res)
 	if missing > 0 {

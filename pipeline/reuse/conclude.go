@@ -21,8 +21,13 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 	threshold := res.Threshold
 	c := pipeline.Check{Outcome: pipeline.Pass, Threshold: &threshold, Frames: len(fp.Stills), Detail: map[string]any{"compared": res.Compared}}
 	score := 0.0
+	var cleared []map[string]any
 	for i := range res.Matches {
 		m := &res.Matches[i]
+		if m.ClearedBy != "" { // somebody has looked: no finding, and its score is nobody's
+			cleared = append(cleared, map[string]any{"job": m.Job, "cleared_by": m.ClearedBy, "verdict": string(m.Cleared), "score": round3(m.Score), "identical": m.Identical})
+			continue
+		}
 		score = max(score, m.Score)
 		c.Near = c.Near || m.Identical == "" && math.Abs(m.Score-threshold) < nearBand
 		if m.Verdict == Different {
@@ -43,10 +48,19 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 	}
 	c.Score = &score
 	c.Detail["same_place"] = res.SamePlace
+	if len(cleared) > 0 {
+		c.Detail["cleared"] = cleared
+	}
+	if res.Flooded > 0 {
+		c.Detail["flooded"] = res.Flooded
+	}
 	if len(res.Matches) > 0 {
 		m := &res.Matches[0]
 		c.Detail["closest"] = map[string]any{"job": m.Job, "verdict": string(m.Verdict), "s": round3(m.S), "n15": round3(m.Parts.N15), "t_top": round3(m.Parts.TTop), "g2": round3(m.Parts.G2), "z": round3(m.Parts.Z),
 			"content": round3(m.Content), "identical": m.Identical, "transform": m.Transform, "speed": m.Speed, "reversed": m.Reversed, "motion": round3(m.Level), "pairs": m.Pairs}
+		if m.ClearedBy != "" {
+			c.Detail["closest"].(map[string]any)["cleared_by"] = m.ClearedBy
+		}
 	}
 	return c
 }

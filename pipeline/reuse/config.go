@@ -18,6 +18,10 @@ type Config struct {
 	LowMotion float64
 	// Full is how many earlier clips get the full score, after a first look at all of them.
 	Full int
+
+	// What follows belongs to the one submission, not to the settings: the recipe of a verdict does not have it, its inputs do.
+	Backgrounds []Background `json:"-"` // what investigators marked as saying nothing
+	Flooded     int          `json:"-"` // see Flooded, the interface
 }
 
 // The bands of S. The prototype measured 2,194 honest same-place pairs: none above 1.2, 11 above 1.1, 38 above 1.0; and 93 % of copies

@@ -40,6 +40,9 @@ type Match struct {
 	TheirDurationMS                      int64
 	Pairs                                []Pair // moments that show the same, for looking at them side by side
 
+	ClearedBy string  // id of the mark by which an investigator took the match back; its verdict is Different then
+	Cleared   Verdict // what the verdict would be without the mark
+
 	residual float64
 	matches  int
 }
@@ -56,6 +59,7 @@ type Result struct {
 	Matches   []Match // those that got the full score, most telling first
 	SamePlace bool    // some earlier clip shows the same content, but is another recording
 	Threshold float64 // same-recording score that counts as reused
+	Flooded   int     // stills that match so much earlier footage that nothing was looked up for them (Config.Flooded)
 }
 
 // Candidate is one earlier clip or photo.
@@ -63,6 +67,7 @@ type Candidate struct {
 	Job         string
 	SHA256      string // of the media; may differ from the fingerprint's only where that is empty
 	Fingerprint Fingerprint
+	Mark        string // id of the mark by which an investigator said that this pair is no copy; "" for none
 }
 
 // Known is a history that holds its fingerprints read. A service compares job after job with the same earlier footage; reading it anew

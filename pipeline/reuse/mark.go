@@ -1,0 +1,167 @@
+package reuse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"onsite/pipeline"
+)
+
+// Background is a picture that an investigator marked: its content (a company's poster wall, a shop seen by a fixed camera) says nothing
+// about reuse.
+type Background struct {
+	ID   string  // of the mark
+	Hash Bits256 // PDQ of the marked still, as it stands
+}
+
+// sameBackground is the PDQ distance up to which a still is a marked background: the PDQ paper's own limit for "the same picture". A still
+// that is farther away shows more than the background, and counts as ever.
+const sameBackground = 31
+
+// Background gives the id of the marked background that a still shows in any of its eight forms, "" for none. Of several it is the nearest.
+func (c *Config) Background(s *Still) string {
+	id, best := "", sameBackground+1
+	if s.Quality < minQuality {
+		return "" // its hash says nothing, also not this
+	}
+	for i := range c.Backgrounds {
+		for k := range s.PDQ {
+			if d := s.PDQ[k].Distance(c.Backgrounds[i].Hash); d < best {
+				id, best = c.Backgrounds[i].ID, d
+			}
+		}
+	}
+	return id
+}
+
+// Marked is a history that knows what investigators marked. Which of its pairs are no copies stands in its candidates (Candidate.Mark).
+type Marked interface {
+	pipeline.History
+	Backgrounds() []Background
+	// MarksAsOf is the position in the sequence of marks that both go by: the same position gives the same marks.
+	MarksAsOf() int64
+}
+
+// Flooded is a history that left earlier footage out because a still of this submission matches too much of it.
+type Flooded interface {
+	pipeline.History
+	// Flooded is how many of this submission's stills match so much that nothing was looked up for them; 0: none.
+	Flooded() int
+}
+
+// WithMarks adds what a history knows besides its candidates to the settings of a check.
+func (c Config) WithMarks(h pipeline.History) Config {
+	if m, ok := h.(Marked); ok {
+		c.Backgrounds = m.Backgrounds()
+	}
+	if f, ok := h.(Flooded); ok {
+		c.Flooded = f.Flooded()
+	}
+	return c
+}
+
+// unmarked parts a history into what is compared and the pairs that an investigator marked as no copies.
+func unmarked(history []Candidate) (open, marked []Candidate) {
+	if !slices.ContainsFunc(history, func(c Candidate) bool { return c.Mark != "" }) {
+		return history, nil
+	}
+	for _, c := range history {
+		if c.Mark == "" {
+			open = append(open, c)
+		} else {
+			marked = append(marked, c)
+		}
+	}
+	return open, marked
+}
+
+// clear adds the marked pairs to the matches, as different and cleared. They are compared like the others, so that the verdict says what
+// the mark took back, but take no place from them; what would have been different anyway is not told. At most cfg.Full are compared.
+func (res *Result) clear(ctx context.Context, fp *Fingerprint, marked []Candidate, cfg Config) error {
+	var q *query
+	for i := range marked[:min(len(marked), cfg.Full)] {
+		c := &marked[i]
+		m, same := identical(fp, c)
+		if !same {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("compare with earlier footage %s: %w", c.Job, err)
+			}
+			var err error
+			if q == nil {
+				if q, err = newQuery(fp); err != nil {
+					return err
+				}
+			}
+			if m, err = q.full(c, glanceAt(q.f, &q.index, &c.Fingerprint, i), cfg); err != nil {
+				return fmt.Errorf("compare with earlier footage %s: %w", c.Job, err)
+			}
+		}
+		if m.Verdict != Different {
+			m.clear(c.Mark)
+			res.Matches = append(res.Matches, m)
+		}
+	}
+	return nil
+}
+
+// clear takes a match back because of a mark.
+func (m *Match) clear(mark string) { m.ClearedBy, m.Cleared, m.Verdict = mark, m.Verdict, Different }
+
+// plain looks once more at a match that leaves the question to a person: without the stills that show a marked background, on either
+// side. What time says stays: a score of stage B in the band in which nothing is claimed is no likeness of pictures.
+func (q *query) plain(m Match, c *Candidate, cfg Config) (Match, error) {
+	if m.Verdict != CannotTell || len(cfg.Backgrounds) == 0 {
+		return m, nil
+	}
+	ours, mark := q.f.without(cfg)
+	theirs, other := c.Fingerprint.without(cfg)
+	if mark == "" {
+		mark = other
+	}
+	if mark == "" {
+		return m, nil
+	}
+	without, err := newQuery(&ours)
+	if err != nil {
+		return Match{}, err
+	}
+	stripped := *c
+	stripped.Fingerprint = theirs
+	left, err := without.full(&stripped, glanceAt(without.f, &without.index, &theirs, 0), cfg)
+	if err != nil {
+		return Match{}, err
+	}
+	timed := m.S > 0 && m.Score >= cfg.CannotTell
+	if timed || left.Verdict != Different {
+		return m, nil
+	}
+	m.clear(mark)
+	return m, nil
+}
+
+// without gives the fingerprint without the stills that show a marked background, and the mark of the first such still; "" when there is
+// none. Its motion stays: time is not what a background says nothing about.
+func (f *Fingerprint) without(cfg Config) (Fingerprint, string) {
+	var gone []Still
+	mark := ""
+	for i := range f.Stills {
+		if id := cfg.Background(&f.Stills[i]); id != "" {
+			if mark == "" {
+				mark = id
+			}
+			gone = append(gone, f.Stills[i])
+		}
+	}
+	if mark == "" {
+		return *f, ""
+	}
+	shown := func(s Still) bool { return slices.ContainsFunc(gone, func(g Still) bool { return g.PTS.Milliseconds() == s.PTS.Milliseconds() }) }
+	out := *f
+	out.Stills = slices.DeleteFunc(slices.Clone(f.Stills), shown)
+	if stills, err := decodePoints(f.points); err == nil { // damage is found, and named, where the points are compared
+		kept := slices.DeleteFunc(stills, func(p pointStill) bool { return shown(Still{PTS: p.pts}) })
+		out.points, out.index = encodePoints(kept), makeIndex(kept)
+	}
+	return out, mark
+}
