@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"image"
 	"math"
 	"unicode/utf8"
+
+	"onsite/pipeline"
 )
 
 // templateVersion is the version of a template's binary form; a change of the form or of what the numbers mean raises it.
@@ -42,11 +43,11 @@ var faults = []Fault{FaultNone, FaultSmall, FaultMisaligned, FaultTurned, FaultB
 
 // MarshalBinary writes a template. The bytes are biometric data: they are sealed or not stored at all.
 func (t Template) MarshalBinary() ([]byte, error) {
-	model, err := shaBytes(t.Vector.Model)
+	model, err := pipeline.DigestBytes(t.Vector.Model)
 	if err != nil {
 		return nil, fmt.Errorf("encode the template of photo %s: sha256 of the model: %w", t.Name, err)
 	}
-	photo, err := shaBytes(t.SHA256)
+	photo, err := pipeline.DigestBytes(t.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("encode the template of photo %s: sha256 of the photo: %w", t.Name, err)
 	}
@@ -95,7 +96,7 @@ func (t *Template) UnmarshalBinary(data []byte) error {
 	}
 	r := templateReader{b: body[6:]}
 	var g Template
-	g.Vector.Model, g.SHA256 = shaText(r.take(32)), shaText(r.take(32))
+	g.Vector.Model, g.SHA256 = pipeline.DigestText(r.take(32)), pipeline.DigestText(r.take(32))
 	if n := int(r.u16()); n <= maxDimension && 4*n <= len(r.b) {
 		g.Vector.V = make([]float32, n)
 		for i := range g.Vector.V {
@@ -174,23 +175,3 @@ func (r *templateReader) take(n int) []byte {
 
 func (r *templateReader) u16() uint16 { return binary.LittleEndian.Uint16(r.take(2)) }
 func (r *templateReader) i32() int    { return int(int32(binary.LittleEndian.Uint32(r.take(4)))) }
-
-func shaBytes(s string) ([]byte, error) {
-	if s == "" {
-		return make([]byte, 32), nil
-	}
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != 32 {
-		return nil, fmt.Errorf("%q is not 64 hex digits", s)
-	}
-	return b, nil
-}
-
-func shaText(b []byte) string {
-	for _, x := range b {
-		if x != 0 {
-			return hex.EncodeToString(b)
-		}
-	}
-	return ""
-}

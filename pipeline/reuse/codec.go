@@ -4,19 +4,19 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"math"
 	"time"
 
+	"onsite/pipeline"
 	"onsite/pipeline/media"
 )
 
 // FormatVersion is the version of the binary form; a change of the form or of what the numbers mean raises it, and cached fingerprints
 // of another version are made again.
-const FormatVersion = 1
+const FormatVersion = 2
 
 // maxEncoded bounds an encoded fingerprint: 8 stills of points, 60 s of motion, and room.
 const maxEncoded = 4 << 20
@@ -31,7 +31,9 @@ const (
 	sectionPoints = 4
 	sectionCoarse = 5
 	sectionMotion = 6
-	sections      = 6
+	sectionAreas  = 7
+	sectionAudio  = 8
+	sections      = 8
 )
 
 // Units of rounded numbers: parts of a pixel, of a degree, of a grey level.
@@ -54,11 +56,11 @@ var order = binary.LittleEndian
 
 // MarshalBinary writes the form of docs/fingerprint.md.
 func (f Fingerprint) MarshalBinary() ([]byte, error) {
-	file, err := shaBytes(f.SHA256)
+	file, err := pipeline.DigestBytes(f.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("encode a fingerprint: sha256 of the file: %w", err)
 	}
-	packets, err := shaBytes(f.PacketsSHA256)
+	packets, err := pipeline.DigestBytes(f.PacketsSHA256)
 	if err != nil {
 		return nil, fmt.Errorf("encode a fingerprint: sha256 of the packets: %w", err)
 	}
@@ -70,9 +72,15 @@ func (f Fingerprint) MarshalBinary() ([]byte, error) {
 	meta = order.AppendUint16(meta, uint16(f.Width))
 	meta = order.AppendUint16(meta, uint16(f.Height))
 	meta = order.AppendUint32(meta, uint32(f.Duration.Milliseconds()))
+	if err := f.checkAreas(); err != nil {
+		return nil, fmt.Errorf("encode fingerprint %s: %w", short(f.SHA256), err)
+	}
+	if err := f.Audio.check(); err != nil {
+		return nil, fmt.Errorf("encode fingerprint %s: %w", short(f.SHA256), err)
+	}
 	out := append([]byte{}, magic[:]...)
 	out = order.AppendUint16(out, FormatVersion)
-	for id, body := range [][]byte{meta, encodeStills(f.Stills), encodeIndex(f.index), f.points, encodeCoarse(&f.coarse), f.motion} {
+	for id, body := range [][]byte{meta, encodeStills(f.Stills), encodeIndex(f.index), f.points, encodeCoarse(&f.coarse), f.motion, encodeAreas(f.Areas), encodeAudio(&f.Audio)} {
 		out = append(out, byte(id+1))
 		out = order.AppendUint32(out, uint32(len(body)))
 		out = append(out, body...)
@@ -107,6 +115,11 @@ func (f *Fingerprint) UnmarshalBinary(data []byte) error {
 	g.Stills = readStills(&r, parts[sectionStills])
 	g.index = readIndex(&r, parts[sectionIndex])
 	g.coarse = readCoarse(&r, parts[sectionCoarse])
+	g.Areas = readAreas(&r, parts[sectionAreas])
+	g.Audio = readAudio(&r, parts[sectionAudio])
+	if r.err == nil {
+		r.err = errors.Join(g.checkAreas(), g.Audio.check())
+	}
 	if r.err != nil {
 		return fmt.Errorf("%w: %w", ErrFormat, r.err)
 	}
@@ -121,26 +134,6 @@ func (f *Fingerprint) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-func shaBytes(s string) ([]byte, error) {
-	if s == "" {
-		return make([]byte, 32), nil
-	}
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != 32 {
-		return nil, fmt.Errorf("%q is not 64 hex digits", s)
-	}
-	return b, nil
-}
-
-func shaText(b []byte) string {
-	for _, x := range b {
-		if x != 0 {
-			return hex.EncodeToString(b)
-		}
-	}
-	return ""
-}
-
 func (f *Fingerprint) readMeta(outer *reader, b []byte) {
 	r := reader{b: b, err: outer.err}
 	kind := r.u8()
@@ -152,7 +145,7 @@ func (f *Fingerprint) readMeta(outer *reader, b []byte) {
 	default:
 		r.fail("kind %d", kind)
 	}
-	f.SHA256, f.PacketsSHA256 = shaText(r.take(32)), shaText(r.take(32))
+	f.SHA256, f.PacketsSHA256 = pipeline.DigestText(r.take(32)), pipeline.DigestText(r.take(32))
 	f.Width, f.Height = int(r.u16()), int(r.u16())
 	f.Duration = time.Duration(r.u32()) * time.Millisecond
 	r.end()
@@ -263,13 +256,18 @@ func appendPlace(b []byte, x, y, size, angle float32) []byte {
 func appendTrackHead(b []byte, t *track) []byte {
 	b = order.AppendUint32(b, ms(t.start))
 	b = order.AppendUint16(b, uint16(t.n))
-	valid := make([]byte, (t.n+7)/8)
-	for i, v := range t.valid {
+	return append(b, packMarks(t.valid)...)
+}
+
+// packMarks writes one bit each, lowest first.
+func packMarks(marks []bool) []byte {
+	b := make([]byte, (len(marks)+7)/8)
+	for i, v := range marks {
 		if v {
-			valid[i/8] |= 1 << (i % 8)
+			b[i/8] |= 1 << (i % 8)
 		}
 	}
-	return append(b, valid...)
+	return b
 }
 
 // reader takes numbers off the front of b; after the first failure it gives zeros and keeps the error.
@@ -345,19 +343,27 @@ func (r *reader) count(limit int) int {
 
 func (r *reader) trackHead(maxFrames, side int) track {
 	t := track{start: r.ms(), n: r.count(maxFrames), w: side, h: side}
-	bits := r.take((t.n + 7) / 8)
-	if r.err != nil {
-		return track{}
-	}
-	t.valid = make([]bool, t.n)
-	for i := range t.valid {
-		t.valid[i] = bits[i/8]>>(i%8)&1 == 1
-	}
-	if t.n%8 != 0 && bits[t.n/8]>>(t.n%8) != 0 {
-		r.fail("marks behind the last frame")
+	if t.valid = r.marks(t.n); r.err != nil {
 		return track{}
 	}
 	return t
+}
+
+// marks reads n bits, lowest first; the bits behind the last must be zero.
+func (r *reader) marks(n int) []bool {
+	bits := r.take((n + 7) / 8)
+	if r.err != nil {
+		return nil
+	}
+	out := make([]bool, n)
+	for i := range out {
+		out[i] = bits[i/8]>>(i%8)&1 == 1
+	}
+	if n%8 != 0 && bits[n/8]>>(n%8) != 0 {
+		r.fail("marks behind the last one")
+		return nil
+	}
+	return out
 }
 
 func (r *reader) end() {

@@ -11,9 +11,12 @@ import (
 )
 
 func TestFingerprintRoundTrip(t *testing.T) {
+	full := fingerprint(t, photo(t, newStage(1, 7, 200, 150), 0, asIs))
+	full.Areas, full.Audio = madeUpAreas(), madeUpAudio()
 	for name, f := range map[string]Fingerprint{
-		"clip":  fingerprint(t, film(t, newStage(1, 7, 200, 150), 3, from(0), asIs)),
-		"photo": fingerprint(t, photo(t, newStage(1, 7, 200, 150), 0, asIs)),
+		"with areas and sound": full,
+		"clip":                 fingerprint(t, film(t, newStage(1, 7, 200, 150), 3, from(0), asIs)),
+		"photo":                fingerprint(t, photo(t, newStage(1, 7, 200, 150), 0, asIs)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw, err := f.MarshalBinary()
@@ -25,6 +28,8 @@ func TestFingerprintRoundTrip(t *testing.T) {
 			require.Equal(t, raw, again)
 			require.Equal(t, f.Stills, g.Stills)
 			require.Equal(t, f.index, g.index)
+			require.Equal(t, f.Areas, g.Areas)
+			require.Equal(t, f.Audio, g.Audio)
 			require.Equal(t, f.coarse.n, g.coarse.n)
 			for i, v := range f.coarse.v {
 				require.InDelta(t, v, g.coarse.v[i], 0)
@@ -38,6 +43,17 @@ func TestFingerprintRoundTrip(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
+}
+
+func madeUpAreas() []Area {
+	return []Area{
+		{Left: 10, Top: 20, Right: 245, Bottom: 255, PDQ: Bits256{1, 2, 3, 4}, Quality: 70},
+		{Left: 10, Top: 21, Right: 245, Bottom: 255, Quality: 100},
+	}
+}
+
+func madeUpAudio() Audio {
+	return Audio{Subs: []uint32{7, 0, 0xffffffff, 0, 0, 0, 0, 0, 9}, Heard: []bool{true, false, true, true, false, false, false, false, true}}
 }
 
 func TestMotionKeepsASixteenthOfAGreyLevel(t *testing.T) {
@@ -93,6 +109,59 @@ func TestUnmarshalRefuses(t *testing.T) {
 	}
 }
 
+// What one bit too many in areas and sound would make: a second encoding of the same, or something that nothing else expects.
+func TestUnmarshalRefusesAreasAndSound(t *testing.T) {
+	area := func(still int, l, tp, r, b uint8) Area {
+		return Area{Still: still, Left: l, Top: tp, Right: r, Bottom: b}
+	}
+	many := make([]Area, 0, areasPerStill+1)
+	for i := range areasPerStill + 1 {
+		many = append(many, area(0, 0, 0, 9, uint8(i+1)))
+	}
+	var wide []Area
+	for i := range areaStills + 1 {
+		wide = append(wide, area(i, 0, 0, 9, 9))
+	}
+	base := Fingerprint{Kind: media.Photo, Stills: make([]Still, areaStills+1), points: encodePoints(nil)}
+	for name, c := range map[string]struct {
+		areas []Area
+		audio []byte
+		want  string
+	}{
+		"still that is not there": {areas: []Area{area(99, 0, 0, 9, 9)}, want: "of still 99"},
+		"empty area":              {areas: []Area{area(0, 5, 0, 5, 9)}, want: "is empty"},
+		"doubled area":            {areas: []Area{area(0, 0, 0, 9, 9), area(0, 0, 0, 9, 9)}, want: "doubled"},
+		"out of order":            {areas: []Area{area(1, 0, 0, 9, 9), area(0, 0, 0, 9, 9)}, want: "out of order"},
+		"quality":                 {areas: []Area{{Right: 1, Bottom: 1, Quality: 101}}, want: "quality 101"},
+		"too many of one still":   {areas: many, want: "areas of"},
+		"too many stills":         {areas: wide, want: "areas of"},
+		"nothing heard":           {audio: []byte{3, 0, 0}, want: "nothing is heard"},
+		"marks behind the last":   {audio: []byte{1, 0, 3, 1, 2, 3, 4}, want: "marks behind"},
+		"sound that is cut":       {audio: []byte{2, 0, 3, 1, 2, 3, 4}, want: "missing"},
+		"sound that goes on":      {audio: []byte{1, 0, 1, 1, 2, 3, 4, 5}, want: "left over"},
+		"too much sound":          {audio: []byte{255, 255}, want: "65535 entries"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bodies := [sections][]byte{2: encodeIndex(nil), 3: base.points, 4: encodeCoarse(&base.coarse), 6: encodeAreas(c.areas), 7: encodeAudio(&Audio{})}
+			bodies[0] = make([]byte, 73)
+			bodies[0][0] = 2
+			bodies[1] = encodeStills(base.Stills)
+			if c.audio != nil {
+				bodies[7] = c.audio
+			}
+			raw := order.AppendUint16(append([]byte{}, magic[:]...), FormatVersion)
+			for i, b := range bodies {
+				raw = order.AppendUint32(append(raw, byte(i+1)), uint32(len(b)))
+				raw = append(raw, b...)
+			}
+			var f Fingerprint
+			err := f.UnmarshalBinary(order.AppendUint32(raw, crc32.ChecksumIEEE(raw)))
+			require.ErrorIs(t, err, ErrFormat)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
 func TestDecodeMotionRefuses(t *testing.T) {
 	tr := track{n: 2, w: cells, h: cells, valid: []bool{true, true}, v: make([]float32, 2*gridSize)}
 	good := encodeMotion(&tr)
@@ -114,6 +183,8 @@ func TestMarshalRefusesWhatCannotBeWritten(t *testing.T) {
 	good := fingerprint(t, photo(t, newStage(1, 7, 120, 90), 0, asIs))
 	for _, spoil := range []func(*Fingerprint){
 		func(f *Fingerprint) { f.SHA256 = "abc" }, func(f *Fingerprint) { f.PacketsSHA256 = "zz" }, func(f *Fingerprint) { f.Kind = "sound" },
+		func(f *Fingerprint) { f.Areas = []Area{{Still: 1, Right: 255, Bottom: 255}} },
+		func(f *Fingerprint) { f.Audio.Subs = []uint32{1} },
 		func(f *Fingerprint) { f.Width = 1 << 20 }, func(f *Fingerprint) { f.Stills = make([]Still, maxStills+1) },
 	} {
 		f := good
@@ -133,6 +204,10 @@ func FuzzUnmarshal(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(raw[6 : len(raw)-4])
 	}
+	clip.Areas, clip.Audio = madeUpAreas(), madeUpAudio()
+	raw, err := clip.MarshalBinary()
+	require.NoError(f, err)
+	f.Add(raw[6 : len(raw)-4])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		// Mark, version and checksum are put on, so that the fuzzer reaches what lies behind them.
 		raw := append(append([]byte{}, magic[:]...), FormatVersion, 0)
@@ -143,9 +218,9 @@ func FuzzUnmarshal(f *testing.F) {
 			require.ErrorIs(t, err, ErrFormat)
 			return
 		}
-		if _, err := g.MarshalBinary(); err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
-		}
+		again, err := g.MarshalBinary()
+		require.NoError(t, err, "what was read cannot be written")
+		require.Equal(t, raw, again, "there is a second encoding")
 		if m, err := decodeMotion(g.motion); err == nil {
 			require.LessOrEqual(t, m.n, maxTrackFrames)
 		}
