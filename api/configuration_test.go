@@ -197,7 +197,7 @@ func TestInsight(t *testing.T) {
 	for i, state := range []results.IntakeState{results.IntakeUnread, results.IntakeForeign} {
 		for _, tenant := range []string{"acme", "other"} {
 			require.NoError(t, d.store.RecordEvent(ctx, results.IntakeEvent{ID: "01JD3Q0C6Q8R4T2V9W1X5Y7Z" + tenant[:1] + string(rune('0'+i)), Tenant: tenant, Source: "webhook",
-				Raw: []byte("raw of " + tenant), State: state, Why: "because", ReceivedAt: d.now()}))
+				Raw: []byte("raw of " + tenant), State: state, Why: results.Because("event_not_json", "because", "因为"), ReceivedAt: d.now()}))
 		}
 	}
 	var events List[IntakeEvent]
@@ -248,7 +248,7 @@ func TestIntakeEventsOfNobody(t *testing.T) {
 	record := func(s *stage) {
 		for i, tenant := range []string{"", "acme", ""} {
 			require.NoError(t, s.store.RecordEvent(t.Context(), results.IntakeEvent{ID: fmt.Sprint("01JD3Q0C6Q8R4T2V9W1X5Y7Z0", i), Tenant: tenant, Source: "webhook",
-				Raw: []byte("not JSON"), State: results.IntakeUnread, Why: "because", ReceivedAt: s.now()}))
+				Raw: []byte("not JSON"), State: results.IntakeUnread, Why: results.Because("event_not_json", "because", "因为"), ReceivedAt: s.now()}))
 		}
 	}
 	ids := func(s *stage, role results.Role) (out []string) {

@@ -18,9 +18,9 @@ func (s *Server) eventRoutes() {
 	register(s, huma.Operation{OperationID: opEvents, Method: http.MethodPost, Path: "/v1/events/s3", Tags: []string{"uploads"},
 		Summary: "Receive a bucket's notification",
 		Description: "For the bucket's service, with a secret of its own as \"Authorization: Bearer\". 200 means that everything in the body was recorded; " +
-			"what could not be understood is kept and shown at /v1/intake-events. On any other answer the service must send it again.",
+			"what could not be understood, or was too long, is kept and shown at /v1/intake-events. On any other answer the service must send it again.",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Description: "S3 event notification"}}}},
-		Errors:      []int{400, 401, 404, 413, 503}}, s.receiveEvents)
+		Errors:      []int{400, 401, 404, 408, 503}}, s.receiveEvents)
 }
 
 // Recorded is the answer to a bucket's notification.
@@ -42,7 +42,7 @@ func (s *Server) receiveEvents(ctx context.Context, in *struct{ request }) (*str
 	if subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
 		return nil, problem(codeBadKey).with("The secret of bucket notifications is wrong.", "存储桶通知的密钥有误。")
 	}
-	body, err := readBody(w, r, s.Limits.BodyBytes, s.Limits.ReadIdle)
+	body, err := readStart(w, r, s.Limits.EventBytes+1, s.Limits.ReadIdle)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ type IntakeEvent struct {
 	Version    string              `json:"version,omitempty"`
 	Bytes      int64               `json:"bytes,omitempty"`
 	State      results.IntakeState `json:"state" enum:"started,duplicate,unclaimed,foreign,unread,ignored"`
-	Why        string              `json:"why,omitempty"`
+	Why        *results.Why        `json:"why,omitempty" doc:"why it started nothing"`
 	Job        string              `json:"job,omitempty"`
 	Raw        string              `json:"raw,omitempty" doc:"what came, at most 16 KB of it, where it could not be understood"`
 	ReceivedAt time.Time           `json:"received_at"`

@@ -18,6 +18,7 @@ import (
 type Limits struct {
 	MediaBytes   int64         // of one submitted file; 500 MiB
 	BodyBytes    int64         // of a JSON body; 1 MiB
+	EventBytes   int64         // of a bucket's notification that is read, at least what the intake reads; 8 MiB
 	MaxWaiting   int           // unfinished jobs of a tenant that sets no bound of its own; 20,000
 	MaxQueue     int           // unfinished jobs of everyone; 200,000
 	Wait         time.Duration // longest ?wait=; 60 s
@@ -32,6 +33,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	fill(&l.MediaBytes, 500<<20)
 	fill(&l.BodyBytes, 1<<20)
+	fill(&l.EventBytes, 8<<20)
 	fill(&l.MaxWaiting, 20_000)
 	fill(&l.MaxQueue, 200_000)
 	fill(&l.Wait, time.Minute)

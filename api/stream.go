@@ -135,6 +135,21 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, idle time.Dur
 	}
 	c := newClientReader(w, r, idle)
 	raw, err := io.ReadAll(bound(c, limit, "body"))
+	return whole(c, raw, err)
+}
+
+// readStart reads a body to its end and gives the first bytes of it: for a sender that would send again for ever what is refused.
+func readStart(w http.ResponseWriter, r *http.Request, most int64, idle time.Duration) ([]byte, error) {
+	c := newClientReader(w, r, idle)
+	raw, err := io.ReadAll(io.LimitReader(c, most))
+	if err == nil {
+		_, err = io.Copy(io.Discard, c)
+	}
+	return whole(c, raw, err)
+}
+
+// whole ends the reading of a body.
+func whole(c *clientReader, raw []byte, err error) ([]byte, error) {
 	if err == nil {
 		err = c.finish()
 	}

@@ -47,7 +47,7 @@ func newWalk(t *testing.T) *walk {
 	w.key = id(w.ok(http.StatusCreated, http.MethodPost, "/v1/keys", map[string]any{"name": mark, "roles": []string{"read"}}))
 	w.webhook = id(w.ok(http.StatusCreated, http.MethodPost, "/v1/webhooks", map[string]any{"url": "https://hooks.example/" + mark}))
 	w.mapBucket("acme", "acmebucket", mark+"/")
-	require.NoError(t, w.store.RecordEvent(t.Context(), results.IntakeEvent{ID: ulid.Make().String(), Tenant: "acme", Source: "webhook", Raw: []byte(mark), Bucket: "acmebucket", State: results.IntakeUnread, Why: mark, ReceivedAt: w.now()}))
+	require.NoError(t, w.store.RecordEvent(t.Context(), results.IntakeEvent{ID: ulid.Make().String(), Tenant: "acme", Source: "webhook", Raw: []byte(mark), Bucket: "acmebucket", State: results.IntakeUnread, Why: results.Because("event_not_json", mark, mark), ReceivedAt: w.now()}))
 	var got AcceptedJob
 	w.stage.submit(w.admin, nil, "subject", "acmeonly", "site", "acmesite", "@media", mark).into(&got)
 	w.job = got.Job

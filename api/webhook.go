@@ -86,18 +86,18 @@ type Delivery struct {
 	Attempt    int                   `json:"attempt"`
 	NextAt     *time.Time            `json:"next_at,omitempty"`
 	LastStatus int                   `json:"last_status,omitempty" doc:"HTTP status of the last try; missing: none came"`
-	LastError  string                `json:"last_error,omitempty"`
+	LastError  *results.Why          `json:"last_error,omitempty"`
 	CreatedAt  time.Time             `json:"created_at"`
 	DoneAt     *time.Time            `json:"done_at,omitempty"`
 }
 
 // DeliveryTry is one line of the delivery log.
 type DeliveryTry struct {
-	Attempt int       `json:"attempt"`
-	At      time.Time `json:"at"`
-	Status  int       `json:"status,omitempty" doc:"HTTP status; missing: none came"`
-	Error   string    `json:"error,omitempty"`
-	TookMS  int64     `json:"took_ms"`
+	Attempt int          `json:"attempt"`
+	At      time.Time    `json:"at"`
+	Status  int          `json:"status,omitempty" doc:"HTTP status; missing: none came"`
+	Error   *results.Why `json:"error,omitempty"`
+	TookMS  int64        `json:"took_ms"`
 }
 
 type deliveriesInput struct {

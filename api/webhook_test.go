@@ -110,8 +110,8 @@ func TestDeliveries(t *testing.T) {
 			require.Equal(t, results.EventTest, one.Type)
 			require.Contains(t, string(one.Payload), `"webhook.test"`)
 		}
-		one.State, one.Attempt, one.LastStatus, one.LastError, one.DoneAt = results.Failed, 1, 500, "500 Internal Server Error", d.now()
-		require.NoError(t, d.store.Settle(ctx, one, results.DeliveryTry{Delivery: one.ID, Attempt: 1, At: d.now(), Status: 500, Error: "500 Internal Server Error", TookMS: 7}))
+		one.State, one.Attempt, one.LastStatus, one.LastError, one.DoneAt = results.Failed, 1, 500, results.Because("receiver_status", "the receiver answered 500", "接收方回应 500"), d.now()
+		require.NoError(t, d.store.Settle(ctx, one, results.DeliveryTry{Delivery: one.ID, Attempt: 1, At: d.now(), Status: 500, Error: one.LastError, TookMS: 7}))
 	}
 	var all List[Delivery]
 	d.ok(200, get, url+"/deliveries", nil).into(&all)
@@ -121,6 +121,10 @@ func TestDeliveries(t *testing.T) {
 	var tries List[DeliveryTry]
 	d.ok(200, get, "/v1/webhooks/deliveries/"+test.Delivery+"/tries", nil).into(&tries)
 	require.Equal(t, int64(7), tries.Items[0].TookMS)
+	for _, why := range []*results.Why{all.Items[0].LastError, tries.Items[0].Error} {
+		require.Equal(t, "receiver_status", why.Rule)
+		bilingualText(t, "why it was not delivered", why.Text)
+	}
 
 	other := d.key("other", admin)
 	d.do(get, "/v1/webhooks/deliveries/"+test.Delivery+"/tries", other, nil).problem(404, codeNotFound)

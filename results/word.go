@@ -227,10 +227,7 @@ const (
 )
 
 // JobError is the last thing that went wrong with a job, in words for its owner.
-type JobError struct {
-	Rule string        `json:"rule"` // stable name: media_truncated, models_missing, store_away, crashed, ...
-	Text pipeline.Text `json:"text"`
-}
+type JobError = Why
 
 // Job is the durable work record of one submission: the truth about it, whatever Redis says.
 type Job struct {
@@ -356,7 +353,7 @@ type Delivery struct {
 	Attempt    int
 	NextAt     time.Time
 	LastStatus int
-	LastError  string
+	LastError  *Why // nil: none
 	CreatedAt  time.Time
 	DoneAt     time.Time
 }
@@ -366,8 +363,8 @@ type DeliveryTry struct {
 	Delivery string
 	Attempt  int
 	At       time.Time
-	Status   int // HTTP status; 0: none came
-	Error    string
+	Status   int  // HTTP status; 0: none came
+	Error    *Why // nil: none
 	TookMS   int64
 }
 
@@ -419,7 +416,7 @@ type IntakeEvent struct {
 	Bytes      int64
 	State      IntakeState
 	Job        string
-	Why        string
+	Why        *Why      // nil: there is nothing to say
 	HappenedAt time.Time // when the bucket says that the object was written; zero: it does not say
 	ReceivedAt time.Time
 }

@@ -29,7 +29,7 @@ type intakeRow struct {
 	Bucket     string              `json:"bucket,omitempty"`
 	Key        string              `json:"key,omitempty"`
 	Job        string              `json:"job,omitempty"`
-	Why        string              `json:"why,omitempty"`
+	Why        *results.Why        `json:"why,omitempty"`
 	Raw        string              `json:"raw,omitempty"`
 }
 
@@ -48,8 +48,12 @@ func (c *intakeCmd) Run(ctx context.Context, e *env) error {
 		}
 		w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 		for _, one := range all {
+			why := ""
+			if one.Why != nil {
+				why = e.say(one.Why.Text)
+			}
 			// What came from outside is quoted: it must not write on the operator's terminal.
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%q\t%q\n", one.ID, one.ReceivedAt.Format(time.RFC3339), one.State, one.Source, one.Bucket+"/"+one.Key, one.Why)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%q\t%q\n", one.ID, one.ReceivedAt.Format(time.RFC3339), one.State, one.Source, one.Bucket+"/"+one.Key, why)
 		}
 		return w.Flush()
 	})

@@ -16,7 +16,7 @@ const eventColumns = `id, tenant, source, raw, bucket, path, version, sequencer,
 
 func scanEvent(r row) (results.IntakeEvent, error) {
 	var e results.IntakeEvent
-	err := r.Scan(&e.ID, &e.Tenant, &e.Source, &e.Raw, &e.Bucket, &e.Key, &e.Version, &e.Sequencer, &e.ETag, &e.Bytes, &e.State, &e.Job, &e.Why,
+	err := r.Scan(&e.ID, &e.Tenant, &e.Source, &e.Raw, &e.Bucket, &e.Key, &e.Version, &e.Sequencer, &e.ETag, &e.Bytes, &e.State, &e.Job, because(&e.Why),
 		at(&e.HappenedAt), at(&e.ReceivedAt))
 	return e, err
 }
@@ -39,7 +39,7 @@ func named(e results.IntakeEvent, now time.Time) results.IntakeEvent {
 func recorded(e results.IntakeEvent, onConflict string) []statement {
 	return []statement{do(`INSERT INTO intake_events (`+eventColumns+`, mark)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) `+onConflict,
-		e.ID, e.Tenant, e.Source, e.Raw, e.Bucket, e.Key, e.Version, e.Sequencer, e.ETag, e.Bytes, string(e.State), e.Job, e.Why, e.HappenedAt,
+		e.ID, e.Tenant, e.Source, e.Raw, e.Bucket, e.Key, e.Version, e.Sequencer, e.ETag, e.Bytes, string(e.State), e.Job, said(e.Why), e.HappenedAt,
 		e.ReceivedAt, mark(e))}
 }
 

@@ -149,7 +149,7 @@ func (s *Store) Arrive(ctx context.Context, e results.IntakeEvent, src results.S
 
 // judge decides what becomes of an event, and gives the submission that it starts.
 func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*results.Submission, error) {
-	e.State, e.Job, e.Why = "", "", ""
+	e.State, e.Job, e.Why = "", "", nil
 	var first, firstJob, mapped string
 	var u results.Upload
 	_, err := q.Batch(ctx, []statement{
@@ -174,26 +174,28 @@ func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*
 	}
 	switch {
 	case emptied(u):
-		e.State, e.Why, e.Raw, e.Key = results.IntakeUnclaimed, "the subject of the claim was erased", []byte{}, ""
+		e.State, e.Why, e.Raw, e.Key = results.IntakeUnclaimed, claimErased(), []byte{}, ""
 	case first == e.ID:
 		e.State, e.Job = results.IntakeStarted, firstJob // the same call again, after its answer got lost
 		return nil, nil
 	case first != "":
 		e.State, e.Job = results.IntakeDuplicate, firstJob
 	case u.Job == "" && e.Tenant == "":
-		e.State, e.Why = results.IntakeForeign, "no tenant is mapped to this bucket and prefix"
+		e.State, e.Why = results.IntakeForeign, results.Because("place_unmapped", "no tenant is mapped to this bucket and prefix", "没有租户映射到该存储桶和前缀")
 	case u.Job == "":
-		e.State, e.Why = results.IntakeUnclaimed, "no claim is recorded for this object"
+		e.State, e.Why = results.IntakeUnclaimed, results.Because("claim_missing", "no claim is recorded for this object", "没有为该对象登记申报")
 	case u.Tenant != e.Tenant:
-		e.State, e.Why = results.IntakeUnclaimed, "the claim that is recorded for this object is another tenant's"
+		e.State, e.Why = results.IntakeUnclaimed, results.Because("claim_foreign", "the claim that is recorded for this object is another tenant's", "为该对象登记的申报属于其他租户")
 	case !u.ArrivedAt.IsZero():
-		e.State, e.Job, e.Why = results.IntakeDuplicate, u.Job, "the object was written again; its first writing counts"
+		e.State, e.Job = results.IntakeDuplicate, u.Job
+		e.Why = results.Because("object_again", "the object was written again; its first writing counts", "该对象被再次写入；以首次写入为准")
 	case written.After(u.ExpiresAt):
-		e.State, e.Why = results.IntakeUnclaimed, "the claim ended at "+u.ExpiresAt.Format(time.RFC3339)+", before the object was written"
+		e.State = results.IntakeUnclaimed
+		e.Why = results.Because("claim_ended", "the claim ended at %s, before the object was written", "申报已于 %s 失效，早于对象写入时间", u.ExpiresAt.Format(time.RFC3339))
 	default:
 		switch err := s.notErased(ctx, q, u.Tenant, u.Sub.Subject); {
 		case errors.Is(err, results.ErrErased):
-			e.State, e.Why = results.IntakeUnclaimed, "the subject of the claim was erased"
+			e.State, e.Why = results.IntakeUnclaimed, claimErased()
 		case err != nil:
 			return nil, err
 		default:
@@ -202,6 +204,10 @@ func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*
 		}
 	}
 	return nil, nil
+}
+
+func claimErased() *results.Why {
+	return results.Because(erasedError.Rule, "the subject of the claim was erased", "申报的人员已被删除")
 }
 
 // mark tells one writing of an object from another, by the best that the bucket gives.

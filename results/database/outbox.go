@@ -134,8 +134,8 @@ func (s *Store) DisableEndpoint(ctx context.Context, tenant, id, why string, whe
 
 // failed gives up all pending deliveries of an endpoint.
 func failed(tenant, endpoint, why string, now time.Time) statement {
-	return do(`UPDATE webhook_deliveries SET state = 'failed', last_error = 'endpoint disabled: ' || $3::text, done_at = $4, worker = ''
-		WHERE tenant = $1 AND endpoint = $2 AND state = 'pending'`, tenant, endpoint, why, now)
+	return do(`UPDATE webhook_deliveries SET state = 'failed', last_error = $3, done_at = $4, worker = ''
+		WHERE tenant = $1 AND endpoint = $2 AND state = 'pending'`, tenant, endpoint, said(results.Disabled(why)), now)
 }
 
 const deliveryColumns = `id, tenant, endpoint, message, type, payload, job, state, attempt, next_at, last_status, last_error, created_at, done_at`
@@ -143,7 +143,7 @@ const deliveryColumns = `id, tenant, endpoint, message, type, payload, job, stat
 func scanDelivery(r row) (results.Delivery, error) {
 	var d results.Delivery
 	err := r.Scan(&d.ID, &d.Tenant, &d.Endpoint, &d.Message, &d.Type, &d.Payload, &d.Job, &d.State, &d.Attempt, at(&d.NextAt), &d.LastStatus,
-		&d.LastError, at(&d.CreatedAt), at(&d.DoneAt))
+		because(&d.LastError), at(&d.CreatedAt), at(&d.DoneAt))
 	return d, err
 }
 
@@ -179,7 +179,7 @@ func (s *Store) Deliver(ctx context.Context, d results.Delivery) error {
 // DeliveryTries is the log of one delivery, oldest first.
 func (s *Store) DeliveryTries(ctx context.Context, tenant, delivery string) ([]results.DeliveryTry, error) {
 	all, err := collect(ctx, s.db, func(r row) (t results.DeliveryTry, err error) {
-		err = r.Scan(&t.Delivery, &t.Attempt, at(&t.At), &t.Status, &t.Error, &t.TookMS)
+		err = r.Scan(&t.Delivery, &t.Attempt, at(&t.At), &t.Status, because(&t.Error), &t.TookMS)
 		return t, err
 	}, `SELECT t.delivery, t.attempt, t.at, t.status, t.error, t.took_ms FROM webhook_tries t JOIN webhook_deliveries d ON d.id = t.delivery
 		WHERE t.delivery = $2 AND d.tenant = $1 ORDER BY t.at, t.attempt`, tenant, delivery)

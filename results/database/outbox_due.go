@@ -69,11 +69,11 @@ func (s *Store) Settle(ctx context.Context, d results.Delivery, try results.Deli
 		_, err := s.db.Batch(ctx, []statement{
 			do(`UPDATE webhook_deliveries SET state = $3, attempt = $4, next_at = $5, due_at = $5, worker = '', last_status = $6, last_error = $7, done_at = $8
 				WHERE id = $1 AND tenant = $2 AND state = 'pending'`,
-				d.ID, d.Tenant, string(d.State), d.Attempt, next, d.LastStatus, d.LastError, done),
+				d.ID, d.Tenant, string(d.State), d.Attempt, next, d.LastStatus, said(d.LastError), done),
 			do(`INSERT INTO webhook_tries (delivery, at, attempt, status, error, took_ms)
 				SELECT $1::text, $2::bigint, $3::bigint, $4::bigint, $5::text, $6::bigint
 				WHERE EXISTS (SELECT 1 FROM webhook_deliveries WHERE id = $1 AND tenant = $7) ON CONFLICT DO NOTHING`,
-				d.ID, try.At, try.Attempt, try.Status, try.Error, try.TookMS, d.Tenant),
+				d.ID, try.At, try.Attempt, try.Status, said(try.Error), try.TookMS, d.Tenant),
 		})
 		return err
 	})

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"onsite/results"
 )
 
 // millis is how a time is stored: milliseconds UTC, 0 for none.
@@ -74,5 +76,40 @@ func (s jsonInto) Scan(src any) error {
 	if err := json.Unmarshal(text, s.into); err != nil {
 		return fmt.Errorf("read JSON from the results store: %w", err)
 	}
+	return nil
+}
+
+// said is how a Why is stored: as JSON text, and as none when there is nothing to say.
+func said(w *results.Why) string {
+	if w == nil {
+		return ""
+	}
+	text, err := json.Marshal(w)
+	if err != nil {
+		panic(fmt.Sprintf("plain words cannot be JSON: %v", err))
+	}
+	return string(text)
+}
+
+// whyInto scans what said wrote.
+type whyInto struct{ into **results.Why }
+
+func because(w **results.Why) whyInto { return whyInto{w} }
+
+// Scan implements sql.Scanner.
+func (s whyInto) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("read a reason from the results store: it is a %T", src)
+	}
+	*s.into = nil
+	if text == "" {
+		return nil
+	}
+	w := &results.Why{}
+	if json.Unmarshal([]byte(text), w) != nil || w.Rule == "" { // of a version that wrote plain English
+		w = results.Because("other", text, text)
+	}
+	*s.into = w
 	return nil
 }

@@ -104,8 +104,8 @@ func delivery(t *testing.T, s results.Store) {
 	require.Zero(t, d.Attempt)
 	require.Empty(t, due(t, s, e.ID, time.Minute), "taken")
 
-	d.Attempt, d.NextAt, d.LastStatus, d.LastError = 1, s.Now().Add(time.Hour), 500, "internal error"
-	try := results.DeliveryTry{Delivery: d.ID, Attempt: 1, At: s.Now(), Status: 500, Error: "internal error", TookMS: 12}
+	d.Attempt, d.NextAt, d.LastStatus, d.LastError = 1, s.Now().Add(time.Hour), 500, results.Because("receiver_status", "internal error", "内部错误")
+	try := results.DeliveryTry{Delivery: d.ID, Attempt: 1, At: s.Now(), Status: 500, Error: d.LastError, TookMS: 12}
 	require.NoError(t, s.Settle(ctx, d, try))
 	require.Empty(t, due(t, s, e.ID, time.Minute), "its time has not come")
 	read := func() results.Delivery {
@@ -122,12 +122,12 @@ func delivery(t *testing.T, s results.Store) {
 	require.False(t, s.Now().Before(d.NextAt))
 	require.Eventually(t, func() bool { return len(due(t, s, e.ID, time.Minute)) == 1 }, 5*time.Second, 10*time.Millisecond, "whoever took it died")
 
-	d.Attempt, d.State, d.LastStatus, d.LastError, d.DoneAt = 2, results.Delivered, 204, "", s.Now()
+	d.Attempt, d.State, d.LastStatus, d.LastError, d.DoneAt = 2, results.Delivered, 204, nil, s.Now()
 	require.NoError(t, s.Settle(ctx, d, results.DeliveryTry{Delivery: d.ID, Attempt: 2, At: s.Now(), Status: 204}))
 	require.Equal(t, d, read())
 	require.Empty(t, due(t, s, e.ID, time.Minute))
 	late := d
-	late.State, late.LastError = results.Failed, "timeout"
+	late.State, late.LastError = results.Failed, results.Because("timeout", "timeout", "超时")
 	require.NoError(t, s.Settle(ctx, late, results.DeliveryTry{Delivery: d.ID, Attempt: 2, At: s.Now().Add(time.Second)}))
 	require.Equal(t, d, read(), "what was delivered stays so")
 	tries, err := s.DeliveryTries(ctx, tenant, d.ID)
@@ -249,7 +249,7 @@ func disabled(t *testing.T, s results.Store) {
 	require.Len(t, all, 2)
 	for _, d := range all {
 		require.Equal(t, results.Failed, d.State)
-		require.Contains(t, d.LastError, "gone")
+		require.Equal(t, results.Disabled("gone"), d.LastError)
 		require.False(t, d.DoneAt.IsZero())
 	}
 	finished(t, s, tenant, "e1")

@@ -344,7 +344,7 @@ func events(t *testing.T, s results.Store) {
 	var want []results.IntakeEvent
 	for i := range 5 {
 		e := results.IntakeEvent{ID: NewID(), Tenant: tenant, Source: "redis", Raw: []byte("{not JSON"), Bytes: 1, State: results.IntakeUnread,
-			Why: "not JSON", HappenedAt: s.Now(), ReceivedAt: s.Now()}
+			Why: results.Because("event_not_json", "not JSON", "不是 JSON"), HappenedAt: s.Now(), ReceivedAt: s.Now()}
 		if i == 4 {
 			e.State = results.IntakeIgnored
 		}
@@ -365,7 +365,7 @@ func events(t *testing.T, s results.Store) {
 	require.Empty(t, none)
 	require.Error(t, s.RecordEvent(ctx, results.IntakeEvent{ID: NewID(), State: results.IntakeStarted}), "only Arrive starts jobs")
 
-	nobodys := results.IntakeEvent{ID: NewID(), Source: "webhook", State: results.IntakeUnread, Why: "no bucket"}
+	nobodys := results.IntakeEvent{ID: NewID(), Source: "webhook", State: results.IntakeUnread, Why: results.Because("event_field", "no bucket", "没有存储桶")}
 	require.NoError(t, s.RecordEvent(ctx, nobodys))
 	all, err := s.IntakeEvents(ctx, "", results.IntakeUnread, results.Page{})
 	require.NoError(t, err)

@@ -133,7 +133,7 @@ func TestBucketToCopy(t *testing.T) {
 			// That the bucket then tells of the removal starts nothing.
 			require.Eventually(t, func() bool {
 				for _, e := range h.events(t, "") {
-					if e.State == results.IntakeIgnored && strings.Contains(e.Why, "ObjectRemoved") {
+					if e.State == results.IntakeIgnored && strings.Contains(e.Why.Say(), "ObjectRemoved") {
 						return true
 					}
 				}

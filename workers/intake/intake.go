@@ -108,7 +108,7 @@ func (in *Intake) take(ctx context.Context, e *results.IntakeEvent) error {
 	}
 	// The store is there and does not take it. Sent again it would be refused again, and everything behind it would wait for ever.
 	in.o.Log.Error("a bucket event is not taken by the store and kept as unread", "event", e.ID, "error", err)
-	e.State, e.Why = results.IntakeUnread, notice.Clean("the store did not take it: "+err.Error())
+	e.State, e.Why = results.IntakeUnread, results.Because("event_not_stored", "the store did not take it: %s", "结果库未能保存该事件：%s", notice.Clean(err.Error()))
 	if in.record(ctx, *e) == nil {
 		return nil
 	}

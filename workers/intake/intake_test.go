@@ -151,7 +151,7 @@ func TestKept(t *testing.T) {
 	require.Equal(t, "hello", string(events[0].Raw))
 	require.Equal(t, "\x00\xff", string(events[1].Raw))
 	for _, e := range events {
-		require.NotEmpty(t, e.Why)
+		require.NotNil(t, e.Why)
 		require.Equal(t, "webhook", e.Source)
 		require.WithinDuration(t, h.Now(), e.ReceivedAt, time.Minute)
 	}
@@ -162,6 +162,20 @@ func TestKept(t *testing.T) {
 	require.Len(t, all, 3)
 	require.Equal(t, job, all[1].Job)
 	require.Len(t, h.events(t, ""), 6)
+}
+
+// A bucket's service sends again for ever what is refused, so that what is too long is kept like what cannot be read.
+func TestTooLongIsKept(t *testing.T) {
+	h := newHouse(t, "own")
+	raw := []byte(`{"Records":[` + strings.Repeat(" ", 8<<20) + `]}`)
+	e := take(t, h.intake(nil), raw)
+	require.Equal(t, results.IntakeUnread, e.State)
+	require.Equal(t, "event_too_large", e.Why.Rule)
+	kept := h.events(t, "")
+	require.Len(t, kept, 1)
+	require.Equal(t, raw[:64<<10], kept[0].Raw)
+	require.Contains(t, kept[0].Why.Text.EN, "more than 8388608 bytes; the first 65536")
+	require.Contains(t, kept[0].Why.Text.ZH, "仅保留前 65536 字节")
 }
 
 // failing is a store that fails as told.
@@ -217,7 +231,7 @@ func TestPoison(t *testing.T) {
 	in := h.intake(f)
 	e := take(t, in, written("own", "k1", "01"))
 	require.Equal(t, results.IntakeUnread, e.State)
-	require.Contains(t, e.Why, "invalid byte sequence")
+	require.Contains(t, e.Why.Say(), "invalid byte sequence")
 	require.Len(t, h.events(t, ""), 1)
 
 	f.keep = func(e results.IntakeEvent) error {
@@ -245,7 +259,7 @@ func TestExpiredClaim(t *testing.T) {
 	h.claimUntil(t, "acme", "own", "k1", h.Now().Add(-time.Minute))
 	e := take(t, h.intake(nil), written("own", "k1", "01"))
 	require.Equal(t, results.IntakeUnclaimed, e.State)
-	require.Contains(t, e.Why, "ended")
+	require.Contains(t, e.Why.Say(), "ended")
 	// Written in time, told of late: the claim holds.
 	job := h.claimUntil(t, "acme", "own", "k2", h.Now().Add(-time.Minute))
 	raw := strings.Replace(string(written("own", "k2", "01")), `{"eventName"`, fmt.Sprintf(`{"eventTime":%q,"eventName"`, h.Now().Add(-2*time.Minute).Format(time.RFC3339Nano)), 1)

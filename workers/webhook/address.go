@@ -7,17 +7,32 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"onsite/pipeline"
+	"onsite/results"
 )
 
 // AddressError says that a receiver's address is one that webhooks are not sent to.
 type AddressError struct {
 	Address netip.Addr
-	Why     string
+	Why     pipeline.Text // what the address is
 }
 
 func (e *AddressError) Error() string {
-	return fmt.Sprintf("the receiver's address %s is %s: webhooks are not sent there", e.Address, e.Why)
+	return fmt.Sprintf("the receiver's address %s is %s: webhooks are not sent there", e.Address, e.Why.EN)
 }
+
+// why is the same for people.
+func (e *AddressError) why() *results.Why {
+	return &results.Why{Rule: ruleAddress, Text: pipeline.Text{EN: e.Error(),
+		ZH: fmt.Sprintf("接收方地址 %s %s，不会向其发送", e.Address, e.Why.ZH)}}
+}
+
+var (
+	cloudsOwn  = pipeline.Text{EN: "a cloud's metadata service", ZH: "是云平台的元数据服务"}
+	noMachines = pipeline.Text{EN: "no single machine's", ZH: "不属于单台机器"}
+	notPublic  = pipeline.Text{EN: "private, of this machine or of this network", ZH: "是本机、本网络或其他私有地址"}
+)
 
 // metadata is where clouds give their machines' credentials away: never a receiver, whatever a tenant allows.
 var metadata = []netip.Addr{
@@ -48,21 +63,21 @@ func allowed(a netip.Addr, private bool) error {
 	a = a.Unmap().WithZone("")
 	for _, m := range metadata {
 		if a == m {
-			return &AddressError{Address: a, Why: "a cloud's metadata service"}
+			return &AddressError{Address: a, Why: cloudsOwn}
 		}
 	}
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		return &AddressError{Address: a, Why: "no single machine's"}
+		return &AddressError{Address: a, Why: noMachines}
 	}
 	if private {
 		return nil
 	}
 	if a.Is6() && !unicast.Contains(a) {
-		return &AddressError{Address: a, Why: "private, of this machine or of this network"}
+		return &AddressError{Address: a, Why: notPublic}
 	}
 	for _, p := range special {
 		if p.Contains(a) {
-			return &AddressError{Address: a, Why: "private, of this machine or of this network"}
+			return &AddressError{Address: a, Why: notPublic}
 		}
 	}
 	return nil

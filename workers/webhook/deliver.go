@@ -20,7 +20,7 @@ import (
 
 const (
 	maxAnswer    = 64 << 10 // bytes of an answer that are read, so that its connection can be used again
-	maxErrorText = 200      // runes of an error in the delivery log
+	maxErrorText = 200      // runes of somebody else's error in the delivery log
 )
 
 // client posts to receivers. Those that may call private addresses have connections of their own: else a connection that one tenant may
@@ -50,8 +50,21 @@ func newClient(private bool, o Options) client {
 type answer struct {
 	status int // 0: none
 	asked  time.Duration
-	err    error
+	why    *results.Why // what went wrong; nil: an answer came
 }
+
+// Rules of what goes wrong, in the delivery log.
+const (
+	ruleDeleted  = "endpoint_deleted"
+	ruleURL      = "endpoint_url"
+	ruleKeys     = "signing_keys"
+	ruleGone     = "receiver_gone"
+	ruleStatus   = "receiver_status"
+	ruleAddress  = "receiver_address"
+	ruleSlow     = "receiver_slow"
+	ruleName     = "receiver_name"
+	ruleNoAnswer = "receiver_unreachable"
+)
 
 // The results of an attempt, as the metrics name them.
 const (
@@ -68,13 +81,13 @@ func (s *Sender) deliver(ctx context.Context, d results.Delivery) {
 	endpoint, err := s.Store.Endpoint(ctx, d.Tenant, d.Endpoint)
 	switch {
 	case errors.Is(err, results.ErrNotFound):
-		s.settle(ctx, log.Error, d, answer{err: errors.New("the endpoint was deleted")}, results.Failed, 0, 0)
+		s.settle(ctx, log.Error, d, answer{why: results.Because(ruleDeleted, "the endpoint was deleted", "该端点已被删除")}, results.Failed, 0, 0)
 		return
 	case err != nil:
 		log.Error("read the endpoint of a webhook", "error", err)
 		return
 	case !endpoint.DisabledAt.IsZero():
-		s.settle(ctx, log.Error, d, answer{err: fmt.Errorf("the endpoint is disabled: %s", endpoint.Why)}, results.Failed, 0, 0)
+		s.settle(ctx, log.Error, d, answer{why: results.Disabled(endpoint.Why)}, results.Failed, 0, 0)
 		return
 	}
 	began := time.Now()
@@ -85,20 +98,20 @@ func (s *Sender) deliver(ctx context.Context, d results.Delivery) {
 	}
 	took := time.Since(began)
 	switch {
-	case a.err == nil && a.status >= 200 && a.status < 300:
+	case a.why == nil && a.status >= 200 && a.status < 300:
 		s.settle(ctx, log.Error, d, a, results.Delivered, 0, took)
 		log.Info("webhook delivered", "status", a.status, "took_ms", took.Milliseconds())
 		return
 	case a.status == http.StatusGone:
-		a.err = errors.New("the receiver is gone for good (410): the endpoint was disabled")
+		a.why = results.Because(ruleGone, "the receiver is gone for good (410): the endpoint was disabled", "接收方已永久移除（410）：该端点已停用")
 		s.settle(ctx, log.Error, d, a, results.Failed, 0, took)
 		if err := s.Store.DisableEndpoint(ctx, d.Tenant, d.Endpoint, "gone", s.Store.Now()); err != nil {
 			log.Error("disable the endpoint of a webhook", "error", err)
 		}
 		log.Warn("webhook endpoint gone", "status", a.status)
 		return
-	case a.err == nil:
-		a.err = fmt.Errorf("the receiver answered %d", a.status)
+	case a.why == nil:
+		a.why = results.Because(ruleStatus, "the receiver answered %d", "接收方回应 %d", a.status)
 	}
 	wait, again := next(d.Attempt+1, a.asked)
 	state := results.Pending
@@ -106,17 +119,14 @@ func (s *Sender) deliver(ctx context.Context, d results.Delivery) {
 		state = results.Failed
 	}
 	s.settle(ctx, log.Error, d, a, state, wait, took)
-	log.Warn("webhook not delivered", "status", a.status, "error", a.err, "again", again, "wait_s", int(wait.Seconds()))
+	log.Warn("webhook not delivered", "status", a.status, "error", a.why.Say(), "again", again, "wait_s", int(wait.Seconds()))
 }
 
 // settle records an attempt.
 func (s *Sender) settle(ctx context.Context, complain func(string, ...any), d results.Delivery, a answer, state results.DeliveryState, wait, took time.Duration) {
 	now := s.Store.Now()
 	d.Attempt++
-	d.State, d.LastStatus, d.LastError = state, a.status, ""
-	if a.err != nil {
-		d.LastError = clip(a.err.Error())
-	}
+	d.State, d.LastStatus, d.LastError = state, a.status, a.why
 	d.NextAt = now.Add(wait)
 	if state != results.Pending {
 		d.DoneAt = now
@@ -130,13 +140,12 @@ func (s *Sender) settle(ctx context.Context, complain func(string, ...any), d re
 }
 
 func result(state results.DeliveryState, a answer) string {
-	var address *AddressError
 	switch {
 	case state == results.Delivered:
 		return resultDelivered
 	case a.status == http.StatusGone:
 		return resultGone
-	case errors.As(a.err, &address):
+	case a.why != nil && a.why.Rule == ruleAddress:
 		return resultRefused
 	case state == results.Failed:
 		return resultFailed
@@ -158,14 +167,15 @@ func (s *Sender) post(ctx context.Context, d results.Delivery, e results.Endpoin
 	case errors.Is(err, results.ErrAway) || ctx.Err() != nil:
 		return answer{}, err
 	case err != nil: // a person must rotate the keys; until then it is tried as the schedule has it
-		return answer{err: err}, nil
+		s.Logger.Error("sign a webhook", "delivery", d.ID, "endpoint", e.ID, "error", err)
+		return answer{why: results.Because(ruleKeys, "the endpoint's signing keys cannot be used: rotate them", "该端点的签名密钥无法使用，请轮换密钥")}, nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL, bytes.NewReader(d.Payload))
 	if err != nil {
-		return answer{err: errors.New("the endpoint's URL cannot be read")}, nil // the library's error holds it
+		return answer{why: results.Because(ruleURL, "the endpoint's URL cannot be read", "该端点的网址无法解析")}, nil // the library's error holds it
 	}
 	if req.URL.Scheme != "https" && req.URL.Scheme != "http" || req.URL.Host == "" {
-		return answer{err: errors.New("the endpoint's URL is not https://host/path")}, nil
+		return answer{why: results.Because(ruleURL, "the endpoint's URL is not https://host/path", "该端点的网址不是 https://主机/路径 的形式")}, nil
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "onsite/"+s.Version)
@@ -178,7 +188,7 @@ func (s *Sender) post(ctx context.Context, d results.Delivery, e results.Endpoin
 	}
 	res, err := to.Do(req)
 	if err != nil {
-		return answer{err: s.plain(err)}, nil
+		return answer{why: s.plain(err)}, nil
 	}
 	defer res.Body.Close()
 	_, _ = io.CopyN(io.Discard, res.Body, maxAnswer) // what it says does not matter
@@ -199,24 +209,24 @@ func (s *Sender) sign(ctx context.Context, d results.Delivery, e results.Endpoin
 }
 
 // plain says what went wrong without the URL, which may hold a token.
-func (s *Sender) plain(err error) error {
+func (s *Sender) plain(err error) *results.Why {
 	var address *AddressError
 	var dns *net.DNSError
 	var u *url.Error
 	switch {
 	case errors.As(err, &address):
-		return address
+		return address.why()
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer within %v", s.Timeout)
+		return results.Because(ruleSlow, "no answer within %v", "%v 内没有回应", s.Timeout)
 	case errors.As(err, &dns):
-		return errors.New("the receiver's host name cannot be resolved")
+		return results.Because(ruleName, "the receiver's host name cannot be resolved", "无法解析接收方的主机名")
 	case errors.As(err, &u):
-		return u.Err
+		err = u.Err
 	}
-	return err
+	return results.Because(ruleNoAnswer, "the receiver could not be reached: %s", "无法连接接收方：%s", clip(err.Error()))
 }
 
-// clip shortens what a receiver's side says.
+// clip shortens an error that quotes the receiver's side.
 func clip(text string) string {
 	if r := []rune(text); len(r) > maxErrorText {
 		return string(r[:maxErrorText]) + "..."

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -175,10 +177,19 @@ func (o *outbox) run(t *testing.T, change func(*Options)) (stop func()) {
 	return stop
 }
 
+func han(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return unicode.Is(unicode.Han, r) })
+}
+
 func (o *outbox) next(t *testing.T) results.Delivery {
 	t.Helper()
 	select {
 	case d := <-o.settled:
+		if why := d.LastError; why != nil { // people read it in their language
+			require.NotEmpty(t, why.Rule)
+			require.False(t, han(why.Text.EN), why.Text.EN)
+			require.True(t, han(why.Text.ZH), why.Text.ZH)
+		}
 		return d
 	case <-time.After(10 * time.Second):
 		require.Fail(t, "nothing was settled")

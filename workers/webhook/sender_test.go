@@ -227,7 +227,7 @@ func TestGoneDisables(t *testing.T) {
 	o.deliver("2", "e")
 	d = o.next(t)
 	require.Equal(t, results.Failed, d.State)
-	require.Contains(t, d.LastError, "disabled: gone")
+	require.Contains(t, d.LastError.Say(), "answered that it is gone for good")
 	require.Len(t, got(), 1, "nothing is sent to it any more")
 	counted(t, registry, fmt.Sprintf("onsite_webhook_attempts_total{result=%q} 1", resultGone))
 }
@@ -238,7 +238,7 @@ func TestDeletedEndpoint(t *testing.T) {
 	o.run(t, nil)
 	d := o.next(t)
 	require.Equal(t, results.Failed, d.State)
-	require.Contains(t, d.LastError, "deleted")
+	require.Contains(t, d.LastError.Say(), "deleted")
 }
 
 func TestTimeout(t *testing.T) {
@@ -252,8 +252,8 @@ func TestTimeout(t *testing.T) {
 	o.run(t, func(opts *Options) { opts.Timeout = 50 * time.Millisecond })
 	d := o.next(t)
 	require.Equal(t, results.Pending, d.State)
-	require.Contains(t, d.LastError, "no answer within 50ms")
-	require.NotContains(t, d.LastError, "token")
+	require.Contains(t, d.LastError.Say(), "no answer within 50ms")
+	require.NotContains(t, d.LastError.Say(), "token")
 }
 
 // A redirect is an answer like any other that is not 2xx; nobody goes where it leads.
@@ -310,7 +310,7 @@ func TestPrivateAddressIsRefused(t *testing.T) {
 	for range 2 {
 		d := o.next(t)
 		require.Equal(t, results.Pending, d.State)
-		require.Contains(t, d.LastError, "webhooks are not sent there")
+		require.Contains(t, d.LastError.Say(), "webhooks are not sent there")
 	}
 	require.Empty(t, got())
 	counted(t, registry, fmt.Sprintf("onsite_webhook_attempts_total{result=%q} 2", resultRefused))
@@ -420,7 +420,7 @@ func TestKeysThatCannotBeUsed(t *testing.T) {
 	for range 4 {
 		d := o.next(t)
 		require.Equal(t, results.Pending, d.State, "a person may put it right")
-		require.NotContains(t, d.LastError, "pass")
+		require.NotContains(t, d.LastError.Say(), "pass")
 	}
 	require.Empty(t, got())
 }

@@ -5,11 +5,11 @@ package notice
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"onsite/results"
@@ -17,7 +17,7 @@ import (
 
 // Bounds of a notification. Amazon's are a few KiB; MinIO adds an object's metadata, of which S3 takes 2 KiB.
 const (
-	maxRawBytes  = 1 << 20
+	maxRawBytes  = 8 << 20  // api.Limits.EventBytes is the same
 	maxKeptBytes = 64 << 10 // of an event that is kept although nothing can be made of it
 	maxRecords   = 1000
 	maxName      = 255  // bucket
@@ -29,16 +29,16 @@ const (
 // its access format, and lone records. It never fails: what cannot be understood comes back as an event with its reason.
 func Read(raw []byte) []results.IntakeEvent {
 	if len(raw) > maxRawBytes {
-		return []results.IntakeEvent{unread(raw, "it has %d bytes, more than %d", len(raw), maxRawBytes)}
+		return []results.IntakeEvent{unread(raw, results.Because("event_too_large", "it has more than %d bytes; the first %d of them are kept", "超过 %d 字节；仅保留前 %d 字节", maxRawBytes, maxKeptBytes))}
 	}
-	records, err := unpack(raw)
+	records, why := unpack(raw)
 	switch {
-	case err != nil:
-		return []results.IntakeEvent{unread(raw, "%v", err)}
+	case why != nil:
+		return []results.IntakeEvent{unread(raw, why)}
 	case len(records) == 0:
-		return []results.IntakeEvent{ignored(raw, "it holds no records")}
+		return []results.IntakeEvent{ignored(raw, results.Because("event_empty", "it holds no records", "其中没有记录"))}
 	case len(records) > maxRecords:
-		return []results.IntakeEvent{unread(raw, "it holds %d records, more than %d", len(records), maxRecords)}
+		return []results.IntakeEvent{unread(raw, results.Because("event_too_many", "it holds more than %d records", "其中的记录超过 %d 条", maxRecords))}
 	}
 	events := make([]results.IntakeEvent, 0, len(records))
 	for _, r := range records {
@@ -47,20 +47,20 @@ func Read(raw []byte) []results.IntakeEvent {
 	return events
 }
 
-func unread(raw []byte, why string, args ...any) results.IntakeEvent {
-	return results.IntakeEvent{State: results.IntakeUnread, Why: Clean(fmt.Sprintf(why, args...)), Raw: kept(raw)}
+func unread(raw []byte, why *results.Why) results.IntakeEvent {
+	return results.IntakeEvent{State: results.IntakeUnread, Why: why, Raw: kept(raw)}
 }
 
-func ignored(raw []byte, why string) results.IntakeEvent {
-	return results.IntakeEvent{State: results.IntakeIgnored, Why: Clean(why), Raw: kept(raw)}
+func ignored(raw []byte, why *results.Why) results.IntakeEvent {
+	return results.IntakeEvent{State: results.IntakeIgnored, Why: why, Raw: kept(raw)}
 }
 
 func kept(raw []byte) []byte { return bytes.Clone(raw[:min(len(raw), maxKeptBytes)]) }
 
-// Clean makes a reason that quotes an event fit for a column and a screen.
+// Clean makes what a reason quotes of an event or of an error fit for a column and a screen.
 func Clean(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
@@ -79,23 +79,23 @@ type envelope struct {
 }
 
 // unpack finds the records of a notification.
-func unpack(raw []byte) ([]json.RawMessage, error) {
+func unpack(raw []byte) ([]json.RawMessage, *results.Why) {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 {
-		return nil, fmt.Errorf("it is empty")
+		return nil, results.Because("event_empty", "it is empty", "内容为空")
 	}
 	if raw[0] != '[' {
 		return open(raw)
 	}
 	var list []json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, fmt.Errorf("it is not JSON: %w", err)
+		return nil, notJSON(err)
 	}
 	var all []json.RawMessage
 	for _, one := range list {
-		records, err := open(one)
-		if err != nil {
-			return nil, err
+		records, why := open(one)
+		if why != nil {
+			return nil, why
 		}
 		if all = append(all, records...); len(all) > maxRecords {
 			break // refused as a whole
@@ -104,10 +104,16 @@ func unpack(raw []byte) ([]json.RawMessage, error) {
 	return all, nil
 }
 
-func open(raw json.RawMessage) ([]json.RawMessage, error) {
+func notJSON(err error) *results.Why {
+	return results.Because("event_not_json", "it is not JSON: %s", "不是 JSON：%s", Clean(err.Error()))
+}
+
+func unknownForm(en, zh string) *results.Why { return results.Because("event_form", en, zh) }
+
+func open(raw json.RawMessage) ([]json.RawMessage, *results.Why) {
 	var e envelope
 	if err := json.Unmarshal(raw, &e); err != nil {
-		return nil, fmt.Errorf("it is not JSON of a known form: %w", err)
+		return nil, results.Because("event_not_json", "it is not JSON of a known form: %s", "不是已知形式的 JSON：%s", Clean(err.Error()))
 	}
 	if len(e.Records) > 0 {
 		return e.Records, nil
@@ -122,7 +128,7 @@ func open(raw json.RawMessage) ([]json.RawMessage, error) {
 	if json.Unmarshal(e.Event, &list) == nil {
 		return list, nil
 	}
-	return nil, fmt.Errorf("it has neither Records nor an Event")
+	return nil, unknownForm("it has neither Records nor an Event", "既没有 Records 也没有 Event")
 }
 
 // record is one event in S3's form. Numbers come as such from S3 and MinIO; other fields are nobody's business.
@@ -149,25 +155,25 @@ type metadata struct {
 func read(raw json.RawMessage) results.IntakeEvent {
 	var r record
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return unread(raw, "a record is not of S3's form: %v", err)
+		return unread(raw, results.Because("event_form", "a record is not of S3's form: %s", "记录不是 S3 的形式：%s", Clean(err.Error())))
 	}
 	if r.S3 == nil || r.EventName == "" {
-		return unread(raw, "a record names no event or no object")
+		return unread(raw, unknownForm("a record names no event or no object", "记录没有事件名或对象"))
 	}
 	o := r.S3.Object
 	key, err := url.QueryUnescape(o.Key)
 	if err != nil {
-		return unread(raw, "its key is not URL-encoded: %v", err)
+		return unread(raw, results.Because("event_field", "its key is not URL-encoded: %s", "对象键不是 URL 编码：%s", Clean(err.Error())))
 	}
 	e := results.IntakeEvent{Raw: kept(raw), Bucket: r.S3.Bucket.Name, Key: key, Version: o.VersionID, Sequencer: o.Sequencer,
 		ETag: strings.Trim(o.ETag, `"`)}
-	if err := sound(e); err != nil {
-		return unread(raw, "%v", err)
+	if why := sound(e); why != nil {
+		return unread(raw, why)
 	}
 	if o.Size != "" {
 		size, err := o.Size.Int64()
 		if err != nil || size < 0 || size > math.MaxInt64/2 {
-			return unread(raw, "its size %q is none", o.Size)
+			return unread(raw, results.Because("event_field", "its size is not a number of bytes: %s", "大小不是字节数：%s", Clean(o.Size.String())))
 		}
 		e.Bytes = size
 	}
@@ -175,13 +181,14 @@ func read(raw json.RawMessage) results.IntakeEvent {
 		e.HappenedAt = at.UTC()
 	}
 	if !creates(r.EventName) {
-		e.State, e.Why = results.IntakeIgnored, Clean("it tells of "+r.EventName+", not of an object that was written")
+		e.State = results.IntakeIgnored
+		e.Why = results.Because("event_other", "it tells of %s, not of an object that was written", "它通知的是 %s，而不是对象写入", Clean(r.EventName))
 	}
 	return e
 }
 
 // sound refuses names that no bucket has, and that a database may not take.
-func sound(e results.IntakeEvent) error {
+func sound(e results.IntakeEvent) *results.Why {
 	for _, f := range []struct {
 		what, value string
 		most        int
@@ -195,11 +202,11 @@ func sound(e results.IntakeEvent) error {
 	} {
 		switch {
 		case f.need && f.value == "":
-			return fmt.Errorf("its %s is missing", f.what)
+			return results.Because("event_field", "its %s is missing", "缺少 %s", f.what)
 		case len(f.value) > f.most:
-			return fmt.Errorf("its %s has %d bytes, more than %d", f.what, len(f.value), f.most)
+			return results.Because("event_field", "its %s has %d bytes, more than %d", "%s 有 %d 字节，超过 %d", f.what, len(f.value), f.most)
 		case !utf8.ValidString(f.value) || strings.ContainsRune(f.value, 0):
-			return fmt.Errorf("its %s is no text", f.what)
+			return results.Because("event_field", "its %s is no text", "%s 不是文本", f.what)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
@@ -45,7 +46,7 @@ func TestReadServices(t *testing.T) {
 	require.Equal(t, "a b/c d.mp4", events[1].Key)
 	require.Equal(t, "x-1", events[1].ETag)
 	require.Equal(t, results.IntakeIgnored, events[2].State)
-	require.Contains(t, events[2].Why, "ObjectRemoved:Delete")
+	require.Contains(t, events[2].Why.Say(), "ObjectRemoved:Delete")
 	require.Contains(t, string(events[2].Raw), "gone.mp4")
 }
 
@@ -95,8 +96,8 @@ func TestRead(t *testing.T) {
 		{"a lock", one("s3:ObjectCreated:PutRetention", "b", `{"key":"k"}`), []results.IntakeState{results.IntakeIgnored}, "PutRetention"},
 		{"a look", one("s3:ObjectAccessed:Get", "b", `{"key":"k"}`), []results.IntakeState{results.IntakeIgnored}, "ObjectAccessed"},
 		{"a name that is none", one("Created", "b", `{"key":"k"}`), []results.IntakeState{results.IntakeIgnored}, "Created"},
-		{"too long", `{"Records":["` + strings.Repeat("x", 1<<20) + `"]}`, []results.IntakeState{results.IntakeUnread}, "bytes, more than"},
-		{"too many", `{"Records":[` + strings.Repeat("0,", 1000) + `0]}`, []results.IntakeState{results.IntakeUnread}, "1001 records"},
+		{"too long", `{"Records":["` + strings.Repeat("x", 8<<20) + `"]}`, []results.IntakeState{results.IntakeUnread}, "more than 8388608 bytes"},
+		{"too many", `{"Records":[` + strings.Repeat("0,", 1000) + `0]}`, []results.IntakeState{results.IntakeUnread}, "more than 1000 records"},
 		{"too deep", strings.Repeat("[", 20000), []results.IntakeState{results.IntakeUnread}, "not JSON"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -105,7 +106,7 @@ func TestRead(t *testing.T) {
 			why := ""
 			for _, e := range events {
 				states = append(states, e.State)
-				why += e.Why
+				why += e.Why.Say()
 				require.LessOrEqual(t, len(e.Raw), 64<<10)
 				require.Contains(t, c.raw, string(e.Raw))
 			}
@@ -113,6 +114,19 @@ func TestRead(t *testing.T) {
 			require.Contains(t, why, c.why)
 		})
 	}
+}
+
+// fit says whether a reason can be stored and shown, in both languages.
+func fit(w *results.Why) bool {
+	if w == nil {
+		return true
+	}
+	for _, s := range []string{w.Text.EN, w.Text.ZH} {
+		if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) || len(s) > 400 {
+			return false
+		}
+	}
+	return strings.ContainsFunc(w.Text.ZH, func(r rune) bool { return unicode.Is(unicode.Han, r) })
 }
 
 func FuzzRead(f *testing.F) {
@@ -131,8 +145,8 @@ func FuzzRead(f *testing.F) {
 			t.Fatal("a notification was dropped")
 		}
 		for _, e := range events {
-			if len(e.Raw) > 64<<10 || !utf8.ValidString(e.Why) || strings.ContainsRune(e.Why, 0) || len(e.Why) > 400 {
-				t.Fatalf("cannot be kept: %q", e.Why)
+			if len(e.Raw) > 64<<10 || !fit(e.Why) {
+				t.Fatalf("cannot be kept: %+v", e.Why)
 			}
 			for _, s := range []string{e.Bucket, e.Key, e.Version, e.Sequencer, e.ETag} {
 				if !utf8.ValidString(s) || strings.ContainsRune(s, 0) || len(s) > 1024 {
@@ -145,7 +159,7 @@ func FuzzRead(f *testing.F) {
 					t.Fatalf("%+v", e)
 				}
 			case results.IntakeUnread, results.IntakeIgnored:
-				if e.Why == "" {
+				if e.Why == nil || e.Why.Rule == "" {
 					t.Fatal("without a reason")
 				}
 			default:
