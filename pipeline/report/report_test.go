@@ -126,6 +126,9 @@ var attacks = []string{
 	"exe.\u202egpj\u0000\x1b[31m\xff",
 }
 
+// hostileKinds are the verdicts with the most parts; the attacks take turns with them.
+var hostileKinds = []string{"reused", "place", "review"}
+
 // poison puts an attack into every string of a value, except what decides how the page is built.
 func poison(v reflect.Value, attack string, path string) {
 	switch v.Kind() {
@@ -169,18 +172,16 @@ func hostile(t testing.TB, kind, attack string) Input {
 }
 
 func TestWriteEscapesEverything(t *testing.T) {
-	for _, kind := range []string{"reused", "place", "review"} {
-		for _, attack := range attacks {
-			page := render(t, hostile(t, kind, attack))
-			selfContained(t, page)
-			require.NotContains(t, page, "<script>window")
-			require.NotContains(t, page, "<img src=x")
-			require.NotContains(t, page, "<svg onload")
-			require.NotRegexp(t, `<[^>"]*("[^"]*"[^>"]*)*\son\w+=`, page, "no event handler inside a tag")
-			require.NotContains(t, page, "\u202e")
-			require.NotContains(t, page, "\x00")
-			require.NotContains(t, page, "\x1b")
-		}
+	for i, attack := range attacks {
+		page := render(t, hostile(t, hostileKinds[i%len(hostileKinds)], attack))
+		selfContained(t, page)
+		require.NotContains(t, page, "<script>window")
+		require.NotContains(t, page, "<img src=x")
+		require.NotContains(t, page, "<svg onload")
+		require.NotRegexp(t, `<[^>"]*("[^"]*"[^>"]*)*\son\w+=`, page, "no event handler inside a tag")
+		require.NotContains(t, page, "\u202e")
+		require.NotContains(t, page, "\x00")
+		require.NotContains(t, page, "\x1b")
 	}
 }
 
