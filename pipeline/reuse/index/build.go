@@ -41,13 +41,19 @@ func newPlan(tenant string, upTo int64, from []*segment) *plan {
 		}
 	}
 	slices.SortFunc(p.order, func(a, b place) int { return cmp.Compare(a.job(), b.job()) })
-	p.nameBytes = len(tenant)
 	for _, o := range p.order {
 		p.clips++
 		p.hashes += len(o.hashes())
 		p.jobBytes += len(o.job())
-		p.number(o.from.named(o.from.subject[o.clip]))
-		p.number(o.from.named(o.from.site[o.clip]))
+		p.name(o.from.named(o.from.subject[o.clip]))
+		p.name(o.from.named(o.from.site[o.clip]))
+	}
+	slices.Sort(p.list[1:])
+	for k, name := range p.list {
+		p.nameBytes += len(name)
+		if k > 0 {
+			p.numbers[name] = uint32(k)
+		}
 	}
 	p.names = len(p.list)
 	p.scheme = schemeFor(p.hashes)
@@ -60,19 +66,12 @@ func (o place) hashes() []Hash { return o.from.hash[o.from.first[o.clip]:o.from.
 
 func (o place) times() []uint32 { return o.from.at[o.from.first[o.clip]:o.from.first[o.clip+1]] }
 
-// number gives a name its number. The first is the tenant's, so that none of a clip's names has number 0, but for the empty one.
-func (p *plan) number(name string) uint32 {
-	if name == "" {
-		return 0
-	}
-	k, ok := p.numbers[name]
-	if !ok {
-		k = uint32(len(p.list))
-		p.numbers[name] = k
+// name notes a name. The first is the tenant's, so that none of a clip's names has number 0, but for the empty one.
+func (p *plan) name(name string) {
+	if _, ok := p.numbers[name]; !ok && name != "" {
+		p.numbers[name] = 0
 		p.list = append(p.list, name)
-		p.nameBytes += len(name)
 	}
-	return k
 }
 
 // writer writes sections and their checksums.

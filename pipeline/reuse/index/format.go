@@ -24,7 +24,7 @@ import (
 //	jobAt     c+1 x u32 where each job id begins in
 //	jobs                the job ids, one after the other
 //	nameAt    k+1 x u32 where each name begins in
-//	names               the names; the first is the tenant
+//	names               the names; the first is the tenant, the others are in order
 //	buckets   chunks x (2^width+1 x u32)  where each bucket begins in its table's
 //	postings  chunks x (n x u32)          numbers of hashes, bucket by bucket
 //	foot      u32 CRC-32C of the head and of each section, then of the foot itself
@@ -166,6 +166,11 @@ func (s *segment) validate() error {
 		return wrong("offsets")
 	case !below(s.clipOf, s.clips) || !below(s.subject, s.names) || !below(s.site, s.names):
 		return wrong("clips or names")
+	}
+	for k := 2; k < s.names; k++ {
+		if s.named(uint32(k-1)) >= s.named(uint32(k)) {
+			return wrong("names")
+		}
 	}
 	for t := range s.bucket {
 		if !ascending(s.bucket[t], s.hashes) || !below(s.posting[t], s.hashes) {

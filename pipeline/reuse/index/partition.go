@@ -56,7 +56,7 @@ func (p *partition) find(job string) (*segment, int, bool) {
 func (p *partition) add(ctx context.Context, clips []Clip, upTo int64) error {
 	p.write.Lock()
 	defer p.write.Unlock()
-	for part := range chunks(clips, p.tailN) {
+	for part := range chunks(clips, inlineMost/2) {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("index clips: %w", err)
 		}

@@ -23,7 +23,9 @@ type segment struct {
 	dead                []uint64   // a bit for each clip
 	deadClips, deadHash int
 
-	newest map[string]int // of a tail, whose clips are in no order: the newest clip of each job
+	// Of a tail alone, whose clips and names are in no order: the newest clip of each job, and the numbers of the names.
+	newest  map[string]int
+	numbers map[string]uint32
 }
 
 // job gives the id of a clip; it lives as long as the segment.
@@ -67,17 +69,14 @@ func (s *segment) find(job string) (int, bool) {
 	return c, c < s.clips && s.job(c) == job && !s.isDead(uint32(c))
 }
 
-// nameNumber finds a name; false: no clip has it. There are as many as subjects and sites, and one pass costs little beside a lookup.
+// nameNumber finds a name; false: no clip has it.
 func (s *segment) nameNumber(name string) (uint32, bool) {
-	if name == "" {
-		return 0, false
+	if s.newest != nil {
+		k, ok := s.numbers[name]
+		return k, ok
 	}
-	for k := 1; k < s.names; k++ {
-		if s.named(uint32(k)) == name {
-			return uint32(k), true
-		}
-	}
-	return 0, false
+	k := 1 + sort.Search(s.names-1, func(i int) bool { return s.named(uint32(i+1)) >= name })
+	return uint32(k), name != "" && k < s.names && s.named(uint32(k)) == name
 }
 
 // wanted says which clips of one segment a query asks for.

@@ -4,7 +4,7 @@ package index
 
 func newTail(tenant string) *segment {
 	return &segment{
-		head: head{names: 1, nameBytes: len(tenant)}, newest: map[string]int{},
+		head: head{names: 1, nameBytes: len(tenant)}, newest: map[string]int{}, numbers: map[string]uint32{},
 		first: []uint32{0}, jobAt: []uint32{0}, nameAt: []uint32{0, uint32(len(tenant))}, name: []byte(tenant),
 	}
 }
@@ -28,13 +28,15 @@ func (s *segment) add(c *Clip) {
 }
 
 func (s *segment) addName(name string) uint32 {
-	k, ok := s.nameNumber(name)
+	k, ok := s.numbers[name]
 	if ok || name == "" {
 		return k
 	}
+	k = uint32(s.names)
+	s.numbers[name] = k
 	s.name = append(s.name, name...)
 	s.nameAt = append(s.nameAt, uint32(len(s.name)))
 	s.nameBytes = len(s.name)
 	s.names++
-	return uint32(s.names - 1)
+	return k
 }
