@@ -31,6 +31,7 @@ type Store interface {
 	Intake
 	Work
 	Findings
+	Marks
 	Outbox
 	Housekeeping
 	// Now is the store's clock: that of the database where it has one, so that machines agree about leases.
@@ -86,8 +87,8 @@ type People interface {
 	// SubjectKey gives the wrapped key, ErrNotFound, or ErrErased for a destroyed one.
 	SubjectKey(ctx context.Context, tenant, subject string) (SubjectKey, error)
 	CreateSubjectKey(ctx context.Context, k SubjectKey) (SubjectKey, error) // gives the one that is there when another was quicker
-	// EraseSubject destroys the key, templates, photos, prints, evidence and claims of a subject in one transaction, refuses its unfinished
-	// jobs, and gives the object keys to delete (they are pending until then). Verdicts stay, without what is biometric in them. Called
+	// EraseSubject destroys the key, templates, photos, prints, evidence, claims and marks of a subject in one transaction, refuses its
+	// unfinished jobs, and gives the object keys to delete (they are pending until then). Verdicts stay, without what is biometric in them. Called
 	// again it gives the keys that were not deleted yet.
 	EraseSubject(ctx context.Context, tenant, subject string, at time.Time, a AuditEntry) ([]string, error)
 }
@@ -275,8 +276,9 @@ type Findings interface {
 	// Prints gives the fingerprints in scope of jobs accepted before the given job (ULID order), at positions <= asOf.
 	Prints(ctx context.Context, s Scope, before string, asOf int64) ([]Print, error)
 	Print(ctx context.Context, tenant, job string) (Print, error)
-	// SameBytes gives the first earlier job of the tenant with the same file or the same coded packets, whatever the scope; ErrNotFound.
-	SameBytes(ctx context.Context, tenant, before string, asOf int64, sha256, packets string) (Print, error)
+	// SameBytes gives the first earlier job of the tenant with the same file or the same coded packets, whatever the scope, but none of
+	// except; ErrNotFound.
+	SameBytes(ctx context.Context, tenant, before string, asOf int64, sha256, packets string, except []string) (Print, error)
 	// Recheck takes up to n jobs whose footage came late: finished jobs, accepted after one whose print they did not see. Each is given
 	// with the prints that it missed, and stays taken until lease is over or Rechecked is called.
 	Recheck(ctx context.Context, worker string, lease time.Duration, n int) ([]Late, error)
@@ -287,6 +289,21 @@ type Findings interface {
 type Late struct {
 	Print Print    // the one that came late
 	Jobs  []string // finished jobs, accepted after it, that did not see it: same subject, same site, or same bytes
+}
+
+// Marks holds what investigators said about the reuse check.
+type Marks interface {
+	// CreateMark writes a mark at the next position of the tenant's sequence of marks, and gives it with that. ErrNotFound for jobs that are
+	// not the tenant's, ErrErased for those of an erased subject, ErrExists when the same is marked already and in force, ErrFull for more
+	// than MaxBackgrounds of one site.
+	CreateMark(ctx context.Context, m Mark, a AuditEntry) (Mark, error)
+	// RevokeMark ends a mark at the next position; ErrNotFound, ErrStale for one that was revoked before. The row stays, so that verdicts of
+	// its time can be understood.
+	RevokeMark(ctx context.Context, tenant, id, by string, at time.Time, a AuditEntry) (Mark, error)
+	Mark(ctx context.Context, tenant, id string) (Mark, error)                          // also a revoked one
+	Marks(ctx context.Context, tenant string, f MarkFilter, p Page) ([]Mark, error)     // newest first; After is an id
+	MarksPosition(ctx context.Context, tenant string) (int64, error)                    // of the newest change; 0: none yet
+	MarksFor(ctx context.Context, tenant, job, site string, asOf int64) ([]Mark, error) // in force at a position: the job's pairs, either way round, and the backgrounds of the site, oldest first
 }
 
 // Outbox holds webhook endpoints and deliveries.

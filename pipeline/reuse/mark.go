@@ -2,6 +2,8 @@ package reuse
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -13,6 +15,19 @@ import (
 type Background struct {
 	ID   string  // of the mark
 	Hash Bits256 // PDQ of the marked still, as it stands
+}
+
+// ParseBits256 reads what Bits256.String writes: 64 hex digits.
+func ParseBits256(text string) (Bits256, error) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != 32 {
+		return Bits256{}, fmt.Errorf("read a 256-bit hash: %d characters that are not 64 hex digits", len(text))
+	}
+	var b Bits256
+	for i := range b {
+		b[i] = binary.BigEndian.Uint64(raw[8*i:])
+	}
+	return b, nil
 }
 
 // sameBackground is the PDQ distance up to which a still is a marked background: the PDQ paper's own limit for "the same picture". A still
@@ -156,7 +171,9 @@ func (f *Fingerprint) without(cfg Config) (Fingerprint, string) {
 	if mark == "" {
 		return *f, ""
 	}
-	shown := func(s Still) bool { return slices.ContainsFunc(gone, func(g Still) bool { return g.PTS.Milliseconds() == s.PTS.Milliseconds() }) }
+	shown := func(s Still) bool {
+		return slices.ContainsFunc(gone, func(g Still) bool { return g.PTS.Milliseconds() == s.PTS.Milliseconds() })
+	}
 	out := *f
 	out.Stills = slices.DeleteFunc(slices.Clone(f.Stills), shown)
 	if stills, err := decodePoints(f.points); err == nil { // damage is found, and named, where the points are compared

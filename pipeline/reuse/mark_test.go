@@ -3,6 +3,7 @@ package reuse
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -158,3 +159,16 @@ type flood struct{ pipeline.History }
 func (flood) Flooded() int              { return 3 }
 func (flood) Backgrounds() []Background { return []Background{{ID: "m"}} }
 func (flood) MarksAsOf() int64          { return 1 }
+
+func FuzzParseBits256(f *testing.F) {
+	f.Add(Bits256{1, 2, 3, 1 << 63}.String())
+	f.Add("")
+	f.Add("zz")
+	f.Fuzz(func(t *testing.T, text string) {
+		b, err := ParseBits256(text)
+		if err != nil {
+			return
+		}
+		require.Equal(t, strings.ToLower(text), b.String())
+	})
+}

@@ -18,6 +18,7 @@ import (
 
 	"onsite/models"
 	"onsite/pipeline"
+	"onsite/pipeline/reuse"
 )
 
 // NewJob makes a job id: a ULID, sortable by time.
@@ -47,6 +48,9 @@ func (r *run) verdict() (pipeline.Verdict, error) {
 	}
 	if r.History != nil {
 		v.Inputs.HistoryAsOf = r.History.AsOf()
+		if m, ok := r.History.(reuse.Marked); ok {
+			v.Inputs.MarksAsOf = m.MarksAsOf()
+		}
 	}
 	v.Decision, v.Reasons = r.Policy.Decide(r.checks)
 	if v.Reasons == nil {

@@ -111,9 +111,11 @@ func (v *Verifier) Prepare(ctx context.Context, site *pipeline.Site, pictures bo
 	return p, nil
 }
 
-// Decode decodes a photo or a clip with the default request, without audio.
+// Decode decodes a photo or a clip with the default request and its sound, which the fingerprint hears.
 func (v *Verifier) Decode(ctx context.Context, m pipeline.Media) (*media.Clip, error) {
-	return v.Decoder.Decode(ctx, m, media.DefaultRequest())
+	request := media.DefaultRequest()
+	request.Audio = true
+	return v.Decoder.Decode(ctx, m, request)
 }
 
 // Verify prepares the person and the place of a submission and runs it: the whole way for a caller with one job.
@@ -401,7 +403,7 @@ func (r *run) reused(ctx context.Context) error {
 	if err != nil {
 		return r.broke(pipeline.CheckReuse, err)
 	}
-	check, result, err := reuse.Check(ctx, r.print, candidates, r.History.Missing(), reuseConfig(r.Policy))
+	check, result, err := reuse.Check(ctx, r.print, candidates, r.History.Missing(), reuseConfig(r.Policy).WithMarks(r.History))
 	if err != nil {
 		return r.broke(pipeline.CheckReuse, err)
 	}

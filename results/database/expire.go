@@ -166,6 +166,8 @@ func expireJobs(ctx context.Context, q querier, jobs []string) ([]statement, err
 	return append(b,
 		do(`DELETE FROM verdicts WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM rechecks WHERE late = ANY($1)`, jobs),
+		do(`DELETE FROM marks WHERE job = ANY($1)`, jobs),
+		do(`DELETE FROM marks WHERE other = ANY($1) AND other <> ''`, jobs),
 		do(`DELETE FROM uploads WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM jobs WHERE id = ANY($1)`, jobs),
 		do(`DELETE FROM submissions WHERE job = ANY($1)`, jobs),

@@ -63,12 +63,12 @@ func (s *Store) Print(ctx context.Context, tenant, job string) (results.Print, e
 }
 
 // SameBytes gives the first earlier job with the same file or the same coded packets.
-func (s *Store) SameBytes(ctx context.Context, tenant, before string, asOf int64, sha256, packets string) (results.Print, error) {
+func (s *Store) SameBytes(ctx context.Context, tenant, before string, asOf int64, sha256, packets string, except []string) (results.Print, error) {
 	one := func(where string) string {
-		return `SELECT * FROM (SELECT ` + printColumns + ` FROM prints WHERE tenant = $1 AND job < $2 AND seq <= $3 AND ` + where + ` ORDER BY job LIMIT 1) AS `
+		return `SELECT * FROM (SELECT ` + printColumns + ` FROM prints WHERE tenant = $1 AND job < $2 AND seq <= $3 AND job <> ALL($6) AND ` + where + ` ORDER BY job LIMIT 1) AS `
 	}
 	p, err := collectOne(ctx, s.db, scanPrint, one(`sha256 = $4 AND $4 <> ''`)+`file UNION ALL `+one(`packets = $5 AND packets <> ''`)+`inside
-		ORDER BY job LIMIT 1`, tenant, before, asOf, sha256, packets)
+		ORDER BY job LIMIT 1`, tenant, before, asOf, sha256, packets, except)
 	if err != nil {
 		return p, fmt.Errorf("look for the same bytes: %w", err)
 	}

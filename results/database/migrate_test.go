@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,11 +27,13 @@ func TestMigrateUpDownUp(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, known, current)
 		require.Positive(t, known)
-		for version := known; version > 0; version-- {
+		versions := versions(t)
+		require.Equal(t, versions[len(versions)-1], known)
+		for i := len(versions) - 2; i >= 0; i-- {
 			require.NoError(t, s.Down(ctx))
 			current, _, err := s.Version(ctx)
 			require.NoError(t, err)
-			require.Equal(t, version-1, current)
+			require.Equal(t, versions[i], current)
 			require.ErrorContains(t, s.Validate(ctx), "not applied")
 		}
 		require.Empty(t, tables(t, s), "all of it is gone")
@@ -40,6 +43,23 @@ func TestMigrateUpDownUp(t *testing.T) {
 		require.Equal(t, first, tables(t, s))
 		require.NoError(t, s.CreateTenant(ctx, results.Tenant{ID: "t", CreatedAt: s.Now()}))
 	})
+}
+
+// versions are those of the migrations, 0 before the first, in order.
+func versions(t *testing.T) []int64 {
+	t.Helper()
+	files, err := fs.Glob(migrations(false), "*.sql")
+	require.NoError(t, err)
+	all := []int64{0}
+	for _, name := range files { // Glob sorts
+		number, _, ok := strings.Cut(name, "_")
+		require.True(t, ok, name)
+		n, err := strconv.ParseInt(number, 10, 64)
+		require.NoError(t, err, name)
+		require.Greater(t, n, all[len(all)-1], "two migrations with one number")
+		all = append(all, n)
+	}
+	return all
 }
 
 // TestMigrateFromNothing is what every other test on SQLite leaves out.

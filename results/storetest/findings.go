@@ -345,7 +345,7 @@ func sameBytes(t *testing.T, s results.Store) {
 	next := NewID()
 	is := func(want, tenant, before string, asOf int64, file, packets string) {
 		t.Helper()
-		p, err := s.SameBytes(ctx, tenant, before, asOf, file, packets)
+		p, err := s.SameBytes(ctx, tenant, before, asOf, file, packets, nil)
 		if want == "" {
 			require.ErrorIs(t, err, results.ErrNotFound)
 			return
@@ -364,6 +364,12 @@ func sameBytes(t *testing.T, s results.Store) {
 	is("", tenant, jobs[2], 100, file1, "")
 	is("", tenant, next, 2, file1, "")
 	is("", NewTenant(t, s), next, 100, file0, packets1)
+
+	p, err := s.SameBytes(ctx, tenant, next, 100, file0, "", []string{jobs[0], NewID()})
+	require.NoError(t, err)
+	require.Equal(t, jobs[1], p.Job, "the next one, where the first is not meant")
+	_, err = s.SameBytes(ctx, tenant, next, 100, file0, "", jobs)
+	require.ErrorIs(t, err, results.ErrNotFound)
 }
 
 // rechecks goes through all late prints and gives a tenant's pairs.

@@ -100,8 +100,14 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		"Evidence":         func() answer { return list(s.Evidence(ctx, other, w.done)) },
 		"Print":            func() answer { return one(s.Print(ctx, other, w.done)) },
 		"SameBytes": func() answer {
-			return one(s.SameBytes(ctx, other, w.open, 100, Sum(w.tenant+"first"), Sum("packets")))
+			return one(s.SameBytes(ctx, other, w.open, 100, Sum(w.tenant+"first"), Sum("packets"), nil))
 		},
+
+		"RevokeMark":    func() answer { return one(s.RevokeMark(ctx, other, w.mark, "key", s.Now(), a())) },
+		"Mark":          func() answer { return one(s.Mark(ctx, other, w.mark)) },
+		"Marks":         func() answer { return list(s.Marks(ctx, other, results.MarkFilter{}, page)) },
+		"MarksPosition": func() answer { return number(s.MarksPosition(ctx, other)) },
+		"MarksFor":      func() answer { return list(s.MarksFor(ctx, other, w.done, w.site, 100)) },
 
 		"Endpoint":       func() answer { return one(s.Endpoint(ctx, other, w.endpoint)) },
 		"Endpoints":      func() answer { return list(s.Endpoints(ctx, other)) },
@@ -114,6 +120,9 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		"Replay":        func() answer { return errOnly(s.Replay(ctx, other, w.delivery)) },
 
 		// Here the tenant is in a struct.
+		"CreateMark": func() answer {
+			return one(s.CreateMark(ctx, results.Mark{ID: NewID(), Tenant: other, Kind: results.MarkBackground, Job: w.done, CreatedAt: s.Now()}, a()))
+		},
 		"Prints": func() answer {
 			return list(s.Prints(ctx, results.Scope{Tenant: other, Subject: w.subject, Site: w.site, Kind: "tenant", Newest: 10}, NewID(), 100))
 		},
@@ -169,7 +178,7 @@ func wrongTenant(t *testing.T, s results.Store) {
 	shown := 0
 	for name, try := range attempts(t, s, w, w.tenant) {
 		switch name { // these would change what the rest asks for
-		case "EraseSubject", "DeleteEndpoint", "DisableEndpoint", "DeleteBucketMap", "WithdrawConsent", "Enrol", "Relabel", "Requeue":
+		case "EraseSubject", "RevokeMark", "DeleteEndpoint", "DisableEndpoint", "DeleteBucketMap", "WithdrawConsent", "Enrol", "Relabel", "Requeue":
 			continue
 		}
 		if got := try(); got.err == nil {
@@ -221,6 +230,8 @@ func snapshot(t *testing.T, s results.Store, w world) map[string]any {
 	put("jobs", jobs, err)
 	verdicts, err := s.Verdicts(ctx, w.tenant, results.VerdictFilter{}, results.Page{})
 	put("verdicts", verdicts, err)
+	marks, err := s.Marks(ctx, w.tenant, results.MarkFilter{}, results.Page{})
+	put("marks", marks, err)
 	endpoints, err := s.Endpoints(ctx, w.tenant)
 	put("endpoints", endpoints, err)
 	deliveries, err := s.Deliveries(ctx, w.tenant, w.endpoint, results.Page{})

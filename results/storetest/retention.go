@@ -123,6 +123,9 @@ func erase(t *testing.T, s results.Store) {
 	require.NoError(t, json.Unmarshal(v.Body, &mark))
 	require.Equal(t, when.Truncate(time.Second), mark.ErasedAt)
 
+	_, err = s.Mark(ctx, w.tenant, w.mark)
+	require.ErrorIs(t, err, results.ErrNotFound)
+
 	// What was to come.
 	_, err = s.Upload(ctx, w.tenant, w.upload.Job)
 	require.ErrorIs(t, err, results.ErrErased)
@@ -361,6 +364,8 @@ func expire(t *testing.T, s results.Store) {
 	require.NoError(t, err)
 
 	require.Empty(t, after(41))
+	_, err = s.Mark(ctx, w.tenant, w.mark)
+	require.ErrorIs(t, err, results.ErrNotFound)
 	for _, job := range []string{w.done, w.dead} {
 		_, err = s.Job(ctx, w.tenant, job)
 		require.ErrorIs(t, err, results.ErrNotFound)

@@ -39,6 +39,7 @@ func groups() []group {
 		{"uploads", uploadCases},
 		{"work", workCases},
 		{"findings", findingsCases},
+		{"marks", markCases},
 		{"outbox", outboxCases},
 		{"housekeeping", housekeepingCases},
 		{"retention", retentionCases},

@@ -23,6 +23,7 @@ type world struct {
 	event                 string
 	endpoint, delivery    string
 	key, policy           string
+	mark                  string // a background of the done job
 }
 
 // populate makes a tenant with a subject that has a done job with all its parts, a waiting and a dead one, an upload that is waited for,
@@ -47,6 +48,9 @@ func populate(t *testing.T, s results.Store) world {
 	w.keyframe, w.print = w.tenant+"/"+w.subject+"/"+NewID(), w.tenant+"/"+w.subject+"/"+NewID()
 	require.NoError(t, s.Pend(ctx, []string{w.keyframe, w.print}))
 	finish(t, s, w, w.done, results.Done)
+	w.mark = NewID()
+	_, err = s.CreateMark(ctx, results.Mark{ID: w.mark, Tenant: w.tenant, Kind: results.MarkBackground, Job: w.done, Hash: "f00dface", Actor: w.key, CreatedAt: s.Now()}, Audit(s, w.tenant, "mark.created"))
+	require.NoError(t, err)
 	w.dead, _ = accept(t, s, w, "second")
 	finish(t, s, w, w.dead, results.Dead)
 	_, err = s.Sequence(ctx, 100)

@@ -30,7 +30,10 @@ type Store interface {
 	Position(ctx context.Context, tenant string) (int64, error)
 	Prints(ctx context.Context, s results.Scope, before string, asOf int64) ([]results.Print, error)
 	Print(ctx context.Context, tenant, job string) (results.Print, error)
-	SameBytes(ctx context.Context, tenant, before string, asOf int64, sha256, packets string) (results.Print, error)
+	SameBytes(ctx context.Context, tenant, before string, asOf int64, sha256, packets string, except []string) (results.Print, error)
+	MarksPosition(ctx context.Context, tenant string) (int64, error)
+	MarksFor(ctx context.Context, tenant, job, site string, asOf int64) ([]results.Mark, error)
+	VerdictRevisions(ctx context.Context, tenant, job string) ([]results.Verdict, error)
 	Verdict(ctx context.Context, tenant, job string, revision int) (results.Verdict, error)
 	Evidence(ctx context.Context, tenant, job string) ([]results.Evidence, error)
 	Revise(ctx context.Context, v results.Verdict, a results.AuditEntry, event, message string, payload []byte) error

@@ -33,6 +33,7 @@ type history struct {
 	job   string
 	scope results.Scope
 	asOf  int64
+	marks marks
 
 	mu      sync.Mutex
 	missing int
@@ -63,7 +64,7 @@ func (h *history) Candidates(ctx context.Context) ([]reuse.Candidate, error) {
 	for i, row := range rows {
 		g.Go(func() error {
 			f, ok, err := h.read(gctx, row)
-			found[i], there[i] = reuse.Candidate{Job: row.Job, SHA256: row.SHA256, Fingerprint: f}, ok
+			found[i], there[i] = reuse.Candidate{Job: row.Job, SHA256: row.SHA256, Fingerprint: f, Mark: h.marks.pairs[row.Job]}, ok
 			return err
 		})
 	}
@@ -79,9 +80,10 @@ func (h *history) Candidates(ctx context.Context) ([]reuse.Candidate, error) {
 	return out, nil
 }
 
-// Twin finds the same bytes in the whole tenant, also where the fingerprint itself cannot be read any more.
+// Twin finds the same bytes in the whole tenant, also where the fingerprint itself cannot be read any more. A pair that was marked as no
+// copy is none of it: it would hide the next one.
 func (h *history) Twin(ctx context.Context, file, packets string) (reuse.Candidate, bool, error) {
-	row, err := h.Store.SameBytes(ctx, h.scope.Tenant, h.job, h.asOf, file, packets)
+	row, err := h.Store.SameBytes(ctx, h.scope.Tenant, h.job, h.asOf, file, packets, h.marks.others())
 	switch {
 	case errors.Is(err, results.ErrNotFound):
 		return reuse.Candidate{}, false, nil

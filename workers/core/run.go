@@ -109,7 +109,11 @@ func (a *attempt) prepare(ctx context.Context) (verify.Job, error) {
 	if err != nil {
 		return verify.Job{}, fmt.Errorf("read the position of the history: %w", err)
 	}
-	a.history = &history{Core: a.Core, job: a.Sub.Job, scope: scopeOf(a.Sub, a.policy), asOf: asOf}
+	marks, err := a.marksFor(ctx, a.Sub)
+	if err != nil {
+		return verify.Job{}, err
+	}
+	a.history = &history{Core: a.Core, job: a.Sub.Job, scope: scopeOf(a.Sub, a.policy), asOf: asOf, marks: marks}
 	label := a.media.Name
 	if label == "" {
 		label = "upload"
