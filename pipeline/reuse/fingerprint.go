@@ -107,6 +107,7 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 	}
 	f.points = encodePoints(stills)
 	f.index = makeIndex(stills)
+	f.Audio = hear(c.PCM)
 	f.full = resampleMotion(c.Motion)
 	if f.full.n > 1 {
 		m := newWarp(identity, f.full.w, f.full.h, cells)
