@@ -3,12 +3,16 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
+
+// readyFor is how long the answer of a check is believed: whoever asks without a key must not be able to load the object store.
+const readyFor = 2 * time.Second
 
 // readyTimeout is how long one check may take before it counts as not ready.
 const readyTimeout = 2 * time.Second
@@ -20,7 +24,7 @@ func (s *Server) health(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("GET /readyz", s.readyz)
 	if s.Gatherer != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{}))
+		mux.HandleFunc("GET /metrics", s.metrics(promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{})))
 	}
 	spec := sync.OnceValues(func() ([]byte, error) { return json.Marshal(s.api.OpenAPI()) })
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
@@ -32,6 +36,23 @@ func (s *Server) health(mux *http.ServeMux) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(body) // the client is gone, then
 	})
+}
+
+// metrics lets a key of an administrator or auditor read the numbers: they tell how busy the whole installation is.
+func (s *Server) metrics(page http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p, err := s.authenticate(r.Context(), r.Header.Get("Authorization"))
+		if err != nil {
+			writeProblem(w, r, unknownKey(err))
+			return
+		}
+		noteKey(r.Context(), p)
+		if !p.Has(audit) {
+			writeProblem(w, r, lacksRole(audit))
+			return
+		}
+		page.ServeHTTP(w, r)
+	}
 }
 
 // Ready is the answer of /readyz.
@@ -53,7 +74,12 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	var wg sync.WaitGroup
 	for name, check := range checks {
 		wg.Go(func() {
-			err := check(ctx)
+			err, gone := s.probes.get(ctx, name, func(ctx context.Context) (error, error) {
+				ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+				defer cancel()
+				return check(ctx), nil
+			})
+			err = errors.Join(err, gone)
 			mu.Lock()
 			defer mu.Unlock()
 			answer.Checks[name] = err == nil

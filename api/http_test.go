@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,7 +117,10 @@ func TestMetricsAndLogLines(t *testing.T) {
 	s.do(http.MethodGet, "/v1/jobs/"+job+"?wait=0s", s.key("acme", read), nil, requestIDHeader, "my-request-0001")
 	s.do(http.MethodGet, "/v1/jobs/"+job, s.key("other", read), nil)
 	s.do(http.MethodGet, "/wp-admin.php", "", nil)
-	text := string(s.do(http.MethodGet, "/metrics", "", nil).body)
+	require.NotEmpty(t, s.do(http.MethodGet, "/metrics", "", nil, "Accept-Language", "zh").problem(401, codeNoKey).Title)
+	s.do(http.MethodGet, "/metrics", s.key("acme", read), nil).problem(403, codeRole)
+	require.Equal(t, 200, s.do(http.MethodGet, "/metrics", s.key("acme", admin), nil).status)
+	text := string(s.do(http.MethodGet, "/metrics", s.key("acme", audit), nil).body)
 	require.Contains(t, text, `onsite_accepted_total{source="api"} 1`)
 	require.Contains(t, text, `onsite_http_seconds_count{route="/v1/jobs/{job}",status="200"} 1`)
 	require.Contains(t, text, `onsite_http_seconds_count{route="/v1/jobs/{job}",status="404"} 1`)
@@ -197,4 +202,24 @@ func TestCacheAsksOnce(t *testing.T) {
 	v, err = c.get(t.Context(), "slow", func(context.Context) (int, error) { return 9, nil })
 	require.NoError(t, err)
 	require.Equal(t, 9, v)
+}
+
+// Whoever asks whether the server is ready needs no key: the object store is asked once for all of them.
+func TestProbesAreAskedOnceForAll(t *testing.T) {
+	var asked atomic.Int64
+	s := newStage(t, func(s *Server) {
+		s.Checks = map[string]func(context.Context) error{"objects": func(context.Context) error {
+			if asked.Add(1) == 1 {
+				return errors.New("away")
+			}
+			return nil
+		}}
+	})
+	for range 20 {
+		require.Equal(t, 503, s.do(http.MethodGet, "/readyz", "", nil).status)
+	}
+	require.EqualValues(t, 1, asked.Load())
+	s.pass(readyFor)
+	require.Equal(t, 200, s.do(http.MethodGet, "/readyz", "", nil).status, "it is looked at again")
+	require.EqualValues(t, 2, asked.Load())
 }

@@ -92,20 +92,29 @@ func (s *Server) guard(roles []results.Role) func(huma.Context, func(huma.Contex
 		}
 		p, err := s.authenticate(ctx.Context(), ctx.Header("Authorization"))
 		if err != nil {
-			f := fault(err)
-			if f.Status == http.StatusUnauthorized {
-				f.header("WWW-Authenticate", `Bearer realm="onsite"`)
-			}
-			s.refuse(ctx, f)
+			s.refuse(ctx, unknownKey(err))
 			return
 		}
 		noteKey(ctx.Context(), p)
 		if !p.Has(roles...) {
-			s.refuse(ctx, problem(codeRole).with("This needs a key with one of the roles: %s.", "需要具有以下角色之一的密钥：%s。", roleNames(roles)))
+			s.refuse(ctx, lacksRole(roles...))
 			return
 		}
 		next(huma.WithValue(ctx, principalKey{}, p))
 	}
+}
+
+// unknownKey is the problem of a request without a good key.
+func unknownKey(err error) *Problem {
+	f := fault(err)
+	if f.Status == http.StatusUnauthorized {
+		f.header("WWW-Authenticate", `Bearer realm="onsite"`)
+	}
+	return f
+}
+
+func lacksRole(roles ...results.Role) *Problem {
+	return problem(codeRole).with("This needs a key with one of the roles: %s.", "需要具有以下角色之一的密钥：%s。", roleNames(roles))
 }
 
 // refuse answers before the operation runs.

@@ -94,6 +94,7 @@ type Server struct {
 	names     *cache[int] // subjects, sites and policies that are there, with their revision
 	people    *cache[results.Tenant]
 	maps      *cache[[]results.BucketMap]
+	probes    *cache[error] // what /readyz found
 	collector *collector
 	waiting   *waiting
 	open      *places       // of open streams and long polls
@@ -127,6 +128,7 @@ func (s *Server) build() {
 	s.names = newCache[int](s.Limits.KeyTTL, s.Clock)
 	s.people = newCache[results.Tenant](s.Limits.KeyTTL, s.Clock)
 	s.maps = newCache[[]results.BucketMap](s.Limits.KeyTTL, s.Clock)
+	s.probes = newCache[error](readyFor, s.Clock)
 	s.collector = &collector{store: s.Store, rung: func(ctx context.Context) { s.Bell.Ring(ctx, results.BellWork) }}
 	s.waiting = &waiting{store: s.Store, clock: s.Clock}
 	s.open, s.plain = newPlaces(s.Limits.Streams), newPlaces(s.Limits.OpenMedia)

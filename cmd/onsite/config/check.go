@@ -294,8 +294,13 @@ func (k *checker) worker() {
 		k.add("worker.lease", w.Lease.String(), "a busy worker cannot renew it in time", "繁忙时来不及续期", "take 6s", "请用 6s")
 	}
 	if w.Listen != "" {
-		if _, port, err := net.SplitHostPort(w.Listen); err != nil || !portOK(port) {
+		host, port, err := net.SplitHostPort(w.Listen)
+		switch {
+		case err != nil || !portOK(port):
 			k.add("worker.listen", w.Listen, "is no address", "不是有效地址", "write host:port, such as 127.0.0.1:8421", "请写 主机:端口，例如 127.0.0.1:8421")
+		case !loopback(host) && !w.Insecure:
+			k.add("worker.listen", w.Listen, "other machines reach this address, and the page has neither TLS nor keys", "其他机器可以访问该地址，而该页面没有 TLS 和密钥",
+				"set worker.insecure in a network that only your monitoring reaches, or listen on 127.0.0.1", "若该网络只有监控系统可以访问，请设置 worker.insecure；或改为监听 127.0.0.1")
 		}
 	}
 }

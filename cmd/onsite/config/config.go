@@ -102,6 +102,7 @@ type Worker struct {
 	Core           string        `koanf:"core" doc:"full; decoding or noop are for measurements and need measure: true"`
 	Models         string        `koanf:"models" doc:"folder with manifests and models of your own, which replace the built-in ones of their tasks"`
 	Listen         string        `koanf:"listen" doc:"address of the worker's own /metrics, /livez and /readyz; empty: none"`
+	Insecure       bool          `koanf:"insecure" doc:"allows a worker.listen other than 127.0.0.1, in a network where nobody else listens: that page has neither TLS nor keys"`
 }
 
 // Intake is how a bucket's notifications come in, beside the API's route for them.

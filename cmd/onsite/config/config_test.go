@@ -244,6 +244,7 @@ func TestCheck(t *testing.T) {
 		"short":     {func(c *Config) { c.Worker.Lease = time.Second }, "cannot renew"},
 		"attempt":   {func(c *Config) { c.Worker.AttemptTimeout = time.Hour + time.Second }, "is longer than 1h"},
 		"metrics":   {func(c *Config) { c.Worker.Listen = "x" }, "worker.listen"},
+		"open page": {func(c *Config) { c.Worker.Listen = "0.0.0.0:8421" }, "worker.insecure"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := complete()
