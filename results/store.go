@@ -31,6 +31,7 @@ type Store interface {
 	Intake
 	Work
 	Findings
+	Frames
 	Marks
 	Outbox
 	Housekeeping
@@ -190,7 +191,8 @@ type Finish struct {
 	Verdict  *Verdict // with Done
 	Evidence []Evidence
 	Print    *Print
-	Media    *Media // our own copy, when the attempt made one
+	Frames   []FrameHash // with Print
+	Media    *Media      // our own copy, when the attempt made one
 	Keep     []string
 	Audit    AuditEntry
 	Event    string // webhook type; its deliveries are made for every endpoint that wants it
@@ -304,6 +306,20 @@ type Marks interface {
 	Marks(ctx context.Context, tenant string, f MarkFilter, p Page) ([]Mark, error)     // newest first; After is an id
 	MarksPosition(ctx context.Context, tenant string) (int64, error)                    // of the newest change; 0: none yet
 	MarksFor(ctx context.Context, tenant, job, site string, asOf int64) ([]Mark, error) // in force at a position: the job's pairs, either way round, and the backgrounds of the site, oldest first
+}
+
+// Frames holds the hashes of finished jobs' frames, from which the workers' indexes are made. They are written with a job's print, and go
+// with it.
+type Frames interface {
+	// Frames gives those of a tenant's jobs, at most n, by job id.
+	Frames(ctx context.Context, tenant string, f FrameFilter, n int) ([]JobFrames, error)
+	// NewFrames gives those at positions after the given one, at most n, in their order.
+	NewFrames(ctx context.Context, tenant string, after int64, n int) ([]JobFrames, error)
+	// Positions gives the newest position of every tenant's feed.
+	Positions(ctx context.Context) (map[string]int64, error)
+	// FramesGone gives whose hashes were deleted in the last days, at most n, in the order of time and job after the given ones. A deletion
+	// may show some seconds after its time: a reader looks back.
+	FramesGone(ctx context.Context, after FramesGone, n int) ([]FramesGone, error)
 }
 
 // Outbox holds webhook endpoints and deliveries.

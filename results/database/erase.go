@@ -68,7 +68,8 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`DELETE FROM evidence WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM rechecks WHERE tenant = $1 AND (late IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2)
 			OR job IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2))`),
-		own(`DELETE FROM prints WHERE tenant = $1 AND subject = $2`),
+		do(goneSQL+`tenant = $2 AND job IN (SELECT job FROM prints WHERE tenant = $2 AND subject = $3)`+goneAgain, s.Now(), tenant, subject),
+		own(`DELETE FROM prints WHERE tenant = $1 AND subject = $2`), // and with them the hashes of their frames
 		// A background's hash was made from a picture of the person, too.
 		own(`DELETE FROM marks WHERE tenant = $1 AND (job IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2)
 			OR other IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2))`),

@@ -63,6 +63,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time, n int) (keys []string
 			}
 		}
 		b = append(b,
+			do(`DELETE FROM frame_gone WHERE at < $1`, now.Add(-keepGone)),
 			do(`DELETE FROM idempotency WHERE (tenant, request) IN (SELECT tenant, request FROM idempotency WHERE created_at < $1 AND until < $2 ORDER BY created_at LIMIT $3)`,
 				now.Add(-keepRequests), now, n),
 			do(`DELETE FROM uploads WHERE job IN (SELECT job FROM uploads WHERE arrived_at = 0 AND expires_at < $1 ORDER BY expires_at LIMIT $2)`, now.Add(-keepClaims), n),
@@ -138,7 +139,8 @@ func (s *Store) expirePrints(jobs []string, keys *[]string) []statement {
 	return []statement{
 		pendInto(keys, `SELECT object_key, 0 FROM prints WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM rechecks WHERE late = ANY($1)`, jobs),
-		do(`DELETE FROM prints WHERE job = ANY($1)`, jobs),
+		do(goneSQL+`job = ANY($2)`+goneAgain, s.Now(), jobs),
+		do(`DELETE FROM prints WHERE job = ANY($1)`, jobs), // and with them the hashes of their frames
 	}
 }
 

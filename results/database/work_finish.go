@@ -55,6 +55,8 @@ func finishable(f results.Finish) error {
 		return errors.New("a done job, and no other, has a verdict")
 	case f.State != results.Done && (f.Print != nil || len(f.Evidence) > 0):
 		return errors.New("a job without a verdict has neither fingerprint nor evidence")
+	case f.Print == nil && len(f.Frames) > 0:
+		return errors.New("hashes of frames belong to a fingerprint")
 	case f.Event != "" && f.Message == "":
 		return errors.New("an event needs the id of its message")
 	}
@@ -133,6 +135,7 @@ func finishOne(ctx context.Context, q querier, f results.Finish, now time.Time) 
 		b = append(b, do(`INSERT INTO prints (job, tenant, subject, site, as_of, scope, format, sha256, packets, object_key, bytes, accepted_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 			of.job, of.tenant, of.subject, of.site, p.AsOf, scopeKind(p), p.Format, p.SHA256, p.Packets, p.Key, p.Bytes, p.AcceptedAt))
+		b = append(b, framed(of.job, of.tenant, f.Frames)...)
 	}
 	if m := f.Media; m != nil {
 		b = append(b, copied(of.job, *m))

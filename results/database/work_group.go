@@ -62,6 +62,9 @@ WITH input AS (
 	SELECT a.tenant, a.id, a.at, a.actor, a.action, a.subject, a.target, a.digest
 	FROM unnest($47::bigint[], $48::text[], $49::text[], $50::bigint[], $51::text[], $52::text[], $53::text[], $54::text[], $55::text[])
 		AS a (ord, tenant, id, at, actor, action, subject, target, digest) JOIN won USING (ord)
+), f AS (
+	INSERT INTO frame_hashes (job, tenant, format, frames)
+	SELECT w.id, w.tenant, f.format, f.frames FROM unnest($56::bigint[], $57::bigint[], $58::bytea[]) AS f (ord, format, frames) JOIN won w USING (ord)
 )
 SELECT ord FROM won`
 
@@ -138,6 +141,10 @@ type finishInput struct {
 		key []string
 	}
 	audit auditInput
+	frame struct {
+		ord, format []int64
+		frames      [][]byte
+	}
 }
 
 func (c *finishInput) add(f results.Finish, ord int64, now time.Time) error {
@@ -187,6 +194,10 @@ func (c *finishInput) add(f results.Finish, ord int64, now time.Time) error {
 		to.scope = append(to.scope, scopeKind(p))
 		to.sha256, to.packets, to.key = append(to.sha256, p.SHA256), append(to.packets, p.Packets), append(to.key, p.Key)
 	}
+	if len(f.Frames) > 0 {
+		to := &c.frame
+		to.ord, to.format, to.frames = append(to.ord, ord), append(to.format, results.FrameFormat), append(to.frames, results.PackFrames(f.Frames))
+	}
 	if m := f.Media; m != nil {
 		to := &c.media
 		to.ord, to.bytes = append(to.ord, ord), append(to.bytes, m.Bytes)
@@ -219,5 +230,6 @@ func (c *finishInput) args(now time.Time) []any {
 		d.ord, d.kind, d.due,
 		n.ord, n.typ, n.id, n.payload,
 		c.kept.ord, c.kept.key}
-	return append(args, c.audit.args()...)
+	args = append(args, c.audit.args()...)
+	return append(args, c.frame.ord, c.frame.format, c.frame.frames)
 }

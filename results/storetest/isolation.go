@@ -103,6 +103,9 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 			return one(s.SameBytes(ctx, other, w.open, 100, Sum(w.tenant+"first"), Sum("packets"), nil))
 		},
 
+		"Frames":    func() answer { return list(s.Frames(ctx, other, results.FrameFilter{UpTo: 100}, 10)) },
+		"NewFrames": func() answer { return list(s.NewFrames(ctx, other, 0, 10)) },
+
 		"RevokeMark":    func() answer { return one(s.RevokeMark(ctx, other, w.mark, "key", s.Now(), a())) },
 		"Mark":          func() answer { return one(s.Mark(ctx, other, w.mark)) },
 		"Marks":         func() answer { return list(s.Marks(ctx, other, results.MarkFilter{}, page)) },

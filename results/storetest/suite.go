@@ -39,6 +39,7 @@ func groups() []group {
 		{"uploads", uploadCases},
 		{"work", workCases},
 		{"findings", findingsCases},
+		{"frames", frameCases},
 		{"marks", markCases},
 		{"outbox", outboxCases},
 		{"housekeeping", housekeepingCases},

@@ -142,6 +142,7 @@ func finish(t *testing.T, s results.Store, w world, job string, state results.Jo
 		Codes: []pipeline.Code{"face_mismatch"}, Policy: w.policy, Body: body(w, job), SubmittedAt: s.Now(), CreatedAt: s.Now()}
 	f.Evidence = []results.Evidence{{Job: job, Revision: 1, Tenant: w.tenant, Subject: w.subject, Kind: "keyframe", Key: w.keyframe, SHA256: Sum("k"), Bytes: 5}}
 	f.Print = &results.Print{Job: job, Tenant: w.tenant, Subject: w.subject, Site: w.site, Scope: "site", Format: 1, SHA256: lease.Sub.Media.SHA256, Packets: Sum("packets"), Key: w.print, Bytes: 7, AcceptedAt: s.Now()}
+	f.Frames = []results.FrameHash{{AtMS: 1500, Hash: [4]uint64{1, 2, 3, 4}}}
 	f.Keep = []string{w.keyframe, w.print}
 	f.Deadline = append(f.Deadline, results.Deadline{Tenant: w.tenant, Subject: w.subject, Kind: results.DeadlineKeyframes, Job: job, Due: in(20)},
 		results.Deadline{Tenant: w.tenant, Subject: w.subject, Kind: results.DeadlinePrint, Job: job, Due: in(30)})
