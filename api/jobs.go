@@ -75,7 +75,7 @@ type JobPath struct {
 func (s *Server) jobRoutes() {
 	tags := []string{"jobs"}
 	reads := []int{400, 401, 403, 404, 422, 503}
-	waits := append(reads, 429)
+	waits := []int{400, 401, 403, 404, 422, 429, 503}
 	register(s, huma.Operation{OperationID: opJobs, Method: http.MethodGet, Path: "/v1/jobs", Tags: tags, Summary: "List jobs, newest first", Errors: reads}, s.listJobs)
 	register(s, huma.Operation{OperationID: opJob, Method: http.MethodGet, Path: "/v1/jobs/{job}", Tags: tags, Summary: "State of a job",
 		Description: "With wait the answer comes when the job is final or the time is over, whichever is first.", Errors: waits}, s.getJob)
