@@ -180,6 +180,21 @@ func TestPDQFormsEqualTurnedPictures(t *testing.T) {
 	}
 }
 
+// A hash that was stored knows its forms almost as well as the coefficients do.
+func TestFormsOfAStoredHash(t *testing.T) {
+	all, _, err := PDQVariants(madeUp(640, 420))
+	require.NoError(t, err)
+	require.Equal(t, all[FlipPlus], all[AsIs].form(FlipPlus), "a transposition moves no median")
+	for form := range all {
+		require.LessOrEqual(t, all[AsIs].form(form).Distance(all[form]), 20, "form %d", form)
+		for other := range all {
+			if other != form {
+				require.Greater(t, all[AsIs].form(form).Distance(all[other]), 60, "form %d looks like %d", form, other)
+			}
+		}
+	}
+}
+
 func TestGreyAndColourAgree(t *testing.T) {
 	v := madeUp(300, 200)
 	l, err := toLuma(v, 1000)
@@ -210,6 +225,29 @@ func TestLargePicturesHashLikeSmallOnes(t *testing.T) {
 		b, _ := pdqVariants(whole)
 		require.LessOrEqual(t, a[AsIs].Distance(b[AsIs]), 6)
 		require.LessOrEqual(t, phash(small, 16).Distance(phash(whole, 16)), 6)
+	}
+}
+
+// Pictures that are halved take a way of their own, which must give what adding pixel by pixel gives.
+func TestHalvingAddsEveryPixel(t *testing.T) {
+	for _, size := range [][2]int{{24, 22}, {25, 23}, {31, 22}, {38, 23}} {
+		v := madeUp(size[0], size[1])
+		l, err := toLuma(v, 11)
+		require.NoError(t, err)
+		require.Equal(t, 2, l.k)
+		for y := range l.h {
+			for x := range l.w {
+				var sum, n float64
+				for yy := 2 * y; yy < 2*y+2 || y == l.h-1 && yy < v.H; yy++ {
+					for xx := 2 * x; xx < 2*x+2 || x == l.w-1 && xx < v.W; xx++ {
+						p := v.Pix[3*(yy*v.W+xx):]
+						sum += float64(p[0])*lumaB + float64(p[1])*lumaG + float64(p[2])*lumaR
+						n++
+					}
+				}
+				require.InDelta(t, sum/n/lumaUnit, l.p[y*l.w+x], 1e-3, "%d, %d of %v", x, y, size)
+			}
+		}
 	}
 }
 

@@ -50,40 +50,76 @@ func PDQVariants(v models.Image) ([Forms]Bits256, int, error) {
 
 func pdqVariants(l luma) ([Forms]Bits256, int) {
 	small := l.sample(jarosz)
-	a := lowDCT(small, 64, 1, 16, cosines64)
-	var out [Forms]Bits256
-	out[AsIs] = pdqBits(a)
-	b := make([]float32, 256)
-	for form := Rotate90; form < Forms; form++ {
-		swap := form == Rotate90 || form == Rotate270 || form == FlipPlus || form == FlipMinus
-		turnX := form == Rotate90 || form == Rotate180 || form == FlipY || form == FlipMinus
-		turnY := form == Rotate180 || form == Rotate270 || form == FlipX || form == FlipMinus
-		for y := range 16 {
-			for x := range 16 {
-				c := a[y*16+x]
-				if turnX && x%2 == 0 {
-					c = -c
-				}
-				if turnY && y%2 == 0 {
-					c = -c
-				}
-				if swap {
-					b[x*16+y] = c
-				} else {
-					b[y*16+x] = c
-				}
+	return pdqForms(lowDCT(small, 64, 1, 16, cosines64)), pdqQuality(small)
+}
+
+// The forms that differ by a transposition only: their coefficients are the same, so the median is.
+var transposed = [4]struct {
+	turnX, turnY bool // which axis is mirrored: the sign of its even indexes changes
+	plain, swap  int
+}{{false, false, AsIs, FlipPlus}, {true, false, FlipY, Rotate90}, {false, true, FlipX, Rotate270}, {true, true, Rotate180, FlipMinus}}
+
+// pdqForms gives the hashes of the eight forms from the 16 x 16 coefficients.
+func pdqForms(a []float32) (out [Forms]Bits256) {
+	var b [256]float32
+	for _, f := range transposed {
+		for i, c := range a {
+			if f.turnX && i%2 == 0 {
+				c = -c
+			}
+			if f.turnY && i/16%2 == 0 {
+				c = -c
+			}
+			b[i] = c
+		}
+		out[f.plain] = pdqBits(b[:])
+		out[f.swap] = out[f.plain].transpose()
+	}
+	return out
+}
+
+// transpose exchanges rows and columns of the 16 x 16 bits.
+func (b Bits256) transpose() (t Bits256) {
+	for i := range 256 {
+		t[3-i%16/4] |= b[3-i/64] >> (i % 64) & 1 << (i%16*16%64 + i/16)
+	}
+	return t
+}
+
+// Bits of the even columns, and of the even rows, of one word of a PDQ hash (4 rows of 16).
+const (
+	evenColumns = 0x5555555555555555
+	evenRows    = 0x0000ffff0000ffff
+)
+
+// form gives the hash of a mirrored and rotated form from the hash of the picture as it stands. The median of coefficients is taken as
+// zero, which is wrong for 5 bits on average (20 at most, of 212 photos); where the coefficients are at hand, pdqForms is exact.
+func (b Bits256) form(form int) Bits256 {
+	for _, f := range transposed {
+		if form != f.plain && form != f.swap {
+			continue
+		}
+		for i := range b {
+			if f.turnX {
+				b[i] ^= evenColumns
+			}
+			if f.turnY {
+				b[i] ^= evenRows
 			}
 		}
-		out[form] = pdqBits(b)
+		if form == f.swap {
+			return b.transpose()
+		}
 	}
-	return out, pdqQuality(small)
+	return b
 }
 
 // pdqBits sets bit i where coefficient i is above the median (the lower middle one of the 256); bit 255 is printed first.
 func pdqBits(c []float32) Bits256 {
-	sorted := slices.Clone(c)
-	slices.Sort(sorted)
-	median := sorted[len(c)/2-1]
+	var sorted [256]float32
+	copy(sorted[:], c)
+	slices.Sort(sorted[:])
+	median := sorted[len(sorted)/2-1]
 	var b Bits256
 	for i, v := range c {
 		if v > median {
