@@ -228,7 +228,7 @@ type Work interface {
 	FinishMany(ctx context.Context, f []Finish) []error
 
 	// Reclaim puts running jobs without a live lease back to accepted (Crashes+1) and gives them. A lease further away than
-	// maxLease is no live one: its clock was wrong. Jobs with maxCrashes become dead, with the event and audit of that.
+	// maxLease is no live one, and no crash: its clock was wrong. Jobs with maxCrashes become dead, with the event and audit of that.
 	Reclaim(ctx context.Context, maxLease time.Duration, maxCrashes int) ([]Job, error)
 	// Waiting lists queued jobs whose task was written before the given time, oldest first.
 	Waiting(ctx context.Context, before time.Time, n int) ([]Job, error)

@@ -140,13 +140,14 @@ func (s *Store) Reclaim(ctx context.Context, maxLease time.Duration, maxCrashes 
 			return err
 		}
 		var err error
-		all, err = collect(ctx, q, scanJob, `WITH lapsed (pick) AS (
-				SELECT id FROM jobs WHERE state = 'running' AND (lease_until <= $1 OR lease_until > $2) ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED
+		all, err = collect(ctx, q, scanJob, `WITH lapsed (pick, total) AS (
+				SELECT id, crashes + CASE WHEN lease_until <= $1 THEN 1 ELSE 0 END FROM jobs
+				WHERE state = 'running' AND (lease_until <= $1 OR lease_until > $2) ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED
 			)
-			UPDATE jobs SET crashes = crashes + 1, lease_until = 0, deadline = 0, updated_at = $1, error_rule = 'crashed',
-				state = CASE WHEN crashes + 1 >= $3 THEN 'dead' ELSE 'accepted' END, ready = crashes + 1 < $3,
-				run_at = CASE WHEN crashes + 1 >= $3 THEN run_at ELSE $1 END, finished_at = CASE WHEN crashes + 1 >= $3 THEN $1 ELSE 0 END,
-				error = CASE WHEN crashes + 1 >= $3 THEN $4 ELSE $5 END
+			UPDATE jobs SET crashes = total, lease_until = 0, deadline = 0, updated_at = $1, error_rule = 'crashed',
+				state = CASE WHEN total >= $3 THEN 'dead' ELSE 'accepted' END, ready = total < $3,
+				run_at = CASE WHEN total >= $3 THEN run_at ELSE $1 END, finished_at = CASE WHEN total >= $3 THEN $1 ELSE 0 END,
+				error = CASE WHEN total >= $3 THEN $4 ELSE $5 END
 			FROM lapsed WHERE id = pick RETURNING `+jobColumns,
 			now, now.Add(maxLease), maxCrashes, js(crashed(true)), js(crashed(false)))
 		if err != nil {

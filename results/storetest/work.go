@@ -29,6 +29,7 @@ var workCases = []Case{
 	{Name: "an end and the subject's erasure at the same time", Run: endsErased},
 	{Name: "lost workers", Run: reclaims},
 	{Name: "a lease from a wrong clock", Run: wrongClock},
+	{Name: "jobs of dead workers first", Alone: true, Run: crashedFirst},
 	{Name: "lost tasks", Run: waiting},
 	{Name: "lists of jobs", Run: jobLists},
 	{Name: "counts of jobs", Alone: true, Run: counts},
@@ -312,6 +313,35 @@ func wrongClock(t *testing.T, s results.Store) {
 	all, err = s.Reclaim(ctx, 10*time.Second, 5)
 	require.NoError(t, err)
 	require.Len(t, of(tenant, all), 1, "nobody has leases as long as this")
+	require.Zero(t, Read(t, s, j.ID).Crashes, "a clock was wrong, nothing crashed")
+}
+
+// crashedFirst: a job whose worker died has waited for its lease; it goes before those that were accepted earlier.
+func crashedFirst(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	tenant := NewTenant(t, s)
+	early := Accept(t, s, tenant, "e1").ID
+	late := Accept(t, s, tenant, "e1").ID
+	j := Queue(t, s, late)
+	_, err := s.Claim(ctx, late, j.Attempt, "worker-1", time.Millisecond, time.Minute)
+	require.NoError(t, err)
+	_, err = s.Unqueue(ctx, []results.Job{Read(t, s, early)}) // Queue may have queued it as well
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		all, err := s.Reclaim(ctx, time.Hour, 5)
+		require.NoError(t, err)
+		return len(of(tenant, all)) > 0
+	}, 5*time.Second, time.Millisecond)
+	var order []string
+	for len(order) < 2 {
+		jobs, err := s.Dispatch(ctx, 1, results.PriorityBulk)
+		require.NoError(t, err)
+		require.NotEmpty(t, jobs)
+		for _, j := range of(tenant, jobs) {
+			order = append(order, j.ID)
+		}
+	}
+	require.Equal(t, []string{late, early}, order)
 }
 
 func waiting(t *testing.T, s results.Store) {

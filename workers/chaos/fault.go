@@ -170,8 +170,10 @@ func (s *stand) watchRecovery(ctx context.Context, before results.Job, at time.T
 	if err != nil {
 		return // the end of the run says that it is lost
 	}
+	took := time.Since(at)
+	s.opts.Logger.Info("recovered", "job", before.ID, "seconds", took.Seconds())
 	s.mu.Lock()
-	s.recovery = append(s.recovery, time.Since(at))
+	s.recovery = append(s.recovery, took)
 	s.mu.Unlock()
 }
 
