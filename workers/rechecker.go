@@ -27,7 +27,7 @@ type Rechecker struct {
 	Name  string
 
 	Parallel int           // prints at once; 1, because a morning's jobs go first
-	Lease    time.Duration // how long one is taken, and how long it may take; 1 min
+	Lease    time.Duration // how long one is taken; comparing may take three quarters of it; 1 min
 	Poll     time.Duration // 1 s
 
 	Logger  *slog.Logger
@@ -75,9 +75,11 @@ func (r *Rechecker) Run(ctx context.Context) error {
 // recheck compares one print. What fails stays taken until its lease is over, which is its backoff; what can never succeed is over.
 func (r *Rechecker) recheck(ctx context.Context, l results.Late) {
 	began := time.Now()
-	limited, cancel := context.WithTimeout(ctx, r.Lease)
+	call, end := context.WithTimeout(ctx, r.Lease*3/4)
+	err := r.call(call, l)
+	end()
+	limited, cancel := context.WithTimeout(ctx, r.Lease/4)
 	defer cancel()
-	err := r.call(limited, l)
 	if err != nil {
 		if ctx.Err() != nil {
 			return

@@ -12,7 +12,7 @@ import (
 // recheckJobs bounds how many jobs are compared with one late print at a time; the rest of them come with the next call.
 const recheckJobs = 200
 
-// Recheck takes late prints with the jobs that did not see them.
+// Recheck takes late prints with the jobs that did not see them. What was tried before, in vain, comes after what was not.
 func (s *Store) Recheck(ctx context.Context, worker string, lease time.Duration, n int) ([]results.Late, error) {
 	var all []results.Late
 	err := s.db.Tx(ctx, func(q querier) error {
@@ -21,7 +21,7 @@ func (s *Store) Recheck(ctx context.Context, worker string, lease time.Duration,
 		pairs, err := collect(ctx, q, func(r row) (p [2]string, err error) {
 			err = r.Scan(&p[0], &p[1])
 			return p, err
-		}, `SELECT late, job FROM rechecks WHERE lease_until <= $1 OR lease_until > $2 ORDER BY late, job LIMIT $3 FOR UPDATE SKIP LOCKED`,
+		}, `SELECT late, job FROM rechecks WHERE lease_until <= $1 OR lease_until > $2 ORDER BY lease_until, late, job LIMIT $3 FOR UPDATE SKIP LOCKED`,
 			now, now.Add(lease+clockSlack), n*recheckJobs)
 		if err != nil || len(pairs) == 0 {
 			return err
