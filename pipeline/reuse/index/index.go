@@ -21,6 +21,7 @@ type Options struct {
 // Index holds the hashes of many tenants. Its methods may be called from many goroutines.
 type Index struct {
 	dir  string
+	lock *os.File // of the directory; nil: there is none
 	o    Options
 	pool sync.Pool // *scratch
 
@@ -35,11 +36,15 @@ type slot struct {
 	p    *partition
 }
 
-// ErrClosed says that the index was closed.
-var ErrClosed = errors.New("the index is closed")
+var (
+	// ErrClosed says that the index was closed.
+	ErrClosed = errors.New("the index is closed")
+	// ErrBusy says that another index uses the directory.
+	ErrBusy = errors.New("another process uses the directory")
+)
 
 // Open makes an index whose snapshots lie in a directory, which is made; "": it is in memory only. A partition is opened when it is first
-// asked for. Nobody else may use the directory.
+// asked for. ErrBusy says that another process has the directory.
 func Open(dir string, o Options) (*Index, error) {
 	if !littleEndian {
 		return nil, errors.New("open the index: this machine keeps numbers the other way round; use the database alone")
@@ -50,15 +55,19 @@ func Open(dir string, o Options) (*Index, error) {
 	if o.Tail <= 0 {
 		o.Tail = scanMost
 	}
+	x := &Index{dir: dir, o: o, parts: map[string]*slot{}}
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("open the index: %w", err)
 		}
+		var err error
+		if x.lock, err = lockDir(dir); err != nil {
+			return nil, fmt.Errorf("open the index in %s: %w", dir, err)
+		}
 		if err := sweepParts(dir); err != nil {
-			return nil, fmt.Errorf("open the index: %w", err)
+			return nil, errors.Join(fmt.Errorf("open the index: %w", err), x.lock.Close())
 		}
 	}
-	x := &Index{dir: dir, o: o, parts: map[string]*slot{}}
 	x.pool.New = func() any { return new(scratch) }
 	return x, nil
 }
@@ -136,7 +145,7 @@ func (x *Index) Remove(tenant string, jobs ...string) (int, error) {
 
 // RemoveIf takes the clips out of results that a function says. It is called with everybody else kept waiting; what it is given must not
 // be kept.
-func (x *Index) RemoveIf(tenant string, gone func(job, subject string) bool) (int, error) {
+func (x *Index) RemoveIf(tenant string, gone func(job string, seq int64) bool) (int, error) {
 	p, err := x.part(tenant)
 	if err != nil {
 		return 0, err
@@ -245,6 +254,10 @@ func (x *Index) Close() error {
 	for tenant, s := range parts {
 		s.once.Do(func() { s.p = newPartition(tenant, "", x.o.Tail) })
 		err = errors.Join(err, s.p.close())
+	}
+	if x.lock != nil {
+		err = errors.Join(err, x.lock.Close())
+		x.lock = nil
 	}
 	return err
 }

@@ -148,7 +148,7 @@ func (p *partition) bury(s *segment, c int) {
 }
 
 // removeIf buries the clips that a function says.
-func (p *partition) removeIf(gone func(job, subject string) bool) int {
+func (p *partition) removeIf(gone func(job string, seq int64) bool) int {
 	p.write.Lock()
 	defer p.write.Unlock()
 	p.mu.Lock()
@@ -156,7 +156,7 @@ func (p *partition) removeIf(gone func(job, subject string) bool) int {
 	n := 0
 	for _, s := range p.segments() {
 		for c := range s.clips {
-			if !s.isDead(uint32(c)) && gone(s.job(c), s.named(s.subject[c])) {
+			if !s.isDead(uint32(c)) && gone(s.job(c), s.seq[c]) {
 				p.bury(s, c)
 				n++
 			}

@@ -1,0 +1,197 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"onsite/pipeline/reuse/index"
+	"onsite/results"
+)
+
+// Store is what an Archive needs of the results store.
+type Store interface {
+	Frames(ctx context.Context, tenant string, f results.FrameFilter, n int) ([]results.JobFrames, error)
+	NewFrames(ctx context.Context, tenant string, after int64, n int) ([]results.JobFrames, error)
+	Position(ctx context.Context, tenant string) (int64, error)
+	Positions(ctx context.Context) (map[string]int64, error)
+	FramesGone(ctx context.Context, after results.FramesGone, n int) ([]results.FramesGone, error)
+	Now() time.Time
+}
+
+// Options are what an Archive needs. Zero numbers mean the default beside them.
+type Options struct {
+	Store  Store
+	Index  *index.Index // nil: the store's rows are read for every question; the caller closes it after Run
+	Bell   results.Bell // nil: poll only
+	Logger *slog.Logger
+
+	Poll     time.Duration // between two looks at the feed without a ring; 500 ms
+	Patience time.Duration // how long a question waits for the index to be filled before it reads the store; 20 s
+	Tidy     time.Duration // between two looks for snapshots to write; 1 min
+	Keep     time.Duration // how long deleted hashes may lie in a snapshot; 6 h
+	Fresh    int           // hashes beyond a snapshot from which a new one is written, if they are a quarter of all; 50,000
+	Page     int           // jobs that are read at a time; 1,000
+}
+
+// Archive is made by New and used from many goroutines.
+type Archive struct {
+	Options
+	mu      sync.Mutex
+	tenants map[string]*tenant
+}
+
+// tenant is how far the index of one tenant is.
+type tenant struct {
+	id     string
+	filled chan struct{} // closed once it has all of the store at some position
+
+	one     sync.Mutex // held by who brings it forward
+	snapped time.Time  // when its snapshot was written last
+}
+
+// New makes an archive.
+func New(o Options) *Archive {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	for d, v := range map[*time.Duration]time.Duration{&o.Poll: 500 * time.Millisecond, &o.Patience: 20 * time.Second, &o.Tidy: time.Minute, &o.Keep: 6 * time.Hour} {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	if o.Fresh <= 0 {
+		o.Fresh = 50_000
+	}
+	if o.Page <= 0 {
+		o.Page = 1000
+	}
+	return &Archive{Options: o, tenants: map[string]*tenant{}}
+}
+
+func (a *Archive) tenant(id string) *tenant {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tenants[id]
+	if t == nil {
+		t = &tenant{id: id, filled: make(chan struct{}), snapped: time.Now()}
+		a.tenants[id] = t
+	}
+	return t
+}
+
+func (t *tenant) isFilled() bool {
+	select {
+	case <-t.filled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Find answers a query: which jobs, among those that it asks for, show pictures like these. The query's AsOf must be a position that the
+// tenant's feed has reached. A job that was deleted a moment ago may be among them; whoever reads it from the store finds that it is gone.
+func (a *Archive) Find(ctx context.Context, q index.Query) (index.Result, error) {
+	if a.Index == nil || q.AsOf == 0 { // before the feed has begun there are no rows
+		return a.scan(ctx, q)
+	}
+	t := a.tenant(q.Tenant)
+	if !t.isFilled() {
+		timer := time.NewTimer(a.Patience)
+		defer timer.Stop()
+		select {
+		case <-t.filled:
+		case <-timer.C:
+			return a.scan(ctx, q)
+		case <-ctx.Done():
+			return index.Result{}, fmt.Errorf("wait for the index: %w", ctx.Err())
+		}
+	}
+	if err := a.forward(ctx, t, q.AsOf); err != nil {
+		return index.Result{}, err
+	}
+	return a.Index.Search(ctx, q)
+}
+
+// scan answers from the store's rows.
+func (a *Archive) scan(ctx context.Context, q index.Query) (index.Result, error) {
+	s, err := index.NewScan(q)
+	if err != nil {
+		return index.Result{}, err
+	}
+	f := results.FrameFilter{From: q.From, Before: q.Before, UpTo: q.AsOf, Subject: q.Subject, Site: q.Site}
+	err = a.each(ctx, q.Tenant, f, func(rows []results.JobFrames) error {
+		for i := range rows {
+			c := clip(&rows[i])
+			s.Clip(&c)
+		}
+		return nil
+	})
+	if err != nil {
+		return index.Result{}, err
+	}
+	return s.Result(), nil
+}
+
+// each reads the rows of a tenant page by page.
+func (a *Archive) each(ctx context.Context, tenant string, f results.FrameFilter, fn func([]results.JobFrames) error) error {
+	for {
+		rows, err := a.Store.Frames(ctx, tenant, f, a.Page)
+		if err != nil {
+			return err
+		}
+		if err := fn(rows); err != nil || len(rows) < a.Page {
+			return err
+		}
+		f.After = rows[len(rows)-1].Job
+	}
+}
+
+func clip(f *results.JobFrames) index.Clip {
+	c := index.Clip{Job: f.Job, Subject: f.Subject, Site: f.Site, Seq: f.Seq, Frames: make([]index.Frame, len(f.Frames))}
+	for i, h := range f.Frames {
+		c.Frames[i] = index.Frame{AtMS: h.AtMS, Hash: h.Hash}
+	}
+	return c
+}
+
+func clips(rows []results.JobFrames) []index.Clip {
+	out := make([]index.Clip, len(rows))
+	for i := range rows {
+		out[i] = clip(&rows[i])
+	}
+	return out
+}
+
+// forward brings the index of a tenant to a position of its feed.
+func (a *Archive) forward(ctx context.Context, t *tenant, to int64) error {
+	if at, err := a.Index.UpTo(t.id); err != nil || at >= to {
+		return err
+	}
+	t.one.Lock()
+	defer t.one.Unlock()
+	return a.follow(ctx, t, to)
+}
+
+// follow adds what the store has after the index's position; the caller holds t.one.
+func (a *Archive) follow(ctx context.Context, t *tenant, to int64) error {
+	for {
+		at, err := a.Index.UpTo(t.id)
+		if err != nil || at >= to {
+			return err
+		}
+		rows, err := a.Store.NewFrames(ctx, t.id, at, a.Page)
+		if err != nil {
+			return err
+		}
+		upTo := to
+		if len(rows) == a.Page {
+			upTo = rows[len(rows)-1].Seq
+		}
+		if err := a.Index.Add(ctx, t.id, clips(rows), upTo); err != nil {
+			return err
+		}
+	}
+}
