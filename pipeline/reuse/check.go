@@ -3,8 +3,8 @@ package reuse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
-	"time"
 
 	"onsite/pipeline"
 	"onsite/pipeline/media"
@@ -113,8 +113,9 @@ type query struct {
 	stills []pointStill
 	index  queryIndex
 	sides  []side
-	track  track // as large as there is
-	grid   track // 32 x 32
+	track  layered // as large as there is
+	grid   track   // 32 x 32
+	small  [Forms]coarseTrack
 }
 
 func newQuery(f *Fingerprint) (*query, error) {
@@ -126,9 +127,9 @@ func newQuery(f *Fingerprint) (*query, error) {
 	if q.grid, err = decodeMotion(f.motion); err != nil {
 		return nil, fmt.Errorf("read the motion of fingerprint %s: %w", short(f.SHA256), err)
 	}
-	q.track = f.full
-	if q.track.n == 0 {
-		q.track = q.grid
+	q.track.full = q.grid
+	if f.full.n > 0 {
+		q.track = newLayered(f.full)
 	}
 	w, h := pictureSize(max(1, f.Width), max(1, f.Height))
 	q.w, q.h = float64(w), float64(h)
@@ -153,7 +154,7 @@ func (q *query) choose(ctx context.Context, history []Candidate, n int) ([]glanc
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("look through earlier footage: %w", err)
 		}
-		all[i].temporal = coarseScore(&q.grid, &history[i].Fingerprint, &all[i])
+		all[i].temporal = q.coarse(&history[i].Fingerprint, &all[i])
 	}
 	taken := make([]bool, len(all))
 	var out []glance
@@ -229,7 +230,7 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 	if err != nil {
 		return Match{}, err
 	}
-	if q.track.n > minOnLine && motion.n > minOnLine {
+	if q.track.full.n > minOnLine && motion.n > minOnLine {
 		e := prepareEarlier(&motion)
 		m.Level = e.level
 		if a, ok := compare(&q.track, &e, turns); ok {
@@ -255,9 +256,12 @@ func motionLevel(t *track) float64 {
 
 // fill writes stage B's findings.
 func (q *query) fill(cfg Config, m *Match, a *aligned, e *earlierMotion, w, h float64) {
+	score := func(s *stretch) float64 {
+		x := forLine(forLength(s.parts.S(), q.track.full.n, (e.up.n+1)/2), s.line, s.share)
+		return forRegistration(x, m.Inliers, m.matches, m.residual)
+	}
 	m.Parts, m.QueryLevel = a.parts, a.queryLevel
-	m.S = forLine(forLength(a.parts.S(), q.track.n, (e.up.n+1)/2), a.line, a.share)
-	m.S = forRegistration(m.S, m.Inliers, m.matches, m.residual)
+	m.S = score(&a.stretch)
 	m.Score = Score(m.S)
 	if m.Score < cfg.Weak {
 		return // the alignment means nothing
@@ -267,16 +271,18 @@ func (q *query) fill(cfg Config, m *Match, a *aligned, e *earlierMotion, w, h fl
 	if a.to <= a.from {
 		return
 	}
-	at := func(i int) time.Duration { return q.track.start + time.Duration(i)*step }
-	limit := func(d time.Duration) int64 { return max(0, d).Milliseconds() }
-	m.FromMS, m.ToMS = limit(at(a.from)), limit(at(a.to))
-	m.TheirFromMS, m.TheirToMS = limit(a.theirTime(e, a.from)), limit(a.theirTime(e, a.to))
-	if m.TheirDurationMS > 0 {
-		m.TheirFromMS, m.TheirToMS = min(m.TheirFromMS, m.TheirDurationMS), min(m.TheirToMS, m.TheirDurationMS)
+	found := []stretch{a.stretch}
+	if m.Score >= cfg.Threshold {
+		found = others(a.all, e, a.stretch, func(s *stretch) bool { return Score(score(s)) >= cfg.CannotTell })
 	}
-	for _, k := range middle(a.to-a.from, shownPairs) {
-		m.Pairs = append(m.Pairs, Pair{limit(at(a.from + k)), limit(a.theirTime(e, a.from+k))})
+	for i := range found {
+		g := q.segment(&found[i], score(&found[i]), e, m.TheirDurationMS, w, h)
+		if i == 0 {
+			m.FromMS, m.ToMS, m.TheirFromMS, m.TheirToMS, m.Pairs = g.FromMS, g.ToMS, g.TheirFromMS, g.TheirToMS, g.Pairs
+		}
+		m.Segments = append(m.Segments, g)
 	}
+	slices.SortStableFunc(m.Segments, bySegmentTime)
 }
 
 // still is the same-recording score where there is no time to compare, photos above all: near-duplicates lie in the band in which nothing

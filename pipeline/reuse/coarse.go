@@ -15,9 +15,51 @@ const (
 	strongTurns = 25 // inliers from which mirrored and rotated forms of the whole picture need no trial (prototype)
 )
 
-// coarseScore correlates the query's motion with an earlier clip's coarse motion, laid over it as the first look suggests.
-func coarseScore(grid *track, o *Fingerprint, g *glance) float64 {
-	if grid.n < 2*minOnLine || o.coarse.n < minOnLine {
+// coarseTrack is the query's motion in the coarse cells of an earlier clip.
+type coarseTrack struct {
+	covered []int // cells
+	diff    []float32
+	valid   []bool
+}
+
+// coarseOver lays the query's motion over coarse cells; ok is false where there is no way.
+func (q *query) coarseOver(t Transform) (c coarseTrack, ok bool) {
+	back, ok := t.inverse()
+	if !ok {
+		return coarseTrack{}, false
+	}
+	m := newWarp(back, q.grid.w, q.grid.h, coarseCells)
+	for at, in := range m.covered() {
+		if in {
+			c.covered = append(c.covered, at)
+		}
+	}
+	small := m.apply(&q.grid, coarseStride)
+	c.diff, c.valid = differences(&small, 1)
+	return c, true
+}
+
+// nearForm is how near, as a share of the picture, the corners of a transform must lie to those of a form of the whole picture to be taken
+// for it in the first look: a fifth of a coarse cell.
+const nearForm = 0.025
+
+// coarseBy is coarseOver; the eight forms of the whole picture, which a fixed camera gives again and again, are made once.
+func (q *query) coarseBy(t Transform) (coarseTrack, bool) {
+	for k, f := range forms {
+		if t.far(f) > nearForm {
+			continue
+		}
+		if q.small[k].valid == nil {
+			q.small[k], _ = q.coarseOver(f)
+		}
+		return q.small[k], true
+	}
+	return q.coarseOver(t)
+}
+
+// coarse correlates the query's motion with an earlier clip's coarse motion, laid over it as the first look suggests.
+func (q *query) coarse(o *Fingerprint, g *glance) float64 {
+	if q.grid.n < 2*minOnLine || o.coarse.n < minOnLine {
 		return 0
 	}
 	size := coarseCells * coarseCells
@@ -33,25 +75,15 @@ func coarseScore(grid *track, o *Fingerprint, g *glance) float64 {
 	}
 	best := 0.0
 	for _, t := range turns {
-		back, ok := t.inverse()
-		if !ok {
+		c, ok := q.coarseBy(t)
+		if !ok || len(c.covered) < minGradient {
 			continue
 		}
-		m := newWarp(back, grid.w, grid.h, coarseCells)
-		var wanted []int
 		var sum float32
-		for c, ok := range m.covered() {
-			if ok {
-				wanted = append(wanted, c)
-				sum += weight[c]
-			}
+		for _, at := range c.covered {
+			sum += weight[at]
 		}
-		if len(wanted) < minGradient {
-			continue
-		}
-		small := m.apply(grid, coarseStride)
-		d, v := differences(&small, 1)
-		a, b := shape(d, v, size, wanted, weight[:]), shape(diff, valid, size, wanted, weight[:])
+		a, b := shape(c.diff, c.valid, size, c.covered, weight[:]), shape(diff, valid, size, c.covered, weight[:])
 		f := search(products(&a, &b), &a, &b, coarsePlan(epsShare*sum))
 		if !math.IsInf(f.z, -1) {
 			best = max(best, f.z)

@@ -16,6 +16,9 @@ func incomplete(c *pipeline.Check, missing int) {
 	}
 }
 
+// maxEvidence is how much evidence of a finding is enough to look for more.
+const maxEvidence = 8
+
 // conclude turns matches into the check's outcome.
 func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 	threshold := res.Threshold
@@ -34,7 +37,7 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 			res.SamePlace = res.SamePlace || m.Content >= sameContent
 			continue
 		}
-		f := pipeline.Finding{Code: pipeline.SameContent, Outcome: pipeline.Uncertain, Args: map[string]string{"job": m.Job}, Evidence: []pipeline.Evidence{m.evidence(threshold)}}
+		f := pipeline.Finding{Code: pipeline.SameContent, Outcome: pipeline.Uncertain, Args: map[string]string{"job": m.Job}, Evidence: m.evidence(threshold)}
 		if m.Verdict == Same {
 			f.Code, f.Outcome, f.Certain = pipeline.FootageReused, pipeline.Fail, m.Identical != ""
 			c.Outcome = pipeline.Fail
@@ -44,6 +47,8 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 		// One finding of each code is enough: the most telling one.
 		if len(c.Findings) == 0 || c.Findings[len(c.Findings)-1].Code != f.Code {
 			c.Findings = append(c.Findings, f)
+		} else if last := &c.Findings[len(c.Findings)-1]; m.Verdict == Same && len(last.Evidence) < maxEvidence {
+			last.Evidence = append(last.Evidence, f.Evidence...) // pieces of several earlier clips
 		}
 	}
 	c.Score = &score
@@ -57,7 +62,7 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 	if len(res.Matches) > 0 {
 		m := &res.Matches[0]
 		c.Detail["closest"] = map[string]any{"job": m.Job, "verdict": string(m.Verdict), "s": round3(m.S), "n15": round3(m.Parts.N15), "t_top": round3(m.Parts.TTop), "g2": round3(m.Parts.G2), "z": round3(m.Parts.Z),
-			"content": round3(m.Content), "identical": m.Identical, "transform": m.Transform, "speed": m.Speed, "reversed": m.Reversed, "motion": round3(m.Level), "pairs": m.Pairs}
+			"content": round3(m.Content), "identical": m.Identical, "transform": m.Transform, "speed": m.Speed, "reversed": m.Reversed, "motion": round3(m.Level), "pairs": m.Pairs, "segments": m.Segments}
 		if m.ClearedBy != "" {
 			c.Detail["closest"].(map[string]any)["cleared_by"] = m.ClearedBy
 		}

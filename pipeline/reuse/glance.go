@@ -16,13 +16,16 @@ type glance struct {
 	temporal float64 // correlation of coarse motion over the best line and window, times the root of its length; 0: none
 }
 
+// plainVotes are more than a mirrored picture gives without being mirrored back, faces and other symmetrical things among them.
+const plainVotes = 64
+
 // skip says that the index points decided clearly mine the picture as it stands (flip false) or mirrored (flip true).
 func (g *glance) skip(flip bool) bool {
 	other, mine := g.plain, g.flipped
 	if !flip {
 		other, mine = mine, other
 	}
-	return other >= 3*fewVotes && other >= 3*mine
+	return other >= 3*fewVotes && other >= 3*mine || other >= plainVotes && other >= 2*mine
 }
 
 // minQuality is the PDQ quality below which a still says nothing (the PDQ paper's advice: discard below 50).
@@ -78,28 +81,23 @@ type indexPair struct{ q, o *indexPoint }
 
 // likeness pairs the points of two indexes that are each other's nearest and near enough.
 func likeness(q, o []indexPoint) []indexPair {
-	bestO := make([]int32, len(o)) // distance<<16 | query point
-	for j := range bestO {
-		bestO[j] = math.MaxInt32
-	}
-	bestQ := make([]int32, len(q))
-	for i := range q {
-		c := q[i].code
-		best := int32(math.MaxInt32)
-		for j := range o {
-			d := int32(c.distance(o[j].code)) << 16
-			best = min(best, d|int32(j))
-			bestO[j] = min(bestO[j], d|int32(i))
-		}
-		bestQ[i] = best
-	}
 	var out []indexPair
-	for i, b := range bestQ {
-		if b>>16 <= codeLimit && bestO[b&0xffff]&0xffff == int32(i) {
-			out = append(out, indexPair{&q[i], &o[b&0xffff]})
+	for i := range q {
+		best := nearestCode(q[i].code, o)
+		if j := best & 0xffff; best>>16 <= codeLimit && nearestCode(o[j].code, q)&0xffff == int32(i) {
+			out = append(out, indexPair{&q[i], &o[j]})
 		}
 	}
 	return out
+}
+
+// nearestCode gives distance<<16 | position of the nearest code, the first of several; distance 32767 where there is none.
+func nearestCode(c code, in []indexPoint) int32 {
+	best := int32(math.MaxInt32)
+	for j := range in {
+		best = min(best, int32(c.distance(in[j].code))<<16|int32(j))
+	}
+	return best
 }
 
 // maxProposals bounds how many pairs propose a similarity; one in four of them right is enough to miss it once in 10,000 times.
@@ -200,14 +198,17 @@ func (s similarity) transform(qw, qh, ow, oh float64, mirrored bool) Transform {
 	return t
 }
 
-// glanceAt looks at one earlier clip by hashes and index points. Both the plain and the mirrored picture are always tried: a mirrored
-// face alone gives up to 40 plain votes.
+// glanceAt looks at one earlier clip by hashes and index points. The mirrored picture is tried too unless the plain one has very many
+// votes: a mirrored face alone gives up to 40.
 func glanceAt(q *Fingerprint, qi *queryIndex, o *Fingerprint, at int) glance {
 	g := glance{at: at, turn: identity}
 	g.distance, g.form = hashDistance(q, o)
 	w, h := pictureSize(max(1, o.Width), max(1, o.Height))
 	for _, mirrored := range []bool{false, true} {
 		points := qi.plain
+		if mirrored && g.plain >= plainVotes {
+			break
+		}
 		if mirrored {
 			points = qi.flip
 		}

@@ -3,6 +3,9 @@ package reuse
 import (
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // Shape of signed temporal gradients (reuse method, step 2).
@@ -197,36 +200,21 @@ func selectKth(v []float32, k int) float32 {
 	return v[k]
 }
 
-// dot is the scalar product; four sums keep the processor busy and the order of additions fixed.
+// dot is the scalar product.
 func dot(a, b []float32) float32 {
-	b = b[:len(a)]
-	var s0, s1, s2, s3 float32
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		x, y := a[i:i+4:i+4], b[i:i+4:i+4]
-		s0 += x[0] * y[0]
-		s1 += x[1] * y[1]
-		s2 += x[2] * y[2]
-		s3 += x[3] * y[3]
-	}
-	for ; i < len(a); i++ {
-		s0 += a[i] * b[i]
-	}
-	return s0 + s1 + s2 + s3
+	return blas32.Dot(blas32.Vector{N: len(a), Data: a, Inc: 1}, blas32.Vector{N: len(b), Data: b, Inc: 1})
 }
 
-// products is the matrix of scalar products of a's and b's rows, a.n x b.n.
+// products is the matrix of scalar products of a's and b's rows, a.n x b.n; rows that are not valid are zero.
 func products(a, b *gradients) []float32 {
 	x := make([]float32, a.n*b.n)
+	if a.dim == 0 || b.n == 0 {
+		return x
+	}
+	rows := blas32.General{Rows: b.n, Cols: b.dim, Stride: b.dim, Data: b.v}
 	for i := range a.n {
-		if !a.valid[i] {
-			continue
-		}
-		row, out := a.row(i), x[i*b.n:(i+1)*b.n]
-		for j := range out {
-			if b.valid[j] {
-				out[j] = dot(row, b.row(j))
-			}
+		if a.valid[i] {
+			blas32.Gemv(blas.NoTrans, 1, rows, blas32.Vector{N: a.dim, Data: a.row(i), Inc: 1}, 0, blas32.Vector{N: b.n, Data: x[i*b.n : (i+1)*b.n], Inc: 1})
 		}
 	}
 	return x

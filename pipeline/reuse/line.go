@@ -2,6 +2,7 @@ package reuse
 
 import (
 	"math"
+	"slices"
 )
 
 // line says which moment of the earlier clip a moment of the query shows: sample j = round(dir*unit*speed*i) + offset for query sample i.
@@ -47,73 +48,124 @@ type found struct {
 	line   line
 	from   int // window in query samples
 	length int
-	best   []float64 // best correlation (prior included) by window of the plan; the whole line where the clip is shorter
+
+	best [maxWindows]float64 // best correlation (prior included) by window of the plan; the whole line where the clip is shorter
 }
 
-// sums are running totals along one line.
-type sums struct {
-	x, q, o []float32
-	n       []int32
+// sum is a running total along one line, up to a query sample.
+type sum struct {
+	x, q, o float32
+	n       int32
 }
 
-func newSums(n int) sums {
-	return sums{make([]float32, n+1), make([]float32, n+1), make([]float32, n+1), make([]int32, n+1)}
-}
+// A search has two passes: the first looks at windows a quarter of their length apart, the second at all windows of the lines on which the
+// first found at least this share of its best.
+const secondLook = 0.7
 
 // search tries all lines of the plan. x holds the products of query and earlier gradients. Running totals along a line give every window.
 func search(x []float32, q, o *gradients, p plan) found {
-	f := found{z: math.Inf(-1), best: make([]float64, len(p.windows))}
+	f := newFound(p)
 	if q.n == 0 || o.n == 0 {
 		return f
 	}
-	for i := range f.best {
-		f.best[i] = -1
+	r := runner{x: x, q: q, o: o, sums: make([]sum, q.n+1), index: make([]int32, q.n), whole: !slices.Contains(q.valid, false) && !slices.Contains(o.valid, false)}
+	least := min(minOnLine, q.n-1)
+	whole, wholeNCC, rough := math.Inf(-1), 0.0, 0.0
+	type tried struct {
+		line
+		i0, i1 int
+		z      float64
 	}
-	s := newSums(q.n)
-	index := make([]int32, q.n)
-	whole := math.Inf(-1)
-	var wholeNCC float64
-	for d, list := range [2][]float64{p.speeds, p.back} {
-		dir := 1 - 2*d
-		for _, speed := range list {
-			prior := otherPrior
-			if dir == 1 && speed == 1 {
-				prior = 1
+	var lines []tried
+	p.each(func(base line, prior float64) {
+		r.turn(base, p.unit)
+		reach := int(float64(p.unit) * base.speed * float64(q.n))
+		lo, hi := -reach, o.n
+		if base.dir < 0 {
+			lo, hi = 0, o.n+reach
+		}
+		for b := lo; b < hi; b += p.unit {
+			i0, i1 := onLine(r.index, b, o.n)
+			if i1-i0 < least {
+				continue
 			}
-			base := line{dir: dir, speed: speed}
-			for i := range index {
-				index[i] = int32(base.at(i, p.unit))
+			base.offset = b
+			n := r.total(b, i0, i1, float32(base.dir))
+			if n < least {
+				continue
 			}
-			reach := int(float64(p.unit) * speed * float64(q.n))
-			lo, hi := -reach, o.n
-			if dir < 0 {
-				lo, hi = 0, o.n+reach
+			first, last := &r.sums[i0], &r.sums[i1]
+			all := float64(last.x-first.x) / math.Sqrt(float64(last.q-first.q+p.eps*float32(n))*float64(last.o-first.o+p.eps*float32(n))+1e-9)
+			z := all * math.Sqrt(float64(n)) * prior
+			if z > whole {
+				whole, wholeNCC = z, all
 			}
-			for b := lo; b < hi; b += p.unit {
-				i0, i1 := onLine(index, b, o.n)
-				if i1-i0 < min(minOnLine, q.n-1) {
-					continue
-				}
-				base.offset = b
-				n := total(x, q, o, index, b, i0, i1, float32(dir), &s)
-				if n < min(minOnLine, q.n-1) {
-					continue
-				}
-				all := float64(s.x[i1]-s.x[i0]) / math.Sqrt(float64(s.q[i1]-s.q[i0]+p.eps*float32(n))*float64(s.o[i1]-s.o[i0]+p.eps*float32(n))+1e-9)
-				if z := all * math.Sqrt(float64(n)) * prior; z > whole {
-					whole, wholeNCC = z, all
-				}
-				if z := all * math.Sqrt(float64(n)) * prior; z > f.z {
-					f.z, f.line, f.from, f.length = z, base, 0, q.n
-				}
-				f.windows(&s, i0, i1, p, prior, base, q.n)
+			if z > f.z {
+				f.z, f.line, f.from, f.length = z, base, 0, q.n
+			}
+			one := newFound(p)
+			for k, w := range p.windows {
+				one.best[k] = secondLook * rough / p.share(w)
+			}
+			one.windows(r.sums[i0:i1+1], i0, p, prior, base, q.n, quarter)
+			if one.z > secondLook*rough {
+				rough = max(rough, one.z)
+				lines = append(lines, tried{base, i0, i1, one.z})
 			}
 		}
+	})
+	var turned line
+	for _, l := range lines {
+		if l.z < secondLook*rough {
+			continue
+		}
+		if l.dir != turned.dir || l.speed != turned.speed {
+			r.turn(l.line, p.unit)
+			turned = l.line
+		}
+		r.total(l.offset, l.i0, l.i1, float32(l.dir))
+		f.windows(r.sums[l.i0:l.i1+1], l.i0, p, p.prior(l.line), l.line, q.n, every)
 	}
 	for k, w := range p.windows {
 		if w >= q.n {
 			f.best[k] = wholeNCC
 		}
+	}
+	return f
+}
+
+// each goes through the directions and speeds of the plan.
+func (p *plan) each(visit func(base line, prior float64)) {
+	for d, list := range [2][]float64{p.speeds, p.back} {
+		for _, speed := range list {
+			l := line{dir: 1 - 2*d, speed: speed}
+			visit(l, p.prior(l))
+		}
+	}
+}
+
+func (p *plan) prior(l line) float64 {
+	if l.dir == 1 && l.speed == 1 {
+		return 1
+	}
+	return otherPrior
+}
+
+// share is what a correlation of 1 in a window of length w counts.
+func (p *plan) share(w int) float64 {
+	if w == p.short {
+		return math.Sqrt(float64(w)) * shortShare
+	}
+	return math.Sqrt(float64(w))
+}
+
+// maxWindows is how many windows a plan can have.
+const maxWindows = 4
+
+func newFound(p plan) found {
+	f := found{z: math.Inf(-1)}
+	for i := range p.windows {
+		f.best[i] = -1
 	}
 	return f
 }
@@ -131,52 +183,75 @@ func onLine(index []int32, b, n int) (i0, i1 int) {
 	return i0, i1
 }
 
-// total fills the running totals of one line and gives the number of valid samples.
-func total(x []float32, q, o *gradients, index []int32, b, i0, i1 int, dir float32, s *sums) int {
-	var sx, sq, so float32
-	var n int32
-	s.x[i0], s.q[i0], s.o[i0], s.n[i0] = 0, 0, 0, 0
-	for i := i0; i < i1; i++ {
-		j := int(index[i]) + b
-		if q.valid[i] && o.valid[j] {
-			sx += dir * x[i*o.n+j]
-			sq += q.energy[i]
-			so += o.energy[j]
-			n++
-		}
-		s.x[i+1], s.q[i+1], s.o[i+1], s.n[i+1] = sx, sq, so, n
-	}
-	return int(n)
+// runner adds up along lines.
+type runner struct {
+	x     []float32 // products, q.n x o.n
+	q, o  *gradients
+	index []int32 // partner of each query sample at offset 0, for the speed in hand
+	sums  []sum   // sums[i] is of the samples before i
+	whole bool    // every sample is valid
 }
 
-// windows updates the best windows with those of one line. Squares are compared, so that roots are taken of winners only.
-func (f *found) windows(s *sums, i0, i1 int, p plan, prior float64, l line, nq int) {
+// turn takes another direction and speed in hand.
+func (r *runner) turn(l line, unit int) {
+	l.offset = 0
+	for i := range r.index {
+		r.index[i] = int32(l.at(i, unit))
+	}
+}
+
+// total fills the running totals of one line and gives the number of valid samples.
+func (r *runner) total(b, i0, i1 int, dir float32) int {
+	s := sum{}
+	out, index, energy := r.sums[i0:i1+1], r.index[i0:i1], r.q.energy[i0:i1]
+	out[0] = s
+	out = out[1:]
+	for k, at := range index {
+		j := int(at) + b
+		if r.whole || r.q.valid[i0+k] && r.o.valid[j] {
+			s.x += dir * r.x[(i0+k)*r.o.n+j]
+			s.q += energy[k]
+			s.o += r.o.energy[j]
+			s.n++
+		}
+		out[k] = s
+	}
+	return int(s.n)
+}
+
+// How far apart the windows of a search lie.
+func quarter(length int) int { return max(1, length/4) }
+func every(int) int          { return 1 }
+
+// windows updates the best windows with those of one line, whose totals s begin at query sample i0. Squares are compared, so that roots
+// are taken of winners only; the first comparison, in single precision and a little too lenient, throws nearly all of them out.
+func (f *found) windows(s []sum, i0 int, p plan, prior float64, l line, nq int, apart func(length int) int) {
+	const lenient = 1 - 1e-4
 	for k, w := range p.windows {
-		if w >= nq {
+		if w >= nq || w >= len(s) {
 			continue
 		}
-		share := math.Sqrt(float64(w))
-		if w == p.short {
-			share *= shortShare
-		}
+		share := p.share(w)
 		e := p.eps * float32(w)
-		for i := i0; i+w <= i1; i++ {
-			if int(s.n[i+w]-s.n[i]) < w {
-				continue
-			}
-			x := s.x[i+w] - s.x[i]
-			if x <= 0 {
+		limit := max(0, f.best[k])
+		pass := float32(limit * limit / (prior * prior) * lenient)
+		begin, end, stride := s[:len(s)-w], s[w:], apart(w)
+		for i := 0; i < len(begin); i += stride {
+			a, b := &begin[i], &end[i]
+			x := b.x - a.x
+			if x*x <= pass*((b.q-a.q+e)*(b.o-a.o+e)) || x <= 0 || int(b.n-a.n) < w {
 				continue
 			}
 			c := float64(x) * prior
-			norm := float64(s.q[i+w]-s.q[i]+e) * float64(s.o[i+w]-s.o[i]+e)
-			if limit := max(0, f.best[k]); c*c <= limit*limit*norm {
+			norm := float64(b.q-a.q+e) * float64(b.o-a.o+e)
+			if c*c <= limit*limit*norm {
 				continue
 			}
 			c /= math.Sqrt(norm)
-			f.best[k] = c
+			f.best[k], limit = c, c
+			pass = float32(limit * limit / (prior * prior) * lenient)
 			if c*share > f.z {
-				f.z, f.line, f.from, f.length = c*share, l, i, w
+				f.z, f.line, f.from, f.length = c*share, l, i0+i, w
 			}
 		}
 	}

@@ -63,7 +63,6 @@ type match struct{ q, o int }
 // matchSides pairs points: for each query point the three nearest by code are compared by descriptor; kept are pairs that are each
 // other's best, similar enough and clearly better than the query point's second.
 func matchSides(q, o *side) []match {
-	const short = 3
 	bestQ := make([]float32, len(o.points)) // best cosine that any query point has with this point
 	whoQ := make([]int, len(o.points))
 	type choice struct {
@@ -72,24 +71,19 @@ func matchSides(q, o *side) []match {
 	}
 	chosen := make([]choice, len(q.points))
 	for i := range q.points {
-		near := [short]int32{math.MaxInt32, math.MaxInt32, math.MaxInt32}
+		n0, n1, n2 := int32(math.MaxInt32), int32(math.MaxInt32), int32(math.MaxInt32)
 		c := q.codes[i]
 		for j := range o.codes {
 			d := int32(c.distance(o.codes[j]))<<16 | int32(j)
-			if d >= near[2] {
+			if d >= n2 {
 				continue
 			}
-			switch {
-			case d < near[0]:
-				near[2], near[1], near[0] = near[1], near[0], d
-			case d < near[1]:
-				near[2], near[1] = near[1], d
-			default:
-				near[2] = d
-			}
+			n2 = max(n1, d)
+			n1 = max(n0, min(n1, d))
+			n0 = min(n0, d)
 		}
 		ch := choice{o: -1}
-		for _, d := range near {
+		for _, d := range [...]int32{n0, n1, n2} {
 			if d == math.MaxInt32 {
 				break
 			}
@@ -161,13 +155,8 @@ func register(q, o []side, skip func(flip bool) bool, qw, qh, ow, oh float64) []
 
 // similarTo says whether a transform puts the corners within 2 % of where another one puts them.
 func similarTo(have []registered, t Transform) bool {
-	c := t.corners()
 	for _, h := range have {
-		d := 0.0
-		for i, p := range h.t.corners() {
-			d = max(d, math.Abs(p[0]-c[i][0]), math.Abs(p[1]-c[i][1]))
-		}
-		if d < 0.02 {
+		if h.t.far(t) < 0.02 {
 			return true
 		}
 	}

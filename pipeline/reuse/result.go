@@ -35,10 +35,12 @@ type Match struct {
 	Level      float64 // motion of the earlier clip, grey levels per 0.1 s
 	QueryLevel float64
 
-	// The common segment, milliseconds; zero where nothing was aligned. Their end comes before their beginning when reversed.
+	// The common segment that says most, milliseconds; zero where nothing was aligned. Their end comes before their beginning when reversed.
 	FromMS, ToMS, TheirFromMS, TheirToMS int64
 	TheirDurationMS                      int64
 	Pairs                                []Pair // moments that show the same, for looking at them side by side
+
+	Segments []Segment // all common segments, in the order in which this clip shows them
 
 	ClearedBy string  // id of the mark by which an investigator took the match back; its verdict is Different then
 	Cleared   Verdict // what the verdict would be without the mark
@@ -79,14 +81,4 @@ type Known interface {
 	// Twin gives earlier footage with the same bytes or the same coded packets (sha256, hex) as far as the history reaches at all, also
 	// outside of what Candidates gives. ok is false if there is none.
 	Twin(ctx context.Context, file, packets string) (c Candidate, ok bool, err error)
-}
-
-// evidence points to the common segment.
-func (m *Match) evidence(threshold float64) pipeline.Evidence {
-	e := pipeline.Evidence{Kind: "segment", Job: m.Job, Transform: m.Transform, Score: &m.Score, Threshold: &threshold}
-	if m.ToMS > m.FromMS {
-		from, to, tf, tt := m.FromMS, m.ToMS, min(m.TheirFromMS, m.TheirToMS), max(m.TheirFromMS, m.TheirToMS)
-		e.FromMS, e.ToMS, e.TheirFromMS, e.TheirToMS = &from, &to, &tf, &tt
-	}
-	return e
 }

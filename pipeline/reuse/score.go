@@ -3,7 +3,6 @@ package reuse
 import (
 	"math"
 	"sort"
-	"time"
 )
 
 // Parts are the parts of the score S = (N15 + TTop + G2)/3 * sqrt(Z).
@@ -87,10 +86,35 @@ type overlay struct {
 	x       []float32
 	weights float32 // sum
 	best    found
+	done    []bool // query samples that belong to another common segment; nil for none
+}
+
+// layered is a motion track with its half in size, which is enough where the earlier clip's cells are large in it.
+type layered struct{ full, half track }
+
+func newLayered(t track) layered {
+	l := layered{full: t}
+	if t.n > 0 && t.w%2 == 0 && t.h%2 == 0 {
+		l.half = t.halve()
+	}
+	return l
+}
+
+// enoughPixels is how many pixels a cell must have in the smaller layer.
+const enoughPixels = 4
+
+// layer gives the track to lay over the earlier clip by turn.
+func (l *layered) layer(turn Transform) *track {
+	area, ok := turn.sane()
+	if ok && float64(l.half.w*l.half.h) >= enoughPixels*gridSize*area {
+		return &l.half
+	}
+	return &l.full
 }
 
 // lay registers the query's motion by turn and searches the best line; ok is false where the pictures hardly overlap.
-func lay(q *track, e *earlierMotion, turn Transform) (overlay, bool) {
+func lay(motion *layered, e *earlierMotion, turn Transform) (overlay, bool) {
+	q := motion.layer(turn)
 	back, ok := turn.inverse()
 	if !ok {
 		return overlay{}, false
@@ -131,45 +155,31 @@ func lay(q *track, e *earlierMotion, turn Transform) (overlay, bool) {
 
 // aligned is what stage B says about one earlier clip.
 type aligned struct {
-	parts      Parts
-	turn       Transform
-	line       line
-	from, to   int     // query samples of the common segment
-	share      float64 // of the query samples that lie on the line
-	queryLevel float64 // 95th percentile of the query's motion in the covered cells, as earlierMotion.level
+	stretch              // the common segment that says most
+	all        []overlay // ways to lay the query over the earlier clip
+	queryLevel float64   // 95th percentile of the query's motion in the covered cells, as earlierMotion.level
 }
 
 // compare tries all ways to lay the query over the earlier clip and scores the best one; ok is false where none could be laid.
-func compare(q *track, e *earlierMotion, turns []Transform) (aligned, bool) {
-	var top overlay
-	any, n15 := false, -1.0
+func compare(q *layered, e *earlierMotion, turns []Transform) (aligned, bool) {
+	var a aligned
+	top, n15 := -1, -1.0
 	for _, t := range turns {
 		v, ok := lay(q, e, t)
 		if !ok {
 			continue
 		}
+		a.all = append(a.all, v)
 		n15 = max(n15, v.best.best[1])
-		if !any || v.best.z > top.best.z {
-			top, any = v, true
+		if top < 0 || v.best.z > a.all[top].best.z {
+			top = len(a.all) - 1
 		}
 	}
-	if !any {
+	if top < 0 {
 		return aligned{}, false
 	}
-	a := aligned{turn: top.turn, line: top.best.line}
-	a.parts.N15 = n15
-	match := top.frameMatches()
-	a.parts.Z = top.effectiveZ(match)
-	a.parts.G2, a.parts.TTop = top.fine(e)
-	a.from, a.to = top.segment()
-	on := 0
-	for i := range match {
-		if j := top.best.line.at(i, 2); j >= 0 && j < top.o.n {
-			on++
-		}
-	}
-	a.share = float64(a.to-a.from) / float64(max(1, on))
-	a.queryLevel = top.queryLevel()
+	a.stretch = a.all[top].stretch(e, n15)
+	a.queryLevel = a.all[top].queryLevel()
 	return a, true
 }
 
@@ -356,7 +366,7 @@ func (v *overlay) segment() (from, to int) {
 	start := 0
 	for i := range v.q.n {
 		j := v.best.line.at(i, 2)
-		if j < 0 || j >= v.o.n {
+		if j < 0 || j >= v.o.n || v.done != nil && v.done[i] {
 			sum, start = 0, i+1
 			continue
 		}
@@ -387,9 +397,4 @@ func (v *overlay) queryLevel() float64 {
 		}
 	}
 	return percentile(in, 0.95)
-}
-
-// theirTime is the moment of the earlier clip that query sample i shows.
-func (a *aligned) theirTime(e *earlierMotion, i int) time.Duration {
-	return e.up.start + time.Duration(a.line.at(i, 2))*(step/2)
 }

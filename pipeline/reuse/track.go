@@ -149,17 +149,30 @@ func (m warpMap) apply(t *track, stride int) track {
 	out.valid = make([]bool, out.n)
 	out.v = make([]float32, out.n*m.side*m.side)
 	for i := range out.n {
-		if !t.valid[i*stride] {
-			continue
+		out.valid[i] = t.valid[i*stride]
+	}
+	// Four frames at once: the taps are read once for them, and the four sums do not wait for each other.
+	const batch = 4
+	for i := 0; i < out.n; i += batch {
+		var src, dst [batch][]float32
+		for k := range batch {
+			at := min(i+k, out.n-1) // the last frame is made again where there are no four left
+			src[k], dst[k] = t.frame(at*stride), out.frame(at)
 		}
-		out.valid[i] = true
-		src, dst := t.frame(i*stride), out.frame(i)
-		for c := range dst {
-			var s float32
+		for c := range m.side * m.side {
+			var s0, s1, s2, s3 float32
 			for _, p := range m.taps[m.from[c]:m.from[c+1]] {
-				s += p.w * src[p.at]
+				s0 += p.w * src[0][p.at]
+				s1 += p.w * src[1][p.at]
+				s2 += p.w * src[2][p.at]
+				s3 += p.w * src[3][p.at]
 			}
-			dst[c] = s
+			dst[0][c], dst[1][c], dst[2][c], dst[3][c] = s0, s1, s2, s3
+		}
+	}
+	for i, ok := range out.valid {
+		if !ok {
+			clear(out.frame(i))
 		}
 	}
 	return out

@@ -72,6 +72,15 @@ func (t Transform) corners() [4][2]float64 {
 	return c
 }
 
+// far is how far apart two transforms put the query's corners at most, along one axis, as a share of the earlier picture.
+func (t Transform) far(o Transform) float64 {
+	d, c := 0.0, o.corners()
+	for i, p := range t.corners() {
+		d = max(d, math.Abs(p[0]-c[i][0]), math.Abs(p[1]-c[i][1]))
+	}
+	return d
+}
+
 // sane says whether the query's picture stays a convex quadrangle of 3 % to 3,000 % of the earlier picture (prototype's limits), and
 // gives that area.
 func (t Transform) sane() (area float64, ok bool) {
