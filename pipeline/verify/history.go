@@ -8,18 +8,30 @@ import (
 	"onsite/pipeline/reuse"
 )
 
-// earlier gives what the reuse check compares with. A history that holds its fingerprints read gives them as they are; footage with the
-// same bytes that lies outside of its scope comes first.
+// earlier gives what the reuse check compares with.
 func (r *run) earlier(ctx context.Context) ([]reuse.Candidate, error) {
 	known, ok := r.History.(reuse.Known)
 	if !ok {
 		return r.read(ctx)
 	}
+	return Earlier(ctx, known, &r.print)
+}
+
+// Earlier gives what a fingerprint is compared with of a history that holds its fingerprints read; footage with the same bytes that lies
+// outside of its scope comes first.
+func Earlier(ctx context.Context, known reuse.Known, print *reuse.Fingerprint) ([]reuse.Candidate, error) {
 	candidates, err := known.Candidates(ctx)
 	if err != nil {
 		return nil, err
 	}
-	twin, ok, err := known.Twin(ctx, r.print.SHA256, r.print.PacketsSHA256)
+	if wide, ok := known.(reuse.Wide); ok {
+		more, err := wide.Alike(ctx, print, candidates)
+		if err != nil {
+			return nil, err
+		}
+		candidates = append(candidates, more...)
+	}
+	twin, ok, err := known.Twin(ctx, print.SHA256, print.PacketsSHA256)
 	if err != nil || !ok || slices.ContainsFunc(candidates, func(c reuse.Candidate) bool { return c.Job == twin.Job }) {
 		return candidates, err
 	}

@@ -61,8 +61,10 @@ type Options struct {
 	Vault    Vault
 	Verifier *verify.Verifier // decoder and models; the caller closes the models after the Core
 	// Fetch makes our own sealed copy of a submission's object in a bucket; nil: there are no buckets.
-	Fetch  func(ctx context.Context, s results.Submission) (vault.Sealed, error)
-	Logger *slog.Logger
+	Fetch func(ctx context.Context, s results.Submission) (vault.Sealed, error)
+	// Archive finds footage beyond the newest of a policy's scope; nil: only the newest are looked at.
+	Archive Archive
+	Logger  *slog.Logger
 
 	Sites      int   // prepared sites that are kept; 64
 	PrintBytes int64 // memory for read fingerprints; 256 MiB, about 700 clips

@@ -34,13 +34,14 @@ type history struct {
 	scope results.Scope
 	asOf  int64
 	marks marks
+	cut   bool // there is more in scope than Candidates gave
 
 	mu      sync.Mutex
 	missing int
 	away    error // ends the attempt: nobody may be told "review" because the store was away for a moment
 }
 
-var _ reuse.Known = (*history)(nil)
+var _ reuse.Wide = (*history)(nil)
 
 // scopeOf says which earlier footage a policy compares a submission with. The zero policy has the usual history.
 func scopeOf(s results.Submission, p policy.Policy) results.Scope {
@@ -57,6 +58,7 @@ func (h *history) Candidates(ctx context.Context) ([]reuse.Candidate, error) {
 	if err != nil {
 		return nil, h.broken(fmt.Errorf("list earlier footage: %w", err))
 	}
+	h.cut = h.scope.Newest > 0 && len(rows) >= h.scope.Newest
 	found := make([]reuse.Candidate, len(rows))
 	there := make([]bool, len(rows))
 	g, gctx := errgroup.WithContext(ctx)

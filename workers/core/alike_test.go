@@ -1,0 +1,93 @@
+package core
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+	"onsite/pipeline/reuse"
+	"onsite/pipeline/reuse/index"
+	"onsite/pipeline/verify"
+	"onsite/results"
+	"onsite/workers/archive"
+)
+
+// crowded is a policy that compares with one earlier clip of the tenant only.
+const crowded = `
+schema: onsite.policy/1
+name: crowded
+version: 1
+description: {en: Reuse alone., zh: 仅查重。}
+media: [video, photo]
+checks: {reuse: {need: always}}
+history: {scope: tenant, newest: 1, days: 30}
+`
+
+// A copy of footage that is no longer among the newest is found by its frames, mirrored too; without the archive it is not.
+func TestFootageBeyondTheNewestIsFound(t *testing.T) {
+	w := newWorld(t)
+	w.policy("crowded", crowded)
+	w.person("ann")
+	w.person("bob")
+	original := clip(t, "20", "5")
+	first, _ := w.run("ann", "", "crowded", original)
+	require.NotEmpty(t, first.Frames)
+	rows, err := w.store.Frames(t.Context(), "t", results.FrameFilter{UpTo: 1}, 10)
+	require.NoError(t, err)
+	require.Equal(t, first.Frames, rows[0].Frames)
+	w.run("ann", "", "crowded", clip(t, "60", "1"))
+
+	_, v := w.run("bob", "", "crowded", copied(t, original))
+	require.NotEqual(t, pipeline.Fail, reused(v).Outcome, "it is not looked at")
+
+	w.core = w.make(Options{Verifier: w.core.Verifier, Archive: archive.New(archive.Options{Store: w.store})})
+	f, v := w.run("bob", "", "crowded", ffmpeg(t, "again.mp4", "-i", copied(t, original), "-an", "-c:v", "libx264", "-preset", "veryfast"))
+	require.Equal(t, pipeline.Fail, reused(v).Outcome, "%+v", reused(v))
+	require.Equal(t, []pipeline.Code{pipeline.FootageReused}, f.Verdict.Codes)
+
+	// The store has the last word: who was erased is not found, whatever the archive says.
+	print, err := w.core.fingerprint(t.Context(), *first.Print)
+	require.NoError(t, err)
+	h := func(before string, asOf int64) *history {
+		return &history{Core: w.core, job: before, asOf: asOf, cut: true, scope: results.Scope{Tenant: "t", Kind: "tenant", Newest: 1}}
+	}
+	w.core.Archive = always{first.Job}
+	for _, c := range []struct {
+		before string
+		asOf   int64
+		want   int
+	}{{verify.NewJob(), 9, 1}, {first.Job, 9, 0}, {verify.NewJob(), 0, 0}} {
+		found, err := h(c.before, c.asOf).Alike(t.Context(), &print, nil)
+		require.NoError(t, err)
+		require.Len(t, found, c.want, "%+v", c)
+	}
+	none, err := h(verify.NewJob(), 9).Alike(t.Context(), &print, []reuse.Candidate{{Job: first.Job}})
+	require.NoError(t, err)
+	require.Empty(t, none, "it is known already")
+	require.NoError(t, w.vault.Erase(t.Context(), "t", "ann", w.audit("subject.erased")))
+	found, err := h(verify.NewJob(), 9).Alike(t.Context(), &print, nil)
+	require.NoError(t, err)
+	require.Empty(t, found)
+
+	w.core.Archive = never{}
+	away := h(verify.NewJob(), 9)
+	_, err = away.Alike(t.Context(), &print, nil)
+	require.ErrorIs(t, err, results.ErrAway)
+	require.ErrorIs(t, away.ended(), results.ErrAway, "the attempt ends, instead of a verdict from less")
+}
+
+// always is an archive that finds one job, whatever is asked.
+type always struct{ job string }
+
+func (a always) Find(context.Context, index.Query) (index.Result, error) {
+	return index.Result{Matches: []index.Match{{Job: a.job}}}, nil
+}
+
+// never is an archive that cannot answer.
+type never struct{}
+
+func (never) Find(context.Context, index.Query) (index.Result, error) {
+	return index.Result{}, results.ErrAway
+}
