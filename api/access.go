@@ -45,6 +45,9 @@ var accessWork = map[string][]results.Role{
 	opNotice:     {notice},
 	opKeyframe:   {investigate}, // pictures of people: not for whoever may read
 	opMedia:      {investigate},
+	opMark:       {investigate},
+	opMarks:      {investigate, audit},
+	opUnmark:     {investigate},
 }
 
 func join(parts ...map[string][]results.Role) map[string][]results.Role {

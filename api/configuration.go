@@ -81,6 +81,7 @@ func (s *Server) configurationRoutes() {
 	s.webhookRoutes()
 	s.bucketRoutes()
 	s.insightRoutes()
+	s.markRoutes()
 }
 
 // entry is what the audit log will say of a change that the caller makes now, with the digest of what it is about.

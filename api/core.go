@@ -23,6 +23,10 @@ type Core interface {
 	LookAlike(ctx context.Context, tenant, subject string, templates []results.Template) ([]LookAlike, error)
 	// CheckSite decodes the references of a site and says what is wrong with them as a *scene.SiteError. Other errors are those of the machine.
 	CheckSite(ctx context.Context, site *pipeline.Site) error
+	// Reconsider compares a finished job once more under the marks that are in force, and writes a further revision of its verdict where that
+	// changes something. It gives the newest verdict, and whether it is new. results.ErrNotFound without a verdict, ErrNoFootage,
+	// *verify.OtherPolicyError; any other error is one of the moment.
+	Reconsider(ctx context.Context, tenant, job string) (v results.Verdict, changed bool, err error)
 	// Models lists what this server runs.
 	Models() []Model
 }

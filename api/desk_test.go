@@ -26,7 +26,8 @@ type fakeCore struct {
 	during func(ctx context.Context) // called while it looks
 	err    error
 	alike  []LookAlike
-	people map[string]string // photo id -> NAME
+	people map[string]string                               // photo id -> NAME
+	again  func(job string) (results.Verdict, bool, error) // what comparing a marked job again gives; nil: nothing new
 }
 
 func (f *fakeCore) seen() int {
@@ -86,6 +87,13 @@ func (f *fakeCore) Enroll(ctx context.Context, tenant, subject string, add []New
 
 func (f *fakeCore) LookAlike(context.Context, string, string, []results.Template) ([]LookAlike, error) {
 	return f.alike, f.err
+}
+
+func (f *fakeCore) Reconsider(_ context.Context, _, job string) (results.Verdict, bool, error) {
+	if f.again == nil {
+		return results.Verdict{Job: job, Revision: 1, Decision: pipeline.DecisionPass}, false, nil
+	}
+	return f.again(job)
 }
 
 func (f *fakeCore) CheckSite(ctx context.Context, s *pipeline.Site) error {

@@ -140,6 +140,7 @@ var (
 			ZH: "该人员的密钥已销毁；用它加密的内容（包括备份中的）永远无法再读取。"}},
 		{"biometrics", pipeline.Text{EN: "Enrolled photos, face templates, submitted media, keyframes and fingerprints are deleted.",
 			ZH: "登记照片、人脸模板、提交的媒体、关键帧和指纹已删除。"}},
+		{"marks", pipeline.Text{EN: "What investigators marked about this person's submissions is deleted.", ZH: "调查人员对该人员提交内容所作的标记已删除。"}},
 		{"jobs", pipeline.Text{EN: "Submissions that were not finished are refused.", ZH: "尚未完成的提交已被拒绝处理。"}},
 	}
 	remains = []Remark{

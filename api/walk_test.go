@@ -20,7 +20,7 @@ const mark = "ACMEMARK"
 // walk holds one of everything for acme, and how each operation is asked for it.
 type walk struct {
 	*desk
-	job, upload, photo, key, webhook, delivery string
+	job, upload, photo, key, webhook, delivery, marked string
 }
 
 // newWalk gives acme a subject with a photo, a site, a policy, a key, a webhook with a delivery, a bucket, jobs and a verdict.
@@ -59,14 +59,15 @@ func newWalk(t *testing.T) *walk {
 	var up UploadAnswer
 	w.ok(http.StatusCreated, http.MethodPost, "/v1/uploads", map[string]string{"subject": "acmeonly"}).into(&up)
 	w.upload = up.Job
-	dead := w.accepted("acme")
-	w.ended(dead, results.Dead)
+	second := w.accepted("acme")
+	w.marked = id(w.ok(http.StatusCreated, http.MethodPost, "/v1/reuse/marks", map[string]any{"kind": "pair", "job": w.job, "other": second, "note": mark}))
+	w.ended(second, results.Dead)
 	return w
 }
 
 // marks are what only acme may see.
 func (w *walk) marks() []string {
-	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery}
+	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery, w.marked}
 }
 
 // path fills in what acme has.
@@ -83,6 +84,8 @@ func (w *walk) path(op *huma.Operation) string {
 		id = w.key
 	case "webhooks":
 		id = w.webhook
+	case "reuse":
+		id = w.marked
 	}
 	p := strings.NewReplacer("{job}", job, "{n}", "0", "{id}", id, "{photo}", w.photo, "{purpose}", "face", "{name}", "acmepolicy", "{delivery}", w.delivery).Replace(op.Path)
 	if op.OperationID == "delete-bucket" {
@@ -126,6 +129,8 @@ func (w *walk) body(op *huma.Operation) (any, []string) {
 		return map[string]any{}, nil
 	case "put-bucket":
 		return map[string]string{"bucket": "acmebucket", "prefix": mark + "/"}, nil
+	case opMark:
+		return map[string]any{"kind": "background", "job": w.job, "at_ms": 0, "note": "mine"}, nil
 	case "put-tenant":
 		return map[string]any{}, []string{"If-Match", "*"}
 	}

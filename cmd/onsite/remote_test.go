@@ -122,6 +122,10 @@ func (wordCore) Enroll(ctx context.Context, tenant, subject string, add []api.Ne
 	return out, nil
 }
 
+func (wordCore) Reconsider(_ context.Context, _, job string) (results.Verdict, bool, error) {
+	return results.Verdict{Job: job, Revision: 2, Decision: pipeline.DecisionReview}, true, nil
+}
+
 func (wordCore) LookAlike(context.Context, string, string, []results.Template) ([]api.LookAlike, error) {
 	return nil, nil
 }

@@ -50,3 +50,43 @@ func (p Policy) weight(v pipeline.Verdict, r pipeline.Reason) Action {
 	}
 	return Review
 }
+
+// Replace decides again after one check of a finished verdict was made again and may have got milder. kept are reasons of that check's
+// earlier results that still hold. The reasons of the other checks stay as they are, word for word, and weigh what the verdict shows that
+// they may have weighed: where it does not show whether a failed check's finding was proven, and that decides, it counts as proven. So the
+// answer is never milder than Decide's.
+func (p Policy) Replace(v pipeline.Verdict, name pipeline.CheckName, c pipeline.Check, kept []pipeline.Reason) (pipeline.Decision, []pipeline.Reason) {
+	all := p.weigh(name, c)
+	for _, r := range v.Reasons {
+		if r.Check != name {
+			all = append(all, weighed{reason: r, action: p.weight(v, r)})
+		}
+	}
+	for _, r := range kept {
+		all = append(all, weighed{reason: r, action: p.action(p.Checks[name], Finding(r))})
+	}
+	all = merge(all)
+	decision := pipeline.DecisionPass
+	reasons := make([]pipeline.Reason, 0, len(all))
+	for _, w := range all {
+		reasons = append(reasons, w.reason)
+		switch {
+		case w.action == Abnormal:
+			decision = pipeline.DecisionAbnormal
+		case decision == pipeline.DecisionPass:
+			decision = pipeline.DecisionReview
+		}
+	}
+	return decision, reasons
+}
+
+// Finding is what the reuse check found when it gave a reason: a verdict keeps no findings. Only the same bytes have the score 1, and only
+// they are proven.
+func Finding(r pipeline.Reason) pipeline.Finding {
+	f := pipeline.Finding{Code: r.Code, Outcome: pipeline.Uncertain, Evidence: r.Evidence}
+	if r.Code == pipeline.FootageReused {
+		f.Outcome = pipeline.Fail
+		f.Certain = slices.ContainsFunc(r.Evidence, func(e pipeline.Evidence) bool { return e.Score != nil && *e.Score >= 1 })
+	}
+	return f
+}

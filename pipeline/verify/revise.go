@@ -16,6 +16,9 @@ type Late struct {
 	Print    reuse.Fingerprint // of the job
 	Earlier  []reuse.Candidate // what came late
 	Position int64             // of the history that holds it
+
+	Backgrounds []reuse.Background // what investigators marked by now
+	Marks       int64              // the position in their sequence that this is
 }
 
 // OtherPolicyError says that a verdict was made under another policy than the one it is to be revised under.
@@ -45,7 +48,9 @@ func Revise(ctx context.Context, v pipeline.Verdict, p policy.Policy, late Late)
 	if !p.Wants(pipeline.CheckReuse, v.Site != "", true) || before.Outcome == pipeline.Fail {
 		return pipeline.Verdict{}, false, nil
 	}
-	check, _, err := reuse.Check(ctx, late.Print, late.Earlier, 0, reuseConfig(p))
+	cfg := reuseConfig(p)
+	cfg.Backgrounds = late.Backgrounds
+	check, _, err := reuse.Check(ctx, late.Print, late.Earlier, 0, cfg)
 	if err != nil {
 		return pipeline.Verdict{}, false, fmt.Errorf("compare job %s with footage that came late: %w", v.Job, err)
 	}
@@ -60,6 +65,7 @@ func Revise(ctx context.Context, v pipeline.Verdict, p policy.Policy, late Late)
 	superseded := RevisionName(v.Job, v.Revision)
 	out.Supersedes = &superseded
 	out.Inputs.HistoryAsOf = max(v.Inputs.HistoryAsOf, late.Position)
+	out.Inputs.MarksAsOf = max(v.Inputs.MarksAsOf, late.Marks)
 	took := float64(time.Since(began).Microseconds()) / 1000
 	out.TimingsMS = map[string]float64{string(StageReuse): took, string(StageTotal): took}
 	out.CreatedAt = time.Now().UTC().Truncate(time.Millisecond)

@@ -81,7 +81,12 @@ func (c *Core) recheck(ctx context.Context, late results.Print, candidate reuse.
 		return nil
 	}
 	for range reviseTries {
-		err = c.revise(ctx, sub, p, verify.Late{Print: print, Earlier: []reuse.Candidate{candidate}, Position: late.Seq})
+		var m marks
+		if m, err = c.marksFor(ctx, sub); err != nil {
+			return err
+		}
+		candidate.Mark = m.pairs[late.Job]
+		err = c.revise(ctx, sub, p, verify.Late{Print: print, Earlier: []reuse.Candidate{candidate}, Position: late.Seq, Backgrounds: m.backgrounds, Marks: m.asOf})
 		if !errors.Is(err, results.ErrConflict) {
 			return err
 		}
@@ -110,22 +115,28 @@ func (c *Core) revise(ctx context.Context, sub results.Submission, p policy.Poli
 	if err != nil || !changed {
 		return err
 	}
-	if c.measure {
-		verify.Unverified(&revised)
-	}
-	next, err := verdictRow(revised, sub, row.Policy)
-	if err != nil {
-		return err
-	}
-	now := c.Store.Now()
-	err = c.Store.Revise(ctx, next, audit(next, results.EventVerdictRevised, "system", now), results.EventVerdictRevised, verify.NewJob(), payload(next, results.EventVerdictRevised, now))
+	_, err = c.write(ctx, revised, sub, row.Policy)
 	if gone(err) {
 		return nil
 	}
+	return err
+}
+
+// write writes a further revision with its webhook.
+func (c *Core) write(ctx context.Context, v pipeline.Verdict, sub results.Submission, policyName string) (results.Verdict, error) {
+	if c.measure {
+		verify.Unverified(&v)
+	}
+	next, err := verdictRow(v, sub, policyName)
+	if err != nil {
+		return next, err
+	}
+	now := c.Store.Now()
+	err = c.Store.Revise(ctx, next, audit(next, results.EventVerdictRevised, "system", now), results.EventVerdictRevised, verify.NewJob(), payload(next, results.EventVerdictRevised, now))
 	if err == nil {
 		c.Logger.Info("verdict revised", "job", sub.Job, "revision", next.Revision, "decision", string(next.Decision))
 	}
-	return err
+	return next, err
 }
 
 // gone says that what was asked for is not there any more.

@@ -45,7 +45,7 @@ type engine struct {
 var errMeasuring = &models.MissingError{Path: "worker.core", Err: errors.New("this installation is for measurements and has no models")}
 
 // newEngine makes the engine of a configuration. fetch is nil where there are no buckets.
-func newEngine(b *base, fetch func(context.Context, results.Submission) (vault.Sealed, error)) (*engine, error) {
+func newEngine(b *base, archive core.Archive, fetch func(context.Context, results.Submission) (vault.Sealed, error)) (*engine, error) {
 	decoder, err := media.NewDecoder(media.Options{})
 	if err != nil {
 		return nil, fault(err,
@@ -54,7 +54,7 @@ func newEngine(b *base, fetch func(context.Context, results.Submission) (vault.S
 	}
 	e := &engine{
 		tried: make(chan struct{}), log: b.log, again: 5 * time.Second, models: models.DefaultOptions(),
-		options: core.Options{Store: b.steps, Vault: b.vault, Verifier: &verify.Verifier{Decoder: decoder}, Fetch: fetch, Logger: b.log, MeasuringOnly: b.cfg.Measure},
+		options: core.Options{Store: b.steps, Vault: b.vault, Verifier: &verify.Verifier{Decoder: decoder}, Fetch: fetch, Archive: archive, Logger: b.log, MeasuringOnly: b.cfg.Measure},
 	}
 	e.models.Manifests = b.cfg.Worker.Models
 	switch b.cfg.Worker.Core {
@@ -256,6 +256,23 @@ func (e *engine) CheckSite(ctx context.Context, site *pipeline.Site) error {
 		return err
 	}
 	return c.CheckSite(ctx, site)
+}
+
+// Reconsider is api.Core. It needs no models; what measures without any can do it, too.
+func (e *engine) Reconsider(ctx context.Context, tenant, job string) (results.Verdict, bool, error) {
+	c, err := e.core()
+	if err != nil {
+		return results.Verdict{}, false, err
+	}
+	full, ok := c.(*core.Core)
+	if !ok {
+		return results.Verdict{}, false, errMeasuring
+	}
+	v, changed, err := full.Reconsider(ctx, tenant, job)
+	if errors.Is(err, core.ErrNoPrint) {
+		err = api.ErrNoFootage
+	}
+	return v, changed, err
 }
 
 // Models is api.Core.

@@ -1,0 +1,172 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"onsite/pipeline"
+	"onsite/pipeline/policy"
+	"onsite/pipeline/reuse"
+)
+
+// Marked is the footage of a finished job with what it was compared with, after an investigator marked something about it or took a mark
+// back.
+type Marked struct {
+	Print   reuse.Fingerprint // of the job
+	Earlier []reuse.Candidate // its history at the position of its newest verdict, with the marks of its pairs
+	Missing int               // how much of that could not be read
+	Pairs   map[string]string // every job that a marked pair makes with this one, and the mark
+	History reuse.Marked      // the marks
+}
+
+// Reconsider makes the reuse check of a finished job again after its marks changed, and gives the next revision of its verdict; changed is
+// false where the check finds what it found. revisions are the job's stored verdicts, oldest first, p the policy that they name (the zero
+// policy: the default of the kind of media).
+//
+// A mark takes back only what it speaks about. Stored fingerprints are less exact than the footage that the first look had: what any
+// revision once found stays found as long as no mark in force clears the pair that it was about. Everything that is not about reuse stays
+// word for word; the decision is that of policy.Replace.
+func Reconsider(ctx context.Context, revisions []pipeline.Verdict, p policy.Policy, m Marked) (revised pipeline.Verdict, changed bool, err error) {
+	began := time.Now()
+	if len(revisions) == 0 {
+		return pipeline.Verdict{}, false, nil
+	}
+	v := revisions[len(revisions)-1]
+	if p.Name == "" {
+		if p, err = DefaultPolicy(v.Media.Kind); err != nil {
+			return pipeline.Verdict{}, false, err
+		}
+	}
+	if d := p.Digest(); d != v.Policy {
+		return pipeline.Verdict{}, false, &OtherPolicyError{Have: v.Policy, Want: d}
+	}
+	before := v.Checks[pipeline.CheckReuse]
+	switch before.Outcome {
+	case pipeline.Pass, pipeline.Fail, pipeline.Uncertain:
+	default: // it was not made, or broke off: there is nothing to take back
+		return pipeline.Verdict{}, false, nil
+	}
+	check, result, err := reuse.Check(ctx, m.Print, m.Earlier, m.Missing, reuseConfig(p).WithMarks(m.History))
+	if err != nil {
+		return pipeline.Verdict{}, false, fmt.Errorf("compare job %s again: %w", v.Job, err)
+	}
+	cleared := maps.Clone(m.Pairs)
+	if cleared == nil {
+		cleared = map[string]string{}
+	}
+	for _, match := range result.Matches {
+		if match.ClearedBy != "" {
+			cleared[match.Job] = match.ClearedBy
+		}
+	}
+	kept := standing(revisions, check, cleared)
+	check = strongest(check, kept)
+	decision, reasons := p.Replace(v, pipeline.CheckReuse, check, kept)
+	if check.Outcome == before.Outcome && decision == v.Decision && slices.Equal(told(reasons), told(v.Reasons)) {
+		return pipeline.Verdict{}, false, nil
+	}
+	out := v
+	out.Decision, out.Reasons = decision, reasons
+	check.Detail = maps.Clone(check.Detail)
+	check.Detail["before"], check.Detail["revised_by"] = before.Outcome, Version
+	out.Checks = maps.Clone(v.Checks)
+	out.Checks[pipeline.CheckReuse] = check
+	out.Revision = v.Revision + 1
+	superseded := RevisionName(v.Job, v.Revision)
+	out.Supersedes = &superseded
+	out.Inputs.MarksAsOf = m.History.MarksAsOf()
+	took := float64(time.Since(began).Microseconds()) / 1000
+	out.TimingsMS = map[string]float64{string(StageReuse): took, string(StageTotal): took}
+	out.CreatedAt = time.Now().UTC().Truncate(time.Millisecond)
+	return out, true, nil
+}
+
+// standing gives the reasons of earlier revisions that no mark clears and that the new check does not give itself, the newest of each code.
+func standing(revisions []pipeline.Verdict, now pipeline.Check, cleared map[string]string) []pipeline.Reason {
+	var out []pipeline.Reason
+	for _, v := range slices.Backward(revisions) {
+		for _, r := range v.Reasons {
+			known := slices.ContainsFunc(now.Findings, func(f pipeline.Finding) bool { return f.Code == r.Code }) ||
+				slices.ContainsFunc(out, func(o pipeline.Reason) bool { return o.Code == r.Code })
+			if r.Check == pipeline.CheckReuse && (r.Code == pipeline.FootageReused || r.Code == pipeline.SameContent) && !known && !taken(r, cleared) {
+				out = append(out, r)
+			}
+		}
+	}
+	// Footage that was a copy is not told to be like it, too.
+	jobs := func(code pipeline.Code) (all []string) {
+		for _, r := range out {
+			if r.Code == code {
+				all = append(all, jobsOf(r.Evidence)...)
+			}
+		}
+		for _, f := range now.Findings {
+			if f.Code == code {
+				all = append(all, jobsOf(f.Evidence)...)
+			}
+		}
+		return all
+	}
+	copies := jobs(pipeline.FootageReused)
+	return slices.DeleteFunc(out, func(r pipeline.Reason) bool {
+		return r.Code == pipeline.SameContent && !slices.ContainsFunc(jobsOf(r.Evidence), func(job string) bool { return !slices.Contains(copies, job) })
+	})
+}
+
+// taken says that marks clear all the footage that a reason is about. One about none, such as an enrolled photo, is cleared by nothing.
+func taken(r pipeline.Reason, cleared map[string]string) bool {
+	for _, e := range r.Evidence {
+		if _, ok := cleared[e.Job]; !ok {
+			return false
+		}
+	}
+	return len(r.Evidence) > 0
+}
+
+// strongest is the check with the reasons that still stand: its outcome is the worst of both, its score that of what it rests on.
+func strongest(c pipeline.Check, kept []pipeline.Reason) pipeline.Check {
+	copies := []string{}
+	for _, r := range kept {
+		f := policy.Finding(r)
+		if badness[f.Outcome] > badness[c.Outcome] {
+			c.Outcome = f.Outcome
+		}
+		for _, e := range r.Evidence {
+			if e.Score != nil && (c.Score == nil || *e.Score > *c.Score) {
+				c.Score = e.Score
+			}
+		}
+		if f.Outcome == pipeline.Fail {
+			copies = append(copies, jobsOf(r.Evidence)...)
+		}
+	}
+	c.Findings = slices.DeleteFunc(slices.Clone(c.Findings), func(f pipeline.Finding) bool {
+		jobs := jobsOf(f.Evidence)
+		return f.Code == pipeline.SameContent && len(jobs) > 0 && !slices.ContainsFunc(jobs, func(job string) bool { return !slices.Contains(copies, job) })
+	})
+	return c
+}
+
+func jobsOf(evidence []pipeline.Evidence) []string {
+	var out []string
+	for _, e := range evidence {
+		if e.Job != "" {
+			out = append(out, e.Job)
+		}
+	}
+	return out
+}
+
+// told is what the reuse check's reasons say in short: codes and the footage that they are about.
+func told(reasons []pipeline.Reason) []string {
+	var out []string
+	for _, r := range reasons {
+		if r.Check == pipeline.CheckReuse {
+			out = append(out, fmt.Sprint(r.Code, jobsOf(r.Evidence)))
+		}
+	}
+	return out
+}
