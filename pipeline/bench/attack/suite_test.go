@@ -1,0 +1,159 @@
+package attack
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+)
+
+// film makes a synthetic clip of the given length, with sound.
+func film(t *testing.T, dir, name, source string, seconds string) {
+	t.Helper()
+	out, err := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", source+"=size=64x48:rate=10", "-f", "lavfi", "-i", "sine=440", "-t", seconds,
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", filepath.Join(dir, name)).CombinedOutput()
+	require.NoError(t, err, "%s (the tests need ffmpeg: run `make setup`)", out)
+}
+
+func TestMake(t *testing.T) {
+	clips, dir := t.TempDir(), t.TempDir()
+	film(t, clips, "a.mp4", "testsrc2", "7.2")
+	film(t, clips, "b.mp4", "testsrc", "2")
+	film(t, clips, "c.mp4", "mandelbrot", "2")
+	scenes := filepath.Join(dir, "scenes.csv")
+	require.NoError(t, os.WriteFile(scenes, []byte("file,scene,person\na.mp4,desk,ann\nb.mp4,desk,bob\n"), 0o644))
+	calls := 0
+	o := Options{Clips: clips, Scenes: scenes, Seed: 3, Kinds: []string{"remux", "splice", "recapture2", "clock"}, Progress: func(int, int) { calls++ }}
+	m, err := Make(context.Background(), dir, o)
+	require.NoError(t, err)
+	require.Equal(t, 3, m.Clips)
+	require.Equal(t, 2, m.Families)
+	require.Equal(t, 4, m.Originals) // a twice: its end is another part of the same take
+	require.Equal(t, 13, m.Queries)  // the end of a is changed once
+	require.Equal(t, 17, m.Written)
+	require.Equal(t, 17, calls)
+	require.Empty(t, m.Skipped)
+
+	rows, err := pipeline.ReadTable(m.Table, Columns...)
+	require.NoError(t, err)
+	require.Len(t, rows, m.Pairs)
+	byKind := map[string]int{}
+	for _, r := range rows {
+		for _, f := range []string{r.Get("query"), r.Get("original")} {
+			require.FileExists(t, filepath.Join(dir, f))
+		}
+		require.Equal(t, r.Get("label") == "different", r.Get("transform") == OtherScene || Hard(r.Get("transform")))
+		byKind[r.Get("transform")]++
+		if r.Get("query") == "query/a__splice33.mp4" {
+			require.NotEqual(t, "library/c.mp4", r.Get("original"), "c is the clip that was spliced in, so it is neither copy nor stranger")
+		}
+	}
+	require.Equal(t, 5, byKind[Later])         // four attacks on the beginning, one on the end
+	require.Equal(t, 5+8, byKind[OtherPerson]) // a's five against b, b's four against both cuts of a
+	require.Zero(t, byKind[OtherTake])
+
+	// A second run makes nothing anew, except for what is missing.
+	require.NoError(t, os.Remove(filepath.Join(dir, "query", "b__clock.mp4")))
+	again, err := Make(context.Background(), dir, o)
+	require.NoError(t, err)
+	require.Equal(t, 1, again.Written)
+	require.Equal(t, 16, again.Kept)
+}
+
+func TestMakePhotos(t *testing.T) {
+	photos, dir := t.TempDir(), t.TempDir()
+	for _, name := range []string{"x.png", "y.png"} {
+		out, err := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=101x77", "-frames:v", "1", filepath.Join(photos, name)).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	m, err := Make(context.Background(), dir, Options{Photos: photos, Seed: 1, Kinds: []string{"jpeg10", "rot90", "combo3", "reverse"}})
+	require.NoError(t, err)
+	require.Equal(t, 6, m.Queries) // a photo has no time to reverse
+	require.Equal(t, 2, m.Families)
+	f, err := mustTools(t).probe(context.Background(), filepath.Join(dir, "query", "photo_x__rot90.jpg"))
+	require.NoError(t, err)
+	require.Equal(t, []int{78, 102}, []int{f.w, f.h})
+}
+
+func mustTools(t *testing.T) tools {
+	t.Helper()
+	got, err := findTools()
+	require.NoError(t, err)
+	return got
+}
+
+func TestMakeSaysWhatIsWrong(t *testing.T) {
+	empty, photos := t.TempDir(), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(photos, "a.jpg"), []byte("no picture"), 0o644))
+	scenes := filepath.Join(empty, ".scenes.csv")
+	require.NoError(t, os.WriteFile(scenes, []byte("file,scene,person\nb.mp4,,\n"), 0o644))
+	for want, o := range map[string]Options{
+		"name a folder":    {},
+		"has no files":     {Clips: empty},
+		`no kind "crop99"`: {Clips: empty, Kinds: []string{"crop99"}},
+		"seconds is 0.5":   {Clips: empty, Seconds: 0.5},
+		"look into":        {Photos: photos},
+		"has no scene":     {Photos: photos, Scenes: scenes},
+	} {
+		_, err := Make(context.Background(), t.TempDir(), o)
+		require.ErrorContains(t, err, want)
+	}
+	t.Setenv("PATH", empty)
+	_, err := Make(context.Background(), t.TempDir(), Options{Photos: photos})
+	require.ErrorIs(t, err, ErrNoFFmpeg)
+}
+
+// The choices of one transform depend on seed, clip and transform alone, and each transform writes a graph.
+func TestSameSeedSameChoices(t *testing.T) {
+	draw := func(seed uint64, name string) map[string][]string {
+		out := map[string][]string{}
+		for _, x := range transforms() {
+			if x.apply == nil {
+				continue
+			}
+			g := newGraph(rng(seed, name, x.tag()), footage{w: 320, h: 240, fps: 25, seconds: 5, sound: true})
+			g.host = "host.mp4"
+			x.apply(g)
+			require.Zero(t, g.w%2+g.h%2, x.tag())
+			out[x.tag()] = append(g.chains, g.audio...)
+		}
+		return out
+	}
+	one := draw(1, "a")
+	require.Equal(t, one, draw(1, "a"))
+	require.NotEqual(t, one["recapture2"], draw(2, "a")["recapture2"])
+	require.NotEqual(t, one["recapture2"], draw(1, "b")["recapture2"])
+	require.Len(t, Kinds(), len(one)+1, "two transforms have one tag")
+}
+
+// Who shares a place or a face is one family, over any number of steps.
+func TestFamilies(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "scenes.csv")
+	require.NoError(t, os.WriteFile(path, []byte("file,scene,person\na,1,ann\nb,2,ann\nc,2,bob\nd,3,\ne,3,\nnone,4,x\n"), 0o644))
+	got, err := families(path, []string{"a", "b", "c", "d", "e", "f"})
+	require.NoError(t, err)
+	require.Len(t, got, 6)
+	for _, same := range [][2]string{{"a", "b"}, {"b", "c"}, {"d", "e"}} {
+		require.Equal(t, got[same[0]].family, got[same[1]].family)
+	}
+	require.NotEqual(t, got["a"].family, got["d"].family)
+	require.NotEqual(t, got["f"].family, got["d"].family)
+	c := func(f string) cut { return cut{file: f, place: got[f]} }
+	require.Equal(t, Later, relation(c("a"), c("a")))
+	require.Equal(t, OtherPlace, relation(c("a"), c("b")))
+	require.Equal(t, OtherPerson, relation(c("b"), c("c")))
+	require.Equal(t, OtherTake, relation(c("d"), c("e")))
+	require.Equal(t, OtherScene, relation(c("a"), c("d")))
+}
+
+func TestStretches(t *testing.T) {
+	for _, c := range []struct{ have, want, first, later float64 }{{15, 5, 5, 5}, {7, 5, 3, 3}, {6, 5, 5, 0}, {3, 5, 3, 0}, {5, 2, 2, 2}} {
+		first, later := stretches(c.have, c.want)
+		require.Equal(t, []float64{c.first, c.later}, []float64{first, later}, "%+v", c)
+	}
+}
