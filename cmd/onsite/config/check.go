@@ -283,6 +283,9 @@ func (k *checker) worker() {
 	default:
 		k.add("worker.core", w.Core, "there is no such core", "没有这种核心", "take full, decoding or noop", "请用 full、decoding 或 noop")
 	}
+	if w.Index != IndexMemory && w.Index != IndexDatabase {
+		k.add("worker.index", w.Index, "there is no such index", "没有这种索引", "take memory or database", "请用 memory 或 database")
+	}
 	if w.Lease >= w.AttemptTimeout {
 		k.add("worker.lease", w.Lease.String(), "is not shorter than worker.attempt_timeout ("+w.AttemptTimeout.String()+")", "不短于 worker.attempt_timeout（"+w.AttemptTimeout.String()+"）", "take 6s", "请用 6s")
 	}

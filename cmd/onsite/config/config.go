@@ -100,6 +100,8 @@ type Worker struct {
 	DrainTimeout   time.Duration `koanf:"drain_timeout" doc:"how long a stopping worker waits for its jobs before it puts them back"`
 	Window         int           `koanf:"window" doc:"tasks that wait in Redis at a time; 0: four for each job that all workers run at once, 64 at least"`
 	Core           string        `koanf:"core" doc:"full; decoding or noop are for measurements and need measure: true"`
+	Index          string        `koanf:"index" doc:"where earlier footage beyond the newest is looked for: memory keeps an index of its frames' hashes (130 bytes each), database reads the store's rows for every job, for small installations"`
+	IndexDir       string        `koanf:"index_dir" doc:"folder for snapshots of that index, one for each worker; serve: index in the data folder; empty: none, it is read from the store at every start"`
 	Models         string        `koanf:"models" doc:"folder with manifests and models of your own, which replace the built-in ones of their tasks"`
 	Listen         string        `koanf:"listen" doc:"address of the worker's own /metrics, /livez and /readyz; empty: none"`
 	Insecure       bool          `koanf:"insecure" doc:"allows a worker.listen other than 127.0.0.1, in a network where nobody else listens: that page has neither TLS nor keys"`
@@ -139,7 +141,7 @@ func Defaults() Config {
 			MaxWaiting:     20_000, // results.Settings
 		},
 		Worker: Worker{
-			Lease: 6 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull,
+			Lease: 6 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull, Index: IndexMemory,
 		},
 		Log: Log{Level: "info", Format: "json"},
 	}
@@ -150,6 +152,12 @@ const (
 	CoreFull     = "full"
 	CoreDecoding = "decoding" // decodes, then answers without looking: for the fault harness
 	CoreNoop     = "noop"     // answers at once: for measuring the service
+)
+
+// Where a worker looks for earlier footage.
+const (
+	IndexMemory   = "memory"
+	IndexDatabase = "database"
 )
 
 // Given says where a setting came from: "--data", "ONSITE_DATA", "onsite.yaml: data"; "" when it is the default.
@@ -176,6 +184,9 @@ func (c Config) InData() Config {
 	}
 	if c.KEK.File == "" && c.KEK.Text.Empty() {
 		c.KEK.File = c.Path("kek")
+	}
+	if c.Worker.IndexDir == "" {
+		c.Worker.IndexDir = c.Path("index")
 	}
 	return c
 }

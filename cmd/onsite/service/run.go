@@ -163,7 +163,11 @@ func (b *base) build(role config.Role, web *site) (parts, error) {
 			return vault.Sealed{Key: m.Key, SHA256: m.SHA256, Bytes: m.Bytes}, err
 		}
 	}
-	e, err := newEngine(b, fetch)
+	earlier, err := b.newArchive(role)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newEngine(b, earlier, fetch)
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +179,7 @@ func (b *base) build(role config.Role, web *site) (parts, error) {
 		all = append(all, part{"metrics", func(ctx context.Context) error { return web.serve(ctx, b.page(e), nil, b.log) }})
 	}
 	if role != config.RoleAPI {
+		all = append(all, part{"archive", earlier.Run})
 		all = append(all, b.jobs(name, e)...)
 		all = append(all, b.bucket(name, in, uploads)...)
 	}

@@ -1,0 +1,37 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+
+	"onsite/cmd/onsite/config"
+	"onsite/pipeline/reuse/index"
+	"onsite/workers/archive"
+)
+
+// newArchive makes what finds earlier footage by its frames. Only what runs jobs keeps an index: the API asks now and then, and reads the
+// store's rows.
+func (b *base) newArchive(role config.Role) (*archive.Archive, error) {
+	o := archive.Options{Store: b.steps, Bell: b.bell, Logger: b.log}
+	if role == config.RoleAPI || b.cfg.Worker.Index == config.IndexDatabase {
+		return archive.New(o), nil
+	}
+	dir := b.cfg.Worker.IndexDir
+	x, err := index.Open(dir, index.Options{Logger: b.log})
+	if errors.Is(err, index.ErrBusy) {
+		b.log.Warn("another process uses worker.index_dir: the reuse index of this one is in memory only; give each worker a folder of its own", "path", dir)
+		x, err = index.Open("", index.Options{Logger: b.log})
+	}
+	if err != nil {
+		return nil, fault(err,
+			fmt.Sprintf("the folder %s of the reuse index cannot be used: %v; check worker.index_dir and its permissions, or set worker.index to database", dir, err),
+			fmt.Sprintf("无法使用查重索引的文件夹 %s：%v；请检查 worker.index_dir 及其权限，或将 worker.index 设为 database", dir, err))
+	}
+	b.later(func() {
+		if err := x.Close(); err != nil {
+			b.log.Warn("the reuse index was not closed in order", "error", err.Error())
+		}
+	})
+	o.Index = x
+	return archive.New(o), nil
+}
