@@ -27,7 +27,7 @@ type Dispatcher struct {
 	Window int           // tasks that wait in Redis; 4 for each job that all workers run at once, at least 16
 	Poll   time.Duration // how often the store is asked without a bell; 250 ms
 	Gap    time.Duration // between two fillings, so that one takes many jobs; 20 ms
-	TTL    time.Duration // of the role; 3 s
+	TTL    time.Duration // of the role; 2 s
 
 	Logger  *slog.Logger
 	Metrics *Metrics

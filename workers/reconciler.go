@@ -36,7 +36,7 @@ type Reconciler struct {
 	ActiveGrace time.Duration // how long a task may be taken from Redis and its job not claimed; 2 s
 	StatsEvery  time.Duration // 5 s
 	HoldEvery   time.Duration // how often jobs on hold are looked at; 10 s
-	TTL         time.Duration // of the role; 3 s
+	TTL         time.Duration // of the role; 2 s
 
 	// Ready says whether this process could run the jobs that wait for a rule (models_missing) now; nil: never. Once it can, they go on.
 	Ready func(ctx context.Context, rule string) error

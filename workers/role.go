@@ -26,7 +26,7 @@ type role struct {
 }
 
 // roleTTL is how long the work of a dead process stays undone: short against the 15 s in which a killed worker's job must run again.
-const roleTTL = 3 * time.Second
+const roleTTL = 2 * time.Second
 
 func newRole(store Elector, name, holder string, ttl time.Duration, log *slog.Logger) *role {
 	fill(&ttl, roleTTL)

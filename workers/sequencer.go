@@ -23,7 +23,7 @@ type Sequencer struct {
 
 	Poll time.Duration // 100 ms
 	Gap  time.Duration // between two batches, so that one takes many verdicts; 20 ms
-	TTL  time.Duration // of the role; 3 s
+	TTL  time.Duration // of the role; 2 s
 
 	Logger *slog.Logger
 }

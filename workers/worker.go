@@ -52,7 +52,7 @@ type Worker struct {
 	Name  string // of the machine or the process, for people; Run makes it unique
 
 	Concurrency    int             // jobs at once; one a processor
-	Lease          time.Duration   // how long a dead worker keeps its jobs; 6 s
+	Lease          time.Duration   // how long a dead worker keeps its jobs; 5 s
 	RenewEvery     time.Duration   // a quarter of it
 	AttemptTimeout time.Duration   // how long the core may take; 2 min
 	Grace          time.Duration   // from the end of the context to the conclusion that a call hangs; 5 s
@@ -67,7 +67,7 @@ func (w Worker) filled() Worker {
 	if w.Concurrency <= 0 {
 		w.Concurrency = runtime.GOMAXPROCS(0)
 	}
-	fill(&w.Lease, 6*time.Second)
+	fill(&w.Lease, 5*time.Second)
 	fill(&w.RenewEvery, w.Lease/4)
 	fill(&w.AttemptTimeout, 2*time.Minute)
 	fill(&w.Grace, 5*time.Second)

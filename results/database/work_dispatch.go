@@ -11,7 +11,7 @@ import (
 
 // Dispatch moves up to n ready jobs to queued. Within a priority every tenant with ready jobs has one turn after the other; the next call
 // goes on with the tenant after the last one, so that no tenant waits for another's backlog however small n is. The backlog is never
-// sorted or counted: the first entries of each tenant are read from the index jobs_ready, jobs whose worker died before all others.
+// sorted or counted: the first entries of each tenant are read from the index jobs_ready, jobs that ran before, and whose worker most likely died, before all others.
 func (s *Store) Dispatch(ctx context.Context, n int, last results.Priority) ([]results.Job, error) {
 	var all []results.Job
 	if err := s.wake(ctx); err != nil {
@@ -64,7 +64,7 @@ func (s *Store) dispatch(ctx context.Context, priority results.Priority, n int) 
 		})
 		for _, jobs := range took {
 			slices.SortFunc(jobs, func(a, b results.Job) int {
-				return cmp.Or(cmp.Compare(min(1, b.Crashes), min(1, a.Crashes)), cmp.Compare(a.ID, b.ID))
+				return cmp.Or(cmp.Compare(min(1, b.Token), min(1, a.Token)), cmp.Compare(a.ID, b.ID))
 			})
 		}
 		return took, err
@@ -81,7 +81,7 @@ const tenantsSQL = `WITH RECURSIVE t (tenant) AS (
 	SELECT tenant FROM t WHERE tenant IS NOT NULL LIMIT $3`
 
 const dispatchSQL = `WITH picked (pick) AS (
-		SELECT id FROM jobs WHERE ready AND priority = $1 AND tenant = $2 ORDER BY CASE WHEN crashes > 0 THEN 0 ELSE 1 END, created_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
+		SELECT id FROM jobs WHERE ready AND priority = $1 AND tenant = $2 ORDER BY CASE WHEN token > 0 THEN 0 ELSE 1 END, created_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
 	)
 	UPDATE jobs SET state = 'queued', ready = FALSE, attempt = attempt + 1, queued_at = $4, updated_at = $4
 	FROM picked WHERE id = pick RETURNING ` + jobColumns

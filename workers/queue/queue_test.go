@@ -80,11 +80,11 @@ func TestPriorityIsStrict(t *testing.T) {
 	for _, p := range []results.Priority{results.PriorityBulk, results.PriorityReverify, results.PriorityClockIn} {
 		all = append(all, jobs(5, p)...)
 	}
-	crashed := jobs(5, results.PriorityClockIn)
-	for i := range crashed {
-		crashed[i].Crashes = 1
+	again := jobs(5, results.PriorityClockIn)
+	for i := range again {
+		again[i].Token = 1
 	}
-	all = append(all, crashed...)
+	all = append(all, again...)
 	_, err := q.Enqueue(t.Context(), all)
 	require.NoError(t, err)
 	of := map[string]string{}

@@ -287,14 +287,14 @@ func (k *checker) worker() {
 		k.add("worker.index", w.Index, "there is no such index", "没有这种索引", "take memory or database", "请用 memory 或 database")
 	}
 	if w.Lease >= w.AttemptTimeout {
-		k.add("worker.lease", w.Lease.String(), "is not shorter than worker.attempt_timeout ("+w.AttemptTimeout.String()+")", "不短于 worker.attempt_timeout（"+w.AttemptTimeout.String()+"）", "take 6s", "请用 6s")
+		k.add("worker.lease", w.Lease.String(), "is not shorter than worker.attempt_timeout ("+w.AttemptTimeout.String()+")", "不短于 worker.attempt_timeout（"+w.AttemptTimeout.String()+"）", "take 5s", "请用 5s")
 	}
 	if w.AttemptTimeout > maxAttempt {
 		k.add("worker.attempt_timeout", w.AttemptTimeout.String(), "is longer than 1h, and what an attempt writes may be swept before it ends", "超过 1h，任务结束前其写入的数据可能被清理",
 			"take 2m", "请用 2m")
 	}
 	if w.Lease < minLease {
-		k.add("worker.lease", w.Lease.String(), "a busy worker cannot renew it in time", "繁忙时来不及续期", "take 6s", "请用 6s")
+		k.add("worker.lease", w.Lease.String(), "a busy worker cannot renew it in time", "繁忙时来不及续期", "take 5s", "请用 5s")
 	}
 	if w.Listen != "" {
 		host, port, err := net.SplitHostPort(w.Listen)

@@ -141,7 +141,7 @@ func Defaults() Config {
 			MaxWaiting:     20_000, // results.Settings
 		},
 		Worker: Worker{
-			Lease: 6 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull, Index: IndexMemory,
+			Lease: 5 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull, Index: IndexMemory,
 		},
 		Log: Log{Level: "info", Format: "json"},
 	}
