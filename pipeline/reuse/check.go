@@ -234,7 +234,7 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 		e := prepareEarlier(&motion)
 		m.Level = e.level
 		if a, ok := compare(&q.track, &e, turns); ok {
-			q.fill(cfg, &m, &a, &e, float64(w), float64(h))
+			q.fill(cfg, &m, o, &a, &e, float64(w), float64(h))
 		}
 	} else {
 		m.QueryLevel = motionLevel(&q.grid)
@@ -255,13 +255,14 @@ func motionLevel(t *track) float64 {
 }
 
 // fill writes stage B's findings.
-func (q *query) fill(cfg Config, m *Match, a *aligned, e *earlierMotion, w, h float64) {
+func (q *query) fill(cfg Config, m *Match, o *Fingerprint, a *aligned, e *earlierMotion, w, h float64) {
 	score := func(s *stretch) float64 {
 		x := forLine(forLength(s.parts.S(), q.track.full.n, (e.up.n+1)/2), s.line, s.share)
 		return forRegistration(x, m.Inliers, m.matches, m.residual)
 	}
 	m.Parts, m.QueryLevel = a.parts, a.queryLevel
-	m.S = score(&a.stretch)
+	m.Sound = listen(q.f, o, &a.stretch, e.up.start-q.track.full.start)
+	m.S = forSound(score(&a.stretch), m.Sound)
 	m.Score = Score(m.S)
 	if m.Score < cfg.Weak {
 		return // the alignment means nothing
@@ -306,6 +307,8 @@ func (c Config) judge(m *Match) Verdict {
 	case m.Score >= c.CannotTell:
 		return CannotTell
 	case m.Score >= c.Weak && (m.Near || min(m.Level, m.QueryLevel) < c.LowMotion):
+		return CannotTell
+	case m.Sound != nil && m.Sound.Agrees && m.S >= soundLow && min(m.Level, m.QueryLevel) < c.LowMotion:
 		return CannotTell
 	case m.Near && (m.QueryLevel < frozenLevel || max(m.Level, m.QueryLevel) < c.LowMotion):
 		return CannotTell

@@ -22,18 +22,19 @@ type Match struct {
 	SHA256     string
 	Verdict    Verdict
 	Identical  string  // "file" or "packets": the same bytes; else empty
-	S          float64 // score of stage B, less what lengths, an odd line and a loose registration cost; 0 where there was nothing to compare in time
+	S          float64 // score of stage B, less what lengths, an odd line and a loose registration cost, plus what the sound gives; 0 where there was nothing to compare in time
 	Score      float64 // same recording, 0..1 (Score of S); 1 for the same bytes
 	Content    float64 // same content in view, 0..1
 	Near       bool    // the pictures are near-duplicates, not just alike
 	Parts      Parts
-	Distance   int // smallest PDQ distance, 0..256; 257: no still was good enough
+	Distance   int // smallest PDQ distance of pictures, or of parts of them with 6 or 12 added, 0..256; 257: no still was good enough
 	Inliers    int // points of the best registration
 	Transform  string
 	Speed      float64 // how fast the earlier clip runs in this one
 	Reversed   bool
 	Level      float64 // motion of the earlier clip, grey levels per 0.1 s
 	QueryLevel float64
+	Sound      *Sound // nil: no sound in one of them, or unlike ones
 
 	// The common segment that says most, milliseconds; zero where nothing was aligned. Their end comes before their beginning when reversed.
 	FromMS, ToMS, TheirFromMS, TheirToMS int64

@@ -122,31 +122,39 @@ func abs(v int) int {
 // maxPairs is how many moments a matched segment shows side by side.
 const maxPairs = 4
 
-// segments puts the matched earlier footage beside ours. Without a picture of it (erased, or a history that keeps none) the times stay.
+// segments puts the matched earlier footage beside ours, one for every stretch. Without a picture of it (erased, or a history that keeps
+// none) the times stay.
 func (r *run) segments(ctx context.Context, a *Album) error {
 	for _, m := range r.shown.reuse.Matches {
 		if m.Verdict == reuse.Different {
 			continue
 		}
-		score, threshold := m.Score, r.shown.reuse.Threshold
-		s := report.Segment{
-			Job: m.Job, FromMS: m.FromMS, ToMS: m.ToMS, TheirFromMS: m.TheirFromMS, TheirToMS: m.TheirToMS,
-			TheirDurationMS: m.TheirDurationMS, Transform: m.Transform, Score: &score, Threshold: &threshold,
+		threshold := r.shown.reuse.Threshold
+		stretches := m.Segments
+		if len(stretches) == 0 { // nothing was aligned, or the bytes are the same
+			stretches = []reuse.Segment{{FromMS: m.FromMS, ToMS: m.ToMS, TheirFromMS: m.TheirFromMS, TheirToMS: m.TheirToMS, Transform: m.Transform, Pairs: m.Pairs}}
 		}
-		for i, p := range m.Pairs {
-			if i == maxPairs {
-				break
+		for _, g := range stretches {
+			score := m.Score
+			if len(m.Segments) > 0 {
+				score = reuse.Score(g.S)
 			}
-			theirs, err := r.History.Picture(ctx, m.Job, p.TheirMS)
-			if ctx.Err() != nil {
-				return ctx.Err()
+			s := report.Segment{
+				Job: m.Job, FromMS: g.FromMS, ToMS: g.ToMS, TheirFromMS: g.TheirFromMS, TheirToMS: g.TheirToMS,
+				TheirDurationMS: m.TheirDurationMS, Transform: g.Transform, Score: &score, Threshold: &threshold,
 			}
-			if err != nil {
-				theirs = nil
+			for _, p := range g.Pairs[:min(maxPairs, len(g.Pairs))] {
+				theirs, err := r.History.Picture(ctx, m.Job, p.TheirMS)
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if err != nil {
+					theirs = nil
+				}
+				s.Pairs = append(s.Pairs, report.Pair{OurMS: p.OurMS, TheirMS: p.TheirMS, TheirJPEG: theirs})
 			}
-			s.Pairs = append(s.Pairs, report.Pair{OurMS: p.OurMS, TheirMS: p.TheirMS, TheirJPEG: theirs})
+			a.Segments = append(a.Segments, s)
 		}
-		a.Segments = append(a.Segments, s)
 	}
 	return nil
 }
