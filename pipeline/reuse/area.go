@@ -3,6 +3,8 @@ package reuse
 import (
 	"cmp"
 	"fmt"
+	"image"
+	"math"
 	"slices"
 )
 
@@ -58,6 +60,51 @@ func (f *Fingerprint) checkAreas() error {
 
 func sortAreas(areas []Area) {
 	slices.SortFunc(areas, func(a, b Area) int { return a.rank(&b) })
+}
+
+// areaCrops are the parts of the content that are hashed too: the middle 90 %, 80 % and 60 %, four corners of 80 %. PDQ itself bears crops
+// of 3 % of a side.
+var areaCrops = [][4]float64{{0.05, 0.05, 0.95, 0.95}, {0.1, 0.1, 0.9, 0.9}, {0, 0, 0.8, 0.8}, {0.2, 0, 1, 0.8}, {0, 0.2, 0.8, 1}, {0.2, 0.2, 1, 1}, {0.2, 0.2, 0.8, 0.8}}
+
+// cropOf gives one of areaCrops of a rectangle in 255ths.
+func cropOf(r image.Rectangle, i int) image.Rectangle {
+	c := areaCrops[i]
+	x := func(f float64) int { return r.Min.X + int(math.Round(f*float64(r.Dx()))) }
+	y := func(f float64) int { return r.Min.Y + int(math.Round(f*float64(r.Dy()))) }
+	return image.Rect(x(c[0]), y(c[1]), x(c[2]), y(c[3]))
+}
+
+var wholePicture = image.Rect(0, 0, areaUnit, areaUnit)
+
+// hashAreas hashes the content and its crops in some stills of a clip; still says which of Fingerprint.Stills each plane is.
+func hashAreas(planes []luma, still []int) []Area {
+	if len(planes) == 0 {
+		return nil
+	}
+	content, rects := contentAreas(planes)
+	if content != wholePicture {
+		rects = append(rects, content)
+	}
+	for i := range areaCrops {
+		rects = append(rects, cropOf(content, i))
+	}
+	var out []Area
+	for i, p := range planes {
+		for k, r := range rects {
+			if slices.Contains(rects[:k], r) {
+				continue
+			}
+			part := image.Rect(r.Min.X*p.w/areaUnit, r.Min.Y*p.h/areaUnit, r.Max.X*p.w/areaUnit, r.Max.Y*p.h/areaUnit)
+			if part.Dx() < minHashSide || part.Dy() < minHashSide {
+				continue
+			}
+			small := p.part(part).sample(jarosz)
+			out = append(out, Area{Still: still[i], Left: uint8(r.Min.X), Top: uint8(r.Min.Y), Right: uint8(r.Max.X), Bottom: uint8(r.Max.Y),
+				PDQ: pdqBits(lowDCT(small, 64, 1, 16, cosines64)), Quality: pdqQuality(small)})
+		}
+	}
+	sortAreas(out)
+	return out
 }
 
 func encodeAreas(areas []Area) []byte {

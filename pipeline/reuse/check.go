@@ -145,7 +145,7 @@ func (q *query) choose(ctx context.Context, history []Candidate, n int) ([]glanc
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("look through earlier footage: %w", err)
 		}
-		all[i] = glanceAt(q.f, &q.index, &history[i].Fingerprint, i)
+		all[i] = glanceAt(&q.index, &history[i].Fingerprint, i)
 	}
 	if len(all) <= n {
 		return all, nil
@@ -213,8 +213,8 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 		m.Inliers, m.matches, m.residual = ways[0].inliers, ways[0].matches, ways[0].residual
 	}
 	if m.Inliers < strongTurns {
-		if g.distance <= likelyHash {
-			turns = append(turns, forms[g.form])
+		if t := g.sight.turns(); len(t) > 0 {
+			turns = append(turns, t...)
 		} else {
 			turns = append(turns, forms[:]...)
 		}
@@ -222,8 +222,8 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 	m.Content = contentScore(m.Distance, m.Inliers)
 	if len(ways) > 0 {
 		m.Transform = ways[0].t.name(q.w, q.h, float64(w), float64(h))
-	} else if g.distance <= likelyHash {
-		m.Transform = forms[g.form].name(q.w, q.h, float64(w), float64(h))
+	} else if t := g.sight.turns(); len(t) > 0 {
+		m.Transform = t[0].name(q.w, q.h, float64(w), float64(h))
 	}
 	m.Near = nearDuplicate(&m)
 	motion, err := decodeMotion(o.motion)

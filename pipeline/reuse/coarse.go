@@ -70,8 +70,11 @@ func (q *query) coarse(o *Fingerprint, g *glance) float64 {
 	if g.votes >= fewVotes {
 		turns = append(turns, g.turn)
 	}
-	if g.votes < fewVotes || g.distance <= likelyHash && g.form != AsIs {
+	if g.votes < fewVotes || g.whole <= likelyHash && g.form != AsIs {
 		turns = append(turns, forms[g.form])
+	}
+	if g.inPart() {
+		turns = append(turns, g.over)
 	}
 	best := 0.0
 	for _, t := range turns {

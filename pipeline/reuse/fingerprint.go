@@ -86,6 +86,9 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 	defer small.Close()
 	hashed, pointed := evenly(len(c.Frames), maxStills), evenly(len(c.Frames), maxPointStills)
 	var stills []pointStill
+	inAreas := evenly(len(hashed), areaStills)
+	var planes []luma
+	var planeOf []int
 	for i, fr := range c.Frames {
 		if !slices.Contains(hashed, i) && !slices.Contains(pointed, i) {
 			continue
@@ -93,7 +96,11 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 		err := shrinkInto(&small, fr.Image)
 		if err == nil && slices.Contains(hashed, i) {
 			var s Still
-			s, err = hashStill(small, fr.PTS)
+			var l luma
+			s, l, err = hashStill(small, fr.PTS)
+			if at := len(f.Stills); slices.Contains(inAreas, at) && (len(planes) == 0 || l.w == planes[0].w && l.h == planes[0].h) {
+				planes, planeOf = append(planes, l), append(planeOf, at)
+			}
 			f.Stills = append(f.Stills, s)
 		}
 		if err == nil && slices.Contains(pointed, i) {
@@ -105,6 +112,7 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 			return Fingerprint{}, fmt.Errorf("fingerprint still %d of %s: %w", i, short(c.Info.SHA256), err)
 		}
 	}
+	f.Areas = hashAreas(planes, planeOf)
 	f.points = encodePoints(stills)
 	f.index = makeIndex(stills)
 	f.Audio = hear(c.PCM)
@@ -159,19 +167,19 @@ func shrinkInto(small *gocv.Mat, m gocv.Mat) error {
 	return nil
 }
 
-// hashStill computes all hashes of one still from one brightness plane.
-func hashStill(m gocv.Mat, pts time.Duration) (Still, error) {
+// hashStill computes all hashes of one still from one brightness plane, and gives that too.
+func hashStill(m gocv.Mat, pts time.Duration) (Still, luma, error) {
 	v, err := borrow(m)
 	if err != nil {
-		return Still{}, err
+		return Still{}, luma{}, err
 	}
 	l, err := toLuma(v, hashKeepSide)
 	if err != nil {
-		return Still{}, err
+		return Still{}, luma{}, err
 	}
 	s := Still{PTS: pts.Truncate(time.Millisecond), PHash64: phash(l, 8)[0], PHash256: phash(l, 16)}
 	s.PDQ, s.Quality = pdqVariants(l)
-	return s, nil
+	return s, l, nil
 }
 
 // borrow views a picture's bytes without a copy where they lie in one piece; the view lives as long as the picture.

@@ -6,9 +6,8 @@ import (
 
 // glance is what a first, cheap look at an earlier clip gives.
 type glance struct {
-	at       int // position in the history
-	distance int // smallest PDQ distance over stills and forms; 257: nothing to compare
-	form     int // of that distance
+	at int // position in the history
+	sight
 	votes    int // index points that agree on one similarity
 	turn     Transform
 	plain    int // votes as the picture stands, and mirrored left to right
@@ -31,39 +30,18 @@ func (g *glance) skip(flip bool) bool {
 // minQuality is the PDQ quality below which a still says nothing (the PDQ paper's advice: discard below 50).
 const minQuality = 50
 
-// hashDistance finds the smallest PDQ distance between the query's stills, in all forms, and the earlier clip's stills.
-func hashDistance(q, o *Fingerprint) (best, form int) {
-	best = 257
-	for i := range q.Stills {
-		if q.Stills[i].Quality < minQuality {
-			continue
-		}
-		for j := range o.Stills {
-			if o.Stills[j].Quality < minQuality {
-				continue
-			}
-			h := &o.Stills[j].PDQ[AsIs]
-			for k := range q.Stills[i].PDQ {
-				if d := q.Stills[i].PDQ[k].Distance(*h); d < best {
-					best, form = d, k
-				}
-			}
-		}
-	}
-	return best, form
-}
-
 // queryIndex is the query's index, plain and mirrored left to right.
 type queryIndex struct {
-	w, h  float32 // picture at pictureSide
-	plain []indexPoint
-	flip  []indexPoint
+	w, h   float32 // picture at pictureSide
+	plain  []indexPoint
+	flip   []indexPoint
+	hashes hashes
 }
 
 // newQueryIndex takes the points of the query's stills; mirrored codes need the descriptors.
 func newQueryIndex(f *Fingerprint, stills []pointStill) queryIndex {
 	w, h := pictureSize(max(1, f.Width), max(1, f.Height))
-	q := queryIndex{w: float32(w), h: float32(h), plain: f.index}
+	q := queryIndex{w: float32(w), h: float32(h), plain: f.index, hashes: newHashes(f, true)}
 	flipped := make([]pointStill, len(stills))
 	for _, i := range middle(len(stills), indexStills) {
 		for _, p := range stills[i].points[:min(indexPoints, len(stills[i].points))] {
@@ -200,9 +178,9 @@ func (s similarity) transform(qw, qh, ow, oh float64, mirrored bool) Transform {
 
 // glanceAt looks at one earlier clip by hashes and index points. The mirrored picture is tried too unless the plain one has very many
 // votes: a mirrored face alone gives up to 40.
-func glanceAt(q *Fingerprint, qi *queryIndex, o *Fingerprint, at int) glance {
+func glanceAt(qi *queryIndex, o *Fingerprint, at int) glance {
 	g := glance{at: at, turn: identity}
-	g.distance, g.form = hashDistance(q, o)
+	g.sight = qi.hashes.nearest(newHashes(o, false))
 	w, h := pictureSize(max(1, o.Width), max(1, o.Height))
 	for _, mirrored := range []bool{false, true} {
 		points := qi.plain

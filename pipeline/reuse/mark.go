@@ -108,7 +108,7 @@ func (res *Result) clear(ctx context.Context, fp *Fingerprint, marked []Candidat
 					return err
 				}
 			}
-			if m, err = q.full(c, glanceAt(q.f, &q.index, &c.Fingerprint, i), cfg); err != nil {
+			if m, err = q.full(c, glanceAt(&q.index, &c.Fingerprint, i), cfg); err != nil {
 				return fmt.Errorf("compare with earlier footage %s: %w", c.Job, err)
 			}
 		}
@@ -143,7 +143,7 @@ func (q *query) plain(m Match, c *Candidate, cfg Config) (Match, error) {
 	}
 	stripped := *c
 	stripped.Fingerprint = theirs
-	left, err := without.full(&stripped, glanceAt(without.f, &without.index, &theirs, 0), cfg)
+	left, err := without.full(&stripped, glanceAt(&without.index, &theirs, 0), cfg)
 	if err != nil {
 		return Match{}, err
 	}
