@@ -183,11 +183,14 @@ func (t *table) checks(v pipeline.Verdict) {
 		note := t.note(c)
 		if room := t.width - used; note != "" && uniseg.StringWidth(note) <= room {
 			t.line(left + "  " + t.paint(note, dim))
-			continue
+		} else {
+			t.line(left)
+			if note != "" {
+				t.wrap("    ", note, dim)
+			}
 		}
-		t.line(left)
-		if note != "" {
-			t.wrap("    ", note, dim)
+		for _, n := range notes(name, c) {
+			t.wrap("    ", t.say(n), dim)
 		}
 	}
 	if len(unasked) > 0 {

@@ -112,6 +112,7 @@ type row struct {
 	Near     bool
 	Frames   int
 	Error    string // technical text of an error
+	Notes    []pipeline.Text
 }
 
 type details struct {
@@ -258,6 +259,9 @@ func (b *builder) row(name pipeline.CheckName, c pipeline.Check) row {
 	if r.Bar != nil {
 		r.Bar.Alt = b.says(pipeline.Text{EN: "Score " + r.Bar.Score + ", " + r.Bar.Rule.EN, ZH: "得分 " + r.Bar.Score + "，" + r.Bar.Rule.ZH})
 	}
+	for _, n := range notes(name, c) {
+		r.Notes = append(r.Notes, cleanText(n))
+	}
 	if c.Outcome == pipeline.Error {
 		r.Error = clean(c.Why)
 	}
@@ -319,6 +323,7 @@ func (b *builder) details() details {
 	i("enrolment_rev", fmt.Sprint(v.Inputs.EnrolmentRev), false)
 	i("site_rev", fmt.Sprint(v.Inputs.SiteRev), false)
 	i("history_as_of", fmt.Sprint(v.Inputs.HistoryAsOf), false)
+	i("marks_as_of", fmt.Sprint(v.Inputs.MarksAsOf), false)
 	for _, s := range v.Runtime.Sandbox {
 		d.Sandbox = append(d.Sandbox, clean(s))
 	}

@@ -75,6 +75,7 @@ var words = map[string]pipeline.Text{
 	"enrolment_rev":  {EN: "Enrolment revision", ZH: "登记版本"},
 	"site_rev":       {EN: "Site revision", ZH: "地点版本"},
 	"history_as_of":  {EN: "History as of", ZH: "历史截至"},
+	"marks_as_of":    {EN: "Marks as of", ZH: "标记截至"},
 	"timings":        {EN: "Time per step", ZH: "各步骤用时"},
 	"total":          {EN: "total", ZH: "总计"},
 	"json":           {EN: "The verdict as JSON", ZH: "JSON 格式的结论"},

@@ -55,6 +55,7 @@ func (h *history) Alike(ctx context.Context, f *reuse.Fingerprint, known []reuse
 	}
 	if n := len(found.Flooded); n > 0 {
 		h.Logger.Info("pictures that are like very many others were not looked for", "job", h.job, "pictures", n)
+		h.flooded = n
 	}
 	var out []reuse.Candidate
 	for _, m := range found.Matches {

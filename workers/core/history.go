@@ -36,6 +36,8 @@ type history struct {
 	marks marks
 	cut   bool // there is more in scope than Candidates gave
 
+	flooded int // pictures that are like very many others, and were not looked for
+
 	mu      sync.Mutex
 	missing int
 	away    error // ends the attempt: nobody may be told "review" because the store was away for a moment

@@ -54,10 +54,16 @@ func (c *Core) marksFor(ctx context.Context, sub results.Submission) (marks, err
 // others are the jobs that the marked pairs name.
 func (m marks) others() []string { return slices.Sorted(maps.Keys(m.pairs)) }
 
-var _ reuse.Marked = (*history)(nil)
+var (
+	_ reuse.Marked  = (*history)(nil)
+	_ reuse.Flooded = (*history)(nil)
+)
 
 // Backgrounds is reuse.Marked.
 func (h *history) Backgrounds() []reuse.Background { return h.marks.backgrounds }
 
 // MarksAsOf is reuse.Marked: the position that the attempt began at.
 func (h *history) MarksAsOf() int64 { return h.marks.asOf }
+
+// Flooded is reuse.Flooded.
+func (h *history) Flooded() int { return h.flooded }
