@@ -158,26 +158,40 @@ func (q *query) plain(m Match, c *Candidate, cfg Config) (Match, error) {
 // without gives the fingerprint without the stills that show a marked background, and the mark of the first such still; "" when there is
 // none. Its motion stays: time is not what a background says nothing about.
 func (f *Fingerprint) without(cfg Config) (Fingerprint, string) {
-	var gone []Still
 	mark := ""
+	place := make([]int, len(f.Stills)) // where a still that stays comes to stand; -1: it goes
+	gone := map[int64]bool{}            // by its time, in milliseconds, as points are kept
+	n := 0
 	for i := range f.Stills {
-		if id := cfg.Background(&f.Stills[i]); id != "" {
-			if mark == "" {
-				mark = id
-			}
-			gone = append(gone, f.Stills[i])
+		id := cfg.Background(&f.Stills[i])
+		if id == "" {
+			place[i] = n
+			n++
+			continue
 		}
+		if mark == "" {
+			mark = id
+		}
+		place[i] = -1
+		gone[f.Stills[i].PTS.Milliseconds()] = true
 	}
 	if mark == "" {
 		return *f, ""
 	}
-	shown := func(s Still) bool {
-		return slices.ContainsFunc(gone, func(g Still) bool { return g.PTS.Milliseconds() == s.PTS.Milliseconds() })
-	}
 	out := *f
-	out.Stills = slices.DeleteFunc(slices.Clone(f.Stills), shown)
+	out.Stills, out.Areas = nil, nil
+	for i, s := range f.Stills {
+		if place[i] >= 0 {
+			out.Stills = append(out.Stills, s)
+		}
+	}
+	for _, a := range f.Areas {
+		if a.Still = place[a.Still]; a.Still >= 0 {
+			out.Areas = append(out.Areas, a)
+		}
+	}
 	if stills, err := decodePoints(f.points); err == nil { // damage is found, and named, where the points are compared
-		kept := slices.DeleteFunc(stills, func(p pointStill) bool { return shown(Still{PTS: p.pts}) })
+		kept := slices.DeleteFunc(stills, func(p pointStill) bool { return gone[p.pts.Milliseconds()] })
 		out.points, out.index = encodePoints(kept), makeIndex(kept)
 	}
 	return out, mark
