@@ -19,6 +19,7 @@ const (
 	frameLeast     = 0.25 // of the picture's side
 	frameArea      = 0.9  // of the picture's area at most
 	frameOwnSides  = 2    // sides, at least, that are not the picture's own
+	bezelInset     = 2    // pixels: the line found may lie just outside of the bezel
 	frameNeighbour = 3    // pixels around a tried line in which no other one is
 )
 
@@ -39,7 +40,7 @@ func contentAreas(stills []luma) (content image.Rectangle, framed []image.Rectan
 	content = units(inner)
 	if frame := insideFrame(planes).Intersect(inner); !frame.Empty() && frame != inner {
 		framed = append(framed, units(frame))
-		if screen := units(withoutBars(planes, frame)); screen != framed[0] { // the bezel
+		if screen := units(withoutBars(planes, frame.Inset(bezelInset))); screen != framed[0] { // the bezel
 			framed = append(framed, screen)
 		}
 	}
