@@ -63,8 +63,9 @@ func Reconsider(ctx context.Context, revisions []pipeline.Verdict, p policy.Poli
 		}
 	}
 	kept := standing(revisions, check, cleared)
-	check = strongest(check, kept)
+	check = besides(check, kept)
 	decision, reasons := p.Replace(v, pipeline.CheckReuse, check, kept)
+	check = strongest(check, kept)
 	if check.Outcome == before.Outcome && decision == v.Decision && slices.Equal(told(reasons), told(v.Reasons)) {
 		return pipeline.Verdict{}, false, nil
 	}
@@ -126,27 +127,42 @@ func taken(r pipeline.Reason, cleared map[string]string) bool {
 	return len(r.Evidence) > 0
 }
 
-// strongest is the check with the reasons that still stand: its outcome is the worst of both, its score that of what it rests on.
-func strongest(c pipeline.Check, kept []pipeline.Reason) pipeline.Check {
-	copies := []string{}
+// besides is the check without likeness to footage that still counts as copied: its outcome is that of what it finds itself.
+func besides(c pipeline.Check, kept []pipeline.Reason) pipeline.Check {
+	var copies []string
 	for _, r := range kept {
-		f := policy.Finding(r)
+		if r.Code == pipeline.FootageReused {
+			copies = append(copies, jobsOf(r.Evidence)...)
+		}
+	}
+	var findings []pipeline.Finding
+	c.Outcome = pipeline.Pass
+	for _, f := range c.Findings {
+		jobs := jobsOf(f.Evidence)
+		if f.Code == pipeline.SameContent && len(jobs) > 0 && !slices.ContainsFunc(jobs, func(job string) bool { return !slices.Contains(copies, job) }) {
+			continue
+		}
+		findings = append(findings, f)
 		if badness[f.Outcome] > badness[c.Outcome] {
 			c.Outcome = f.Outcome
+		}
+	}
+	c.Findings = findings
+	return c
+}
+
+// strongest is the check with the reasons that still stand: its outcome is the worst of both, its score that of what it rests on.
+func strongest(c pipeline.Check, kept []pipeline.Reason) pipeline.Check {
+	for _, r := range kept {
+		if o := policy.Finding(r).Outcome; badness[o] > badness[c.Outcome] {
+			c.Outcome = o
 		}
 		for _, e := range r.Evidence {
 			if e.Score != nil && (c.Score == nil || *e.Score > *c.Score) {
 				c.Score = e.Score
 			}
 		}
-		if f.Outcome == pipeline.Fail {
-			copies = append(copies, jobsOf(r.Evidence)...)
-		}
 	}
-	c.Findings = slices.DeleteFunc(slices.Clone(c.Findings), func(f pipeline.Finding) bool {
-		jobs := jobsOf(f.Evidence)
-		return f.Code == pipeline.SameContent && len(jobs) > 0 && !slices.ContainsFunc(jobs, func(job string) bool { return !slices.Contains(copies, job) })
-	})
 	return c
 }
 
