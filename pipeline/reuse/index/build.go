@@ -225,7 +225,7 @@ func newBlock(size int) *block {
 	if size == 0 {
 		return &block{}
 	}
-	return &block{b: unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), size)}
+	return &block{b: unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), size)} //nolint:gosec // size bytes lie in the words
 }
 
 func (b *block) Write(p []byte) (int, error) {

@@ -112,7 +112,7 @@ func parse(b []byte, sums bool) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%8 != 0 {
+	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%8 != 0 { //nolint:gosec // an address is looked at, not used
 		return nil, fmt.Errorf("%w: it does not lie at a multiple of 8 bytes", ErrFormat)
 	}
 	s := &segment{head: h, raw: b}
@@ -206,10 +206,10 @@ func below(v []uint32, n int) bool {
 // view sees bytes as numbers, without a copy.
 func view[T Hash | uint32 | int64](b []byte) []T {
 	var one T
-	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/int(unsafe.Sizeof(one)))
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/int(unsafe.Sizeof(one))) //nolint:gosec // as many as fit
 }
 
-// raw sees numbers as bytes.
+// rawOf sees numbers as bytes.
 func rawOf[T Hash | uint32 | int64](v []T) []byte {
 	var one T
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*int(unsafe.Sizeof(one)))
