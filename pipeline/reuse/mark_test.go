@@ -15,8 +15,8 @@ import (
 // which mark. Other footage is compared as ever.
 func TestMarkedPair(t *testing.T) {
 	room := newStage(1, 7, 320, 240)
-	query := fingerprint(t, film(t, room, 6, from(0), darker))
-	original := stored(t, fingerprint(t, film(t, room, 6, from(0), asIs)))
+	query := fingerprint(t, film(t, room, 4, from(0), darker))
+	original := stored(t, fingerprint(t, film(t, room, 4, from(0), asIs)))
 	check := func(history ...Candidate) (pipeline.Check, Result) {
 		c, res, err := Check(context.Background(), query, history, 0, DefaultConfig())
 		require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestMarkedPair(t *testing.T) {
 	require.Equal(t, "second", c.Findings[0].Args["job"])
 	require.True(t, c.Findings[0].Certain)
 	// What was different anyway was not cleared by anything.
-	c, res := check(Candidate{Job: "other", Fingerprint: stored(t, fingerprint(t, film(t, newStage(2, 9, 320, 240), 6, from(0), asIs))), Mark: "m1"})
+	c, res := check(Candidate{Job: "other", Fingerprint: stored(t, fingerprint(t, film(t, newStage(2, 9, 320, 240), 2, from(0), asIs))), Mark: "m1"})
 	require.Equal(t, pipeline.Pass, c.Outcome)
 	require.NotContains(t, c.Detail, "cleared")
 	require.Empty(t, res.Matches)
@@ -77,9 +77,9 @@ func TestMarkedBackground(t *testing.T) {
 	require.GreaterOrEqual(t, wall.Quality, minQuality)
 	marked := DefaultConfig()
 	marked.Backgrounds = []Background{{ID: "far", Hash: Bits256{1, 2, 3, 4}}, {ID: "wall", Hash: wall.PDQ[AsIs]}}
-	clip := fingerprint(t, film(t, still, 4, from(0), darker))
-	history := []Candidate{{Job: "monday", Fingerprint: stored(t, fingerprint(t, film(t, still, 5, from(0), asIs)))}}
-	for name, query := range map[string]Fingerprint{"as it stands": clip, "mirrored": fingerprint(t, film(t, still, 4, from(0), mirror)), "as stored": stored(t, clip)} {
+	clip := fingerprint(t, film(t, still, 2, from(0), darker))
+	history := []Candidate{{Job: "monday", Fingerprint: stored(t, fingerprint(t, film(t, still, 3, from(0), asIs)))}}
+	for name, query := range map[string]Fingerprint{"as it stands": clip, "mirrored": fingerprint(t, film(t, still, 2, from(0), mirror)), "as stored": stored(t, clip)} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, "wall", marked.Background(&query.Stills[0]))
 			open, _, err := Check(context.Background(), query, history, 0, DefaultConfig())
@@ -103,11 +103,11 @@ func TestMarkedBackground(t *testing.T) {
 	dull.Quality = minQuality - 1
 	require.Empty(t, marked.Background(&dull), "a hash without structure is near to nothing")
 
-	recording := stored(t, fingerprint(t, film(t, moving, 6, from(0), asIs)))
+	recording := stored(t, fingerprint(t, film(t, moving, 4, from(0), asIs)))
 	for _, s := range recording.Stills {
 		marked.Backgrounds = append(marked.Backgrounds, Background{ID: "all", Hash: s.PDQ[AsIs]})
 	}
-	copied := fingerprint(t, film(t, moving, 6, from(0), darker))
+	copied := fingerprint(t, film(t, moving, 4, from(0), darker))
 	c, res, err := Check(context.Background(), copied, []Candidate{{Job: "tuesday", Fingerprint: recording}}, 0, marked)
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Fail, c.Outcome, "time says the same recording, whatever the background")
@@ -117,7 +117,7 @@ func TestMarkedBackground(t *testing.T) {
 // Stills of a marked background are left out with their points, and nothing else is.
 func TestWithoutBackground(t *testing.T) {
 	still := newStage(1, 0, 320, 240)
-	f := fingerprint(t, film(t, still, 4, from(0), asIs))
+	f := fingerprint(t, film(t, still, 2, from(0), asIs))
 	cfg := DefaultConfig()
 	same, mark := f.without(cfg)
 	require.Empty(t, mark)
