@@ -11,7 +11,6 @@ import (
 	"onsite/pipeline/face"
 	"onsite/pipeline/liveness"
 	"onsite/pipeline/media"
-	"onsite/pipeline/reuse"
 	"onsite/pipeline/scene"
 )
 
@@ -63,37 +62,6 @@ func (c *benchFaceCmd) Run(ctx context.Context, e *env) error {
 		fmt.Fprintf(w, "ms per photo\t%.1f\n", r.MSPerImage)
 		for _, f := range r.Refused {
 			fmt.Fprintf(w, "not measured\t%s\t%s\n", f.File, f.Error)
-		}
-	})
-}
-
-type benchReuseCmd struct {
-	benchCommon
-	Pairs string `help:"CSV file: query,original,label[,transform,severity]; paths relative to the file." required:"" placeholder:"FILE"`
-}
-
-func (c *benchReuseCmd) Run(ctx context.Context, e *env) error {
-	core, err := newCore(media.Options{})
-	if err != nil {
-		return err
-	}
-	defer core.close()
-	bar := newProgress(e)
-	r, err := reuse.Pairs(ctx, c.Pairs, core.Decode, reuse.DefaultConfig(), bar.count("pairs"))
-	bar.close()
-	if err != nil {
-		return err
-	}
-	return c.show(e, r, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "pairs\t%d\n", len(r.Pairs))
-		fmt.Fprintf(w, "called reused, of the same\t%s\n", share(r.Recall))
-		fmt.Fprintf(w, "... or left to a person\t%s\n", share(r.Asked))
-		fmt.Fprintf(w, "called reused, of the different\t%d\n", r.FalseMatches)
-		fmt.Fprintf(w, "left to a person, of the different\t%d\n", r.FalseAsked)
-		fmt.Fprintf(w, "ms per comparison\t%.1f\n\ntransform\tpairs\treused\tor asked\n", r.MSPerQuery)
-		for _, name := range slices.Sorted(maps.Keys(r.ByTransform)) {
-			t := r.ByTransform[name]
-			fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\n", name, t.Same, t.Reused, t.Asked)
 		}
 	})
 }

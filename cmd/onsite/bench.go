@@ -20,7 +20,7 @@ import (
 type benchCmd struct {
 	Core     benchCoreCmd     `cmd:"" default:"withargs" help:"CPU per stage against the budget, throughput."`
 	Face     benchFaceCmd     `cmd:"" help:"Face accuracy on DIR/<identity>/*."`
-	Reuse    benchReuseCmd    `cmd:"" help:"Reuse accuracy on labelled pairs."`
+	Reuse    benchReuseCmd    `cmd:"" help:"Reuse accuracy on labelled pairs or an attack suite; makes suites."`
 	Text     benchTextCmd     `cmd:"" help:"Names on signs: DIR/text.csv."`
 	Liveness benchLivenessCmd `cmd:"" help:"Liveness and authenticity on DIR/real/* and DIR/fake/**."`
 	API      benchAPICmd      `cmd:"" name:"api" help:"What the service takes and finishes per second, around a core that does nothing."`

@@ -9,6 +9,9 @@ import (
 	"onsite/pipeline"
 )
 
+// ContentThreshold is the content score (Match.Content) from which the same content counts as in view.
+const ContentThreshold = sameContent
+
 // PairRow is one labelled pair with the check's answer.
 type PairRow struct {
 	Query     string  `json:"query"`

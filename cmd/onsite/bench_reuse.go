@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+
+	"onsite/pipeline"
+	"onsite/pipeline/bench/attack"
+	"onsite/pipeline/bench/copies"
+	"onsite/pipeline/media"
+	"onsite/pipeline/reuse"
+)
+
+type benchReuseCmd struct {
+	benchCommon
+	Pairs string `help:"CSV file: query,original,label[,transform,severity]; paths relative to the file." placeholder:"FILE" xor:"what" required:""`
+	Make  string `help:"Write an attack suite into this folder with ffmpeg; files that are there are kept." placeholder:"DIR" xor:"what" required:""`
+	Suite string `help:"Evaluate a suite that --make wrote, with plain hashes beside it." placeholder:"DIR" xor:"what" required:""`
+
+	Clips   string   `help:"--make: folder of clips." placeholder:"FOLDER"`
+	Photos  string   `help:"--make: folder of photos." placeholder:"FOLDER"`
+	Scenes  string   `help:"--make: CSV file,scene,person that says which files show the same place or person. Default: none do." placeholder:"FILE"`
+	Kinds   []string `help:"--make: only these attacks, by name (crop) or with severity (crop20)."`
+	Seconds float64  `help:"--make: length of a cut." default:"5"`
+	Easy    int      `help:"--make: comparisons with other scenes per attack." default:"2"`
+
+	Plots  string `help:"--suite: write SVG plots into this folder." placeholder:"DIR"`
+	Half   string `help:"--suite: only half of the scene families (a or b), to work on one while the other stays unseen." enum:"both,a,b" default:"both"`
+	Splits int    `help:"--suite: how often the families are halved to choose and to report." default:"20"`
+	Seed   uint64 `help:"--make, --suite: of all choices." default:"1"`
+}
+
+func (c *benchReuseCmd) Run(ctx context.Context, e *env) error {
+	if c.Make != "" {
+		return c.make(ctx, e)
+	}
+	core, err := newCore(media.Options{})
+	if err != nil {
+		return err
+	}
+	defer core.close()
+	if c.Suite != "" {
+		return c.evaluate(ctx, e, core)
+	}
+	bar := newProgress(e)
+	r, err := reuse.Pairs(ctx, c.Pairs, core.Decode, reuse.DefaultConfig(), bar.count("pairs"))
+	bar.close()
+	if err != nil {
+		return err
+	}
+	return c.show(e, r, func(w *tabwriter.Writer) {
+		fmt.Fprintf(w, "pairs\t%d\n", len(r.Pairs))
+		fmt.Fprintf(w, "called reused, of the same\t%s\n", share(r.Recall))
+		fmt.Fprintf(w, "... or left to a person\t%s\n", share(r.Asked))
+		fmt.Fprintf(w, "called reused, of the different\t%d\n", r.FalseMatches)
+		fmt.Fprintf(w, "left to a person, of the different\t%d\n", r.FalseAsked)
+		fmt.Fprintf(w, "ms per comparison\t%.1f\n\ntransform\tpairs\treused\tor asked\n", r.MSPerQuery)
+		for _, name := range slices.Sorted(maps.Keys(r.ByTransform)) {
+			t := r.ByTransform[name]
+			fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\n", name, t.Same, t.Reused, t.Asked)
+		}
+	})
+}
+
+// make writes a suite.
+func (c *benchReuseCmd) make(ctx context.Context, e *env) error {
+	if c.Clips == "" && c.Photos == "" {
+		return &usageError{err: errors.New("--make: no material"), text: pipeline.Text{
+			EN: "--make needs something to make attacks of: --clips FOLDER, --photos FOLDER or both", ZH: "--make 需要素材：请用 --clips 或 --photos 指定文件夹"}}
+	}
+	bar := newProgress(e)
+	m, err := attack.Make(ctx, c.Make, attack.Options{Clips: c.Clips, Photos: c.Photos, Scenes: c.Scenes, Seed: c.Seed, Kinds: c.Kinds, Seconds: c.Seconds, Easy: c.Easy, Progress: bar.count("files")})
+	bar.close()
+	if errors.Is(err, attack.ErrNoFFmpeg) {
+		return &usageError{err: err, text: pipeline.Text{EN: err.Error(), ZH: "PATH 中没有 ffmpeg 和 ffprobe：请先安装 ffmpeg（Debian：apt-get install ffmpeg），或使用在别处生成的测试集"}}
+	}
+	if err != nil {
+		return err
+	}
+	return c.show(e, m, func(w *tabwriter.Writer) {
+		fmt.Fprintf(w, "clips, photos\t%d, %d\nscene families\t%d\noriginals\t%d\nattacks\t%d\npairs\t%d\nfiles made, kept\t%d, %d\ntable\t%s\n", m.Clips, m.Photos, m.Families, m.Originals, m.Queries, m.Pairs, m.Written, m.Kept, m.Table)
+		for _, s := range m.Skipped {
+			fmt.Fprintf(w, "skipped\t%s\n", s)
+		}
+	})
+}
+
+// evaluate measures a suite.
+func (c *benchReuseCmd) evaluate(ctx context.Context, e *env, core *core) error {
+	if _, err := os.Stat(filepath.Join(c.Suite, attack.Table)); errors.Is(err, fs.ErrNotExist) {
+		return pathError("--suite", c.Suite, err, "name a folder that `onsite bench reuse --make` wrote", "请指定由 onsite bench reuse --make 生成的文件夹")
+	}
+	bar := newProgress(e)
+	r, err := copies.Run(ctx, c.Suite, core.Decode, copies.Options{Half: c.Half, Seed: c.Seed, Splits: c.Splits, Config: reuse.DefaultConfig(), Progress: bar.count("files and pairs")})
+	bar.close()
+	if err != nil {
+		return err
+	}
+	if c.Plots != "" {
+		if err := r.Plot(c.Plots); err != nil {
+			return err
+		}
+	}
+	return c.show(e, r, func(w *tabwriter.Writer) {
+		for _, p := range []struct {
+			name string
+			part *copies.Part
+		}{{"clips", r.Video}, {"photos", r.Photo}} {
+			if p.part != nil {
+				partTable(w, p.name, p.part)
+			}
+		}
+	})
+}
+
+// interval prints a share with its counts and interval.
+func interval(s copies.Share) string {
+	if s.Rate == nil {
+		return "-"
+	}
+	out := fmt.Sprintf("%.3f (%d of %d)", *s.Rate, s.Hits, s.N)
+	if s.CI95 != nil {
+		out += fmt.Sprintf(" [%.3f, %.3f]", s.CI95[0], s.CI95[1])
+	}
+	return out
+}
+
+func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
+	fmt.Fprintf(w, "%s: %d copies, %d look-alikes, %d strangers; %d scene families, %d of them with look-alikes\n\n", name, p.Same, p.Hard, p.Easy, p.Families, p.Lookalikes)
+	fmt.Fprintf(w, "at the product's thresholds\tsame recording\tsame content\n")
+	fmt.Fprintf(w, "threshold\t%.2f\t%.2f\n", p.Recording.Threshold, p.Content.Threshold)
+	for _, x := range []struct {
+		name string
+		a, b copies.Share
+	}{{"copies found", p.Recording.Recall, p.Content.Recall}, {"... without freeze", p.Recording.Moving, p.Content.Moving}, {"look-alikes called so", p.Recording.Hard, p.Content.Hard}, {"strangers called so", p.Recording.Easy, p.Content.Easy}} {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", x.name, interval(x.a), interval(x.b))
+	}
+	fmt.Fprintf(w, "copies: cannot tell\t%s\n\nhonest footage\treused\tcannot tell\ttop S\n", interval(p.Asked))
+	for _, h := range p.Honest {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.2f\n", h.Relation, interval(h.Reused), interval(h.CannotTell), h.TopS)
+	}
+	fmt.Fprintf(w, "\nheld out: none false in one half, reported on the other\nmeasure\tkept out\trecall\tworst run\tfalse hard\tworst run\tfalse easy\tthreshold\n")
+	for _, m := range p.Methods {
+		for _, x := range []struct {
+			what string
+			h    *copies.HeldOut
+		}{{"strangers", m.Strangers}, {"all", m.All}} {
+			if x.h == nil {
+				fmt.Fprintf(w, "%s\t%s\t-\t\t\t\t\t(too few families)\n", m.Name, x.what)
+				continue
+			}
+			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.3f\t%s\t%s\t%s\t%.3f (%.3f to %.3f)\n", m.Name, x.what, x.h.Recall, x.h.Worst, share(x.h.FalseHard), share(x.h.WorstHard), share(x.h.FalseEasy), x.h.Threshold[1], x.h.Threshold[0], x.h.Threshold[2])
+		}
+	}
+	fmt.Fprintf(w, "\ntransform\tn\treused\tcannot tell\tsame content\theld out: reused\tcontent\tplain PDQ\n")
+	for _, k := range p.Kinds {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Transform, k.N, share(k.Reused.Rate), share(k.CannotTell.Rate), share(k.Content.Rate), share(k.HeldOut), share(k.ContentOut), share(k.PDQOut))
+	}
+	fmt.Fprintf(w, "\nms per fingerprint (decoding not counted)\t%.0f\nms per still, PDQ in eight forms\t%.1f\n", p.MSPerClip, p.MSPerStill)
+	for _, kind := range slices.Sorted(maps.Keys(p.MSPerPair)) {
+		fmt.Fprintf(w, "ms per comparison, %s\t%.0f\n", kind, p.MSPerPair[kind])
+	}
+	fmt.Fprintf(w, "bytes per fingerprint\t%d\n", p.BytesMean)
+	if p.BytesPer5s > 0 {
+		fmt.Fprintf(w, "bytes per 5 s\t%d\n", p.BytesPer5s)
+	}
+	fmt.Fprintln(w)
+}

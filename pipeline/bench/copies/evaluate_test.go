@@ -1,0 +1,117 @@
+package copies
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gocv.io/x/gocv"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+	"onsite/pipeline/reuse"
+)
+
+// decode makes noise of a file: its first letter says which noise, so that "a2" shows what "a1" shows in another file.
+func decode(_ context.Context, m pipeline.Media) (*media.Clip, error) {
+	raw, err := os.ReadFile(string(m.(pipeline.File)))
+	if err != nil {
+		return nil, err
+	}
+	r := rand.New(rand.NewPCG(uint64(raw[0]), 1))
+	pix := make([]byte, 96*96)
+	for i := range pix {
+		pix[i] = byte(r.UintN(256))
+	}
+	small, err := gocv.NewMatFromBytes(96, 96, gocv.MatTypeCV8UC1, pix)
+	if err != nil {
+		return nil, err
+	}
+	sha := sha256.Sum256(raw)
+	return &media.Clip{Info: media.Info{Kind: media.Photo, SHA256: hex.EncodeToString(sha[:]), Width: 96, Height: 96}, Frames: []media.Frame{{Image: small}}}, nil
+}
+
+// suite writes files and a table: for each of four families a copy and a stranger.
+func suite(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	table := "query,original,label,transform,severity,family,kind\n"
+	for i, f := range []string{"a", "b", "c", "d"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, f+"1"), []byte(f+"1"), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, f+"2"), []byte(f+"2"), 0o644))
+		other := []string{"b", "c", "d", "a"}[i]
+		table += f + "2," + f + "1,same,jpeg,85," + f + ",photo\n" + f + "2," + other + "1,different,other_scene,jpeg85," + f + ",photo\n"
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "suite.csv"), []byte(table), 0o644))
+	return dir
+}
+
+func TestRun(t *testing.T) {
+	dir := suite(t)
+	last, total := 0, 0
+	r, err := Run(context.Background(), dir, decode, Options{Seed: 1, Config: reuse.DefaultConfig(), Progress: func(d, n int) { last, total = d, n }})
+	require.NoError(t, err)
+	require.Nil(t, r.Video)
+	require.Equal(t, 16, total)
+	require.Equal(t, total, last)
+	p := r.Photo
+	require.Equal(t, []int{4, 0, 4, 4}, []int{p.Same, p.Hard, p.Easy, p.Families})
+	require.InDelta(t, 1, *p.Content.Recall.Rate, 0)
+	require.Zero(t, p.Content.Easy.Hits)
+	require.Zero(t, p.Recording.Recall.Hits, "photos are never proved to be the same recording")
+	require.Equal(t, 4, p.Asked.Hits)
+	for _, m := range p.Methods[Content:] {
+		if m.Strangers != nil { // a split may leave the halves without a pair of strangers
+			require.InDelta(t, 1, m.Strangers.Recall, 0, m.Name)
+		}
+	}
+	require.Positive(t, p.BytesMean)
+
+	half, err := Run(context.Background(), dir, decode, Options{Half: "a", Seed: 1, Config: reuse.DefaultConfig()})
+	require.NoError(t, err)
+	other, err := Run(context.Background(), dir, decode, Options{Half: "b", Seed: 1, Config: reuse.DefaultConfig()})
+	require.NoError(t, err)
+	require.Equal(t, 4, half.Photo.Same+other.Photo.Same)
+	require.NotEqual(t, half.Rows[0].Family, other.Rows[0].Family)
+
+	raw, err := json.Marshal(r)
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), `"rows"`)
+
+	plots := filepath.Join(dir, "plots")
+	require.NoError(t, r.Plot(plots))
+	svg, err := os.ReadFile(filepath.Join(plots, "photos-transforms.svg"))
+	require.NoError(t, err)
+	require.Contains(t, string(svg), "jpeg85")
+	require.True(t, strings.HasSuffix(string(svg), "</svg>\n"))
+	require.FileExists(t, filepath.Join(plots, "photos-easy.svg"))
+}
+
+func TestRunSaysWhatIsWrong(t *testing.T) {
+	head := "query,original,label,transform,severity,family,kind\n"
+	for text, want := range map[string]string{
+		"query,original,label\n":             "no column",
+		head:                                 "no pairs",
+		head + "a,b,maybe,crop,,f,photo\n":   "line 2",
+		head + "a,b,different,crop,,f,x\n":   "line 2",
+		head + "a,b,same,crop,,,photo\n":     "line 2",
+		head + "gone,b,same,crop,,f,photo\n": "gone",
+	} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "suite.csv"), []byte(text), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "b"), []byte("b1"), 0o644))
+		_, err := Run(context.Background(), dir, decode, Options{Config: reuse.DefaultConfig()})
+		require.ErrorContains(t, err, want, text)
+	}
+	_, err := Run(context.Background(), t.TempDir(), decode, Options{Config: reuse.DefaultConfig()})
+	require.ErrorContains(t, err, "--make")
+	_, err = Run(context.Background(), t.TempDir(), decode, Options{Half: "c"})
+	require.ErrorContains(t, err, "half")
+}

@@ -1,0 +1,130 @@
+package copies
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sort"
+
+	"onsite/pipeline"
+	"onsite/pipeline/bench/attack"
+	"onsite/pipeline/reuse"
+)
+
+// Measure is one way of telling how alike two files are; more is more alike.
+type Measure int
+
+// The measures. The last three are the baselines: what public tools do.
+const (
+	Recording Measure = iota // the check's same-recording score (stage B)
+	Content                  // the check's same-content score (stage A)
+	PHash64                  // nearest pair of stills, 64-bit perceptual hash
+	PDQ                      // nearest pair of stills, PDQ as it stands
+	VPDQ                     // share of the query's stills with a still of the original within 31 bits of PDQ
+	measures
+)
+
+// String is the measure's name in tables.
+func (m Measure) String() string {
+	return [...]string{"same_recording", "same_content", "phash64", "pdq", "vpdq"}[m]
+}
+
+// Row is one pair of the suite with what was measured.
+type Row struct {
+	Query, Original     string
+	Same                bool
+	Transform, Severity string // of a different pair: the relation, and the tag of what was done to the query
+	Family, Other       string // of the query, of the original
+	Photo               bool
+
+	Scores  [measures]float64
+	Verdict reuse.Verdict
+	S       float64 // of stage B, before it is brought into 0..1
+	MS      float64 // wall time of the comparison
+}
+
+// tag is the transform with its severity.
+func (r *Row) tag() string {
+	if r.Same {
+		return r.Transform + r.Severity
+	}
+	return r.Transform
+}
+
+// hard says whether the pair is honest footage that looks like a copy.
+func (r *Row) hard() bool { return !r.Same && attack.Hard(r.Transform) }
+
+// load reads the suite's table.
+func load(dir string) ([]Row, error) {
+	path := filepath.Join(dir, attack.Table)
+	table, err := pipeline.ReadTable(path, attack.Columns...)
+	if err != nil {
+		return nil, fmt.Errorf("read the suite (make one with `onsite bench reuse --make DIR --clips FOLDER`): %w", err)
+	}
+	rows := make([]Row, 0, len(table))
+	of := map[string]string{} // original to family
+	for _, t := range table {
+		r := Row{Query: t.Get("query"), Original: t.Get("original"), Same: t.Get("label") == "same", Transform: t.Get("transform"), Severity: t.Get("severity"), Family: t.Get("family"), Photo: t.Get("kind") == "photo"}
+		known := t.Get("label") == "same" || t.Get("label") == "different" && (attack.Hard(r.Transform) || r.Transform == attack.OtherScene)
+		if r.Query == "" || r.Original == "" || r.Family == "" || !known {
+			return nil, fmt.Errorf("read the suite: %s, line %d: want query, original, family, and the label same, or different with %s, %s, %s, %s or %s as transform", path, t.Line,
+				attack.Later, attack.OtherTake, attack.OtherPerson, attack.OtherPlace, attack.OtherScene)
+		}
+		if r.Same {
+			of[r.Original] = r.Family
+		}
+		rows = append(rows, r)
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("read the suite: %s has no pairs", path)
+	}
+	for i := range rows {
+		r := &rows[i]
+		switch {
+		case r.Same || r.hard():
+			r.Other = r.Family
+		default:
+			r.Other = of[r.Original]
+		}
+	}
+	return rows, nil
+}
+
+// halves splits the families in two: those with look-alikes and those without apart, so that both halves have some of each.
+func halves(rows []Row, seed uint64, split int) map[string]bool {
+	lookalikes := map[string]bool{}
+	for i := range rows {
+		lookalikes[rows[i].Family] = lookalikes[rows[i].Family] || rows[i].hard()
+	}
+	var groups [2][]string
+	for f, yes := range lookalikes {
+		k := 0
+		if yes {
+			k = 1
+		}
+		groups[k] = append(groups[k], f)
+	}
+	r := rand.New(rand.NewPCG(seed, uint64(split)+1)) //nolint:gosec // G404: reproducible choices, no secret
+	first := map[string]bool{}
+	at := r.IntN(2) // which half gets the odd one
+	for _, g := range groups {
+		sort.Strings(g)
+		r.Shuffle(len(g), func(a, b int) { g[a], g[b] = g[b], g[a] })
+		for _, f := range g {
+			first[f] = at%2 == 0
+			at++
+		}
+	}
+	return first
+}
+
+// within keeps the pairs that lie wholly in one half; those that cross are in neither.
+func within(rows []*Row, half map[string]bool, first bool) []*Row {
+	var out []*Row
+	for _, r := range rows {
+		if half[r.Family] == first && half[r.Other] == first {
+			out = append(out, r)
+		}
+	}
+	return out
+}

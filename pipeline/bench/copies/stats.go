@@ -1,0 +1,213 @@
+package copies
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sort"
+)
+
+// Share is a part of a number of pairs, with an interval from resampling families.
+type Share struct {
+	Hits int         `json:"hits"`
+	N    int         `json:"n"`
+	Rate *float64    `json:"rate"` // null without pairs
+	CI95 *[2]float64 `json:"ci95"` // null with fewer than two families
+}
+
+// resamples is how often families are drawn anew for an interval.
+const resamples = 1000
+
+// count counts the pairs for which hit holds and resamples their families. seed makes it reproducible.
+func count(rows []*Row, seed uint64, hit func(*Row) bool) Share {
+	per := map[string]*[2]int{}
+	var s Share
+	for _, r := range rows {
+		c := per[r.Family]
+		if c == nil {
+			c = new([2]int)
+			per[r.Family] = c
+		}
+		c[1]++
+		s.N++
+		if hit(r) {
+			c[0]++
+			s.Hits++
+		}
+	}
+	if s.N == 0 {
+		return s
+	}
+	rate := float64(s.Hits) / float64(s.N)
+	s.Rate = &rate
+	if len(per) < 2 {
+		return s
+	}
+	var families []string
+	for f := range per {
+		families = append(families, f)
+	}
+	sort.Strings(families)
+	r := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // G404: reproducible, no secret
+	got := make([]float64, resamples)
+	for i := range got {
+		var hits, n int
+		for range families {
+			c := per[families[r.IntN(len(families))]]
+			hits, n = hits+c[0], n+c[1]
+		}
+		got[i] = float64(hits) / float64(n)
+	}
+	slices.Sort(got)
+	s.CI95 = &[2]float64{got[resamples*25/1000], got[resamples*975/1000-1]}
+	return s
+}
+
+// choose gives the lowest threshold (a score at or above it counts) at which no honest pair is called a copy; ok is false without any.
+func choose(rows []*Row, m Measure, honest func(*Row) bool) (t float64, ok bool) {
+	top := math.Inf(-1)
+	for _, r := range rows {
+		if !r.Same && honest(r) {
+			top = max(top, r.Scores[m])
+		}
+	}
+	if math.IsInf(top, -1) {
+		return 0, false
+	}
+	return math.Nextafter(top, math.Inf(1)), true
+}
+
+// HeldOut is what thresholds that were chosen on one half of the families do on the other half, over all splits, both ways round.
+type HeldOut struct {
+	Runs      int                `json:"runs"`
+	Threshold [3]float64         `json:"threshold"`       // least, median, greatest
+	Recall    float64            `json:"recall"`          // mean over runs
+	Worst     float64            `json:"worst_recall"`    // of a run
+	FalseHard *float64           `json:"false_hard"`      // share of look-alikes called a copy, all runs together; null without
+	WorstHard *float64           `json:"worst_hard"`      // of a run
+	FalseEasy *float64           `json:"false_easy"`      // share of strangers
+	ByTag     map[string]float64 `json:"recall_by_kind"`  // mean over runs
+	Strangers int                `json:"strangers_tried"` // pairs of the test halves together
+	Lookalike int                `json:"look_alikes_tried"`
+}
+
+// heldOut runs the protocol for one measure. honest says which honest pairs the threshold has to keep out. It is nil when there are too
+// few families for any run.
+func heldOut(rows []*Row, all []Row, m Measure, seed uint64, splits int, honest func(*Row) bool) *HeldOut {
+	out := HeldOut{ByTag: map[string]float64{}, Worst: 1}
+	var thresholds []float64
+	var falseHard, falseEasy int
+	tags := map[string][2]int{}
+	worstHard := 0.0
+	for split := range splits {
+		half := halves(all, seed, split)
+		for _, first := range []bool{true, false} {
+			t, ok := choose(within(rows, half, first), m, honest)
+			if !ok {
+				continue
+			}
+			var same, found, hard, wrong int
+			for _, r := range within(rows, half, !first) {
+				called := r.Scores[m] >= t
+				switch {
+				case r.Same:
+					same++
+					c := tags[r.tag()]
+					c[1]++
+					if called {
+						found++
+						c[0]++
+					}
+					tags[r.tag()] = c
+				case r.hard():
+					hard++
+					wrong += one(called)
+				default:
+					out.Strangers++
+					falseEasy += one(called)
+				}
+			}
+			if same == 0 {
+				continue
+			}
+			thresholds = append(thresholds, t)
+			recall := float64(found) / float64(same)
+			out.Recall += recall
+			out.Worst = min(out.Worst, recall)
+			out.Lookalike += hard
+			falseHard += wrong
+			if hard > 0 {
+				worstHard = max(worstHard, float64(wrong)/float64(hard))
+			}
+		}
+	}
+	out.Runs = len(thresholds)
+	if out.Runs == 0 {
+		return nil
+	}
+	slices.Sort(thresholds)
+	out.Threshold = [3]float64{thresholds[0], thresholds[out.Runs/2], thresholds[out.Runs-1]}
+	out.Recall /= float64(out.Runs)
+	for tag, c := range tags {
+		out.ByTag[tag] = float64(c[0]) / float64(c[1])
+	}
+	if out.Lookalike > 0 {
+		x := float64(falseHard) / float64(out.Lookalike)
+		out.FalseHard, out.WorstHard = &x, &worstHard
+	}
+	if out.Strangers > 0 {
+		x := float64(falseEasy) / float64(out.Strangers)
+		out.FalseEasy = &x
+	}
+	return &out
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Point is one threshold of a curve.
+type Point struct {
+	Threshold float64 `json:"threshold"`
+	Recall    float64 `json:"recall"`
+	False     float64 `json:"false"` // share of the honest pairs
+}
+
+// curve is recall against false calls over all thresholds at which the false calls change.
+func curve(rows []*Row, m Measure, honest func(*Row) bool) []Point {
+	var same, other []float64
+	for _, r := range rows {
+		switch {
+		case r.Same:
+			same = append(same, r.Scores[m])
+		case honest(r):
+			other = append(other, r.Scores[m])
+		}
+	}
+	if len(same) == 0 || len(other) == 0 {
+		return nil
+	}
+	slices.Sort(same)
+	slices.Sort(other)
+	above := func(s []float64, t float64) float64 {
+		i, _ := slices.BinarySearch(s, t)
+		return float64(len(s)-i) / float64(len(s))
+	}
+	out := []Point{}
+	add := func(t float64) {
+		p := Point{t, above(same, t), above(other, t)}
+		if len(out) == 0 || out[len(out)-1].False != p.False || out[len(out)-1].Recall != p.Recall {
+			out = append(out, p)
+		}
+	}
+	add(math.Nextafter(other[len(other)-1], math.Inf(1)))
+	for i := len(other) - 1; i >= 0; i-- {
+		if i == 0 || other[i] != other[i-1] {
+			add(other[i])
+		}
+	}
+	return out
+}
