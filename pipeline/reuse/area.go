@@ -10,7 +10,7 @@ import (
 
 // Limits of the areas of a fingerprint.
 const (
-	areaStills    = 8  // stills whose areas are hashed, evenly spread
+	areaStills    = 6  // stills whose areas are hashed, evenly spread
 	areasPerStill = 10 // of one still at most
 )
 

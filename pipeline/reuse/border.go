@@ -7,7 +7,7 @@ import (
 
 // Limits of what is taken for a border. Precision is that of the plane: half a percent.
 const (
-	borderSide     = 256  // the long side, in pixels, of the plane in which borders are looked for is this to twice this
+	borderSide     = 256  // the long side, in pixels, of the planes is this to twice this; PDQ looks at 64 x 64
 	borderLeast    = 0.02 // of the side; less is nothing to cut off
 	borderMost     = 0.75 // of the side, both borders together
 	flatReach      = 10   // grey levels around a border's own
@@ -23,15 +23,14 @@ const (
 	frameNeighbour = 3    // pixels around a tried line in which no other one is
 )
 
+// areaPlane averages a still's brightness down to what areas are looked for and hashed in.
+func areaPlane(l luma) luma { return l.shrunk(max(1, max(l.w, l.h)/borderSide)) }
+
 // contentAreas gives where in its stills (planes of one size, brightness 0..255) a clip shows its content, in 255ths of the sides: first
 // what lies inside of bars of one colour or of a blurred fill of the same picture, the whole picture without such; then what lies inside
 // of a straight frame in there, such as a screen with its bezel or a picture in the picture, where there seems to be one. Borders count
 // only where all stills agree on them.
-func contentAreas(stills []luma) (content image.Rectangle, framed []image.Rectangle) {
-	planes := make([]luma, len(stills))
-	for i, s := range stills {
-		planes[i] = s.shrunk(max(1, max(s.w, s.h)/borderSide))
-	}
+func contentAreas(planes []luma) (content image.Rectangle, framed []image.Rectangle) {
 	w, h := planes[0].w, planes[0].h
 	units := func(r image.Rectangle) image.Rectangle { // rounded inwards
 		return image.Rect((r.Min.X*areaUnit+w-1)/w, (r.Min.Y*areaUnit+h-1)/h, r.Max.X*areaUnit/w, r.Max.Y*areaUnit/h)

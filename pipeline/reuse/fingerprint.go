@@ -98,8 +98,10 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 			var s Still
 			var l luma
 			s, l, err = hashStill(small, fr.PTS)
-			if at := len(f.Stills); slices.Contains(inAreas, at) && (len(planes) == 0 || l.w == planes[0].w && l.h == planes[0].h) {
-				planes, planeOf = append(planes, l), append(planeOf, at)
+			if at := len(f.Stills); err == nil && slices.Contains(inAreas, at) {
+				if p := areaPlane(l); len(planes) == 0 || p.w == planes[0].w && p.h == planes[0].h {
+					planes, planeOf = append(planes, p), append(planeOf, at)
+				}
 			}
 			f.Stills = append(f.Stills, s)
 		}
