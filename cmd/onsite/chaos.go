@@ -61,7 +61,7 @@ type chaosCmd struct {
 	Objects  string        `help:"Where objects lie: a folder, or a real MinIO (built at the first use: minutes)." enum:"folder,s3" default:"folder"`
 	Every    time.Duration `help:"Time between two faults." default:"1s"`
 	Over     time.Duration `help:"The submissions are spread over this time. Default: 100 ms for each."`
-	Patience time.Duration `help:"How long everything may take to be over, after the last submission." default:"5m"`
+	Patience time.Duration `help:"How long no job may end, after the last submission, before the rest counts as lost." default:"5m"`
 	Kill     float64       `help:"Chance that a process kills itself at each step of a job." default:"0.002"`
 	Seed     uint64        `help:"Seed of the choice of faults." default:"1"`
 }

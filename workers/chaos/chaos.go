@@ -21,7 +21,7 @@ type Options struct {
 	Jobs      int           // submissions; 2,000
 	Every     time.Duration // between two faults; 1 s; negative: none
 	Over      time.Duration // the submissions are spread over this; 100 ms for each
-	Patience  time.Duration // how long everything may take to be over, after the last submission; 5 min
+	Patience  time.Duration // how long no job may end, after the last submission, before the rest counts as lost; 5 min
 	APIs      int           // processes, Postgres only; 2
 	Workers   int           // processes, Postgres only; 2
 	Clients   int           // submissions at a time; 8
@@ -163,11 +163,13 @@ func (s *stand) run(ctx context.Context, r *Report) error {
 	return s.count(ctx, list, r)
 }
 
-// finish waits until at least n jobs are over.
+// finish waits until at least n jobs are over, for as long as jobs end.
 func (s *stand) finish(ctx context.Context, n int, patience time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("jobs are left over"))
-	defer cancel()
-	var all int64
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stuck := time.AfterFunc(patience, func() { cancel(errors.New("jobs are left over")) })
+	defer stuck.Stop()
+	var all, before int64
 	return until(ctx, "jobs are over", func() bool {
 		counts, err := s.store.Counts(ctx, tenant)
 		if err != nil {
@@ -175,6 +177,10 @@ func (s *stand) finish(ctx context.Context, n int, patience time.Duration) error
 		}
 		over := counts.ByState[results.Done] + counts.ByState[results.Refused] + counts.ByState[results.Dead]
 		all = over + counts.ByState[results.Accepted] + counts.ByState[results.Queued] + counts.ByState[results.Running]
+		if over > before {
+			before = over
+			stuck.Reset(patience)
+		}
 		if s.opts.Progress != nil {
 			s.opts.Progress(int(over), s.opts.Jobs)
 		}
