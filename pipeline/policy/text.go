@@ -89,8 +89,8 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "该录像的全部或部分与先前的录像[“{job}”]是同一段画面。",
 	},
 	pipeline.SameContent: {
-		EN: "The same place and content were recorded before[ (“{job}”)]; it could not be told whether this is the same recording.",
-		ZH: "此前有过相同地点和内容的录像[（“{job}”）]，无法判断两者是否为同一次拍摄。",
+		EN: "The same place and content were recorded before[ (“{job}”)]; it could not be told whether this is the same recording.[ The picture itself, not just the place, seems to have been handed in before: {agree} of its points lie where they did.]",
+		ZH: "此前有过相同地点和内容的录像[（“{job}”）]，无法判断两者是否为同一次拍摄。[不仅地点相同，画面本身似乎此前已提交过：{agree} 的特征点位置一致。]",
 	},
 	pipeline.HistoryIncomplete: {
 		EN: "Earlier recordings could not be read[ ({missing} in all)], so this one was not compared with them.",

@@ -238,7 +238,14 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 		}
 	} else {
 		m.QueryLevel = motionLevel(&q.grid)
-		m.Score = cfg.still(&m)
+		var p photoMatch
+		if len(ways) > 0 {
+			p = ways[0].photoMatch()
+		}
+		if m.Near = p.same(m.Distance); m.Near {
+			m.Photo = p.agree
+		}
+		m.Score = cfg.still(&m, p)
 	}
 	m.Verdict = cfg.judge(&m)
 	return m, nil
@@ -284,15 +291,6 @@ func (q *query) fill(cfg Config, m *Match, o *Fingerprint, a *aligned, e *earlie
 		m.Segments = append(m.Segments, g)
 	}
 	slices.SortStableFunc(m.Segments, bySegmentTime)
-}
-
-// still is the same-recording score where there is no time to compare, photos above all: near-duplicates lie in the band in which nothing
-// is claimed, everything else below all bands.
-func (c Config) still(m *Match) float64 {
-	if m.Near && m.QueryLevel < frozenLevel {
-		return c.CannotTell + (c.Threshold-c.CannotTell)*0.9*m.Content
-	}
-	return c.Weak * 0.9 * m.Content
 }
 
 // frozenLevel is the motion below which a clip is a picture: a still encoded as video has 0.05, a person who sits still 0.3 and more.

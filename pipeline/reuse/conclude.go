@@ -38,6 +38,7 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 			continue
 		}
 		f := pipeline.Finding{Code: pipeline.SameContent, Outcome: pipeline.Uncertain, Args: map[string]string{"job": m.Job}, Evidence: m.evidence(threshold)}
+		m.words(f.Args)
 		if m.Verdict == Same {
 			f.Code, f.Outcome, f.Certain = pipeline.FootageReused, pipeline.Fail, m.Identical != ""
 			c.Outcome = pipeline.Fail

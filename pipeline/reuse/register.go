@@ -27,6 +27,11 @@ type registered struct {
 	inliers  int
 	matches  int // mutual matches it was chosen from
 	residual float64
+
+	// What it was made from: points and their matches, and the way in pixels at pictureSide.
+	q, o   *side
+	pairs  []match
+	pixels Transform
 }
 
 // side is one picture's points ready for matching.
@@ -140,7 +145,7 @@ func register(q, o []side, skip func(flip bool) bool, qw, qh, ow, oh float64) []
 			t = t.times(forms[FlipY])
 		}
 		if _, ok := t.sane(); ok {
-			found = append(found, registered{t, inliers, len(j.m), residual})
+			found = append(found, registered{t, inliers, len(j.m), residual, j.q, j.o, j.m, h})
 		}
 	}
 	sort.SliceStable(found, func(a, b int) bool { return found[a].inliers > found[b].inliers })

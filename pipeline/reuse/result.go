@@ -34,7 +34,8 @@ type Match struct {
 	Reversed   bool
 	Level      float64 // motion of the earlier clip, grey levels per 0.1 s
 	QueryLevel float64
-	Sound      *Sound // nil: no sound in one of them, or unlike ones
+	Photo      float64 // share of the points that lie where they did, where there is no time to compare and the picture itself seems to be the same
+	Sound      *Sound  // nil: no sound in one of them, or unlike ones
 
 	// The common segment that says most, milliseconds; zero where nothing was aligned. Their end comes before their beginning when reversed.
 	FromMS, ToMS, TheirFromMS, TheirToMS int64
