@@ -36,13 +36,13 @@ func (d *desk) filmed(tenant string) string {
 	return job
 }
 
-func (d *desk) mark(status int, body map[string]any) MarkAnswer {
+func (d *desk) mark(body map[string]any) MarkAnswer {
 	d.t.Helper()
 	if _, ok := body["note"]; !ok {
 		body["note"] = "a double upload"
 	}
 	var out MarkAnswer
-	d.ok(status, http.MethodPost, "/v1/reuse/marks", body).into(&out)
+	d.ok(http.StatusCreated, http.MethodPost, "/v1/reuse/marks", body).into(&out)
 	return out
 }
 
@@ -52,12 +52,12 @@ func TestMarks(t *testing.T) {
 	d.core.again = func(job string) (results.Verdict, bool, error) {
 		return results.Verdict{Job: job, Revision: 3, Decision: pipeline.DecisionPass}, true, nil
 	}
-	pair := d.mark(http.StatusCreated, map[string]any{"kind": "pair", "job": a, "other": b}) // the order does not matter
+	pair := d.mark(map[string]any{"kind": "pair", "job": a, "other": b}) // the order does not matter
 	require.Equal(t, MarkedVerdict{Job: b, Changed: true, Revision: 3, Decision: pipeline.DecisionPass}, pair.Verdict)
 	require.Equal(t, []any{b, a, results.MarkPair, int64(1)}, []any{pair.Job, pair.Other, pair.Kind, pair.Position})
 	require.Nil(t, pair.AtMS)
 	require.Equal(t, 1, d.bell.rings(results.BellVerdict))
-	wall := d.mark(http.StatusCreated, map[string]any{"kind": "background", "job": a, "at_ms": 2600, "site": "store-17"})
+	wall := d.mark(map[string]any{"kind": "background", "job": a, "at_ms": 2600, "site": "store-17"})
 	require.EqualValues(t, 3000, *wall.AtMS, "the nearest keyframe")
 	stored, err := d.store.Mark(t.Context(), "acme", wall.ID)
 	require.NoError(t, err)
@@ -128,8 +128,8 @@ func TestMarksRefused(t *testing.T) {
 	d := newDesk(t)
 	a, b := d.filmed("acme"), d.filmed("acme")
 	bare := d.accepted("acme")
-	d.mark(http.StatusCreated, map[string]any{"kind": "pair", "job": b, "other": a})
-	d.mark(http.StatusCreated, map[string]any{"kind": "background", "job": a, "at_ms": 0})
+	d.mark(map[string]any{"kind": "pair", "job": b, "other": a})
+	d.mark(map[string]any{"kind": "background", "job": a, "at_ms": 0})
 	ask := func(body map[string]any) answer {
 		if _, ok := body["note"]; !ok {
 			body["note"] = "n"
@@ -174,7 +174,7 @@ func TestMarkThatCannotBeCompared(t *testing.T) {
 		d.core.again = func(job string) (results.Verdict, bool, error) {
 			return results.Verdict{Job: job, Revision: 2}, false, err
 		}
-		got := d.mark(http.StatusCreated, map[string]any{"kind": "background", "job": a, "at_ms": 1000})
+		got := d.mark(map[string]any{"kind": "background", "job": a, "at_ms": 1000})
 		require.NotNil(t, got.Verdict.Why)
 		require.Equal(t, want, got.Verdict.Why.Kind)
 		require.NotEmpty(t, got.Verdict.Why.Text.ZH)
