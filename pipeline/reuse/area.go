@@ -67,8 +67,7 @@ func sortAreas(areas []Area) {
 var areaCrops = [][4]float64{{0.05, 0.05, 0.95, 0.95}, {0.1, 0.1, 0.9, 0.9}, {0, 0, 0.8, 0.8}, {0.2, 0, 1, 0.8}, {0, 0.2, 0.8, 1}, {0.2, 0.2, 1, 1}, {0.2, 0.2, 0.8, 0.8}}
 
 // cropOf gives one of areaCrops of a rectangle in 255ths.
-func cropOf(r image.Rectangle, i int) image.Rectangle {
-	c := areaCrops[i]
+func cropOf(r image.Rectangle, c [4]float64) image.Rectangle {
 	x := func(f float64) int { return r.Min.X + int(math.Round(f*float64(r.Dx()))) }
 	y := func(f float64) int { return r.Min.Y + int(math.Round(f*float64(r.Dy()))) }
 	return image.Rect(x(c[0]), y(c[1]), x(c[2]), y(c[3]))
@@ -85,8 +84,8 @@ func hashAreas(planes []luma, still []int) []Area {
 	if content != wholePicture {
 		rects = append(rects, content)
 	}
-	for i := range areaCrops {
-		rects = append(rects, cropOf(content, i))
+	for _, c := range areaCrops {
+		rects = append(rects, cropOf(content, c))
 	}
 	var out []Area
 	for i, p := range planes {

@@ -9,8 +9,9 @@ import (
 )
 
 // roomPlane is the brightness of a made-up room.
-func roomPlane(t testing.TB, room uint64, at float64, w, h int) luma {
+func roomPlane(t testing.TB, room uint64, at float64, h int) luma {
 	t.Helper()
+	const w = 384
 	l := luma{w: w, h: h, k: 1, fullW: w, fullH: h}
 	for _, v := range newStage(room, room+7, w, h).grey(at) {
 		l.p = append(l.p, float32(v))
@@ -31,7 +32,8 @@ func put(dst, src luma, r image.Rectangle) luma {
 }
 
 // filled is a picture of one grey with a little noise, as codecs leave it.
-func filled(level float32, w, h int) luma {
+func filled(level float32, h int) luma {
+	const w = 384
 	r := rand.New(rand.NewPCG(3, 4))
 	l := luma{p: make([]float32, w*h), w: w, h: h, k: 1, fullW: w, fullH: h}
 	for i := range l.p {
@@ -79,17 +81,17 @@ func TestContentInsideOfBorders(t *testing.T) {
 		stills  []luma
 		content image.Rectangle
 	}{
-		"nothing to cut off": {film(func(at float64) luma { return roomPlane(t, 1, at, w, h) }), wholePicture},
+		"nothing to cut off": {film(func(at float64) luma { return roomPlane(t, 1, at, h) }), wholePicture},
 		"black letterbox": {film(func(at float64) luma {
-			return put(filled(2, w, h), roomPlane(t, 1, at, w, h), image.Rect(0, 40, w, h-40))
+			return put(filled(2, h), roomPlane(t, 1, at, h), image.Rect(0, 40, w, h-40))
 		}), units(image.Rect(0, 40, w, h-40))},
-		"grey all around, uneven": {film(func(at float64) luma { return put(filled(120, w, h), roomPlane(t, 1, at, w, h), in) }), units(in)},
+		"grey all around, uneven": {film(func(at float64) luma { return put(filled(120, h), roomPlane(t, 1, at, h), in) }), units(in)},
 		"blurred fill": {film(func(at float64) luma {
-			room := roomPlane(t, 1, at, w, h)
+			room := roomPlane(t, 1, at, h)
 			return put(unsharp(room, 12), room, image.Rect(80, 0, w-80, h))
 		}), units(image.Rect(80, 0, w-80, h))},
-		"bars of one still only": {[]luma{put(filled(2, w, h), roomPlane(t, 1, 0, w, h), in), roomPlane(t, 1, 1, w, h), roomPlane(t, 1, 2, w, h)}, wholePicture},
-		"one colour":             {film(func(float64) luma { return filled(90, w, h) }), wholePicture},
+		"bars of one still only": {[]luma{put(filled(2, h), roomPlane(t, 1, 0, h), in), roomPlane(t, 1, 1, h), roomPlane(t, 1, 2, h)}, wholePicture},
+		"one colour":             {film(func(float64) luma { return filled(90, h) }), wholePicture},
 	} {
 		t.Run(name, func(t *testing.T) {
 			content, _ := contentAreas(c.stills)
@@ -99,7 +101,7 @@ func TestContentInsideOfBorders(t *testing.T) {
 	t.Run("filmed screen", func(t *testing.T) {
 		bezel := in.Inset(-10)
 		_, framed := contentAreas(film(func(at float64) luma {
-			return put(put(roomPlane(t, 5, 0, w, h), filled(15, w, h), bezel), roomPlane(t, 1, at, w, h), in)
+			return put(put(roomPlane(t, 5, 0, h), filled(15, h), bezel), roomPlane(t, 1, at, h), in)
 		}))
 		require.NotEmpty(t, framed)
 		requireRect(t, units(in), framed[len(framed)-1])
@@ -128,7 +130,7 @@ func TestPartsFindWhatWholePicturesDoNot(t *testing.T) {
 		}
 		return out
 	}
-	room := func(at float64) luma { return roomPlane(t, 1, at, w, h) }
+	room := func(at float64) luma { return roomPlane(t, 1, at, h) }
 	cut := func(l luma, r image.Rectangle) luma { return l.part(r) }
 	in := image.Rect(100, 40, 340, 200)
 	o := newHashes(of(room(0), room(1), room(2)), false)
@@ -139,8 +141,8 @@ func TestPartsFindWhatWholePicturesDoNot(t *testing.T) {
 		"middle 80 %":         {func(l luma) luma { return cut(l, image.Rect(38, 26, 346, 230)) }, [2]float64{0.1, 0.1}},
 		"a corner":            {func(l luma) luma { return cut(l, image.Rect(77, 51, w, h)) }, [2]float64{0.2, 0.2}},
 		"middle 80 %, turned": {func(l luma) luma { return mirrored(cut(l, image.Rect(38, 26, 346, 230))) }, [2]float64{0.9, 0.1}},
-		"letterbox":           {func(l luma) luma { return put(filled(0, w, h), l, image.Rect(0, 51, w, h-51)) }, [2]float64{0, -0.33}},
-		"in another picture":  {func(l luma) luma { return put(roomPlane(t, 9, 0, w, h), l, in) }, [2]float64{-100.0 / 240, -40.0 / 160}},
+		"letterbox":           {func(l luma) luma { return put(filled(0, h), l, image.Rect(0, 51, w, h-51)) }, [2]float64{0, -0.33}},
+		"in another picture":  {func(l luma) luma { return put(roomPlane(t, 9, 0, h), l, in) }, [2]float64{-100.0 / 240, -40.0 / 160}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := newHashes(of(c.change(room(0)), c.change(room(1))), true)
@@ -155,7 +157,7 @@ func TestPartsFindWhatWholePicturesDoNot(t *testing.T) {
 	}
 	t.Run("another room", func(t *testing.T) {
 		for other := uint64(2); other < 8; other++ {
-			q := newHashes(of(roomPlane(t, other, 0, w, h), roomPlane(t, other, 1, w, h)), true)
+			q := newHashes(of(roomPlane(t, other, 0, h), roomPlane(t, other, 1, h)), true)
 			s := q.nearest(o)
 			require.Greater(t, s.distance, halfDistance)
 			require.False(t, s.inPart())
@@ -169,7 +171,7 @@ func TestPartsFindWhatWholePicturesDoNot(t *testing.T) {
 		require.Equal(t, []Transform{identity}, s.turns())
 	})
 	t.Run("nothing to compare", func(t *testing.T) {
-		q := newHashes(of(filled(90, w, h)), true)
+		q := newHashes(of(filled(90, h)), true)
 		s := q.nearest(o)
 		require.Equal(t, 257, s.distance)
 		require.Empty(t, s.turns())
@@ -177,8 +179,8 @@ func TestPartsFindWhatWholePicturesDoNot(t *testing.T) {
 }
 
 func TestCropsAreToldFromOtherAreas(t *testing.T) {
-	l := roomPlane(t, 1, 0, 384, 256)
-	f := Fingerprint{Stills: make([]Still, 2), Areas: hashAreas([]luma{put(filled(0, 384, 256), l, image.Rect(60, 40, 320, 220))}, []int{1})}
+	l := roomPlane(t, 1, 0, 256)
+	f := Fingerprint{Stills: make([]Still, 2), Areas: hashAreas([]luma{put(filled(0, 256), l, image.Rect(60, 40, 320, 220))}, []int{1})}
 	require.NoError(t, f.checkAreas())
 	for i := range f.Areas {
 		f.Areas[i].Quality = 100

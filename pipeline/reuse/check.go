@@ -213,7 +213,7 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 		m.Inliers, m.matches, m.residual = ways[0].inliers, ways[0].matches, ways[0].residual
 	}
 	if m.Inliers < strongTurns {
-		if t := g.sight.turns(); len(t) > 0 {
+		if t := g.turns(); len(t) > 0 {
 			turns = append(turns, t...)
 		} else {
 			turns = append(turns, forms[:]...)
@@ -222,7 +222,7 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 	m.Content = contentScore(m.Distance, m.Inliers)
 	if len(ways) > 0 {
 		m.Transform = ways[0].t.name(q.w, q.h, float64(w), float64(h))
-	} else if t := g.sight.turns(); len(t) > 0 {
+	} else if t := g.turns(); len(t) > 0 {
 		m.Transform = t[0].name(q.w, q.h, float64(w), float64(h))
 	}
 	m.Near = nearDuplicate(&m)

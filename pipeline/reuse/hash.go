@@ -114,8 +114,8 @@ func addRow(sum []uint32, pix []byte, c, k int) {
 			n = len(pix)/c - x*k
 		}
 		var s uint32
-		switch {
-		case c == 1:
+		switch c {
+		case 1:
 			for range n {
 				s += uint32(pix[i]) * lumaUnit
 				i++

@@ -60,8 +60,8 @@ func (a *Area) rect() image.Rectangle {
 
 // isCrop says whether an area is one of the crops of the content.
 func isCrop(r, content image.Rectangle) bool {
-	for i := range areaCrops {
-		if r == cropOf(content, i) {
+	for _, c := range areaCrops {
+		if r == cropOf(content, c) {
 			return true
 		}
 	}
