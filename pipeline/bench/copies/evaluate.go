@@ -3,10 +3,14 @@ package copies
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"runtime"
 	"slices"
-	"sort"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"onsite/models"
 	"onsite/pipeline"
@@ -99,13 +103,13 @@ type Report struct {
 	Rows   []Row  `json:"-"`
 }
 
-// printed is what is known about one file.
+// printed is what the fingerprint of one file cost.
 type printed struct {
-	fp    reuse.Fingerprint
-	photo bool
-	bytes int
-	ms    float64
-	still float64
+	photo   bool
+	bytes   int
+	seconds float64 // of the clip
+	ms      float64 // of the whole fingerprint
+	still   float64 // ms of PDQ in eight forms for one still
 }
 
 // Run measures the suite in dir. Files are fingerprinted once each; originals are compared as they would be stored.
@@ -131,77 +135,139 @@ func Run(ctx context.Context, dir string, decode reuse.Decode, o Options) (Repor
 	} else {
 		o.Half = "both"
 	}
-	prints, err := fingerprints(ctx, dir, rows, decode, o.Progress)
-	if err != nil {
+	e := evaluation{dir: dir, rows: rows, decode: decode, o: o, prints: map[string]printed{}, originals: map[string]reuse.Fingerprint{}}
+	if err := e.run(ctx); err != nil {
 		return Report{}, err
 	}
-	for i := range rows {
-		if err := rows[i].measure(ctx, prints, o.Config); err != nil {
-			return Report{}, fmt.Errorf("compare %s with %s: %w", rows[i].Query, rows[i].Original, err)
-		}
-		if o.Progress != nil {
-			o.Progress(len(prints)+i+1, len(prints)+len(rows))
-		}
-	}
 	r := Report{Suite: dir, Half: o.Half, Seed: o.Seed, Splits: o.Splits, Rows: rows}
-	r.Video, r.Photo = summarise(rows, prints, o, false), summarise(rows, prints, o, true)
+	r.Video, r.Photo = summarise(rows, e.prints, o, false), summarise(rows, e.prints, o, true)
 	return r, nil
 }
 
-// fingerprints makes those of all files that the rows name.
-func fingerprints(ctx context.Context, dir string, rows []Row, decode reuse.Decode, progress func(int, int)) (map[string]printed, error) {
-	kind := map[string]bool{}
-	for i := range rows {
-		kind[rows[i].Query], kind[rows[i].Original] = rows[i].Photo, rows[i].Photo
+// evaluation is a run over one suite.
+type evaluation struct {
+	dir    string
+	rows   []Row
+	decode reuse.Decode
+	o      Options
+
+	mu        sync.Mutex
+	prints    map[string]printed           // what each file cost
+	originals map[string]reuse.Fingerprint // as they would be stored: without the motion at its own size
+	done      int
+}
+
+// run fingerprints the originals and keeps them, then each query, which is forgotten when its pairs are measured.
+func (e *evaluation) run(ctx context.Context) error {
+	photo := map[string]bool{}
+	byQuery := map[string][]*Row{}
+	for i := range e.rows {
+		r := &e.rows[i]
+		photo[r.Original] = r.Photo
+		byQuery[r.Query] = append(byQuery[r.Query], r)
 	}
-	names := make([]string, 0, len(kind))
-	for n := range kind {
-		names = append(names, n)
+	total := len(photo) + len(e.rows)
+	each := func(names []string, do func(context.Context, string) (int, error)) error {
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(runtime.NumCPU())
+		for _, n := range names {
+			group.Go(func() error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				steps, err := do(ctx, n)
+				if err != nil {
+					return fmt.Errorf("evaluate a reuse suite: %s: %w", n, err)
+				}
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				e.done += steps
+				if e.o.Progress != nil {
+					e.o.Progress(e.done, total)
+				}
+				return nil
+			})
+		}
+		return group.Wait()
 	}
-	sort.Strings(names)
-	out := make(map[string]printed, len(names))
-	for i, n := range names {
-		p, err := fingerprint(ctx, filepath.Join(dir, filepath.FromSlash(n)), decode)
+	if err := each(slices.Sorted(maps.Keys(photo)), func(ctx context.Context, n string) (int, error) {
+		fp, err := e.print(ctx, n, photo[n])
 		if err != nil {
-			return nil, fmt.Errorf("evaluate a reuse suite: %s: %w", n, err)
+			return 0, err
 		}
-		p.photo = kind[n]
-		out[n] = p
-		if progress != nil {
-			progress(i+1, len(names)+len(rows))
+		raw, err := fp.MarshalBinary()
+		if err != nil {
+			return 0, err
 		}
+		var stored reuse.Fingerprint
+		if err := stored.UnmarshalBinary(raw); err != nil {
+			return 0, err
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.originals[n] = stored
+		return 1, nil
+	}); err != nil {
+		return err
 	}
-	return out, nil
+	return each(slices.Sorted(maps.Keys(byQuery)), func(ctx context.Context, n string) (int, error) {
+		rows := byQuery[n]
+		fp, err := e.print(ctx, n, rows[0].Photo)
+		if err != nil {
+			return 0, err
+		}
+		for _, r := range rows {
+			o := e.originals[r.Original] // nobody writes any more
+			if err := r.measure(ctx, &fp, &o, e.o.Config); err != nil {
+				return 0, fmt.Errorf("compare with %s: %w", r.Original, err)
+			}
+		}
+		return len(rows), nil
+	})
+}
+
+// print fingerprints one file and notes what it cost.
+func (e *evaluation) print(ctx context.Context, name string, photo bool) (reuse.Fingerprint, error) {
+	fp, p, err := fingerprint(ctx, filepath.Join(e.dir, filepath.FromSlash(name)), e.decode)
+	if err != nil {
+		return reuse.Fingerprint{}, err
+	}
+	p.photo = photo
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.prints[name] = p
+	return fp, nil
 }
 
 // fingerprint decodes and fingerprints one file.
-func fingerprint(ctx context.Context, path string, decode reuse.Decode) (printed, error) {
+func fingerprint(ctx context.Context, path string, decode reuse.Decode) (reuse.Fingerprint, printed, error) {
+	var p printed
 	clip, err := decode(ctx, pipeline.File(path))
 	if err != nil {
-		return printed{}, fmt.Errorf("decode: %w", err)
+		return reuse.Fingerprint{}, p, fmt.Errorf("decode: %w", err)
 	}
 	defer clip.Close()
 	began := time.Now()
 	fp, err := reuse.Compute(clip)
 	if err != nil {
-		return printed{}, err
+		return reuse.Fingerprint{}, p, err
 	}
-	p := printed{fp: fp, ms: ms(began)}
+	p.ms, p.seconds = ms(began), fp.Duration.Seconds()
 	raw, err := fp.MarshalBinary()
 	if err != nil {
-		return printed{}, err
+		return reuse.Fingerprint{}, p, err
 	}
 	p.bytes = len(raw)
 	v, err := view(clip)
 	if err != nil {
-		return printed{}, err
+		return reuse.Fingerprint{}, p, err
 	}
 	began = time.Now()
 	if _, _, err := reuse.PDQVariants(v); err != nil {
-		return printed{}, err
+		return reuse.Fingerprint{}, p, err
 	}
 	p.still = ms(began)
-	return p, nil
+	return fp, p, nil
 }
 
 // view is the first still of a clip.
@@ -211,10 +277,9 @@ func view(c *media.Clip) (models.Image, error) { return media.View(c.Frames[0].I
 func ms(since time.Time) float64 { return float64(time.Since(since).Microseconds()) / 1000 }
 
 // measure compares one pair in every way.
-func (r *Row) measure(ctx context.Context, prints map[string]printed, cfg reuse.Config) error {
-	q, o := prints[r.Query].fp, prints[r.Original].fp
+func (r *Row) measure(ctx context.Context, q, o *reuse.Fingerprint, cfg reuse.Config) error {
 	began := time.Now()
-	_, res, err := reuse.Check(ctx, q, []reuse.Candidate{{Job: r.Original, Fingerprint: o}}, 0, cfg)
+	_, res, err := reuse.Check(ctx, *q, []reuse.Candidate{{Job: r.Original, Fingerprint: *o}}, 0, cfg)
 	if err != nil {
 		return err
 	}
@@ -222,7 +287,7 @@ func (r *Row) measure(ctx context.Context, prints map[string]printed, cfg reuse.
 	m := &res.Matches[0]
 	r.Verdict, r.S = m.Verdict, m.S
 	r.Scores[Recording], r.Scores[Content] = m.Score, m.Content
-	r.baselines(&q, &o)
+	r.baselines(q, o)
 	return nil
 }
 

@@ -59,7 +59,7 @@ func TestRun(t *testing.T) {
 	r, err := Run(context.Background(), dir, decode, Options{Seed: 1, Config: reuse.DefaultConfig(), Progress: func(d, n int) { last, total = d, n }})
 	require.NoError(t, err)
 	require.Nil(t, r.Video)
-	require.Equal(t, 16, total)
+	require.Equal(t, 12, total)
 	require.Equal(t, total, last)
 	p := r.Photo
 	require.Equal(t, []int{4, 0, 4, 4}, []int{p.Same, p.Hard, p.Easy, p.Families})

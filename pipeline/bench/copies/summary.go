@@ -120,7 +120,7 @@ func (p *Part) costs(prints map[string]printed, photo bool) {
 	var clip, still, seconds float64
 	for _, x := range prints {
 		if x.photo == photo {
-			n, bytes, clip, still, seconds = n+1, bytes+x.bytes, clip+x.ms, still+x.still, seconds+x.fp.Duration.Seconds()
+			n, bytes, clip, still, seconds = n+1, bytes+x.bytes, clip+x.ms, still+x.still, seconds+x.seconds
 		}
 	}
 	p.MSPerClip, p.MSPerStill, p.BytesMean = clip/float64(max(1, n)), still/float64(max(1, n)), bytes/max(1, n)

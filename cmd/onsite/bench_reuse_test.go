@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A suite is made, evaluated as a whole, and read by --pairs as it is.
+func TestBenchReuseSuite(t *testing.T) {
+	clips, suite, plots := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "plots")
+	for name, source := range map[string]string{"a.mp4": "testsrc2", "b.mp4": "mandelbrot"} {
+		made := ffmpeg(t, name, "-f", "lavfi", "-i", source+"=size=128x96:rate=10", "-t", "2", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+		require.NoError(t, os.Rename(made, filepath.Join(clips, name)))
+	}
+	code, out, errOut := onsite(t, "bench", "reuse", "--make", suite, "--clips", clips, "--kinds", "remux,crop10", "--json")
+	require.Zero(t, code, errOut)
+	require.Contains(t, out, `"queries": 4`)
+
+	code, out, errOut = onsite(t, "bench", "reuse", "--suite", suite, "--plots", plots, "--json")
+	require.Zero(t, code, errOut)
+	var r struct {
+		Video struct {
+			Same, Easy int
+			Kinds      []struct {
+				Transform string
+				Reused    struct{ Hits, N int }
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	require.Equal(t, []int{4, 4}, []int{r.Video.Same, r.Video.Easy})
+	require.Equal(t, "remux", r.Video.Kinds[1].Transform)
+	require.Equal(t, 2, r.Video.Kinds[1].Reused.Hits, "another container does not hide the same packets")
+	require.FileExists(t, filepath.Join(plots, "clips-transforms.svg"))
+
+	code, out, errOut = onsite(t, "bench", "reuse", "--pairs", filepath.Join(suite, "suite.csv"), "--json")
+	require.Zero(t, code, errOut)
+	var pairs struct{ Pairs []any }
+	require.NoError(t, json.Unmarshal([]byte(out), &pairs))
+	require.Len(t, pairs.Pairs, 8)
+}
+
+func TestBenchReuseBadInput(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"--pairs", nil},
+		{"--clips FOLDER", []string{"--make", t.TempDir()}},
+		{"--make", []string{"--suite", t.TempDir()}},
+		{"half", []string{"--suite", t.TempDir(), "--half", "c"}},
+		{"crop99", []string{"--make", t.TempDir(), "--clips", t.TempDir(), "--kinds", "crop99"}},
+	} {
+		code, _, errOut := onsite(t, append([]string{"bench", "reuse"}, c.args...)...)
+		require.NotZero(t, code)
+		require.Contains(t, errOut, c.want)
+	}
+}
