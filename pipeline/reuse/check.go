@@ -267,7 +267,7 @@ func (q *query) fill(cfg Config, m *Match, o *Fingerprint, a *aligned, e *earlie
 		x := forLine(forLength(s.parts.S(), q.track.full.n, (e.up.n+1)/2), s.line, s.share)
 		return forRegistration(x, m.Inliers, m.matches, m.residual)
 	}
-	m.Parts, m.QueryLevel = a.parts, a.queryLevel
+	m.Parts, m.QueryLevel, m.Backdrop = a.parts, a.queryLevel, a.backdrop
 	m.Sound = listen(q.f, o, &a.stretch, e.up.start-q.track.full.start)
 	m.S = forSound(score(&a.stretch), m.Sound)
 	m.Score = Score(m.S)

@@ -34,6 +34,7 @@ type Match struct {
 	Reversed   bool
 	Level      float64 // motion of the earlier clip, grey levels per 0.1 s
 	QueryLevel float64
+	Backdrop   float64 // how alike what stands still in both looks, 0..1: one wall, or one picture of a wall
 	Photo      float64 // share of the points that lie where they did, where there is no time to compare and the picture itself seems to be the same
 	Sound      *Sound  // nil: no sound in one of them, or unlike ones
 

@@ -158,6 +158,7 @@ type aligned struct {
 	stretch              // the common segment that says most
 	all        []overlay // ways to lay the query over the earlier clip
 	queryLevel float64   // 95th percentile of the query's motion in the covered cells, as earlierMotion.level
+	backdrop   float64   // see there
 }
 
 // compare tries all ways to lay the query over the earlier clip and scores the best one; ok is false where none could be laid.
@@ -179,7 +180,7 @@ func compare(q *layered, e *earlierMotion, turns []Transform) (aligned, bool) {
 		return aligned{}, false
 	}
 	a.stretch = a.all[top].stretch(e, n15)
-	a.queryLevel = a.all[top].queryLevel()
+	a.queryLevel, a.backdrop = a.all[top].queryLevel(), a.all[top].backdrop(e)
 	return a, true
 }
 

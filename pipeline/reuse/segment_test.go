@@ -2,6 +2,7 @@ package reuse
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,7 +54,7 @@ func TestCheckNamesEverySegment(t *testing.T) {
 	}
 	require.Len(t, segments["monday"], 2)
 	require.Len(t, segments["tuesday"], 1)
-	found := append(segments["monday"], segments["tuesday"]...)
+	found := slices.Concat(segments["monday"], segments["tuesday"])
 	for i, p := range pieces {
 		s := found[i]
 		require.InDelta(t, p.from, float64(s.FromMS)/1000, 0.5)

@@ -1,0 +1,32 @@
+package reuse
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+)
+
+// The same wall behind other moves is told, and is no finding: a fixed camera gives it as well as a picture behind the person.
+func TestBackdropIsToldAndAccusesNobody(t *testing.T) {
+	monday := stored(t, fingerprint(t, film(t, newStage(1, 7, 320, 240), 4, from(0), asIs)))
+	for name, c := range map[string]struct {
+		room     uint64
+		change   change
+		min, max float64
+	}{"same wall": {1, asIs, 0.9, 1}, "same wall, darker": {1, darker, 0.9, 1}, "another wall": {2, asIs, 0, 0.3}} {
+		t.Run(name, func(t *testing.T) {
+			f := fingerprint(t, film(t, newStage(c.room, 8, 320, 240), 4, from(0), c.change))
+			check, res, err := Check(context.Background(), f, []Candidate{{Job: "monday", Fingerprint: monday}}, 0, DefaultConfig())
+			require.NoError(t, err)
+			require.Equal(t, pipeline.Pass, check.Outcome)
+			require.Empty(t, check.Findings)
+			got := res.Matches[0].Backdrop
+			require.GreaterOrEqual(t, got, c.min)
+			require.LessOrEqual(t, got, c.max)
+			require.InDelta(t, got, check.Detail["closest"].(map[string]any)["backdrop"], 1e-3)
+		})
+	}
+}
