@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onsite/pipeline/reuse/index"
@@ -49,7 +50,9 @@ type tenant struct {
 	filled chan struct{} // closed once it has all of the store at some position
 
 	one     sync.Mutex // held by who brings it forward
-	snapped time.Time  // when its snapshot was written last
+	snapped time.Time  // when its snapshot was written last, since the start
+
+	stale atomic.Bool // its snapshot held what was deleted while nobody looked: it is written again at once
 }
 
 // New makes an archive.

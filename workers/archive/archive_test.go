@@ -225,7 +225,7 @@ func TestRestart(t *testing.T) {
 	_, err := s.EraseSubject(t.Context(), tenant, "e1", s.Now(), storetest.Audit(s, tenant, "subject.erased"))
 	require.NoError(t, err)
 	fresh := submit(t, s, tenant, "e2", &clips[10])
-	b, stop := start(t, s, dir, func(o *Options) { o.Tidy, o.Keep = 5*time.Millisecond, time.Nanosecond })
+	b, stop := start(t, s, dir, func(o *Options) { o.Tidy = 5 * time.Millisecond })
 	filled(b)
 	got, err := b.Find(t.Context(), index.Query{Tenant: tenant, Frames: asked(&clips[10]), AsOf: position(t, s, tenant)})
 	require.NoError(t, err)

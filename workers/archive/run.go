@@ -177,6 +177,11 @@ func (a *Archive) fill(ctx context.Context, t *tenant) error {
 	if err := a.Index.Add(ctx, t.id, nil, position); err != nil {
 		return err
 	}
+	s, err := a.Index.Stats(t.id)
+	if err != nil {
+		return err
+	}
+	t.stale.Store(s.DeadClips > 0)
 	if !t.isFilled() {
 		close(t.filled)
 	}
@@ -222,6 +227,7 @@ func (a *Archive) tidies(ctx context.Context) {
 				began := time.Now()
 				if err = a.Index.Snapshot(ctx, id); err == nil {
 					t.snapped = began
+					t.stale.Store(false)
 					a.Logger.Info("the reuse index was written", "tenant", id, "hashes", s.Hashes, "took_ms", time.Since(began).Milliseconds())
 				}
 			}
@@ -234,5 +240,5 @@ func (a *Archive) tidies(ctx context.Context) {
 
 // due says that a tenant's snapshot is to be written: much is new, or something in it must go.
 func (a *Archive) due(t *tenant, s index.Stats) bool {
-	return s.Since >= a.Fresh && s.Since >= s.Hashes/4 || s.DeadClips > 0 && time.Since(t.snapped) >= a.Keep
+	return s.Since >= a.Fresh && s.Since >= s.Hashes/4 || s.DeadClips > 0 && (t.stale.Load() || time.Since(t.snapped) >= a.Keep)
 }

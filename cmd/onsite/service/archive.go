@@ -13,10 +13,20 @@ import (
 // store's rows.
 func (b *base) newArchive(role config.Role) (*archive.Archive, error) {
 	o := archive.Options{Store: b.steps, Bell: b.bell, Logger: b.log}
-	if role == config.RoleAPI || b.cfg.Worker.Index == config.IndexDatabase {
+	dir := b.cfg.Worker.IndexDir
+	if role == config.RoleAPI {
 		return archive.New(o), nil
 	}
-	dir := b.cfg.Worker.IndexDir
+	if b.cfg.Worker.Index == config.IndexDatabase {
+		if dir != "" {
+			if err := index.Clear(dir); err != nil { // nobody would delete in it what is deleted in the store
+				return nil, fault(err,
+					fmt.Sprintf("the reuse index in %s is not used any more and cannot be removed: %v; delete the folder", dir, err),
+					fmt.Sprintf("%s 中的查重索引已不再使用，但无法删除：%v；请手动删除该文件夹", dir, err))
+			}
+		}
+		return archive.New(o), nil
+	}
 	x, err := index.Open(dir, index.Options{Logger: b.log})
 	if errors.Is(err, index.ErrBusy) {
 		b.log.Warn("another process uses worker.index_dir: the reuse index of this one is in memory only; give each worker a folder of its own", "path", dir)

@@ -77,6 +77,17 @@ func (p *plan) toFile(path string) (*segment, error) {
 	return openFile(path, p.tenant)
 }
 
+// Clear removes all snapshots of a directory: whoever keeps no index any more must not keep its hashes. One that is not there is clear.
+func Clear(dir string) error {
+	all, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
+	for _, name := range all {
+		if e := os.Remove(name); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return errors.Join(err, sweepParts(dir))
+}
+
 // sweepParts removes what a crash left half written.
 func sweepParts(dir string) error {
 	left, err := filepath.Glob(filepath.Join(dir, "*"+suffix+".part"))

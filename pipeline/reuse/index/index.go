@@ -168,8 +168,8 @@ func (x *Index) Search(ctx context.Context, q Query) (Result, error) {
 	return p.search(ctx, &q, s)
 }
 
-// Snapshot brings a tenant's segments into one, without what was removed, and writes it to the directory. It needs memory for a quarter of
-// the result, and CPU: about a second for two million hashes.
+// Snapshot brings a tenant's segments into one, without what was removed, and writes it to the directory. Beside the mapped file it needs
+// memory for one table, 8 bytes per hash, and CPU: about 3 s for a million hashes.
 func (x *Index) Snapshot(ctx context.Context, tenant string) error {
 	p, err := x.part(tenant)
 	if err != nil {

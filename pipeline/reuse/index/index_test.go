@@ -140,7 +140,7 @@ func TestReach(t *testing.T) {
 	for _, s := range []scheme{{16, 16}, {fineChunks, minWidth}, {fineChunks, 21}, {fineChunks, 22}, {fineChunks, maxWidth}} {
 		require.True(t, s.valid())
 		for radius := range MaxRadius + 1 {
-			for range 300 {
+			for range 60 {
 				a := random(r)
 				b := a
 				bits := r.Perm(256)
@@ -302,6 +302,12 @@ func TestTenantsAreApart(t *testing.T) {
 	require.Empty(t, got.Matches, "a file in another tenant's place is not used")
 	require.NoError(t, x.Drop("t2"))
 	require.Equal(t, []string{tenant, "t3"}, x.Tenants())
+
+	require.NoError(t, Clear(dir))
+	left, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.NoError(t, Clear(filepath.Join(dir, "nowhere")))
 }
 
 // TestAtTheSameTime adds, removes, looks and writes snapshots side by side.
