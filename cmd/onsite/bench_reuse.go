@@ -24,6 +24,10 @@ type benchReuseCmd struct {
 	Make  string `help:"Write an attack suite into this folder with ffmpeg; files that are there are kept." placeholder:"DIR" xor:"what" required:""`
 	Suite string `help:"Evaluate a suite that --make wrote, with plain hashes beside it." placeholder:"DIR" xor:"what" required:""`
 
+	Index bool `help:"Frame index: build and lookup at 10 k, 100 k and 1 M made-up hashes, brute force beside it." xor:"what" required:""`
+
+	Large bool `help:"--index: 10 M hashes too; takes minutes and about 2 GB of memory."`
+
 	Clips   string   `help:"--make: folder of clips." placeholder:"FOLDER"`
 	Photos  string   `help:"--make: folder of photos." placeholder:"FOLDER"`
 	Scenes  string   `help:"--make: CSV file,scene,person that says which files show the same place or person. Default: none do." placeholder:"FILE"`
@@ -40,6 +44,9 @@ type benchReuseCmd struct {
 func (c *benchReuseCmd) Run(ctx context.Context, e *env) error {
 	if c.Make != "" {
 		return c.make(ctx, e)
+	}
+	if c.Index {
+		return c.index(ctx, e)
 	}
 	core, err := newCore(media.Options{})
 	if err != nil {
@@ -117,6 +124,27 @@ func (c *benchReuseCmd) evaluate(ctx context.Context, e *env, core *core) error 
 				partTable(w, p.name, p.part)
 			}
 		}
+	})
+}
+
+// index measures the frame index.
+func (c *benchReuseCmd) index(ctx context.Context, e *env) error {
+	sizes := copies.Sizes
+	if c.Large {
+		sizes = append(slices.Clone(sizes), copies.LargeSize)
+	}
+	bar := newProgress(e)
+	r, err := copies.MeasureIndex(ctx, sizes, c.Seed, bar.count("sizes"))
+	bar.close()
+	if err != nil {
+		return err
+	}
+	return c.show(e, map[string]any{"sizes": r}, func(w *tabwriter.Writer) {
+		fmt.Fprintf(w, "hashes\tadd s\tsnapshot s\topen ms\tMB\tbytes each\tp50 ms\tp99 ms\tbrute ms\ttimes brute\tclips found\tflooded\tmistaken\n")
+		for _, l := range r {
+			fmt.Fprintf(w, "%d\t%.2f\t%.2f\t%.0f\t%.1f\t%.0f\t%.2f\t%.2f\t%.1f\t%.0f\t%.1f\t%.1f\t%d of %d\n", l.Hashes, l.AddS, l.BuildS, l.OpenMS, float64(l.Bytes)/1e6, l.PerHash, l.P50MS, l.P99MS, l.BruteMS, l.Faster, l.Found, l.Flooded, l.Mistaken, l.Checked)
+		}
+		fmt.Fprintf(w, "CPU time of one core; a lookup is a whole clip of 8 pictures in two forms\n")
 	})
 }
 

@@ -5,5 +5,5 @@
 // that the product uses. Intervals come from resampling families, because pairs of one person and place are no independent samples. Plain
 // perceptual hashes run beside it on the same stills, each with the best threshold that the same protocol gives it.
 //
-// It may import the packages pipeline, pipeline/reuse and pipeline/bench/attack.
+// It may import the packages pipeline, pipeline/reuse, pipeline/reuse/index and pipeline/bench/attack.
 package copies

@@ -60,6 +60,13 @@ func count(rows []*Row, seed uint64, hit func(*Row) bool) Share {
 	}
 	slices.Sort(got)
 	s.CI95 = &[2]float64{got[resamples*25/1000], got[resamples*975/1000-1]}
+	// Where all pairs are alike resampling gives no width. What n families without an exception prove at 95 % is 1 - 0.05^(1/n).
+	switch limit := math.Pow(0.05, 1/float64(len(families))); s.Hits {
+	case 0:
+		s.CI95[1] = 1 - limit
+	case s.N:
+		s.CI95[0] = limit
+	}
 	return s
 }
 

@@ -111,6 +111,10 @@ func TestCount(t *testing.T) {
 	require.InDelta(t, 0.2, s.CI95[0], 0.05) // binomial over 10 families; over 100 pairs it would be 0.4
 	require.InDelta(t, 0.8, s.CI95[1], 0.05)
 	require.Equal(t, s, count(rows, 1, func(r *Row) bool { return r.Same }))
+	none := count(rows, 1, func(*Row) bool { return false })
+	require.InDelta(t, 0.259, none.CI95[1], 0.001, "ten families without a false call prove no more")
+	require.Zero(t, none.CI95[0])
+	require.InDelta(t, 0.741, count(rows, 1, func(*Row) bool { return true }).CI95[0], 0.001)
 	require.Nil(t, count(rows[:10], 1, func(*Row) bool { return true }).CI95)
 	require.Nil(t, count(nil, 1, nil).Rate)
 }
