@@ -212,7 +212,7 @@ func view[T Hash | uint32 | int64](b []byte) []T {
 // rawOf sees numbers as bytes.
 func rawOf[T Hash | uint32 | int64](v []T) []byte {
 	var one T
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*int(unsafe.Sizeof(one)))
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*int(unsafe.Sizeof(one))) //nolint:gosec // all of v
 }
 
 // littleEndian says that this machine's numbers lie in memory as they do in the form above.

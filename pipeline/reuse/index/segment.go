@@ -43,7 +43,7 @@ func (s *segment) tenant() string { return text(s.name, s.nameAt, 0) }
 
 func text(b []byte, at []uint32, i int) string {
 	part := b[at[i]:at[i+1]]
-	return unsafe.String(unsafe.SliceData(part), len(part))
+	return unsafe.String(unsafe.SliceData(part), len(part)) //nolint:gosec // part is not written to
 }
 
 func (s *segment) isDead(c uint32) bool { return s.dead[c>>6]>>(c&63)&1 == 1 }
