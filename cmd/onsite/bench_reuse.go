@@ -168,7 +168,9 @@ func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
 		name string
 		a, b copies.Share
 	}{{"copies found", p.Recording.Recall, p.Content.Recall}, {"... without freeze", p.Recording.Moving, p.Content.Moving}, {"look-alikes called so", p.Recording.Hard, p.Content.Hard}, {"strangers called so", p.Recording.Easy, p.Content.Easy}} {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", x.name, interval(x.a), interval(x.b))
+		if x.a.N > 0 {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", x.name, interval(x.a), interval(x.b))
+		}
 	}
 	fmt.Fprintf(w, "copies: cannot tell\t%s\n\nhonest footage\treused\tcannot tell\ttop S\n", interval(p.Asked))
 	for _, h := range p.Honest {

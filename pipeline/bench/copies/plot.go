@@ -88,7 +88,7 @@ func (p *Part) bars(name string) []byte {
 	for _, l := range []struct {
 		colour, text string
 		step         float64
-	}{{colours[Recording], "same recording", 120}, {pale, "cannot tell", 95}, {colours[Content], "same content in view", 150}, {colours[PDQ], "plain PDQ, held out", 0}} {
+	}{{colours[Recording], "same recording", 130}, {pale, "cannot tell", 105}, {colours[Content], "same content in view", 165}, {colours[PDQ], "plain PDQ, held out", 0}} {
 		c.rect(legend, 38, 11, 11, l.colour)
 		c.text(legend+16, 48, "start", 12, ink, l.text)
 		legend += l.step
@@ -130,7 +130,7 @@ func falseX(share float64) float64 {
 func (p *Part) curves(title, class string) []byte {
 	c := newCanvas(planeWidth, planeTall, title)
 	bottom := planeTop + planeHigh
-	for i := 0; i <= 5; i++ {
+	for i := range 6 {
 		y := bottom - planeHigh*float64(i)/5
 		c.line(planeLeft, y, planeLeft+planeWide, y, faint)
 		c.text(planeLeft-8, y+4, "end", 11, ink, fmt.Sprintf("%d %%", i*20))

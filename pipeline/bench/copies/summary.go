@@ -37,7 +37,7 @@ func summarise(all []Row, prints map[string]printed, o Options, photo bool) *Par
 		called := func(r *Row) bool { return r.Scores[m] >= threshold }
 		var moving []*Row
 		for _, r := range same {
-			if r.Transform != "freeze" {
+			if !photo && r.Transform != "freeze" {
 				moving = append(moving, r)
 			}
 		}
