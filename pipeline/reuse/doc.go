@@ -6,6 +6,7 @@
 // whether it is the same recording: the motion of the query, registered to the earlier clip, must agree with it in time, over more
 // independent samples than chance allows (score S, file score.go). Only stage B, or identical bytes, gives footage_reused.
 //
-// It may import gocv (SIFT and homographies alone; no decoding), the packages pipeline, pipeline/media and models (for byte views). It
-// keeps no picture: a fingerprint holds hashes, descriptors and a 32 x 32 grey motion grid (docs/fingerprint.md).
+// It may import gocv (SIFT and homographies alone; no decoding), gonum (dot products, FFT), the packages pipeline, pipeline/media and models
+// (for byte views). It keeps no picture: a fingerprint holds hashes, descriptors, a 32 x 32 grey motion grid and sound hashes
+// (docs/fingerprint.md). Package index below it looks hashes up in the whole archive.
 package reuse
