@@ -29,6 +29,11 @@ type attempt struct {
 func (s *shift) handle(ctx context.Context, t queue.Task) {
 	a := &attempt{job: t.Job, number: t.Attempt}
 	s.enter(a)
+	s.work(ctx, a, t)
+}
+
+// work waits for a slot and runs an attempt that was entered.
+func (s *shift) work(ctx context.Context, a *attempt, t queue.Task) {
 	defer s.leave(a)
 	select {
 	case s.slots <- struct{}{}:

@@ -28,7 +28,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		reasons:  counter("onsite_reasons_total", "Reasons in those verdicts, by code.", "code"),
 		refused:  counter("onsite_refused_total", "Jobs refused, by rule.", "rule"),
 		attempts: counter("onsite_attempts_total", "Attempts ended, by what became of them: done, refuse, retry, hold, dead, return, drop.", "result"),
-		actions:  counter("onsite_reconciler_total", "What the reconciler did: reclaimed, unqueued, died, unheld, returned.", "action"),
+		actions:  counter("onsite_reconciler_total", "What the reconciler did: reclaimed, unqueued, rescued, died, unheld, returned.", "action"),
 		holds:    counter("onsite_alarms_total", "Attempts that ended because the installation is ill, by rule. Any is worth a person's look.", "rule"),
 		jobs:     prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "onsite_jobs", Help: "Jobs in the store, by state."}, []string{"state"}),
 		tasks:    prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "onsite_tasks", Help: "Tasks that wait in Redis, by queue."}, []string{"queue"}),

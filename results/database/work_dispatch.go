@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"onsite/results"
 )
@@ -69,6 +70,37 @@ func (s *Store) dispatch(ctx context.Context, priority results.Priority, n int) 
 		}
 		return took, err
 	})
+}
+
+// Rescue takes jobs that ran before and wait for too long, from the index jobs_again, and from the few that are queued.
+func (s *Store) Rescue(ctx context.Context, p results.Priority, after time.Duration, n int) ([]results.Job, error) {
+	var jobs []results.Job
+	err := again(ctx, func() error {
+		jobs = nil
+		now := s.Now()
+		add := func(r row) error {
+			j, err := scanJob(r)
+			jobs = append(jobs, j)
+			return err
+		}
+		args := []any{int(p), now.Add(-after), n, now}
+		if _, err := s.db.Batch(ctx, []statement{{rescueSQL("ready AND token > 0 AND priority = $1 AND run_at <= $2 ORDER BY run_at, id"), args, add}}); err != nil || len(jobs) > 0 {
+			return err
+		}
+		_, err := s.db.Batch(ctx, []statement{{rescueSQL("state = 'queued' AND token > 0 AND priority = $1 AND queued_at <= $2 ORDER BY queued_at, id"), args, add}})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take jobs that nobody takes: %w", err)
+	}
+	inOrder(jobs)
+	return jobs, nil
+}
+
+func rescueSQL(which string) string {
+	return `WITH picked (pick) AS (SELECT id FROM jobs WHERE ` + which + ` LIMIT $3 FOR UPDATE SKIP LOCKED)
+	UPDATE jobs SET state = 'queued', ready = FALSE, attempt = attempt + 1, queued_at = $4, updated_at = $4
+	FROM picked WHERE id = pick RETURNING ` + jobColumns
 }
 
 // tenantsSQL walks from tenant to tenant in the index, from the one after $2 on.

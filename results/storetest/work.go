@@ -30,6 +30,7 @@ var workCases = []Case{
 	{Name: "lost workers", Run: reclaims},
 	{Name: "a lease from a wrong clock", Run: wrongClock},
 	{Name: "jobs of dead workers first", Alone: true, Run: crashedFirst},
+	{Name: "jobs that ran before and that nobody takes", Alone: true, Run: rescued},
 	{Name: "lost tasks", Run: waiting},
 	{Name: "lists of jobs", Run: jobLists},
 	{Name: "counts of jobs", Alone: true, Run: counts},
@@ -314,6 +315,43 @@ func wrongClock(t *testing.T, s results.Store) {
 	require.NoError(t, err)
 	require.Len(t, of(tenant, all), 1, "nobody has leases as long as this")
 	require.Zero(t, Read(t, s, j.ID).Crashes, "a clock was wrong, nothing crashed")
+}
+
+// rescued: a job that ran before and that nobody takes can be had without a task; one that never ran cannot.
+func rescued(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	tenant := NewTenant(t, s)
+	fresh := Accept(t, s, tenant, "e1").ID
+	none := func(after time.Duration) {
+		t.Helper()
+		jobs, err := s.Rescue(ctx, results.PriorityClockIn, after, 500)
+		require.NoError(t, err)
+		require.Empty(t, of(tenant, jobs))
+	}
+	none(0)
+	id := Accept(t, s, tenant, "e1").ID
+	require.NoError(t, s.Release(ctx, results.Release{Job: id, Token: Claim(t, s, id).Token}))
+	require.Equal(t, results.Accepted, Read(t, s, id).State)
+	none(time.Hour)
+	rescue := func(attempt int) {
+		t.Helper()
+		jobs, err := s.Rescue(ctx, results.PriorityClockIn, 0, 500)
+		require.NoError(t, err)
+		require.Len(t, of(tenant, jobs), 1)
+		got := of(tenant, jobs)[0]
+		require.Equal(t, Read(t, s, id), got)
+		require.Equal(t, results.Queued, got.State)
+		require.Equal(t, attempt, got.Attempt)
+	}
+	rescue(2)
+	none(time.Hour)
+	rescue(3) // queued, and its task is lost
+	_, err := s.Claim(ctx, id, 2, "worker-1", time.Minute, time.Minute)
+	require.ErrorIs(t, err, results.ErrStale)
+	_, err = s.Claim(ctx, id, 3, "worker-1", time.Minute, time.Minute)
+	require.NoError(t, err)
+	none(0)
+	require.NotEqual(t, results.Running, Read(t, s, fresh).State)
 }
 
 // crashedFirst: a job whose worker died has waited for its lease; it goes before those that were accepted earlier.
