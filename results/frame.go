@@ -17,9 +17,10 @@ type JobFrames struct {
 	Job, Subject, Site string
 	Seq                int64 // of the job's first verdict
 	Frames             []FrameHash
+	Unread             error // why there are no Frames: the row cannot be read
 }
 
-// FrameFilter narrows a list of frame hashes. Jobs are in the order of their ids.
+// FrameFilter narrows a list of frame hashes. Jobs are in the order of their ids, as the database sorts them.
 type FrameFilter struct {
 	After         string // only jobs after this one: the last of the page before
 	From, Before  string // only jobs from this one on, and before this one; "": no bound

@@ -14,30 +14,34 @@ const keepGone = 7 * 24 * time.Hour
 
 const frameColumns = `p.job, p.subject, p.site, p.seq, h.frames`
 
+// scanFrames reads a row. One whose hashes cannot be read says so itself: it must not keep the other rows of a tenant from being read.
 func scanFrames(r row) (f results.JobFrames, err error) {
 	var packed []byte
 	if err := r.Scan(&f.Job, &f.Subject, &f.Site, &f.Seq, &packed); err != nil {
 		return f, err
 	}
-	f.Frames, err = results.UnpackFrames(packed)
-	return f, err
+	f.Frames, f.Unread = results.UnpackFrames(packed)
+	return f, nil
 }
 
-// Frames implements results.Frames.
+// Frames implements results.Frames. Jobs are in the order of the database, whose language may have an order of its own: a bound that is not
+// there is no condition, since no text is last in all of them.
 func (s *Store) Frames(ctx context.Context, tenant string, f results.FrameFilter, n int) ([]results.JobFrames, error) {
-	const last = "~" // after every id
-	before := f.Before
-	if before == "" {
-		before = last
+	q := query{text: `SELECT ` + frameColumns + ` FROM prints p JOIN frame_hashes h ON h.job = p.job
+		WHERE p.tenant = $1 AND p.seq <= $2 AND h.format = $3`, args: []any{tenant, f.UpTo, results.FrameFormat}}
+	q.and(`p.job > ?`, f.After, f.After != "")
+	q.and(`p.job >= ?`, f.From, f.From != "")
+	q.and(`p.job < ?`, f.Before, f.Before != "")
+	switch {
+	case f.Subject != "" && f.Site != "":
+		q.args = append(q.args, f.Site)
+		q.and(fmt.Sprintf(`(p.subject = ? OR p.site = $%d)`, len(q.args)), f.Subject, true)
+	default:
+		q.and(`p.subject = ?`, f.Subject, f.Subject != "")
+		q.and(`p.site = ?`, f.Site, f.Site != "")
 	}
-	q := `SELECT ` + frameColumns + ` FROM prints p JOIN frame_hashes h ON h.job = p.job
-		WHERE p.tenant = $1 AND p.job > $2 AND p.job >= $3 AND p.job < $4 AND p.seq <= $5 AND h.format = $6`
-	args := []any{tenant, f.After, f.From, before, f.UpTo, results.FrameFormat, n}
-	if f.Subject != "" || f.Site != "" {
-		q += ` AND ((p.subject = $8 AND $8::text <> '') OR (p.site = $9 AND $9::text <> ''))`
-		args = append(args, f.Subject, f.Site)
-	}
-	all, err := collect(ctx, s.db, scanFrames, q+` ORDER BY p.job LIMIT $7`, args...)
+	q.args = append(q.args, n)
+	all, err := collect(ctx, s.db, scanFrames, fmt.Sprintf(`%s ORDER BY p.job LIMIT $%d`, q.text, len(q.args)), q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read frame hashes: %w", err)
 	}

@@ -49,9 +49,15 @@ func groups() []group {
 }
 
 // Run is the suite. open gives a fresh, migrated, empty store, which is closed with the test.
-func Run(t *testing.T, open func(t *testing.T) results.Store) {
+func Run(t *testing.T, open func(t *testing.T) results.Store) { RunPart(t, "", open) }
+
+// RunPart is one part of the suite, by its name ("frames", "marks"); "" is all of it.
+func RunPart(t *testing.T, part string, open func(t *testing.T) results.Store) {
 	shared := open(t)
 	for _, g := range groups() {
+		if part != "" && g.name != part {
+			continue
+		}
 		t.Run(g.name, func(t *testing.T) {
 			for _, c := range g.cases {
 				t.Run(c.Name, func(t *testing.T) {

@@ -272,6 +272,11 @@ func (s *Server) DSN(database string) string {
 // Create makes a fresh database and gives its address.
 func (s *Server) Create(ctx context.Context) (string, error) { return s.create(ctx, "template1") }
 
+// CreateSorted makes a fresh database that sorts texts as a language does (an ICU locale, "en-US"), not by their bytes.
+func (s *Server) CreateSorted(ctx context.Context, locale string) (string, error) {
+	return s.create(ctx, "template0 LOCALE_PROVIDER icu ICU_LOCALE '"+locale+"'")
+}
+
 // Clone makes a database with the tables and rows of another one of this server, to which nobody is connected.
 func (s *Server) Clone(ctx context.Context, dsn string) (string, error) {
 	c, err := pgx.ParseConfig(dsn)
