@@ -42,12 +42,15 @@ type Archive struct {
 	Options
 	mu      sync.Mutex
 	tenants map[string]*tenant
+	unread  sync.Map // jobs whose hashes cannot be read, as the log says once
 }
 
 // tenant is how far the index of one tenant is.
 type tenant struct {
 	id     string
 	filled chan struct{} // closed once it has all of the store at some position
+
+	scans chan struct{} // one entry: who reads all of its rows since the index is not there yet
 
 	one     sync.Mutex // held by who brings it forward
 	snapped time.Time  // when its snapshot was written last, since the start
@@ -79,7 +82,7 @@ func (a *Archive) tenant(id string) *tenant {
 	defer a.mu.Unlock()
 	t := a.tenants[id]
 	if t == nil {
-		t = &tenant{id: id, filled: make(chan struct{}), snapped: time.Now()}
+		t = &tenant{id: id, filled: make(chan struct{}), scans: make(chan struct{}, 1), snapped: time.Now()}
 		a.tenants[id] = t
 	}
 	return t
@@ -107,7 +110,15 @@ func (a *Archive) Find(ctx context.Context, q index.Query) (index.Result, error)
 		select {
 		case <-t.filled:
 		case <-timer.C:
-			return a.scan(ctx, q)
+			// One at a time: many at once would read all rows of the tenant each, when the store has the fill to serve, too.
+			select {
+			case <-t.filled:
+			case t.scans <- struct{}{}:
+				defer func() { <-t.scans }()
+				return a.scan(ctx, q)
+			case <-ctx.Done():
+				return index.Result{}, fmt.Errorf("wait for the index: %w", ctx.Err())
+			}
 		case <-ctx.Done():
 			return index.Result{}, fmt.Errorf("wait for the index: %w", ctx.Err())
 		}
@@ -126,8 +137,7 @@ func (a *Archive) scan(ctx context.Context, q index.Query) (index.Result, error)
 	}
 	f := results.FrameFilter{From: q.From, Before: q.Before, UpTo: q.AsOf, Subject: q.Subject, Site: q.Site}
 	err = a.each(ctx, q.Tenant, f, func(rows []results.JobFrames) error {
-		for i := range rows {
-			c := clip(&rows[i])
+		for _, c := range a.clips(rows) {
 			s.Clip(&c)
 		}
 		return nil
@@ -160,10 +170,17 @@ func clip(f *results.JobFrames) index.Clip {
 	return c
 }
 
-func clips(rows []results.JobFrames) []index.Clip {
-	out := make([]index.Clip, len(rows))
+// clips are the rows that can be read. One that cannot is left out, and the log says so: it must not take the others with it.
+func (a *Archive) clips(rows []results.JobFrames) []index.Clip {
+	out := make([]index.Clip, 0, len(rows))
 	for i := range rows {
-		out[i] = clip(&rows[i])
+		if err := rows[i].Unread; err != nil {
+			if _, known := a.unread.LoadOrStore(rows[i].Job, true); !known {
+				a.Logger.Error("the frame hashes of a job cannot be read: the reuse index does without them", "job", rows[i].Job, "error", err)
+			}
+			continue
+		}
+		out = append(out, clip(&rows[i]))
 	}
 	return out
 }
@@ -193,7 +210,7 @@ func (a *Archive) follow(ctx context.Context, t *tenant, to int64) error {
 		if len(rows) == a.Page {
 			upTo = rows[len(rows)-1].Seq
 		}
-		if err := a.Index.Add(ctx, t.id, clips(rows), upTo); err != nil {
+		if err := a.Index.Add(ctx, t.id, a.clips(rows), upTo); err != nil {
 			return err
 		}
 	}

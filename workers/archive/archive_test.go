@@ -3,10 +3,13 @@ package archive
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -289,4 +292,176 @@ func TestAnOutageIsNoAnswer(t *testing.T) {
 	if _, err := a.Find(ctx, q); err != nil {
 		require.ErrorIs(t, err, context.Canceled)
 	}
+}
+
+// broken is a store with one tenant that cannot be read, and one row that cannot.
+type broken struct {
+	Store
+	tenant, job string
+}
+
+func (b *broken) Frames(ctx context.Context, tenant string, f results.FrameFilter, n int) ([]results.JobFrames, error) {
+	if tenant == b.tenant {
+		return nil, results.ErrAway
+	}
+	rows, err := b.Store.Frames(ctx, tenant, f, n)
+	for i := range rows {
+		if rows[i].Job == b.job {
+			rows[i].Frames, rows[i].Unread = nil, errors.New("half a row")
+		}
+	}
+	return rows, err
+}
+
+// TestOneTenantsTroubleIsItsOwn: neither a tenant whose fill fails nor a row that cannot be read keeps the others from being filled.
+func TestOneTenantsTroubleIsItsOwn(t *testing.T) {
+	s := openStore(t)
+	clips := clipsOf(3)
+	bad, good := storetest.NewTenant(t, s), storetest.NewTenant(t, s)
+	if bad > good {
+		bad, good = good, bad // it comes first
+	}
+	submit(t, s, bad, "e1", &clips[0])
+	unread := submit(t, s, good, "e1", &clips[1])
+	fine := submit(t, s, good, "e1", &clips[2])
+	var log lines
+	a, stop := start(t, &broken{s, bad, unread}, "", func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	select {
+	case <-a.tenant(good).filled:
+	case <-time.After(soon):
+		t.Fatal("the other tenant waits")
+	}
+	got, err := a.Find(t.Context(), index.Query{Tenant: good, Frames: append(asked(&clips[1]), asked(&clips[2])...), AsOf: position(t, s, good)})
+	require.NoError(t, err)
+	require.Len(t, got.Matches, 1)
+	require.Equal(t, fine, got.Matches[0].Job)
+	require.False(t, a.tenant(bad).isFilled())
+	stop()
+	require.Contains(t, log.String(), "job="+unread)
+}
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// TestSnapshotThatFailsIsTriedAgain takes the folder away for a while.
+func TestSnapshotThatFailsIsTriedAgain(t *testing.T) {
+	s := openStore(t)
+	tenant := storetest.NewTenant(t, s)
+	clips := clipsOf(1)
+	submit(t, s, tenant, "e1", &clips[0])
+	dir := t.TempDir()
+	var log lines
+	a, _ := start(t, s, dir, func(o *Options) {
+		o.Tidy, o.Logger = 5*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	<-a.tenant(tenant).filled
+	require.NoError(t, os.Rename(dir, dir+"-away"))
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir+"-away")) })
+	stored, err := s.Frames(t.Context(), tenant, results.FrameFilter{UpTo: 1}, 1)
+	require.NoError(t, err)
+	_, err = a.Index.Remove(tenant, stored[0].Job)
+	require.NoError(t, err)
+	a.tenant(tenant).stale.Store(true)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "could not be written") }, soon, time.Millisecond)
+	require.NoError(t, os.Rename(dir+"-away", dir))
+	require.Eventually(t, func() bool {
+		n, err := a.Index.Stats(tenant)
+		return err == nil && n.DeadClips == 0
+	}, soon, time.Millisecond, "it is stale still")
+}
+
+// late is a store whose time the test says.
+type late struct {
+	Store
+	at time.Time
+}
+
+func (l *late) Now() time.Time { return l.at }
+
+// TestDeletionsThatShowLate: one that took minutes to commit is found by the next look far back.
+func TestDeletionsThatShowLate(t *testing.T) {
+	s := openStore(t)
+	tenant := storetest.NewTenant(t, s)
+	storetest.NewSubject(t, s, tenant, "e1")
+	clips := clipsOf(1)
+	submit(t, s, tenant, "e1", &clips[0])
+	x, err := index.Open("", index.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, x.Close()) }()
+	now := s.Now()
+	l := &late{Store: s, at: now}
+	a := New(Options{Store: l, Index: x})
+	require.NoError(t, a.fill(t.Context(), a.tenant(tenant)))
+	_, err = s.EraseSubject(t.Context(), tenant, "e1", now, storetest.Audit(s, tenant, "subject.erased"))
+	require.NoError(t, err)
+	read := deletions{upTo: now.Add(4 * time.Minute), far: now.Add(4 * time.Minute)}
+	left := func() int {
+		_, err := a.step(t.Context(), &read)
+		require.NoError(t, err)
+		n, err := x.Stats(tenant)
+		require.NoError(t, err)
+		return n.Clips
+	}
+	l.at = now.Add(4*time.Minute + time.Second)
+	require.Equal(t, 1, left(), "its time is minutes ago")
+	read.upTo = now.Add(4 * time.Minute)
+	l.at = now.Add(5 * time.Minute)
+	require.Zero(t, left())
+}
+
+// held is a store whose rows come when the test lets them.
+type held struct {
+	Store
+	calls atomic.Int32
+	began chan struct{}
+	gate  chan struct{}
+}
+
+func (h *held) Frames(ctx context.Context, tenant string, f results.FrameFilter, n int) ([]results.JobFrames, error) {
+	h.calls.Add(1)
+	close(h.began)
+	<-h.gate
+	return h.Store.Frames(ctx, tenant, f, n)
+}
+
+// TestOneScanAtATime: without an index that is ready the rows of a tenant are read for one question, then for the next.
+func TestOneScanAtATime(t *testing.T) {
+	s := openStore(t)
+	tenant := storetest.NewTenant(t, s)
+	clips := clipsOf(1)
+	submit(t, s, tenant, "e1", &clips[0])
+	x, err := index.Open("", index.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, x.Close()) }()
+	h := &held{Store: s, began: make(chan struct{}), gate: make(chan struct{})}
+	a := New(Options{Store: h, Index: x, Patience: time.Millisecond})
+	q := index.Query{Tenant: tenant, Frames: asked(&clips[0]), AsOf: 1}
+	first := make(chan error, 1)
+	go func() {
+		_, err := a.Find(context.Background(), q)
+		first <- err
+	}()
+	<-h.began
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = a.Find(ctx, q)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.EqualValues(t, 1, h.calls.Load())
+	close(h.gate)
+	require.NoError(t, <-first)
 }

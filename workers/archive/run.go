@@ -29,10 +29,11 @@ func (a *Archive) Run(ctx context.Context) error {
 	}
 	asked := map[string]bool{}
 	var queue []*tenant
-	since := a.Store.Now()
+	now := a.Store.Now()
+	read := deletions{upTo: now, far: now}
 	failing := false
 	for {
-		positions, err := a.step(ctx, &since)
+		positions, err := a.step(ctx, &read)
 		for _, id := range slices.Sorted(maps.Keys(positions)) {
 			if !asked[id] {
 				asked[id] = true
@@ -75,11 +76,23 @@ func (a *Archive) wait(ctx context.Context, failing bool, ear <-chan struct{}, f
 	}
 }
 
-// lookBack is how much later than its time a deletion may show.
-const lookBack = 30 * time.Second
+// deletions is how far they were read.
+type deletions struct {
+	upTo time.Time
+	far  time.Time // when it was last looked far back
+}
 
-// step follows the feeds of filled tenants, and takes out what was deleted. since is how far deletions were read.
-func (a *Archive) step(ctx context.Context, since *time.Time) (map[string]int64, error) {
+const (
+	// lookBack is how much later than its time a deletion may show, as a rule: it has the time at which its transaction began.
+	lookBack = 30 * time.Second
+	// lookFar is longer than any transaction may last that deletes: one that waited for locks for minutes shows late, and what it deleted
+	// would lie in the index until the next start. It may be many rows, so that they are not read with every ring.
+	lookFar   = 5*time.Minute + lookAgain
+	lookAgain = time.Minute // between two looks that far
+)
+
+// step follows the feeds of filled tenants, and takes out what was deleted.
+func (a *Archive) step(ctx context.Context, read *deletions) (map[string]int64, error) {
 	began := a.Store.Now()
 	positions, err := a.Store.Positions(ctx)
 	if err != nil {
@@ -90,7 +103,11 @@ func (a *Archive) step(ctx context.Context, since *time.Time) (map[string]int64,
 			err = errors.Join(err, a.forward(ctx, t, position))
 		}
 	}
-	after := results.FramesGone{At: since.Add(-lookBack)}
+	far := began.Sub(read.far) >= lookAgain
+	after := results.FramesGone{At: read.upTo.Add(-lookBack)}
+	if far {
+		after.At = read.upTo.Add(-lookFar)
+	}
 	for {
 		gone, e := a.Store.FramesGone(ctx, after, a.Page)
 		if e != nil {
@@ -110,32 +127,50 @@ func (a *Archive) step(ctx context.Context, since *time.Time) (map[string]int64,
 		}
 		after = gone[len(gone)-1]
 	}
-	*since = began
+	read.upTo = began
+	if far {
+		read.far = began
+	}
 	return positions, err
 }
 
-// fills fills the indexes of tenants, one after the other; what fails is tried again.
+// unfilled is a tenant whose index could not be filled.
+type unfilled struct {
+	t    *tenant
+	wait time.Duration // after the next time that it fails
+	at   time.Time     // when it is tried again
+}
+
+// fills fills the indexes of tenants, one after the other. What fails is tried again after a wait of its own, which keeps no other waiting.
 func (a *Archive) fills(ctx context.Context, queue <-chan *tenant) {
+	var again []unfilled
 	for {
+		next, timer := -1, make(<-chan time.Time)
+		for i := range again {
+			if next < 0 || again[i].at.Before(again[next].at) {
+				next = i
+			}
+		}
+		if next >= 0 {
+			timer = time.After(time.Until(again[next].at))
+		}
+		u := unfilled{wait: a.Poll}
 		select {
 		case <-ctx.Done():
 			return
-		case t := <-queue:
-			for wait := a.Poll; ; wait = min(2*wait, time.Minute) {
-				err := a.fill(ctx, t)
-				if err == nil {
-					break
-				}
-				if ctx.Err() == nil {
-					a.Logger.Warn("the reuse index could not be filled; trying again", "tenant", t.id, "error", err)
-				}
-				select {
-				case <-ctx.Done():
-					return
-				case <-time.After(wait):
-				}
-			}
+		case u.t = <-queue:
+		case <-timer:
+			u = again[next]
+			again = slices.Delete(again, next, next+1)
 		}
+		err := a.fill(ctx, u.t)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() == nil {
+			a.Logger.Warn("the reuse index could not be filled; trying again", "tenant", u.t.id, "in_ms", u.wait.Milliseconds(), "error", err)
+		}
+		again = append(again, unfilled{u.t, min(2*u.wait, time.Minute), time.Now().Add(u.wait)})
 	}
 }
 
@@ -151,22 +186,29 @@ func (a *Archive) fill(ctx context.Context, t *tenant) error {
 		return err
 	}
 	var there []string
+	written := true
 	err = a.each(ctx, t.id, results.FrameFilter{UpTo: position}, func(rows []results.JobFrames) error {
 		for i := range rows {
 			there = append(there, rows[i].Job)
 		}
-		if err := a.Index.Add(ctx, t.id, clips(rows), 0); err != nil {
+		if err := a.Index.Add(ctx, t.id, a.clips(rows), 0); err != nil {
 			return err
 		}
 		// What is written lies in the page cache, what is not in our own memory.
-		if s, err := a.Index.Stats(t.id); err != nil || s.Since < fillMost || s.Since < s.Hashes/2 {
+		if s, err := a.Index.Stats(t.id); err != nil || !written || s.Since < fillMost || s.Since < s.Hashes/2 {
 			return err
 		}
-		return a.Index.Snapshot(ctx, t.id)
+		// A full disk costs memory, not the index.
+		if err := a.Index.Snapshot(ctx, t.id); err != nil && ctx.Err() == nil {
+			written = false
+			a.Logger.Warn("the reuse index could not be written while it was filled; it is filled in memory", "tenant", t.id, "error", err)
+		}
+		return ctx.Err()
 	})
 	if err != nil {
 		return err
 	}
+	slices.Sort(there) // they come in the order of the database, whose language may have one of its own
 	removed, err := a.Index.RemoveIf(t.id, func(job string, seq int64) bool {
 		_, ok := slices.BinarySearch(there, job)
 		return !ok && seq <= position
@@ -181,7 +223,9 @@ func (a *Archive) fill(ctx context.Context, t *tenant) error {
 	if err != nil {
 		return err
 	}
-	t.stale.Store(s.DeadClips > 0)
+	if s.DeadClips > 0 {
+		t.stale.Store(true)
+	}
 	if !t.isFilled() {
 		close(t.filled)
 	}
@@ -225,9 +269,11 @@ func (a *Archive) tidies(ctx context.Context) {
 			s, err := a.Index.Stats(id)
 			if err == nil && t.isFilled() && a.due(t, s) {
 				began := time.Now()
-				if err = a.Index.Snapshot(ctx, id); err == nil {
+				stale := t.stale.Swap(false) // before: what is found stale meanwhile may come too late for this snapshot
+				if err = a.Index.Snapshot(ctx, id); err != nil {
+					t.stale.CompareAndSwap(false, stale)
+				} else {
 					t.snapped = began
-					t.stale.Store(false)
 					a.Logger.Info("the reuse index was written", "tenant", id, "hashes", s.Hashes, "took_ms", time.Since(began).Milliseconds())
 				}
 			}
