@@ -234,7 +234,7 @@ type Work interface {
 	Waiting(ctx context.Context, before time.Time, n int) ([]Job, error)
 	// Unqueue puts queued jobs of exactly these attempts back to accepted: their task is lost.
 	Unqueue(ctx context.Context, jobs []Job) (int, error)
-	// Rescue gives up to n jobs of this priority that ran before and that nobody took for so long, ready or queued, as queued with a new
+	// Rescue gives up to n jobs of this priority whose worker died and that nobody took for so long, ready or queued, as queued with a new
 	// attempt: the caller runs them itself, without a task.
 	Rescue(ctx context.Context, p Priority, after time.Duration, n int) ([]Job, error)
 	// Requeue makes a dead or held job accepted again, by hand.

@@ -229,6 +229,12 @@ const (
 // JobError is the last thing that went wrong with a job, in words for its owner.
 type JobError = Why
 
+// RuleCrashed says that a job's worker died, or that the core broke off.
+const RuleCrashed = "crashed"
+
+// Crashed says that the job's last attempt ended so.
+func (j Job) Crashed() bool { return j.Error != nil && j.Error.Rule == RuleCrashed }
+
 // Job is the durable work record of one submission: the truth about it, whatever Redis says.
 type Job struct {
 	ID         string

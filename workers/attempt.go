@@ -132,7 +132,7 @@ func (s *shift) attempt(a *attempt, t queue.Task, l results.Lease, began time.Ti
 	action := Done
 	f.Job, f.Token = l.Job.ID, l.Token
 	if err == nil {
-		s.ill.note(false)
+		s.ill.passed()
 		err = s.finish(ctx, f)
 	}
 	switch {
@@ -220,8 +220,8 @@ func (s *shift) finish(ctx context.Context, f results.Finish) error {
 func (s *shift) fail(ctx context.Context, l results.Lease, f results.Finish, cause error) Action {
 	v := Judge(cause)
 	action, delay := settle(v, l.Job, s.Backoff)
-	if action != Drop && action != Return {
-		s.ill.note(action == Retry && !v.Count)
+	if v.Shared {
+		s.ill.failed()
 	}
 	if v.Alarm {
 		s.Metrics.alarm(v.Rule)

@@ -8,11 +8,12 @@ import (
 
 // breaker keeps a backlog from being tried, job after job, against something that all of them need and that is away: each would fail in a
 // millisecond and wait long for its next turn. After such a failure the attempts that follow wait, with their jobs claimed; the first one
-// that gets through ends it.
+// that gets through ends the waiting of all.
 type breaker struct {
 	mu     sync.Mutex
-	failed int
+	fails  int
 	until  time.Time
+	passes chan struct{} // closed when one got through; nil: nobody waits
 }
 
 // How long attempts wait after the first failure, and at most.
@@ -25,29 +26,42 @@ const (
 func (b *breaker) wait(ctx context.Context, stop <-chan struct{}) {
 	b.mu.Lock()
 	d := time.Until(b.until)
-	b.mu.Unlock()
 	if d <= 0 {
+		b.mu.Unlock()
 		return
 	}
+	if b.passes == nil {
+		b.passes = make(chan struct{})
+	}
+	passes := b.passes
+	b.mu.Unlock()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-passes:
 	case <-ctx.Done():
 	case <-stop:
 	}
 }
 
-// note takes what an attempt found: that what all need was away, or not. Attempts that failed side by side count once.
-func (b *breaker) note(away bool) {
+// failed says that what all need was away. Attempts that failed side by side count once.
+func (b *breaker) failed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
-	switch {
-	case !away:
-		b.failed, b.until = 0, time.Time{}
-	case !now.Before(b.until):
-		b.until = now.Add(min(firstBreak<<min(b.failed, 10), maxBreak))
-		b.failed++
+	if now := time.Now(); !now.Before(b.until) {
+		b.until = now.Add(min(firstBreak<<min(b.fails, 10), maxBreak))
+		b.fails++
+	}
+}
+
+// passed says that an attempt got through.
+func (b *breaker) passed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fails, b.until = 0, time.Time{}
+	if b.passes != nil {
+		close(b.passes)
+		b.passes = nil
 	}
 }

@@ -1,44 +1,53 @@
-package workers_test
+package workers
 
 import (
 	"context"
-	"sync/atomic"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"onsite/results"
-	"onsite/results/object"
-	"onsite/workers"
 )
 
-// TestBacklogIsNotTriedAgainstAnOutage: while the objects are away, a few jobs find that out; the others do not lose a turn.
-func TestBacklogIsNotTriedAgainstAnOutage(t *testing.T) {
-	s := newStand(t)
-	var away atomic.Bool
-	away.Store(true)
-	tries := make(chan struct{}, 1000)
-	s.core.does(func(_ context.Context, l results.Lease) (results.Finish, error) {
-		if away.Load() {
-			tries <- struct{}{}
-			return results.Finish{}, object.ErrAway
+// TestBreaker runs on a clock of its own: what it says about times is exact.
+func TestBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b breaker
+		began := time.Now()
+		waits := func() time.Duration {
+			from := time.Now()
+			b.wait(t.Context(), nil)
+			return time.Since(from)
 		}
-		return pass(l), nil
+		require.Zero(t, waits(), "nothing failed")
+		for _, want := range []time.Duration{100, 200, 400, 800, 1600, 2000, 2000} {
+			b.failed()
+			b.failed() // side by side
+			require.Equal(t, want*time.Millisecond, waits())
+		}
+		require.Equal(t, 7100*time.Millisecond, time.Since(began), "an outage of 7 s costs each slot seven tries")
+
+		b.failed()
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() { require.Zero(t, waits(), "one that gets through ends the waiting of all") })
+		}
+		synctest.Wait()
+		b.passed()
+		all.Wait()
+		require.Zero(t, waits())
+		b.failed()
+		require.Equal(t, firstBreak, waits(), "it begins anew")
+
+		b.failed()
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		stopped := make(chan struct{})
+		close(stopped)
+		from := time.Now()
+		b.wait(ended, nil)
+		b.wait(t.Context(), stopped)
+		require.Zero(t, time.Since(from), "neither a lost lease nor a drain waits")
 	})
-	jobs := s.accept(s.tenant("a"), 60, results.PriorityClockIn)
-	s.worker(func(w *workers.Worker) { w.Concurrency = 2 })
-	s.dispatcher()
-	const enough = 6 // breaks of 100, 200 and 400 ms at two jobs a time
-	for range enough {
-		<-tries
-	}
-	untouched := 0
-	for _, id := range jobs {
-		if s.core.ran(id) == 0 {
-			untouched++
-		}
-	}
-	require.GreaterOrEqual(t, untouched, len(jobs)-2*enough)
-	away.Store(false)
-	s.done(jobs...)
 }

@@ -42,7 +42,7 @@ const (
 	RuleGone      = "media_gone"
 	RuleReference = "reference"
 	RuleTimeout   = "timeout"
-	RuleCrashed   = "crashed"
+	RuleCrashed   = results.RuleCrashed
 	RuleDrained   = "drained"
 	RuleFailed    = "failed"
 )
@@ -58,6 +58,8 @@ type Judgement struct {
 	// Tries, when not 0, is how many failures are enough, and Finally what follows them instead of GiveUp.
 	Tries   int
 	Finally Action
+	// Shared says that all jobs need what is away: no others are tried against it meanwhile.
+	Shared bool
 	// Alarm says that a person should be woken: it is the installation that is ill, not the job.
 	Alarm bool
 	// Private says that the error's text may name a person's file and stays out of the log.
@@ -100,15 +102,20 @@ func Judge(err error) Judgement {
 	case errors.As(err, &missing), errors.As(err, &checksum):
 		return Judgement{Action: Hold, Rule: RuleModels, Text: texts[RuleModels], Alarm: true}
 	case errors.Is(err, media.ErrDecoder):
-		return Judgement{Action: Retry, Rule: RuleDecoder, Text: texts[RuleDecoder], Alarm: true}
+		return Judgement{Action: Retry, Rule: RuleDecoder, Text: texts[RuleDecoder], Shared: true, Alarm: true}
 	case errors.Is(err, results.ErrAway):
-		return Judgement{Action: Retry, Rule: RuleStore, Text: texts[RuleStore]}
-	case errors.Is(err, object.ErrAway):
+		return Judgement{Action: Retry, Rule: RuleStore, Text: texts[RuleStore], Shared: true}
+	// A bucket of others is one tenant's, and its rights may be for ever: those jobs wait like any that failed, and only they.
+	case errors.Is(err, object.ErrForeign) && errors.Is(err, object.ErrAway):
 		return Judgement{Action: Retry, Rule: RuleObjects, Text: texts[RuleObjects]}
+	case errors.Is(err, object.ErrForeign) && (errors.Is(err, object.ErrDenied) || errors.Is(err, object.ErrNoBucket)):
+		return Judgement{Action: Retry, Rule: RuleDenied, Text: texts[RuleDenied], Count: true, Alarm: true}
+	case errors.Is(err, object.ErrAway):
+		return Judgement{Action: Retry, Rule: RuleObjects, Text: texts[RuleObjects], Shared: true}
 	case errors.Is(err, object.ErrNoSpace):
-		return Judgement{Action: Retry, Rule: RuleSpace, Text: texts[RuleSpace], Alarm: true}
+		return Judgement{Action: Retry, Rule: RuleSpace, Text: texts[RuleSpace], Shared: true, Alarm: true}
 	case errors.Is(err, object.ErrDenied), errors.Is(err, object.ErrNoBucket):
-		return Judgement{Action: Retry, Rule: RuleDenied, Text: texts[RuleDenied], Alarm: true}
+		return Judgement{Action: Retry, Rule: RuleDenied, Text: texts[RuleDenied], Shared: true, Alarm: true}
 	case errors.Is(err, vault.ErrForged):
 		return Judgement{Action: GiveUp, Rule: RuleForged, Text: texts[RuleForged], Alarm: true}
 	// Before refusals: a reference photo that is refused says nothing about the submitted media.

@@ -36,31 +36,34 @@ func TestJudge(t *testing.T) {
 		count  bool
 		alarm  bool
 	}{
-		"refused media":              {refusal, Refuse, "media_truncated", false, false},
-		"refused by the policy":      {&verify.PolicyError{Rule: "media_kind", Text: pipeline.Text{EN: "a", ZH: "b"}}, Refuse, "media_kind", false, false},
-		"decoder killed":             {crashed, Retry, "decoder_crashed", true, false},
-		"decoder broken":             {fmt.Errorf("x: %w", media.ErrDecoder), Retry, RuleDecoder, false, true},
-		"model missing":              {&models.MissingError{Task: "face_embed", Err: errors.New("no file")}, Hold, RuleModels, false, true},
-		"model changed":              {&models.ChecksumError{Task: "face_embed"}, Hold, RuleModels, false, true},
-		"store away":                 {results.ErrAway, Retry, RuleStore, false, false},
-		"objects away":               {object.ErrAway, Retry, RuleObjects, false, false},
-		"disk full":                  {object.ErrNoSpace, Retry, RuleSpace, false, true},
-		"objects refuse us":          {object.ErrDenied, Retry, RuleDenied, false, true},
-		"no bucket":                  {object.ErrNoBucket, Retry, RuleDenied, false, true},
-		"forged":                     {vault.ErrForged, GiveUp, RuleForged, false, true},
-		"subject erased":             {results.ErrErased, Refuse, RuleErased, false, false},
-		"media gone":                 {object.ErrNotFound, GiveUp, RuleGone, false, false},
-		"reference photo":            {&verify.ReferenceError{Name: "anna.jpg", Err: refusal}, Retry, RuleReference, true, false},
-		"reference photo gone":       {&verify.ReferenceError{Name: "anna.jpg", Err: object.ErrNotFound}, Retry, RuleReference, true, false},
-		"reference, store away":      {&verify.ReferenceError{Name: "anna.jpg", Err: results.ErrAway}, Retry, RuleStore, false, false},
-		"crash":                      {&crash{value: "boom"}, Retry, RuleCrashed, true, false},
-		"too slow":                   {errTimeout, Retry, RuleTimeout, true, false},
-		"some deadline":              {context.DeadlineExceeded, Retry, RuleTimeout, true, false},
-		"drained":                    {errDrained, Return, RuleDrained, false, false},
-		"lease lost":                 {errLost, Drop, "", false, false},
-		"stale":                      {results.ErrStale, Drop, "", false, false},
-		"an error with its own mind": {changed{}, Refuse, "upload_changed", false, false},
-		"anything else":              {errors.New("hm"), Retry, RuleFailed, true, false},
+		"refused media":                 {refusal, Refuse, "media_truncated", false, false},
+		"refused by the policy":         {&verify.PolicyError{Rule: "media_kind", Text: pipeline.Text{EN: "a", ZH: "b"}}, Refuse, "media_kind", false, false},
+		"decoder killed":                {crashed, Retry, "decoder_crashed", true, false},
+		"decoder broken":                {fmt.Errorf("x: %w", media.ErrDecoder), Retry, RuleDecoder, false, true},
+		"model missing":                 {&models.MissingError{Task: "face_embed", Err: errors.New("no file")}, Hold, RuleModels, false, true},
+		"model changed":                 {&models.ChecksumError{Task: "face_embed"}, Hold, RuleModels, false, true},
+		"store away":                    {results.ErrAway, Retry, RuleStore, false, false},
+		"objects away":                  {object.ErrAway, Retry, RuleObjects, false, false},
+		"disk full":                     {object.ErrNoSpace, Retry, RuleSpace, false, true},
+		"objects refuse us":             {object.ErrDenied, Retry, RuleDenied, false, true},
+		"no bucket":                     {object.ErrNoBucket, Retry, RuleDenied, false, true},
+		"another's bucket refuses us":   {fmt.Errorf("%w: %w", object.ErrForeign, object.ErrDenied), Retry, RuleDenied, true, true},
+		"another's bucket is not there": {fmt.Errorf("%w: %w", object.ErrForeign, object.ErrNoBucket), Retry, RuleDenied, true, true},
+		"another's bucket is away":      {fmt.Errorf("%w: %w", object.ErrForeign, object.ErrAway), Retry, RuleObjects, false, false},
+		"forged":                        {vault.ErrForged, GiveUp, RuleForged, false, true},
+		"subject erased":                {results.ErrErased, Refuse, RuleErased, false, false},
+		"media gone":                    {object.ErrNotFound, GiveUp, RuleGone, false, false},
+		"reference photo":               {&verify.ReferenceError{Name: "anna.jpg", Err: refusal}, Retry, RuleReference, true, false},
+		"reference photo gone":          {&verify.ReferenceError{Name: "anna.jpg", Err: object.ErrNotFound}, Retry, RuleReference, true, false},
+		"reference, store away":         {&verify.ReferenceError{Name: "anna.jpg", Err: results.ErrAway}, Retry, RuleStore, false, false},
+		"crash":                         {&crash{value: "boom"}, Retry, RuleCrashed, true, false},
+		"too slow":                      {errTimeout, Retry, RuleTimeout, true, false},
+		"some deadline":                 {context.DeadlineExceeded, Retry, RuleTimeout, true, false},
+		"drained":                       {errDrained, Return, RuleDrained, false, false},
+		"lease lost":                    {errLost, Drop, "", false, false},
+		"stale":                         {results.ErrStale, Drop, "", false, false},
+		"an error with its own mind":    {changed{}, Refuse, "upload_changed", false, false},
+		"anything else":                 {errors.New("hm"), Retry, RuleFailed, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := Judge(fmt.Errorf("run job: %w", c.err))
@@ -119,6 +122,15 @@ func TestSettle(t *testing.T) {
 		require.Zero(t, delay)
 	}
 	require.Zero(t, jitter(0))
+}
+
+func TestWhatAllJobsNeed(t *testing.T) {
+	for _, err := range []error{results.ErrAway, object.ErrAway, object.ErrNoSpace, object.ErrDenied, media.ErrDecoder} {
+		require.True(t, Judge(err).Shared, err)
+	}
+	for _, err := range []error{fmt.Errorf("%w: %w", object.ErrForeign, object.ErrAway), object.ErrNotFound, errTimeout, errors.New("hm")} {
+		require.False(t, Judge(err).Shared, err)
+	}
 }
 
 func TestEveryRuleHasWords(t *testing.T) {

@@ -45,6 +45,12 @@ type Reconciler struct {
 	Metrics *Metrics
 }
 
+// A healthy lease of 5 s has 3.75 s left at least, and a worker renews every 1.25 s.
+const (
+	longOutage  = 3500 * time.Millisecond
+	renewalTime = 2 * time.Second
+)
+
 // maxLook bounds how many queued jobs are compared with Redis at once.
 const maxLook = 2000
 
@@ -67,7 +73,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		own.Bell = &queue.LocalBell{}
 	}
 	own.Logger = logger(own.Logger)
-	s := &reconciling{Reconciler: own, role: newRole(own.Store, "reconciler", own.Name, own.TTL, own.Logger), active: map[string]time.Time{}}
+	s := &reconciling{Reconciler: own, role: newRole(own.Store, "reconciler", own.Name, own.TTL, own.Logger), active: map[string]time.Time{}, outage: longOutage, renewal: renewalTime}
 	// A Redis that hangs must not keep leases from being looked at, so they have a goroutine of their own.
 	var owned sync.WaitGroup
 	owned.Go(func() { every(ctx, own.Every, s.reclaim) })
@@ -97,42 +103,36 @@ type reconciling struct {
 	active map[string]time.Time // tasks that nobody can take any more while their job is still queued, since when
 	tidied time.Time
 	asked  time.Time // when held jobs were looked at
-	blind  time.Time // since when the store has not answered; zero: it does
+	seen   time.Time // when the store answered last
 	grace  time.Time // until when workers may renew what ran out meanwhile
+
+	outage, renewal time.Duration // see mayReclaim
 }
 
-// An outage of the store that is longer than outage has cost live workers their leases: they get afterOutage to renew them first, else
-// every running job of the installation would run again.
-const (
-	outage      = 3 * time.Second
-	afterOutage = 2 * time.Second
-)
-
-// mayReclaim says whether a lease that ran out means a dead worker now.
+// mayReclaim says whether a lease that ran out means a dead worker now. Where the store could not be seen for about as long as a healthy
+// lease has left, live workers lost theirs, too: they get some time to renew them first, else every running job of the installation would
+// run again. A store that hangs and then answers is the same.
 func (s *reconciling) mayReclaim(ctx context.Context) bool {
-	if s.blind.IsZero() {
-		return !time.Now().Before(s.grace)
-	}
-	if _, err := s.Store.Counts(ctx, ""); err != nil {
+	if _, err := s.Store.Waiting(ctx, time.Time{}, 1); err != nil { // none is so old: it is a look, no more
 		return false
 	}
-	if time.Since(s.blind) > outage {
-		s.grace = time.Now().Add(afterOutage)
+	now := time.Now()
+	if !s.seen.IsZero() && now.Sub(s.seen) > s.outage {
+		s.grace = now.Add(s.renewal)
 	}
-	s.blind = time.Time{}
-	return !time.Now().Before(s.grace)
+	s.seen = now
+	return !now.Before(s.grace)
 }
 
 // reclaim puts jobs without a live lease back.
 func (s *reconciling) reclaim(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	ctx, cancel := context.WithTimeout(ctx, s.outage)
 	defer cancel()
 	if !s.mayReclaim(ctx) {
 		return
 	}
 	jobs, err := s.Store.Reclaim(ctx, s.MaxLease, s.MaxCrashes)
 	if err != nil {
-		s.blind = time.Now()
 		s.complain(ctx, "look for dead leases", err)
 	}
 	died := 0

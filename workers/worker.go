@@ -58,8 +58,8 @@ type Worker struct {
 	Grace          time.Duration   // from the end of the context to the conclusion that a call hangs; 5 s
 	DrainTimeout   time.Duration   // how long running jobs may go on after Run's context ended; 30 s
 	Backoff        []time.Duration // waits after failures; DefaultBackoff
-	RescueAfter    time.Duration   // how long a job that ran before may wait for its task; 2 s
-	RescueEvery    time.Duration   // how often such jobs are looked for; 1 s
+	RescueAfter    time.Duration   // how long a job whose worker died may wait for its task; 1 s
+	RescueEvery    time.Duration   // how often such jobs are looked for; 0.5 s
 
 	Logger  *slog.Logger
 	Metrics *Metrics
@@ -74,8 +74,8 @@ func (w Worker) filled() Worker {
 	fill(&w.AttemptTimeout, 2*time.Minute)
 	fill(&w.Grace, 5*time.Second)
 	fill(&w.DrainTimeout, 30*time.Second)
-	fill(&w.RescueAfter, 2*time.Second)
-	fill(&w.RescueEvery, time.Second)
+	fill(&w.RescueAfter, time.Second)
+	fill(&w.RescueEvery, 500*time.Millisecond)
 	if w.Backoff == nil {
 		w.Backoff = DefaultBackoff
 	}

@@ -103,12 +103,12 @@ func (m *model) dispatch(rt *rapid.T) {
 		j := m.jobs[g.ID]
 		require.True(rt, m.ready[j.ID])
 		require.Equal(rt, want[i], g.Priority, "higher priorities first")
-		for _, other := range m.ids { // of a tenant's jobs those that ran before go first, then the first accepted
+		for _, other := range m.ids { // of a tenant's jobs those whose worker died go first, then the first accepted
 			if o := m.jobs[other]; m.ready[other] && o.Tenant == j.Tenant && o.Priority == j.Priority {
-				if (o.Token > 0) == (j.Token > 0) {
+				if o.Crashed() == j.Crashed() {
 					require.GreaterOrEqual(rt, other, j.ID)
 				} else {
-					require.Positive(rt, j.Token)
+					require.True(rt, j.Crashed())
 				}
 			}
 		}

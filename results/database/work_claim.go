@@ -123,11 +123,11 @@ func released(ctx context.Context, q querier, put statement) error {
 // crashed is what is said about a job whose worker went away.
 func crashed(dead bool) results.JobError {
 	if dead {
-		return results.JobError{Rule: "crashed", Text: pipeline.Text{
+		return results.JobError{Rule: results.RuleCrashed, Text: pipeline.Text{
 			EN: "the worker stopped in the middle of this job, again and again; look at the workers' logs, then requeue it",
 			ZH: "处理此任务时工作进程多次中断；请检查工作进程日志后重新排队"}}
 	}
-	return results.JobError{Rule: "crashed", Text: pipeline.Text{
+	return results.JobError{Rule: results.RuleCrashed, Text: pipeline.Text{
 		EN: "the worker stopped in the middle of this job; it runs again", ZH: "处理此任务时工作进程中断；将重新运行"}}
 }
 

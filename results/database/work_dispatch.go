@@ -12,7 +12,7 @@ import (
 
 // Dispatch moves up to n ready jobs to queued. Within a priority every tenant with ready jobs has one turn after the other; the next call
 // goes on with the tenant after the last one, so that no tenant waits for another's backlog however small n is. The backlog is never
-// sorted or counted: the first entries of each tenant are read from the index jobs_ready, jobs that ran before, and whose worker most likely died, before all others.
+// sorted or counted: the first entries of each tenant are read from the index jobs_ready, jobs whose worker died before all others.
 func (s *Store) Dispatch(ctx context.Context, n int, last results.Priority) ([]results.Job, error) {
 	var all []results.Job
 	if err := s.wake(ctx); err != nil {
@@ -64,15 +64,24 @@ func (s *Store) dispatch(ctx context.Context, priority results.Priority, n int) 
 			return err
 		})
 		for _, jobs := range took {
-			slices.SortFunc(jobs, func(a, b results.Job) int {
-				return cmp.Or(cmp.Compare(min(1, b.Token), min(1, a.Token)), cmp.Compare(a.ID, b.ID))
-			})
+			slices.SortFunc(jobs, first)
 		}
 		return took, err
 	})
 }
 
-// Rescue takes jobs that ran before and wait for too long, from the index jobs_again, and from the few that are queued.
+// first orders jobs whose worker died before others, then by age.
+func first(a, b results.Job) int {
+	if a.Crashed() != b.Crashed() {
+		if a.Crashed() {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(a.ID, b.ID)
+}
+
+// Rescue takes jobs whose worker died and that wait for too long, from the index jobs_again, and from the few that are queued.
 func (s *Store) Rescue(ctx context.Context, p results.Priority, after time.Duration, n int) ([]results.Job, error) {
 	var jobs []results.Job
 	err := again(ctx, func() error {
@@ -84,10 +93,10 @@ func (s *Store) Rescue(ctx context.Context, p results.Priority, after time.Durat
 			return err
 		}
 		args := []any{int(p), now.Add(-after), n, now}
-		if _, err := s.db.Batch(ctx, []statement{{rescueSQL("ready AND token > 0 AND priority = $1 AND run_at <= $2 ORDER BY run_at, id"), args, add}}); err != nil || len(jobs) > 0 {
+		if _, err := s.db.Batch(ctx, []statement{{rescueSQL("ready AND error_rule = 'crashed' AND priority = $1 AND run_at <= $2 ORDER BY run_at, id"), args, add}}); err != nil || len(jobs) > 0 {
 			return err
 		}
-		_, err := s.db.Batch(ctx, []statement{{rescueSQL("state = 'queued' AND token > 0 AND priority = $1 AND queued_at <= $2 ORDER BY queued_at, id"), args, add}})
+		_, err := s.db.Batch(ctx, []statement{{rescueSQL("state = 'queued' AND error_rule = 'crashed' AND priority = $1 AND queued_at <= $2 ORDER BY queued_at, id"), args, add}})
 		return err
 	})
 	if err != nil {
@@ -113,7 +122,7 @@ const tenantsSQL = `WITH RECURSIVE t (tenant) AS (
 	SELECT tenant FROM t WHERE tenant IS NOT NULL LIMIT $3`
 
 const dispatchSQL = `WITH picked (pick) AS (
-		SELECT id FROM jobs WHERE ready AND priority = $1 AND tenant = $2 ORDER BY CASE WHEN token > 0 THEN 0 ELSE 1 END, created_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
+		SELECT id FROM jobs WHERE ready AND priority = $1 AND tenant = $2 ORDER BY CASE WHEN error_rule = 'crashed' THEN 0 ELSE 1 END, created_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
 	)
 	UPDATE jobs SET state = 'queued', ready = FALSE, attempt = attempt + 1, queued_at = $4, updated_at = $4
 	FROM picked WHERE id = pick RETURNING ` + jobColumns

@@ -16,6 +16,7 @@ import (
 var (
 	ErrNotFound = errors.New("no such object")
 	ErrAway     = errors.New("the object store cannot be reached")                             // retry
+	ErrForeign  = errors.New("a bucket of others")                                             // said beside what went wrong with it
 	ErrNoSpace  = errors.New("the object store has no space left")                             // retry, and alarm
 	ErrDenied   = errors.New("the object store refuses our credentials or permissions")        // a person must look
 	ErrNoBucket = errors.New("no such bucket; create it or name another one")                  // a person must look

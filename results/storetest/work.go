@@ -30,7 +30,7 @@ var workCases = []Case{
 	{Name: "lost workers", Run: reclaims},
 	{Name: "a lease from a wrong clock", Run: wrongClock},
 	{Name: "jobs of dead workers first", Alone: true, Run: crashedFirst},
-	{Name: "jobs that ran before and that nobody takes", Alone: true, Run: rescued},
+	{Name: "jobs of dead workers that nobody takes", Alone: true, Run: rescued},
 	{Name: "lost tasks", Run: waiting},
 	{Name: "lists of jobs", Run: jobLists},
 	{Name: "counts of jobs", Alone: true, Run: counts},
@@ -317,7 +317,7 @@ func wrongClock(t *testing.T, s results.Store) {
 	require.Zero(t, Read(t, s, j.ID).Crashes, "a clock was wrong, nothing crashed")
 }
 
-// rescued: a job that ran before and that nobody takes can be had without a task; one that never ran cannot.
+// rescued: a job whose worker died and that nobody takes can be had without a task; one that never ran cannot.
 func rescued(t *testing.T, s results.Store) {
 	ctx := t.Context()
 	tenant := NewTenant(t, s)
@@ -330,7 +330,14 @@ func rescued(t *testing.T, s results.Store) {
 	}
 	none(0)
 	id := Accept(t, s, tenant, "e1").ID
-	require.NoError(t, s.Release(ctx, results.Release{Job: id, Token: Claim(t, s, id).Token}))
+	j := Queue(t, s, id)
+	_, err := s.Claim(ctx, id, j.Attempt, "worker-1", time.Millisecond, time.Minute)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		all, err := s.Reclaim(ctx, time.Hour, 5)
+		require.NoError(t, err)
+		return len(of(tenant, all)) > 0
+	}, 5*time.Second, time.Millisecond)
 	require.Equal(t, results.Accepted, Read(t, s, id).State)
 	none(time.Hour)
 	rescue := func(attempt int) {
@@ -346,7 +353,7 @@ func rescued(t *testing.T, s results.Store) {
 	rescue(2)
 	none(time.Hour)
 	rescue(3) // queued, and its task is lost
-	_, err := s.Claim(ctx, id, 2, "worker-1", time.Minute, time.Minute)
+	_, err = s.Claim(ctx, id, 2, "worker-1", time.Minute, time.Minute)
 	require.ErrorIs(t, err, results.ErrStale)
 	_, err = s.Claim(ctx, id, 3, "worker-1", time.Minute, time.Minute)
 	require.NoError(t, err)

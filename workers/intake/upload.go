@@ -88,13 +88,13 @@ func (u *Uploads) fetch(ctx context.Context, sub results.Submission) (results.Me
 	body, found, err := u.o.Bucket.OpenForeign(ctx, s.Bucket, s.Key, s.Version, s.ETag)
 	switch {
 	case errors.Is(err, object.ErrNoBucket): // a setting, not this upload
-		return results.Media{}, err
+		return results.Media{}, fmt.Errorf("%w: %w", object.ErrForeign, err)
 	case errors.Is(err, object.ErrNotFound):
 		return results.Media{}, refuse(RuleGone, name)
 	case errors.Is(err, object.ErrChanged):
 		return results.Media{}, refuse(RuleChanged, name)
 	case err != nil:
-		return results.Media{}, err
+		return results.Media{}, fmt.Errorf("%w: %w", object.ErrForeign, err)
 	}
 	defer body.Close()
 	if found.Bytes > u.o.MaxBytes {

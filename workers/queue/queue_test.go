@@ -82,7 +82,7 @@ func TestPriorityIsStrict(t *testing.T) {
 	}
 	again := jobs(5, results.PriorityClockIn)
 	for i := range again {
-		again[i].Token = 1
+		again[i].Error = &results.JobError{Rule: results.RuleCrashed}
 	}
 	all = append(all, again...)
 	_, err := q.Enqueue(t.Context(), all)

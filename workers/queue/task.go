@@ -19,7 +19,7 @@ const traceHeader = "traceparent"
 
 // The queues of asynq, strictly in this order: no later one is served while an earlier one has tasks.
 const (
-	Again    = "again" // clock-ins that ran before: their worker died, or something was away, and they have waited
+	Again    = "again" // clock-ins whose worker died: they have waited for a lease to run out
 	ClockIn  = "clockin"
 	Reverify = "reverify"
 	Bulk     = "bulk"
@@ -38,7 +38,7 @@ var queues = []struct {
 // Name gives the queue of a job's task; a priority that is not known goes last.
 func Name(j results.Job) string {
 	switch {
-	case j.Priority == results.PriorityClockIn && j.Token > 0:
+	case j.Priority == results.PriorityClockIn && j.Crashed():
 		return Again
 	case j.Priority == results.PriorityClockIn:
 		return ClockIn

@@ -1,8 +1,8 @@
 -- +goose Up
--- A job that ran before goes before the other jobs of its tenant and priority: its worker died, or something was away, and it has waited.
+-- A job whose worker died goes before the other jobs of its tenant and priority: it has waited for a lease to run out.
 DROP INDEX jobs_ready;
-CREATE INDEX jobs_ready ON jobs (priority, tenant, (CASE WHEN token > 0 THEN 0 ELSE 1 END), created_at, id) WHERE ready;
-CREATE INDEX jobs_again ON jobs (priority, run_at) WHERE ready AND token > 0;
+CREATE INDEX jobs_ready ON jobs (priority, tenant, (CASE WHEN error_rule = 'crashed' THEN 0 ELSE 1 END), created_at, id) WHERE ready;
+CREATE INDEX jobs_again ON jobs (priority, run_at) WHERE ready AND error_rule = 'crashed';
 
 -- +goose Down
 DROP INDEX jobs_again;
