@@ -69,7 +69,7 @@ const (
 	EnvironmentMismatch Code = "environment_mismatch"
 	FootageReused       Code = "footage_reused"
 	SameContent         Code = "same_content"       // same place and content in view, but the same recording could not be told
-	HistoryIncomplete   Code = "history_incomplete" // earlier footage could not be read, so nothing was compared with it
+	HistoryIncomplete   Code = "history_incomplete" // some earlier footage was not compared: it could not be read, or too much of it is alike
 	CheckFailed         Code = "check_failed"       // a check ended with an error
 	NotCheckedWanted    Code = "wanted_not_checked"
 )

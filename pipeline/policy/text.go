@@ -93,8 +93,8 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "此前有过相同地点和内容的录像[（“{job}”）]，无法判断两者是否为同一次拍摄。[不仅地点相同，画面本身似乎此前已提交过：{agree} 的特征点位置一致。]",
 	},
 	pipeline.HistoryIncomplete: {
-		EN: "Earlier recordings could not be read[ ({missing} in all)], so this one was not compared with them.",
-		ZH: "[有 {missing} 段]先前的录像无法读取，因此该录像未与之比对。",
+		EN: "This recording was not compared with all earlier ones.[ Of these, {missing} could not be read.][ All of its pictures that can be looked up ({flooded}) are like so much earlier footage that none of it was looked up; if they show a background, it can be marked.]",
+		ZH: "该录像未与全部先前的录像比对。[其中 {missing} 段无法读取。][其可供查找的全部画面（{flooded} 个）均与大量先前的画面相似，因此未据此查找；如其显示的是背景，可将其标记。]",
 	},
 	pipeline.CheckFailed: {
 		EN: "The check[ “{check}”] could not be completed for a technical reason. This says nothing about the person.",

@@ -21,6 +21,8 @@ const (
 	frameOwnSides  = 2    // sides, at least, that are not the picture's own
 	bezelInset     = 2    // pixels: the line found may lie just outside of the bezel
 	frameNeighbour = 3    // pixels around a tried line in which no other one is
+
+	frameSmallest = 2*bezelInset + minHashSide // pixels; what is left inside of the bezel is hashed
 )
 
 // areaPlane averages a still's brightness down to what areas are looked for and hashed in.
@@ -37,7 +39,7 @@ func contentAreas(planes []luma) (content image.Rectangle, framed []image.Rectan
 	}
 	inner := withoutBlur(planes, withoutBars(planes, image.Rect(0, 0, w, h)))
 	content = units(inner)
-	if frame := insideFrame(planes).Intersect(inner); !frame.Empty() && frame != inner {
+	if frame := insideFrame(planes).Intersect(inner); min(frame.Dx(), frame.Dy()) > frameSmallest && frame != inner {
 		framed = append(framed, units(frame))
 		if screen := units(withoutBars(planes, frame.Inset(bezelInset))); screen != framed[0] { // the bezel
 			framed = append(framed, screen)
@@ -114,8 +116,11 @@ func inset(r image.Rectangle, side, by int) image.Rectangle {
 	return r
 }
 
-// withoutBars cuts off bars of one brightness that does not change from still to still.
+// withoutBars cuts off bars of one brightness that does not change from still to still; an empty rectangle stays as it is.
 func withoutBars(planes []luma, all image.Rectangle) image.Rectangle {
+	if all.Empty() {
+		return all
+	}
 	r := all
 	for side := range 4 {
 		lines := sideLines(r, planes[0].w, side)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
 )
 
 // roomPlane is the brightness of a made-up room.
@@ -189,4 +191,39 @@ func TestCropsAreToldFromOtherAreas(t *testing.T) {
 	require.Len(t, h.crops, len(areaCrops))
 	require.NotEmpty(t, h.inner)
 	require.Empty(t, h.full, "stills without quality say nothing")
+}
+
+// Strips of a few pixels have no plane to look for areas in; they are hashed without.
+func TestStripsHaveNoAreas(t *testing.T) {
+	for _, size := range [][2]int{{1920, 6}, {6, 1920}, {1920, 5}, {5, 1920}} {
+		f := fingerprint(t, photo(t, newStage(1, 7, size[0], size[1]), 1, asIs))
+		require.Len(t, f.Stills, 1, "%v", size)
+		require.NoError(t, f.checkAreas())
+		require.Empty(t, f.Areas)
+		check, _, err := Check(t.Context(), f, []Candidate{{Job: "a", Fingerprint: stored(t, f)}}, 0, DefaultConfig())
+		require.NoError(t, err)
+		require.Equal(t, pipeline.Fail, check.Outcome, "the same bytes")
+	}
+}
+
+func FuzzContentAreas(f *testing.F) {
+	f.Add(uint8(5), uint8(5), []byte{0, 255})
+	f.Add(uint8(40), uint8(12), []byte("frame"))
+	f.Add(uint8(255), uint8(5), []byte{0, 0, 0, 0, 0, 0, 0, 200, 200})
+	f.Fuzz(func(t *testing.T, w, h uint8, pix []byte) {
+		if w < minHashSide || h < minHashSide || len(pix) == 0 {
+			t.Skip()
+		}
+		l := luma{w: int(w), h: int(h), k: 1, fullW: int(w), fullH: int(h), p: make([]float32, int(w)*int(h))}
+		for i := range l.p { // rows and columns of one grey, so that there are bars and frames
+			l.p[i] = float32(pix[i%l.w%len(pix)] ^ pix[i/l.w*7%len(pix)])
+		}
+		content, framed := contentAreas([]luma{l})
+		for _, r := range append(framed, content) {
+			require.False(t, r.Empty())
+			require.True(t, r.In(wholePicture), "%v", r)
+		}
+		print := Fingerprint{Stills: make([]Still, 1), Areas: hashAreas([]luma{l}, []int{0})}
+		require.NoError(t, print.checkAreas())
+	})
 }

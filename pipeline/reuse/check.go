@@ -17,7 +17,8 @@ const nearBand = 0.02
 // most promising cfg.Full of them the full score. The outcome is fail (footage_reused) only for the same recording, uncertain
 // (same_content) where near-identical content is in view and time could not tell, and pass otherwise, also for the same person in the
 // same place. missing is how much earlier footage could not be read (pipeline.History.Missing): what was not compared is no pass, so an
-// outcome that would pass is then uncertain (history_incomplete). An error says that ctx ended or an earlier fingerprint is damaged.
+// outcome that would pass is then uncertain (history_incomplete); likewise where every still is like so much earlier footage that nothing was
+// looked up (cfg.Flooded) and no marked background explains that. An error says that ctx ended or an earlier fingerprint is damaged.
 //
 // What an investigator marked (file mark.go) leads to no finding: a marked pair not even where its bytes are the same, since somebody has
 // looked at exactly these two; a marked background not where pictures alone made it a question. The detail says what was cleared by which mark.
@@ -45,9 +46,9 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 			if err := ctx.Err(); err != nil {
 				return pipeline.Check{}, Result{}, fmt.Errorf("compare with earlier footage %s: %w", history[g.at].Job, err)
 			}
-			m, err := q.full(&history[g.at], g, cfg)
+			m, err := q.full(ctx, &history[g.at], g, cfg)
 			if err == nil {
-				m, err = q.plain(m, &history[g.at], cfg)
+				m, err = q.plain(ctx, m, &history[g.at], cfg)
 			}
 			if err != nil {
 				return pipeline.Check{}, Result{}, fmt.Errorf("compare with earlier footage %s: %w", history[g.at].Job, err)
@@ -60,9 +61,7 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 		return pipeline.Check{}, Result{}, err
 	}
 	check := conclude(&fp, &res)
-	if missing > 0 {
-		incomplete(&check, missing)
-	}
+	incomplete(&check, missing, cfg.unexplained(&fp))
 	return check, res, nil
 }
 
@@ -189,7 +188,7 @@ func (q *query) choose(ctx context.Context, history []Candidate, n int) ([]glanc
 const shownPairs = 4
 
 // full compares with one earlier clip: registration by points, then time, then the verdict.
-func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
+func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (Match, error) {
 	o := &c.Fingerprint
 	m := Match{Job: c.Job, SHA256: c.SHA256, Verdict: Different, Distance: g.distance, Transform: "none", Speed: 1, TheirDurationMS: o.Duration.Milliseconds()}
 	if m.SHA256 == "" {
@@ -233,8 +232,12 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 	if q.track.full.n > minOnLine && motion.n > minOnLine {
 		e := prepareEarlier(&motion)
 		m.Level = e.level
-		if a, ok := compare(&q.track, &e, turns); ok {
-			q.fill(cfg, &m, o, &a, &e, float64(w), float64(h))
+		a, ok, err := compare(ctx, &q.track, &e, turns)
+		if err == nil && ok {
+			err = q.fill(ctx, cfg, &m, o, &a, &e, float64(w), float64(h))
+		}
+		if err != nil {
+			return Match{}, err
 		}
 	} else {
 		m.QueryLevel = motionLevel(&q.grid)
@@ -242,7 +245,7 @@ func (q *query) full(c *Candidate, g glance, cfg Config) (Match, error) {
 		if len(ways) > 0 {
 			p = ways[0].photoMatch()
 		}
-		if m.Near = p.same(m.Distance); m.Near {
+		if m.Near = p.same(m.Distance); m.Near && p.enough() {
 			m.Photo = p.agree
 		}
 		m.Score = cfg.still(&m, p)
@@ -261,36 +264,45 @@ func motionLevel(t *track) float64 {
 	return percentile(cellMotion(d, valid, gradientSize), 0.95)
 }
 
-// fill writes stage B's findings.
-func (q *query) fill(cfg Config, m *Match, o *Fingerprint, a *aligned, e *earlierMotion, w, h float64) {
+// fill writes stage B's findings. The error says that ctx ended.
+func (q *query) fill(ctx context.Context, cfg Config, m *Match, o *Fingerprint, a *aligned, e *earlierMotion, w, h float64) error {
 	score := func(s *stretch) float64 {
 		x := forLine(forLength(s.parts.S(), q.track.full.n, (e.up.n+1)/2), s.line, s.share)
 		return forRegistration(x, m.Inliers, m.matches, m.residual)
 	}
 	m.Parts, m.QueryLevel, m.Backdrop = a.parts, a.queryLevel, a.backdrop
 	m.Sound = listen(q.f, o, &a.stretch, e.up.start-q.track.full.start)
-	m.S = forSound(score(&a.stretch), m.Sound)
+	m.silent = score(&a.stretch)
+	m.S = cfg.forSound(m.silent, m.Sound)
 	m.Score = Score(m.S)
 	if m.Score < cfg.Weak {
-		return // the alignment means nothing
+		return nil // the alignment means nothing
 	}
 	m.Transform = a.turn.name(q.w, q.h, w, h)
 	m.Speed, m.Reversed = a.line.speed, a.line.dir < 0
 	if a.to <= a.from {
-		return
+		return nil
 	}
 	found := []stretch{a.stretch}
 	if m.Score >= cfg.Threshold {
-		found = others(a.all, e, a.stretch, func(s *stretch) bool { return Score(score(s)) >= cfg.CannotTell })
+		var err error
+		if found, err = others(ctx, a.all, e, a.stretch, func(s *stretch) bool { return Score(score(s)) >= cfg.CannotTell }); err != nil {
+			return err
+		}
 	}
 	for i := range found {
-		g := q.segment(&found[i], score(&found[i]), e, m.TheirDurationMS, w, h)
+		s := m.S // of the first the verdict's own, so that none is shown with a score on the other side of the threshold
+		if i > 0 {
+			s = score(&found[i])
+		}
+		g := q.segment(&found[i], s, e, m.TheirDurationMS, w, h)
 		if i == 0 {
 			m.FromMS, m.ToMS, m.TheirFromMS, m.TheirToMS, m.Pairs = g.FromMS, g.ToMS, g.TheirFromMS, g.TheirToMS, g.Pairs
 		}
 		m.Segments = append(m.Segments, g)
 	}
 	slices.SortStableFunc(m.Segments, bySegmentTime)
+	return nil
 }
 
 // frozenLevel is the motion below which a clip is a picture: a still encoded as video has 0.05, a person who sits still 0.3 and more.
@@ -306,7 +318,7 @@ func (c Config) judge(m *Match) Verdict {
 		return CannotTell
 	case m.Score >= c.Weak && (m.Near || min(m.Level, m.QueryLevel) < c.LowMotion):
 		return CannotTell
-	case m.Sound != nil && m.Sound.Agrees && m.S >= soundLow && min(m.Level, m.QueryLevel) < c.LowMotion:
+	case m.Sound != nil && m.Sound.Agrees && m.silent >= soundLow && min(m.Level, m.QueryLevel) < c.LowMotion:
 		return CannotTell
 	case m.Near && (m.QueryLevel < frozenLevel || max(m.Level, m.QueryLevel) < c.LowMotion):
 		return CannotTell

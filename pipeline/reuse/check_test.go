@@ -179,6 +179,39 @@ func TestCheckWithMissingHistoryDoesNotPass(t *testing.T) {
 	require.NotContains(t, check.Detail, "missing")
 }
 
+// Where every picture is like so much earlier footage that none of it was looked up, nothing was compared: that is no pass, unless an
+// investigator said that the pictures are a background.
+func TestCheckOfFloodedPicturesDoesNotPass(t *testing.T) {
+	fp := Fingerprint{Stills: []Still{{Quality: 80}, {Quality: 80}, {Quality: 10}}}
+	fp.Stills[0].PDQ[AsIs], fp.Stills[1].PDQ[AsIs] = Bits256{1 << 60}, Bits256{^uint64(0), ^uint64(0)}
+	for i := range fp.Stills[1].PDQ { // far from the first in all forms
+		fp.Stills[1].PDQ[i] = Bits256{^uint64(0), ^uint64(0)}
+	}
+	first, second := Background{ID: "m1", Hash: fp.Stills[0].PDQ[AsIs]}, Background{ID: "m2", Hash: fp.Stills[1].PDQ[AsIs]}
+	for name, c := range map[string]struct {
+		flooded int
+		marks   []Background
+		outcome pipeline.Outcome
+	}{
+		"none":                     {0, nil, pipeline.Pass},
+		"one of two":               {1, nil, pipeline.Pass},
+		"all":                      {2, nil, pipeline.Uncertain},
+		"all, one is a background": {2, []Background{first}, pipeline.Uncertain},
+		"all are backgrounds":      {2, []Background{first, second}, pipeline.Pass},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := DefaultConfig()
+			cfg.Flooded, cfg.Backgrounds = c.flooded, c.marks
+			check, _, err := Check(t.Context(), fp, nil, 0, cfg)
+			require.NoError(t, err)
+			require.Equal(t, c.outcome, check.Outcome)
+			if c.outcome == pipeline.Uncertain {
+				require.Equal(t, []pipeline.Finding{{Code: pipeline.HistoryIncomplete, Outcome: pipeline.Uncertain, Args: map[string]string{"flooded": "2"}}}, check.Findings)
+			}
+		})
+	}
+}
+
 func TestConfigValidate(t *testing.T) {
 	require.NoError(t, DefaultConfig().Validate())
 	for _, spoil := range []func(*Config){

@@ -7,13 +7,35 @@ import (
 	"onsite/pipeline"
 )
 
-// incomplete says that some of the history was not compared: that leaves no pass.
-func incomplete(c *pipeline.Check, missing int) {
-	c.Detail["missing"] = missing
-	if c.Outcome == pipeline.Pass {
-		c.Outcome = pipeline.Uncertain
-		c.Findings = append(c.Findings, pipeline.Finding{Code: pipeline.HistoryIncomplete, Outcome: pipeline.Uncertain, Args: map[string]string{"missing": strconv.Itoa(missing)}})
+// incomplete says that some of the history was not compared: that leaves no pass. missing is how much could not be read, flooded how many
+// pictures were asked about where each is like so much earlier footage that none of it was looked up (unexplained).
+func incomplete(c *pipeline.Check, missing, flooded int) {
+	args := map[string]string{}
+	if missing > 0 {
+		c.Detail["missing"] = missing
+		args["missing"] = strconv.Itoa(missing)
 	}
+	if flooded > 0 {
+		args["flooded"] = strconv.Itoa(flooded)
+	}
+	if len(args) > 0 && c.Outcome == pipeline.Pass {
+		c.Outcome = pipeline.Uncertain
+		c.Findings = append(c.Findings, pipeline.Finding{Code: pipeline.HistoryIncomplete, Outcome: pipeline.Uncertain, Args: args})
+	}
+}
+
+// unexplained is the number of flooded stills where these are all that were asked about and not each of them shows a marked background:
+// then nothing at all was looked up, and nobody has said that this is as it should be. Else 0.
+func (c *Config) unexplained(f *Fingerprint) int {
+	if c.Flooded == 0 || c.Flooded < len(f.Asked(false)) {
+		return 0
+	}
+	for i := range f.Stills {
+		if s := &f.Stills[i]; s.Quality >= minQuality && c.Background(s) == "" {
+			return c.Flooded
+		}
+	}
+	return 0
 }
 
 // maxEvidence is how much evidence of a finding is enough to look for more.

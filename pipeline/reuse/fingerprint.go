@@ -99,7 +99,8 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 			var l luma
 			s, l, err = hashStill(small, fr.PTS)
 			if at := len(f.Stills); err == nil && slices.Contains(inAreas, at) {
-				if p := areaPlane(l); len(planes) == 0 || p.w == planes[0].w && p.h == planes[0].h {
+				// The plane of a very long strip has no height left: it has no areas either.
+				if p := areaPlane(l); min(p.w, p.h) >= minHashSide && (len(planes) == 0 || p.w == planes[0].w && p.h == planes[0].h) {
 					planes, planeOf = append(planes, p), append(planeOf, at)
 				}
 			}

@@ -108,7 +108,7 @@ func (res *Result) clear(ctx context.Context, fp *Fingerprint, marked []Candidat
 					return err
 				}
 			}
-			if m, err = q.full(c, glanceAt(&q.index, &c.Fingerprint, i), cfg); err != nil {
+			if m, err = q.full(ctx, c, glanceAt(&q.index, &c.Fingerprint, i), cfg); err != nil {
 				return fmt.Errorf("compare with earlier footage %s: %w", c.Job, err)
 			}
 		}
@@ -125,7 +125,7 @@ func (m *Match) clear(mark string) { m.ClearedBy, m.Cleared, m.Verdict = mark, m
 
 // plain looks once more at a match that leaves the question to a person: without the stills that show a marked background, on either
 // side. What time says stays: a score of stage B in the band in which nothing is claimed is no likeness of pictures.
-func (q *query) plain(m Match, c *Candidate, cfg Config) (Match, error) {
+func (q *query) plain(ctx context.Context, m Match, c *Candidate, cfg Config) (Match, error) {
 	if m.Verdict != CannotTell || len(cfg.Backgrounds) == 0 {
 		return m, nil
 	}
@@ -143,7 +143,7 @@ func (q *query) plain(m Match, c *Candidate, cfg Config) (Match, error) {
 	}
 	stripped := *c
 	stripped.Fingerprint = theirs
-	left, err := without.full(&stripped, glanceAt(&without.index, &theirs, 0), cfg)
+	left, err := without.full(ctx, &stripped, glanceAt(&without.index, &theirs, 0), cfg)
 	if err != nil {
 		return Match{}, err
 	}

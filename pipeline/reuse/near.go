@@ -69,6 +69,7 @@ func isCrop(r, content image.Rectangle) bool {
 }
 
 // What a match of parts must be better by, in bits, than one of whole pictures: among so many more comparisons the best of unlike pictures
+// comes nearer by chance (docs/fingerprint.md, "How they are compared", has the measurement).
 const (
 	innerPenalty = 6
 	cropPenalty  = 12

@@ -22,12 +22,13 @@ const (
 	photoGroup    = 40.0 // pixels; neighbours
 	photoAlike    = 0.3  // of a displacement: neighbours that differ by less moved together
 	photoTogether = 2.0  // weight of points that moved together
-	photoPoints   = 10   // exact points without which only the hashes are asked
+	photoPoints   = 10   // matched pairs of points without which only the hashes are asked
 )
 
 // photoMatch is how well the points of two pictures lie on each other.
 type photoMatch struct {
-	exact    int     // points on their place
+	pairs    int     // matched points
+	exact    int     // of them, those on their place
 	agree    float64 // their share of all matched points
 	together float64 // share of matched points that moved, and a neighbour with them
 }
@@ -35,10 +36,13 @@ type photoMatch struct {
 // score is above samePhoto where the picture itself was seen before; at most 1.
 func (p photoMatch) score() float64 { return p.agree - photoTogether*p.together }
 
+// enough says that there are points enough to decide by.
+func (p photoMatch) enough() bool { return p.pairs >= photoPoints }
+
 // same says whether the picture itself seems to have been seen before. distance is the smallest PDQ distance of whole pictures or parts,
 // for pictures with hardly any points.
 func (p photoMatch) same(distance int) bool {
-	if p.exact < photoPoints {
+	if !p.enough() {
 		return distance <= nearDistance
 	}
 	return p.score() >= samePhoto
@@ -48,7 +52,7 @@ func (p photoMatch) same(distance int) bool {
 func (r *registered) photoMatch() photoMatch {
 	type seen struct{ x, y, dx, dy, off float64 }
 	var moved []seen
-	var p photoMatch
+	p := photoMatch{pairs: len(r.pairs)}
 	for _, m := range r.pairs {
 		a, b := &r.q.points[m.q], &r.o.points[m.o]
 		x, y := r.pixels.apply(float64(a.X), float64(a.Y))
@@ -82,13 +86,13 @@ func (r *registered) photoMatch() photoMatch {
 // with how well its points agree, everything else below all bands.
 func (c Config) still(m *Match, p photoMatch) float64 {
 	if !m.Near || m.QueryLevel >= frozenLevel {
-		if p.exact < photoPoints {
+		if !p.enough() {
 			return c.Weak * 0.5 * m.Content
 		}
 		return c.Weak * 0.9 * min(max(p.score()/samePhoto, 0), 1)
 	}
 	sure := max(0, (p.score()-samePhoto)/(1-samePhoto))
-	if p.exact < photoPoints {
+	if !p.enough() {
 		sure = 0
 	}
 	return c.CannotTell + (c.Threshold-c.CannotTell)*0.9*sure

@@ -85,3 +85,14 @@ func TestPhotoMatchCountsMovesTogether(t *testing.T) {
 	require.True(t, (photoMatch{}).same(nearDistance), "without points the hashes are asked")
 	require.False(t, (photoMatch{}).same(nearDistance+1))
 }
+
+// Many points of which few lie on their place speak for themselves: the hashes are asked only where there are hardly any points.
+func TestHashesAreAskedOnlyWithoutPoints(t *testing.T) {
+	moved := photoMatch{pairs: 60, exact: 6, agree: 0.1, together: 0.4}
+	require.False(t, moved.same(0))
+	require.Less(t, DefaultConfig().still(&Match{Content: 1}, moved), DefaultConfig().Weak)
+	few := photoMatch{pairs: photoPoints - 1, exact: photoPoints - 1, agree: 1}
+	require.False(t, few.enough())
+	require.True(t, few.same(nearDistance))
+	require.False(t, few.same(nearDistance+1))
+}

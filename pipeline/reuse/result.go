@@ -35,7 +35,7 @@ type Match struct {
 	Level      float64 // motion of the earlier clip, grey levels per 0.1 s
 	QueryLevel float64
 	Backdrop   float64 // how alike what stands still in both looks, 0..1: one wall, or one picture of a wall
-	Photo      float64 // share of the points that lie where they did, where there is no time to compare and the picture itself seems to be the same
+	Photo      float64 // share of the points that lie where they did, where there is no time to compare and they say that the picture itself is the same
 	Sound      *Sound  // nil: no sound in one of them, or unlike ones
 
 	// The common segment that says most, milliseconds; zero where nothing was aligned. Their end comes before their beginning when reversed.
@@ -48,6 +48,7 @@ type Match struct {
 	ClearedBy string  // id of the mark by which an investigator took the match back; its verdict is Different then
 	Cleared   Verdict // what the verdict would be without the mark
 
+	silent   float64 // S without what the sound gives
 	residual float64
 	matches  int
 }

@@ -1,7 +1,11 @@
 package reuse
 
 import (
+	"cmp"
+	"context"
+	"fmt"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -156,32 +160,48 @@ func lay(motion *layered, e *earlierMotion, turn Transform) (overlay, bool) {
 // aligned is what stage B says about one earlier clip.
 type aligned struct {
 	stretch              // the common segment that says most
-	all        []overlay // ways to lay the query over the earlier clip
+	all        []overlay // the best ways to lay the query over the earlier clip
 	queryLevel float64   // 95th percentile of the query's motion in the covered cells, as earlierMotion.level
 	backdrop   float64   // see there
 }
 
-// compare tries all ways to lay the query over the earlier clip and scores the best one; ok is false where none could be laid.
-func compare(q *layered, e *earlierMotion, turns []Transform) (aligned, bool) {
-	var a aligned
-	top, n15 := -1, -1.0
+// Overlays that are kept for further common segments. Each holds a matrix of all moments of both clips: some 10 MB for a minute
+// against a minute.
+const (
+	keepOverlays = 3
+	keepShare    = 0.7 // of the best one's z
+)
+
+// compare tries all ways to lay the query over the earlier clip and scores the best one; ok is false where none could be laid. The error
+// says that ctx ended.
+func compare(ctx context.Context, q *layered, e *earlierMotion, turns []Transform) (a aligned, ok bool, err error) {
+	n15 := -1.0
 	for _, t := range turns {
-		v, ok := lay(q, e, t)
-		if !ok {
-			continue
+		if err := ctx.Err(); err != nil {
+			return aligned{}, false, fmt.Errorf("lay over each other: %w", err)
 		}
-		a.all = append(a.all, v)
-		n15 = max(n15, v.best.best[1])
-		if top < 0 || v.best.z > a.all[top].best.z {
-			top = len(a.all) - 1
+		if v, ok := lay(q, e, t); ok {
+			n15 = max(n15, v.best.best[1])
+			a.all = keep(append(a.all, v))
 		}
 	}
-	if top < 0 {
-		return aligned{}, false
+	if len(a.all) == 0 {
+		return aligned{}, false, nil
 	}
-	a.stretch = a.all[top].stretch(e, n15)
-	a.queryLevel, a.backdrop = a.all[top].queryLevel(), a.all[top].backdrop(e)
-	return a, true
+	top := &a.all[0]
+	a.stretch = top.stretch(e, n15)
+	a.queryLevel, a.backdrop = top.queryLevel(), top.backdrop(e)
+	return a, true, nil
+}
+
+// keep leaves the best overlays, the best first.
+func keep(all []overlay) []overlay {
+	slices.SortStableFunc(all, func(a, b overlay) int { return cmp.Compare(b.best.z, a.best.z) })
+	n := 1
+	for n < min(len(all), keepOverlays) && all[n].best.z >= keepShare*all[0].best.z {
+		n++
+	}
+	return slices.Delete(all, n, len(all)) // which lets go of what the others hold
 }
 
 // frameMatches is the correlation of each query gradient with its partner on the best line; 0 off the line.

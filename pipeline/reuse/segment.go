@@ -2,6 +2,8 @@ package reuse
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,6 +21,7 @@ type Segment struct {
 	Reversed    bool    `json:"reversed"`
 	Transform   string  `json:"transform"` // as Transform.name: none, or mirrored, rotated_90, cropped, padded joined by "+"
 	S           float64 `json:"s"`         // of this stretch alone
+	Score       float64 `json:"-"`         // Score of S as it was measured, not rounded; 0 where the segment has none of its own
 	Pairs       []Pair  `json:"-"`
 }
 
@@ -66,13 +69,16 @@ func (v *overlay) without(done []stretch) overlay {
 }
 
 // others looks for further common segments besides the first: other parts of the query that show other parts of the earlier clip, or the
-// same line behind an insert. enough says which of them count.
-func others(all []overlay, e *earlierMotion, first stretch, enough func(*stretch) bool) []stretch {
+// same line behind an insert. enough says which of them count. The error says that ctx ended.
+func others(ctx context.Context, all []overlay, e *earlierMotion, first stretch, enough func(*stretch) bool) ([]stretch, error) {
 	found := []stretch{first}
 	for len(found) < maxSegments {
 		var top overlay
 		any, n15 := false, -1.0
 		for i := range all {
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("look for further common segments: %w", err)
+			}
 			w := all[i].without(found)
 			n15 = max(n15, w.best.best[1])
 			if w.best.length >= minWindow && (!any || w.best.z > top.best.z) {
@@ -88,23 +94,23 @@ func others(all []overlay, e *earlierMotion, first stretch, enough func(*stretch
 		}
 		found = append(found, s)
 	}
-	return found
+	return found, nil
 }
 
-// segment names a stretch in times of both clips.
-func (q *query) segment(s *stretch, score float64, e *earlierMotion, theirMS int64, ow, oh float64) Segment {
+// segment names a stretch in times of both clips; s is its score of stage B.
+func (q *query) segment(f *stretch, s float64, e *earlierMotion, theirMS int64, ow, oh float64) Segment {
 	t := &q.track.full
 	ours := func(i int) int64 { return max(0, t.start+time.Duration(i)*step).Milliseconds() }
 	theirs := func(i int) int64 {
-		ms := max(0, e.up.start+time.Duration(s.line.at(i, 2))*(step/2)).Milliseconds()
+		ms := max(0, e.up.start+time.Duration(f.line.at(i, 2))*(step/2)).Milliseconds()
 		if theirMS > 0 {
 			ms = min(ms, theirMS)
 		}
 		return ms
 	}
-	g := Segment{FromMS: ours(s.from), ToMS: ours(s.to), TheirFromMS: theirs(s.from), TheirToMS: theirs(s.to), Speed: s.line.speed, Reversed: s.line.dir < 0, Transform: s.turn.name(q.w, q.h, ow, oh), S: round3(score)}
-	for _, k := range middle(s.to-s.from, shownPairs) {
-		g.Pairs = append(g.Pairs, Pair{ours(s.from + k), theirs(s.from + k)})
+	g := Segment{FromMS: ours(f.from), ToMS: ours(f.to), TheirFromMS: theirs(f.from), TheirToMS: theirs(f.to), Speed: f.line.speed, Reversed: f.line.dir < 0, Transform: f.turn.name(q.w, q.h, ow, oh), S: round3(s), Score: Score(s)}
+	for _, k := range middle(f.to-f.from, shownPairs) {
+		g.Pairs = append(g.Pairs, Pair{ours(f.from + k), theirs(f.from + k)})
 	}
 	return g
 }
@@ -125,9 +131,8 @@ func (m *Match) evidence(threshold float64) []pipeline.Evidence {
 		e := one
 		from, to, tf, tt := s.FromMS, s.ToMS, min(s.TheirFromMS, s.TheirToMS), max(s.TheirFromMS, s.TheirToMS)
 		e.FromMS, e.ToMS, e.TheirFromMS, e.TheirToMS, e.Transform = &from, &to, &tf, &tt, s.Transform
-		if s.S > 0 {
-			score := Score(s.S)
-			e.Score = &score
+		if s.Score > 0 {
+			e.Score = &s.Score
 		}
 		out = append(out, e)
 	}

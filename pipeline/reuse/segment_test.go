@@ -49,6 +49,11 @@ func TestCheckNamesEverySegment(t *testing.T) {
 	segments := map[string][]Segment{}
 	for _, m := range res.Matches {
 		require.Equal(t, Same, m.Verdict, m.Job)
+		top := 0.0
+		for _, s := range m.Segments {
+			top = max(top, s.Score)
+		}
+		require.GreaterOrEqual(t, top, m.Score, "the segment that says most has the verdict's own score")
 		segments[m.Job] = m.Segments
 		t.Logf("%s S %.2f %+v", m.Job, m.S, m.Segments)
 	}
@@ -73,4 +78,43 @@ func TestCheckNamesEverySegment(t *testing.T) {
 		require.Less(t, *e.TheirFromMS, *e.TheirToMS)
 	}
 	require.Equal(t, map[string]int{"monday": 2, "tuesday": 1}, jobs)
+}
+
+func TestEvidenceHasTheScoreAsMeasured(t *testing.T) {
+	s := sameRecordingS + 1e-4 // rounded to three places it would lie on the threshold, or below
+	m := Match{Score: Score(s), Segments: []Segment{{ToMS: 1, S: round3(s - 6e-4), Score: Score(s)}}}
+	e := m.evidence(DefaultConfig().Threshold)
+	require.Len(t, e, 1)
+	require.GreaterOrEqual(t, *e[0].Score, *e[0].Threshold)
+}
+
+func TestKeepBoundsOverlays(t *testing.T) {
+	of := func(z ...float64) (out []overlay) {
+		for _, x := range z {
+			out = append(out, overlay{best: found{z: x}})
+		}
+		return out
+	}
+	for _, c := range []struct{ have, want []float64 }{
+		{[]float64{1}, []float64{1}}, {[]float64{1, 2, 1.8, 1.5, 1.6}, []float64{2, 1.8, 1.6}}, {[]float64{1, 2}, []float64{2}}, {[]float64{-1, -2}, []float64{-1}},
+	} {
+		var got []float64
+		for _, v := range keep(of(c.have...)) {
+			got = append(got, v.best.z)
+		}
+		require.Equal(t, c.want, got)
+	}
+}
+
+func TestComparisonsEndWithTheContext(t *testing.T) {
+	f := fingerprint(t, film(t, newStage(1, 7, 320, 240), 3, from(0), asIs))
+	q, err := newQuery(&f)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	other := Candidate{Job: "a", Fingerprint: stored(t, f)}
+	_, err = q.full(ctx, &other, glanceAt(&q.index, &other.Fingerprint, 0), DefaultConfig())
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = others(ctx, make([]overlay, 1), nil, stretch{}, nil)
+	require.ErrorIs(t, err, context.Canceled)
 }

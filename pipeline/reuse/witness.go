@@ -11,14 +11,16 @@ type Sound struct {
 }
 
 // The sound as a second witness. The same sound alone proves nothing, because a radio plays a song on two days. But two takes under one
-// song have their best line in time anywhere: over 10 s, it lies within 0.15 s of the sound's offset once in 60 times. So a sound that
-// agrees with the motion moves S by a little more than half of the band in which nothing is claimed, and no more: from 1.15 on, where 1 in
-// 500 honest pairs of one person and place comes, the two together are the same recording.
+// song have their best line in time anywhere: over 10 s, it lies within 0.15 s of the sound's offset once in 60 times. That holds for takes
+// that know nothing of each other. Who is prompted (by a voice, a melody, a gong) moves in time with what is heard, on every day anew, and how
+// often that agrees has not been measured. So a sound that agrees with the motion brings a match to a person, up to just below the
+// threshold, and never makes it the same recording.
 const (
 	soundGain  = 0.15
+	soundShort = 0.01 // of S: what stays below the threshold
 	soundApart = 150 * time.Millisecond
 	soundLeast = 3.0 // seconds of heard sound
-	soundLow   = 0.5 // S from which, with hardly any motion, motion and sound together are left to a person
+	soundLow   = 0.5 // S before the gain, from which, with hardly any motion, motion and sound together are left to a person
 )
 
 // listen compares the sounds and says whether they agree with the line of the motion; nil where a sound is missing or they are unlike.
@@ -39,10 +41,10 @@ func listen(q, o *Fingerprint, s *stretch, apart time.Duration) *Sound {
 	return out
 }
 
-// forSound is S plus what a sound that agrees with the motion gives.
-func forSound(s float64, heard *Sound) float64 {
+// forSound is S plus what a sound that agrees with the motion gives below the threshold; what lies at or above it needs no second witness.
+func (c Config) forSound(s float64, heard *Sound) float64 {
 	if heard == nil || !heard.Agrees {
 		return s
 	}
-	return s + soundGain
+	return max(s, min(s+soundGain, sAt(c.Threshold)-soundShort))
 }

@@ -136,8 +136,8 @@ func (r *run) segments(ctx context.Context, a *Album) error {
 		}
 		for _, g := range stretches {
 			score := m.Score
-			if len(m.Segments) > 0 {
-				score = reuse.Score(g.S)
+			if g.Score > 0 {
+				score = g.Score
 			}
 			s := report.Segment{
 				Job: m.Job, FromMS: g.FromMS, ToMS: g.ToMS, TheirFromMS: g.TheirFromMS, TheirToMS: g.TheirToMS,

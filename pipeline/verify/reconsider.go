@@ -85,16 +85,33 @@ func Reconsider(ctx context.Context, revisions []pipeline.Verdict, p policy.Poli
 	return out, true, nil
 }
 
-// standing gives the reasons of earlier revisions that no mark clears and that the new check does not give itself, the newest of each code.
+// standing gives what earlier revisions found, the newest first, as far as no mark clears it and the new check does not find it itself:
+// the same code about the same footage, not just the same code.
 func standing(revisions []pipeline.Verdict, now pipeline.Check, cleared map[string]string) []pipeline.Reason {
 	var out []pipeline.Reason
+	known := map[pipeline.Code]map[string]bool{}
+	note := func(code pipeline.Code, evidence []pipeline.Evidence) {
+		if known[code] == nil {
+			known[code] = map[string]bool{}
+		}
+		for _, about := range subjects(evidence) {
+			known[code][about] = true
+		}
+	}
+	for _, f := range now.Findings {
+		note(f.Code, f.Evidence)
+	}
 	for _, v := range slices.Backward(revisions) {
 		for _, r := range v.Reasons {
-			known := slices.ContainsFunc(now.Findings, func(f pipeline.Finding) bool { return f.Code == r.Code }) ||
-				slices.ContainsFunc(out, func(o pipeline.Reason) bool { return o.Code == r.Code })
-			if r.Check == pipeline.CheckReuse && (r.Code == pipeline.FootageReused || r.Code == pipeline.SameContent) && !known && !taken(r, cleared) {
-				out = append(out, r)
+			if r.Check != pipeline.CheckReuse || r.Code != pipeline.FootageReused && r.Code != pipeline.SameContent {
+				continue
 			}
+			r, left := uncleared(r, cleared)
+			if !left || !slices.ContainsFunc(subjects(r.Evidence), func(about string) bool { return !known[r.Code][about] }) {
+				continue
+			}
+			note(r.Code, r.Evidence)
+			out = append(out, r)
 		}
 	}
 	// Footage that was a copy is not told to be like it, too.
@@ -117,14 +134,41 @@ func standing(revisions []pipeline.Verdict, now pipeline.Check, cleared map[stri
 	})
 }
 
-// taken says that marks clear all the footage that a reason is about. One about none, such as an enrolled photo, is cleared by nothing.
-func taken(r pipeline.Reason, cleared map[string]string) bool {
-	for _, e := range r.Evidence {
-		if _, ok := cleared[e.Job]; !ok {
-			return false
+// uncleared is a reason without the footage that marks clear, and told of the first that remains; left is false where they clear all of
+// it. What is about no footage, such as an enrolled photo, is cleared by nothing.
+func uncleared(r pipeline.Reason, cleared map[string]string) (out pipeline.Reason, left bool) {
+	kept := slices.DeleteFunc(slices.Clone(r.Evidence), func(e pipeline.Evidence) bool {
+		_, ok := cleared[e.Job]
+		return ok
+	})
+	switch {
+	case len(kept) == len(r.Evidence):
+		return r, true
+	case len(kept) == 0:
+		return r, false
+	}
+	if kept[0].Job != r.Evidence[0].Job { // the words name the first
+		r.Text = policy.ReasonText(r.Code, map[string]string{"job": kept[0].Job})
+	}
+	r.Evidence = kept
+	return r, true
+}
+
+// subjects are what evidence is about: earlier jobs, or references such as enrolled photos. A reason without evidence is about one thing
+// without a name.
+func subjects(evidence []pipeline.Evidence) []string {
+	if len(evidence) == 0 {
+		return []string{""}
+	}
+	out := make([]string, 0, len(evidence))
+	for _, e := range evidence {
+		if e.Job != "" {
+			out = append(out, "job "+e.Job)
+		} else {
+			out = append(out, "reference "+e.Reference)
 		}
 	}
-	return len(r.Evidence) > 0
+	return out
 }
 
 // besides is the check without likeness to footage that still counts as copied: its outcome is that of what it finds itself.

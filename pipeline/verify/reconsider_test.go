@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,6 +79,33 @@ func TestReconsider(t *testing.T) {
 	v, changed = again(worse, map[string]string{"a": "m1"})
 	require.True(t, changed)
 	require.Equal(t, "b", v.Reasons[0].Evidence[0].Job, "what an earlier revision found of others stands")
+
+	// What stands beside a marked pair stays as it was found, and no longer speaks of that pair.
+	proven := about(pipeline.FootageReused, pipeline.Fail, "a")
+	one := 1.0
+	proven.Evidence = append(proven.Evidence, pipeline.Evidence{Kind: "segment", Job: "b", Score: &one})
+	mixed := made(1, pipeline.Fail, proven)
+	v, changed = again([]pipeline.Verdict{mixed}, map[string]string{"a": "m1"})
+	require.True(t, changed)
+	require.Equal(t, mixed.Decision, v.Decision)
+	require.Len(t, v.Reasons, 1)
+	require.Len(t, v.Reasons[0].Evidence, 1)
+	require.Equal(t, "b", v.Reasons[0].Evidence[0].Job)
+	require.Equal(t, policy.ReasonText(pipeline.FootageReused, map[string]string{"job": "b"}), v.Reasons[0].Text)
+	require.Len(t, mixed.Reasons[0].Evidence, 2, "the superseded revision stays as it was")
+	v, _ = again([]pipeline.Verdict{mixed}, map[string]string{"b": "m1"})
+	require.Equal(t, mixed.Reasons[0].Text, v.Reasons[0].Text)
+	require.Equal(t, "a", v.Reasons[0].Evidence[0].Job)
+	twice := []pipeline.Verdict{made(1, pipeline.Fail, about(pipeline.FootageReused, pipeline.Fail, "b")), made(2, pipeline.Fail, about(pipeline.FootageReused, pipeline.Fail, "a"))}
+	v, changed = again(twice, map[string]string{"c": "m1"})
+	require.True(t, changed)
+	require.Len(t, v.Reasons, 2, "the same code about other footage is another reason")
+
+	sha := strings.Repeat("ab", 32)
+	v, changed, err = verify.Reconsider(t.Context(), []pipeline.Verdict{failed}, policy.Policy{}, verify.Marked{Print: reuse.Fingerprint{SHA256: sha}, Earlier: []reuse.Candidate{{Job: "b", SHA256: sha}}, History: marked{}})
+	require.NoError(t, err)
+	require.True(t, changed)
+	require.Len(t, v.Reasons, 2, "a copy of b is found now; that of a stands")
 
 	enrolled := pipeline.Finding{Code: pipeline.FootageReused, Outcome: pipeline.Fail, Certain: true, Args: map[string]string{"job": "front.jpg"}, Evidence: []pipeline.Evidence{{Kind: "match", Reference: "front.jpg"}}}
 	_, changed = again([]pipeline.Verdict{made(1, pipeline.Fail, enrolled)}, map[string]string{"a": "m1"})
