@@ -98,6 +98,33 @@ func TestPanicIsAProblem(t *testing.T) {
 	require.Equal(t, 200, s.do(http.MethodGet, "/livez", "", nil).status)
 }
 
+// flaky is a store whose keys cannot be asked for at times.
+type flaky struct {
+	results.Store
+	away *atomic.Bool
+}
+
+func (f flaky) Key(ctx context.Context, id string) (results.APIKey, error) {
+	if f.away.Load() {
+		return results.APIKey{}, results.ErrAway
+	}
+	return f.Store.Key(ctx, id)
+}
+
+// TestMetricsWithoutTheStore: who read the numbers before reads them in an outage, too; nobody else does.
+func TestMetricsWithoutTheStore(t *testing.T) {
+	var out atomic.Bool
+	s := newStage(t, func(s *Server) {
+		s.Store, s.Gatherer, s.Limits.KeyTTL = flaky{s.Store, &out}, prometheus.NewRegistry(), time.Nanosecond
+	})
+	known, fresh := s.key("acme", audit), s.key("acme", admin)
+	require.Equal(t, 200, s.do(http.MethodGet, "/metrics", known, nil).status)
+	out.Store(true)
+	require.Equal(t, 200, s.do(http.MethodGet, "/metrics", known, nil).status)
+	require.Equal(t, 200, s.do(http.MethodGet, "/metrics", known, nil).status)
+	s.do(http.MethodGet, "/metrics", fresh, nil).problem(503, codeAway)
+}
+
 // TestExportThatBreaksOff: what was begun cannot become a problem any more, so the connection is cut.
 func TestExportThatBreaksOff(t *testing.T) {
 	s := newStage(t, func(s *Server) { s.Store = brokenStore{s.Store} })
