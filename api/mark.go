@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 	"unicode"
 
@@ -63,7 +64,7 @@ type MarkedVerdict struct {
 	Changed  bool              `json:"changed" doc:"a further revision was written"`
 	Revision int               `json:"revision,omitempty" doc:"the newest one"`
 	Decision pipeline.Decision `json:"decision,omitempty"`
-	Why      *Remark           `json:"why,omitempty" doc:"why it was not compared again: no_verdict (it will be made under the marks), no_fingerprint, other_policy, not_now. The mark is in force all the same"`
+	Why      *Remark           `json:"why,omitempty" doc:"why it was not compared again: no_verdict (it will be made under the marks), no_fingerprint, other_policy, not_now (a worker does it soon). The mark is in force all the same"`
 }
 
 // ErrNoFootage says that a job's footage cannot be compared any more.
@@ -81,7 +82,7 @@ type markOutput struct{ Body MarkAnswer }
 
 func (s *Server) markRoutes() {
 	tags := []string{"reuse"}
-	effect := "Later uploads are compared under the marks that are in force when their check begins (inputs.marks_as_of). Of the finished jobs only the marked one is compared again at once, and gets a " +
+	effect := "Later uploads are compared under the marks that are in force when their check begins (inputs.marks_as_of). Of the finished jobs only the marked one is compared again, at once or soon by a worker, and gets a " +
 		"further revision where that changes its verdict; others keep what they say. "
 	register(s, huma.Operation{OperationID: opMark, Method: http.MethodPost, Path: "/v1/reuse/marks", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Mark a match of the reuse check as wrong", Errors: []int{400, 401, 403, 404, 409, 410, 422, 503},
@@ -121,12 +122,16 @@ func (s *Server) createMark(ctx context.Context, in *struct{ Body MarkInput }) (
 		}
 		// Ids of jobs are in the order of their acceptance, and the later one is the one that is compared.
 		if m.Other = other.ID; m.Other > m.Job {
-			m.Job, m.Other, j = m.Other, m.Job, other
+			m.Job, m.Other = m.Other, m.Job
 		}
 	} else if err := s.background(ctx, &m, *in.Body.AtMS); err != nil {
 		return nil, err
 	}
-	m, err = s.Store.CreateMark(ctx, m, s.entry(ctx, "mark.created", j.Subject, m.ID, ""))
+	subjects, err := s.about(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	m, err = s.Store.CreateMark(ctx, m, s.entries(ctx, "mark.created", m.ID, subjects)...)
 	switch {
 	case errors.Is(err, results.ErrExists):
 		return nil, problem(codeExists).with("This is marked already, and in force; GET /v1/reuse/marks?job=%s shows it.", "该内容已被标记且有效；可用 GET /v1/reuse/marks?job=%s 查看。", m.Job).because(err)
@@ -137,6 +142,32 @@ func (s *Server) createMark(ctx context.Context, in *struct{ Body MarkInput }) (
 		return nil, err
 	}
 	return &markOutput{MarkAnswer{showMark(m), s.reconsider(ctx, m)}}, nil
+}
+
+// about gives the subjects whose footage a mark is about, that of the marked job first.
+func (s *Server) about(ctx context.Context, m results.Mark) ([]string, error) {
+	var subjects []string
+	for _, id := range []string{m.Job, m.Other} {
+		if id == "" {
+			continue
+		}
+		j, err := s.job(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(subjects, j.Subject) {
+			subjects = append(subjects, j.Subject)
+		}
+	}
+	return subjects, nil
+}
+
+// entries are those of the audit log about one act, one for each subject that it is about.
+func (s *Server) entries(ctx context.Context, action, target string, subjects []string) (all []results.AuditEntry) {
+	for _, subject := range subjects {
+		all = append(all, s.entry(ctx, action, subject, target, ""))
+	}
+	return all
 }
 
 // check holds the fields against each other.
@@ -235,17 +266,25 @@ func (s *Server) reconsider(ctx context.Context, m results.Mark) MarkedVerdict {
 		s.Bell.Ring(ctx, results.BellOutbox)
 	}
 	var other *verify.OtherPolicyError
+	settled := true
 	switch {
 	case err == nil:
 	case errors.Is(err, results.ErrNotFound), errors.Is(err, results.ErrErased):
-		out.Why = &Remark{"no_verdict", say("The job has no verdict yet; its check will go by the marks.", "该任务尚无结论；检查时将按标记执行。")}
+		settled = false // it may be done by now
+		out.Why = &Remark{"no_verdict", say("The job has no verdict yet: its check goes by the marks. If it runs already, the job is compared once more right after it.", "该任务尚无结论：检查将按标记执行；若检查已在进行，结束后会立即重新比对一次。")}
 	case errors.Is(err, ErrNoFootage):
 		out.Why = &Remark{"no_fingerprint", say("The job's fingerprint is not kept any more, so it cannot be compared again; its verdict stays as it is.", "该任务的指纹已不再保存，无法重新比对；其结论保持不变。")}
 	case errors.As(err, &other):
 		out.Why = &Remark{"other_policy", say("The policy that the verdict was made under is not there any more; it stays as it is.", "该结论所依据的策略已不存在；结论保持不变。")}
 	default:
 		s.Log.Warn("a marked job could not be compared again", "job", m.Job, "mark", m.ID, "error", err.Error())
-		out.Why = &Remark{"not_now", say("The job could not be compared again now; its verdict stays as it is. Revoke the mark and set it again to try once more.", "目前无法重新比对该任务；其结论保持不变。可撤销标记后重新标记以再次尝试。")}
+		out.Why = &Remark{"not_now", say("The job could not be compared again while you waited. A worker does it as soon as it can; if that changes the verdict, there is a further revision and a webhook.", "未能在等待期间重新比对该任务。工作进程会尽快重新比对；若结论有变，将产生新的修订版并发送 Webhook。")}
+		settled = false
+	}
+	if settled { // if this is not noted a worker compares it once more, and finds the same
+		if err := s.Store.Rechecked(ctx, results.Late{Print: results.Print{Job: m.Job}, Jobs: []string{m.Job}}); err != nil {
+			s.Log.Warn("a marked job was compared, but that could not be noted; it will be again", "job", m.Job, "error", err.Error())
+		}
 	}
 	return out
 }
@@ -272,11 +311,11 @@ func (s *Server) revokeMark(ctx context.Context, in *ULIDPath) (*markOutput, err
 		return nil, err
 	}
 	noteJob(ctx, m.Job)
-	j, err := s.job(ctx, m.Job)
+	subjects, err := s.about(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	m, err = s.Store.RevokeMark(ctx, p.Tenant, in.ID, p.Key, s.stamp(), s.entry(ctx, "mark.revoked", j.Subject, in.ID, ""))
+	m, err = s.Store.RevokeMark(ctx, p.Tenant, in.ID, p.Key, s.stamp(), s.entries(ctx, "mark.revoked", in.ID, subjects)...)
 	if errors.Is(err, results.ErrStale) {
 		return nil, problem(codeState).with("This mark was revoked before.", "该标记此前已被撤销。").because(err)
 	}

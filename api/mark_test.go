@@ -183,3 +183,24 @@ func TestMarkThatCannotBeCompared(t *testing.T) {
 		d.ok(http.StatusOK, http.MethodDelete, "/v1/reuse/marks/"+got.ID, nil)
 	}
 }
+
+// A pair of two people's uploads stands in the audit log for both of them.
+func TestPairOfTwoSubjects(t *testing.T) {
+	d := newDesk(t)
+	a := d.filmed("acme")
+	accepted := d.submit(d.admin, nil, "subject", "e2", "site", "store-17", "@media", "footage of another")
+	var j AcceptedJob
+	accepted.into(&j)
+	pair := d.mark(map[string]any{"kind": "pair", "job": j.Job, "other": a})
+	d.ok(http.StatusOK, http.MethodDelete, "/v1/reuse/marks/"+pair.ID, nil)
+	log, err := d.store.AuditLog(t.Context(), "acme", results.Page{Limit: 500})
+	require.NoError(t, err)
+	told := map[string][]string{}
+	for _, e := range log {
+		if e.Target == pair.ID {
+			told[e.Action] = append(told[e.Action], e.Subject)
+		}
+	}
+	require.ElementsMatch(t, []string{"e1", "e2"}, told["mark.created"])
+	require.ElementsMatch(t, []string{"e1", "e2"}, told["mark.revoked"])
+}

@@ -40,6 +40,9 @@ const (
 	MaxBackgrounds = 200 // in force, of one site; and as many that hold everywhere
 )
 
+// MarkPatience is how long a marked job is left to whoever marked it before a worker compares it.
+const MarkPatience = 30 * time.Second
+
 // MarkFilter narrows a list of marks.
 type MarkFilter struct {
 	Job     string // either one of a pair

@@ -293,18 +293,19 @@ type Findings interface {
 // Late is a print that was not there when jobs accepted after it were compared.
 type Late struct {
 	Print Print    // the one that came late
-	Jobs  []string // finished jobs, accepted after it, that did not see it: same subject, same site, or same bytes
+	Jobs  []string // finished jobs, accepted after it, that did not see it: same subject, same site, or same bytes; or itself: it was marked
 }
 
 // Marks holds what investigators said about the reuse check.
 type Marks interface {
 	// CreateMark writes a mark at the next position of the tenant's sequence of marks, and gives it with that. ErrNotFound for jobs that are
 	// not the tenant's, ErrErased for those of an erased subject, ErrExists when the same is marked already and in force, ErrFull for more
-	// than MaxBackgrounds of one site.
-	CreateMark(ctx context.Context, m Mark, a AuditEntry) (Mark, error)
+	// than MaxBackgrounds of one site. If m.Job has a print it is due for Recheck with itself, after MarkPatience: until then whoever marks may
+	// compare it, and say so with Rechecked. A job that is marked before it is done is due when it has its position.
+	CreateMark(ctx context.Context, m Mark, a ...AuditEntry) (Mark, error)
 	// RevokeMark ends a mark at the next position; ErrNotFound, ErrStale for one that was revoked before. The row stays, so that verdicts of
-	// its time can be understood.
-	RevokeMark(ctx context.Context, tenant, id, by string, at time.Time, a AuditEntry) (Mark, error)
+	// its time can be understood. The job is due as with CreateMark.
+	RevokeMark(ctx context.Context, tenant, id, by string, at time.Time, a ...AuditEntry) (Mark, error)
 	Mark(ctx context.Context, tenant, id string) (Mark, error)                          // also a revoked one
 	Marks(ctx context.Context, tenant string, f MarkFilter, p Page) ([]Mark, error)     // newest first; After is an id
 	MarksPosition(ctx context.Context, tenant string) (int64, error)                    // of the newest change; 0: none yet

@@ -34,6 +34,7 @@ func (e *OtherPolicyError) Error() string {
 //
 // Everything that is not about reuse stays word for word. The recipe, too: it is that of the checks that stay; the reuse check's detail
 // says which program looked again (revised_by), at what (late), and what it had found before. It says how many clips were compared in all.
+// The verdict's inputs name the marks that everything else was compared under, the detail those of the late footage (late_marks_as_of).
 func Revise(ctx context.Context, v pipeline.Verdict, p policy.Policy, late Late) (revised pipeline.Verdict, changed bool, err error) {
 	began := time.Now()
 	if p.Name == "" {
@@ -60,12 +61,15 @@ func Revise(ctx context.Context, v pipeline.Verdict, p policy.Policy, late Late)
 	out := v
 	out.Decision, out.Reasons = p.Revise(v, pipeline.CheckReuse, check)
 	out.Checks = maps.Clone(v.Checks)
-	out.Checks[pipeline.CheckReuse] = joined(before, check, late.Earlier)
+	check = joined(before, check, late.Earlier)
+	if late.Marks != v.Inputs.MarksAsOf { // the others were not compared under these
+		check.Detail["late_marks_as_of"] = late.Marks
+	}
+	out.Checks[pipeline.CheckReuse] = check
 	out.Revision = v.Revision + 1
 	superseded := RevisionName(v.Job, v.Revision)
 	out.Supersedes = &superseded
 	out.Inputs.HistoryAsOf = max(v.Inputs.HistoryAsOf, late.Position)
-	out.Inputs.MarksAsOf = max(v.Inputs.MarksAsOf, late.Marks)
 	took := float64(time.Since(began).Microseconds()) / 1000
 	out.TimingsMS = map[string]float64{string(StageReuse): took, string(StageTotal): took}
 	out.CreatedAt = time.Now().UTC().Truncate(time.Millisecond)

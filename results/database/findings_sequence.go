@@ -164,7 +164,7 @@ func (s *Store) missed(ctx context.Context, q querier, list []fresh) error {
 		return err
 	}
 	now := s.Now()
-	b := []statement{do(lateSQL, jobs, now)}
+	b := []statement{do(lateSQL, jobs, now), do(markedSQL, jobs, now)}
 	for _, tenant := range slices.Sorted(maps.Keys(began)) {
 		b = append(b, do(unseenSQL, byTenant[tenant], now, tenant, began[tenant]))
 	}

@@ -16,7 +16,7 @@ func scanMark(r row) (m results.Mark, err error) {
 }
 
 // CreateMark implements results.Marks.
-func (s *Store) CreateMark(ctx context.Context, m results.Mark, a results.AuditEntry) (results.Mark, error) {
+func (s *Store) CreateMark(ctx context.Context, m results.Mark, a ...results.AuditEntry) (results.Mark, error) {
 	err := s.db.Tx(ctx, func(q querier) error {
 		if err := s.holdJobs(ctx, q, m); err != nil {
 			return err
@@ -36,7 +36,7 @@ func (s *Store) CreateMark(ctx context.Context, m results.Mark, a results.AuditE
 		}
 		m.Seq, m.RevokedSeq, m.RevokedAt, m.RevokedBy = seq, 0, time.Time{}, ""
 		_, err = q.Batch(ctx, append([]statement{do(`INSERT INTO marks (`+markColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, '')`,
-			m.Tenant, m.ID, string(m.Kind), m.Job, m.Other, m.AtMS, m.Hash, m.Site, m.Note, m.Actor, seq, m.CreatedAt)}, audited(a)...))
+			m.Tenant, m.ID, string(m.Kind), m.Job, m.Other, m.AtMS, m.Hash, m.Site, m.Note, m.Actor, seq, m.CreatedAt), s.again(m.Job)}, audited(a...)...))
 		return err
 	})
 	return m, wrap(err, "mark job %s", m.Job)
@@ -74,8 +74,19 @@ func nextMark(ctx context.Context, q querier, tenant string) (seq int64, err err
 	return seq, err
 }
 
+// again leaves a marked job that has a print to whoever marks it, and to a worker if that does not say in time that it is done.
+func (s *Store) again(job string) statement {
+	now := s.Now()
+	return do(`INSERT INTO rechecks (late, job, tenant, worker, lease_until, created_at) SELECT job, job, tenant, 'mark', $2::bigint, $3::bigint
+		FROM prints WHERE job = $1 ON CONFLICT DO NOTHING`, job, now.Add(results.MarkPatience), now)
+}
+
+// markedSQL finds those of jobs $1 that were marked before they were done, or whose mark was taken back: they may not have seen that.
+const markedSQL = `INSERT INTO rechecks (late, job, tenant, worker, lease_until, created_at)
+	SELECT DISTINCT p.job, p.job, p.tenant, '', 0, $2::bigint FROM prints p JOIN marks m ON m.job = p.job WHERE p.job = ANY($1) ON CONFLICT DO NOTHING`
+
 // RevokeMark implements results.Marks.
-func (s *Store) RevokeMark(ctx context.Context, tenant, id, by string, when time.Time, a results.AuditEntry) (m results.Mark, err error) {
+func (s *Store) RevokeMark(ctx context.Context, tenant, id, by string, when time.Time, a ...results.AuditEntry) (m results.Mark, err error) {
 	err = s.db.Tx(ctx, func(q querier) error {
 		seq, err := nextMark(ctx, q, tenant)
 		if err != nil {
@@ -91,7 +102,7 @@ func (s *Store) RevokeMark(ctx context.Context, tenant, id, by string, when time
 		if err != nil {
 			return err
 		}
-		_, err = q.Batch(ctx, audited(a))
+		_, err = q.Batch(ctx, append([]statement{s.again(m.Job)}, audited(a...)...))
 		return err
 	})
 	return m, wrap(err, "revoke mark %s", id)

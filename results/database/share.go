@@ -13,12 +13,14 @@ import (
 // What several transactions have in common. All of it is made of statements, so that it fits into a batch.
 
 // audited writes an audit entry. One without an action is none: nothing is written.
-func audited(a results.AuditEntry) []statement {
-	if a.Action == "" {
-		return nil
+func audited(entries ...results.AuditEntry) (b []statement) {
+	for _, a := range entries {
+		if a.Action != "" {
+			b = append(b, do(`INSERT INTO audit (tenant, id, at, actor, action, subject, target, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+				a.Tenant, a.ID, a.At, a.Actor, a.Action, a.Subject, a.Target, a.Digest))
+		}
 	}
-	return []statement{do(`INSERT INTO audit (tenant, id, at, actor, action, subject, target, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		a.Tenant, a.ID, a.At, a.Actor, a.Action, a.Subject, a.Target, a.Digest)}
+	return b
 }
 
 // kept takes object keys off the pending ones, since a row names them now.

@@ -18,6 +18,7 @@ var markCases = []Case{
 	{Name: "several mark at once", Run: markRace},
 	{Name: "marks of an erased subject", Run: markErased},
 	{Name: "how many backgrounds", Run: markBound},
+	{Name: "what is marked is due", Alone: true, Run: markDue},
 }
 
 // NewPair makes the mark of a pair.
@@ -286,4 +287,28 @@ func markBound(t *testing.T, s results.Store) {
 	all, err := s.MarksFor(ctx, tenant, b, "", 1<<40)
 	require.NoError(t, err)
 	require.Len(t, all, results.MaxBackgrounds+1)
+}
+
+// markDue: a marked job that is done is due for a comparison after a while, one that was marked before it was done when it has its position.
+func markDue(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	tenant := NewTenant(t, s)
+	a := finished(t, s, tenant, "e1")
+	b := finished(t, s, tenant, "e2")
+	running := Accept(t, s, tenant, "e3").ID
+	Sequenced(t, s)
+	rechecks(t, s, tenant) // they did not see each other
+	done := create(t, s, NewPair(s, tenant, b, a))
+	create(t, s, NewPair(s, tenant, running, b))
+	require.Empty(t, rechecks(t, s, tenant), "whoever marked it has time to compare it; the other one is not done")
+	itself := func(job string) results.Late { return results.Late{Print: results.Print{Job: job}, Jobs: []string{job}} }
+	require.NoError(t, s.Rechecked(ctx, itself(b)))
+	live(t, s, running)
+	Sequenced(t, s)
+	require.Contains(t, rechecks(t, s, tenant)[running], running)
+	_, err := s.RevokeMark(ctx, tenant, done.ID, "k", s.Now(), Audit(s, tenant, "mark.revoked"), Audit(s, tenant, "mark.revoked"))
+	require.NoError(t, err)
+	require.Empty(t, rechecks(t, s, tenant))
+	revoked := slices.DeleteFunc(actions(t, s, tenant), func(a string) bool { return a != "mark.revoked" })
+	require.Len(t, revoked, 2, "one for each subject")
 }

@@ -51,6 +51,11 @@ func (c *Core) marksFor(ctx context.Context, sub results.Submission) (marks, err
 	return m, nil
 }
 
+// same says that these are the same marks, whatever else was marked meanwhile.
+func (m marks) same(other marks) bool {
+	return maps.Equal(m.pairs, other.pairs) && slices.Equal(m.backgrounds, other.backgrounds)
+}
+
 // others are the jobs that the marked pairs name.
 func (m marks) others() []string { return slices.Sorted(maps.Keys(m.pairs)) }
 

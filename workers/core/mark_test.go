@@ -1,8 +1,11 @@
 package core
 
 import (
+	"context"
 	"encoding/json"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -134,4 +137,66 @@ func TestAttemptGoesByMarks(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, got.asOf)
 	require.Empty(t, got.backgrounds)
+}
+
+// A pair that is marked while its later job runs is not forgotten: the job is compared once more after it is done.
+func TestMarkedWhileItRuns(t *testing.T) {
+	w := newWorld(t)
+	w.scoped("own", "subject")
+	w.person("ann")
+	original := clip(t, "20", "7")
+	first, _ := w.run("ann", "", "own", original)
+	sub := w.accept("ann", "", "own", packed(t, original))
+	f, err := w.core.Run(t.Context(), w.claim(sub.Job))
+	require.NoError(t, err)
+	require.Equal(t, pipeline.DecisionAbnormal, f.Verdict.Decision)
+	w.pair(sub.Job, first.Job)
+	_, _, err = w.core.Reconsider(t.Context(), "t", sub.Job)
+	require.ErrorIs(t, err, results.ErrNotFound)
+	w.commit(f)
+	newest := func() pipeline.Decision {
+		row, err := w.store.Verdict(t.Context(), "t", sub.Job, 0)
+		require.NoError(t, err)
+		return row.Decision
+	}
+	require.Equal(t, pipeline.DecisionAbnormal, newest(), "it began before the mark")
+	due, err := w.store.Recheck(t.Context(), "w", time.Minute, 10)
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	require.NoError(t, w.core.Recheck(t.Context(), due[0]))
+	require.Equal(t, pipeline.DecisionPass, newest())
+	require.NoError(t, w.core.Recheck(t.Context(), due[0]), "again, after a crash")
+	require.NoError(t, w.vault.Erase(t.Context(), "t", "ann", w.audit("subject.erased")))
+	require.NoError(t, w.core.Recheck(t.Context(), due[0]))
+}
+
+// Marks that come while a job is reconsidered are seen by the next look.
+func TestMarkedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.scoped("own", "subject")
+	w.person("ann")
+	original := clip(t, "20", "8")
+	first, _ := w.run("ann", "", "own", original)
+	second, _ := w.run("ann", "", "own", packed(t, original))
+	store := &markedMeanwhile{Store: w.store, mark: func() { w.pair(second.Job, first.Job) }}
+	c, err := New(Options{Store: store, Vault: w.vault, Verifier: w.core.Verifier})
+	require.NoError(t, err)
+	defer c.Close()
+	row, changed, err := c.Reconsider(t.Context(), "t", second.Job)
+	require.NoError(t, err)
+	require.True(t, changed)
+	require.Equal(t, pipeline.DecisionPass, row.Decision)
+}
+
+// markedMeanwhile is a store in which somebody marks something right after the marks were read first.
+type markedMeanwhile struct {
+	Store
+	once sync.Once
+	mark func()
+}
+
+func (m *markedMeanwhile) MarksPosition(ctx context.Context, tenant string) (int64, error) {
+	n, err := m.Store.MarksPosition(ctx, tenant)
+	m.once.Do(m.mark)
+	return n, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"onsite/pipeline"
 	"onsite/pipeline/policy"
@@ -19,22 +20,28 @@ const reviseTries = 5
 // Recheck compares finished jobs with footage that was accepted before them and came after they were compared, and writes a further
 // revision of a verdict whose reuse check gets worse. What was erased or has expired meanwhile is left out, and so is what cannot be
 // read: comparing it again would change nothing. What was compared before ctx ended is remembered for a while, so that a long list that
-// takes longer than one call may is brought to its end by the next ones.
+// takes longer than one call may is brought to its end by the next ones. A job that is late for itself was marked: it is reconsidered.
 func (c *Core) Recheck(ctx context.Context, late results.Late) error {
-	if len(late.Jobs) == 0 {
-		return nil
+	var errs []error
+	if slices.Contains(late.Jobs, late.Print.Job) {
+		if err := c.again(ctx, late.Print.Tenant, late.Print.Job); err != nil {
+			errs = append(errs, fmt.Errorf("compare job %s again after it was marked: %w", late.Print.Job, err))
+		}
+		late.Jobs = slices.DeleteFunc(slices.Clone(late.Jobs), func(job string) bool { return job == late.Print.Job })
+	}
+	if len(late.Jobs) == 0 || ctx.Err() != nil {
+		return errors.Join(errs...)
 	}
 	earlier, err := c.fingerprint(ctx, late.Print)
 	switch {
 	case err == nil:
 	case passing(ctx, err):
-		return err
+		return errors.Join(append(errs, err)...)
 	default:
 		c.Logger.Warn("footage that came late cannot be read", "job", late.Print.Job, "error", err)
-		return nil
+		return errors.Join(errs...)
 	}
 	candidate := reuse.Candidate{Job: late.Print.Job, SHA256: late.Print.SHA256, Fingerprint: earlier}
-	var errs []error
 	for _, job := range late.Jobs {
 		pair := fmt.Sprintf("%s|%d|%s", late.Print.Job, late.Print.Seq, job)
 		_, release, err := c.compared.take(ctx, pair, func(ctx context.Context) (struct{}, int64, error) {
@@ -87,9 +94,35 @@ func (c *Core) recheck(ctx context.Context, late results.Print, candidate reuse.
 		}
 		candidate.Mark = m.pairs[late.Job]
 		err = c.revise(ctx, sub, p, verify.Late{Print: print, Earlier: []reuse.Candidate{candidate}, Position: late.Seq, Backgrounds: m.backgrounds, Marks: m.asOf})
+		if err == nil {
+			return c.marked(ctx, sub, m)
+		}
 		if !errors.Is(err, results.ErrConflict) {
 			return err
 		}
+	}
+	return err
+}
+
+// marked reconsiders a job about which something was marked since m was read: whoever marked it then did not see what was written since.
+func (c *Core) marked(ctx context.Context, sub results.Submission, m marks) error {
+	now, err := c.marksFor(ctx, sub)
+	if err != nil || now.same(m) {
+		return err
+	}
+	return c.again(ctx, sub.Tenant, sub.Job)
+}
+
+// again reconsiders a job. One that cannot be compared any more stays as it is.
+func (c *Core) again(ctx context.Context, tenant, job string) error {
+	_, _, err := c.Reconsider(ctx, tenant, job)
+	var other *verify.OtherPolicyError
+	switch {
+	case gone(err), errors.Is(err, ErrNoPrint):
+		return nil
+	case errors.As(err, &other):
+		c.Logger.Error("a marked job cannot be compared again: its policy is not there any more", "job", job, "policy", other.Have)
+		return nil
 	}
 	return err
 }

@@ -46,17 +46,29 @@ func (c *Core) Reconsider(ctx context.Context, tenant, job string) (results.Verd
 	if err != nil {
 		return row, false, err
 	}
+	changed := false
 	for range reviseTries {
-		next, changed, rerr := c.reconsider(ctx, sub, p, print)
-		if !errors.Is(rerr, results.ErrConflict) {
-			return next, changed, rerr
+		var before, now marks
+		if before, err = c.marksFor(ctx, sub); err != nil {
+			return row, changed, err
 		}
-		err = rerr
+		next, written, rerr := c.reconsider(ctx, sub, p, print, before)
+		switch err = rerr; {
+		case errors.Is(err, results.ErrConflict):
+			continue
+		case err != nil:
+			return next, changed, err
+		}
+		row, changed = next, changed || written
+		// Who marks at the same time may have looked before this revision was there.
+		if now, err = c.marksFor(ctx, sub); err != nil || now.same(before) {
+			return row, changed, err
+		}
 	}
-	return row, false, err
+	return row, changed, err
 }
 
-func (c *Core) reconsider(ctx context.Context, sub results.Submission, p policy.Policy, print reuse.Fingerprint) (results.Verdict, bool, error) {
+func (c *Core) reconsider(ctx context.Context, sub results.Submission, p policy.Policy, print reuse.Fingerprint, m marks) (results.Verdict, bool, error) {
 	rows, err := c.Store.VerdictRevisions(ctx, sub.Tenant, sub.Job)
 	if err == nil && len(rows) == 0 {
 		err = results.ErrNotFound
@@ -71,10 +83,6 @@ func (c *Core) reconsider(ctx context.Context, sub results.Submission, p policy.
 		}
 	}
 	newest := rows[len(rows)-1]
-	m, err := c.marksFor(ctx, sub)
-	if err != nil {
-		return newest, false, err
-	}
 	h := &history{Core: c, job: sub.Job, scope: scopeOf(sub, p), asOf: revisions[len(rows)-1].Inputs.HistoryAsOf, marks: m}
 	earlier, err := verify.Earlier(ctx, h, &print)
 	if err != nil {
