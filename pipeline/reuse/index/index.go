@@ -41,6 +41,8 @@ var (
 	ErrClosed = errors.New("the index is closed")
 	// ErrBusy says that another index uses the directory.
 	ErrBusy = errors.New("another process uses the directory")
+	// ErrDropped says that a tenant is being forgotten, or that its snapshot could not be deleted: Drop it again.
+	ErrDropped = errors.New("the tenant's index is dropped")
 )
 
 // Open makes an index whose snapshots lie in a directory, which is made; "": it is in memory only. A partition is opened when it is first
@@ -178,22 +180,22 @@ func (x *Index) Snapshot(ctx context.Context, tenant string) error {
 	return p.snapshot(ctx)
 }
 
-// Drop forgets a tenant, and deletes its snapshot.
+// Drop forgets a tenant, and deletes its snapshot. Until that is gone nobody opens it anew: whoever adds, looks or writes a snapshot
+// meanwhile gets ErrDropped. After an error the tenant stays so; Drop may be called again.
 func (x *Index) Drop(tenant string) error {
 	p, err := x.part(tenant)
 	if err != nil {
 		return err
 	}
-	x.mu.Lock()
-	delete(x.parts, tenant)
-	x.mu.Unlock()
-	err = p.close()
-	if p.path != "" {
-		if e := os.Remove(p.path); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, e)
-		}
+	if err := p.drop(); err != nil {
+		return fmt.Errorf("drop a tenant's index: %w", err)
 	}
-	return err
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if s := x.parts[tenant]; s != nil && s.p == p { // else somebody dropped it too, or closed the index
+		delete(x.parts, tenant)
+	}
+	return nil
 }
 
 // Tenants are those whose partitions were opened.
@@ -268,6 +270,29 @@ func (p *partition) close() error {
 	defer p.making.Unlock()
 	p.write.Lock()
 	defer p.write.Unlock()
+	return p.empty()
+}
+
+// drop leaves a partition empty for good, and deletes its snapshot.
+func (p *partition) drop() error {
+	p.making.Lock()
+	defer p.making.Unlock()
+	p.write.Lock()
+	defer p.write.Unlock()
+	p.mu.Lock()
+	p.dropped = true
+	p.mu.Unlock()
+	err := p.empty()
+	if p.path != "" {
+		if e := os.Remove(p.path); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// empty unmaps what there is; the caller holds making and write.
+func (p *partition) empty() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	base := p.base

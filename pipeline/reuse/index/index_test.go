@@ -310,6 +310,33 @@ func TestTenantsAreApart(t *testing.T) {
 	require.NoError(t, Clear(filepath.Join(dir, "nowhere")))
 }
 
+// A tenant whose snapshot cannot be deleted stays dropped, so that the old one is not opened again.
+func TestDropKeepsTheTenantUntilItsFileIsGone(t *testing.T) {
+	dir := t.TempDir()
+	x := open(t, dir, Options{})
+	clip := Clip{Job: "job", Seq: 1, Frames: []Frame{{0, Hash{9}}}}
+	require.NoError(t, x.Add(t.Context(), "t2", []Clip{clip}, 1))
+	require.NoError(t, x.Snapshot(t.Context(), "t2"))
+	path := pathOf(dir, "t2")
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.MkdirAll(filepath.Join(path, "held"), 0o700)) // what cannot be deleted
+	require.Error(t, x.Drop("t2"))
+	require.Equal(t, []string{"t2"}, x.Tenants())
+	q := Query{Tenant: "t2", Frames: []Asked{{0, []Hash{{9}}}}, AsOf: Newest}
+	_, err := x.Search(t.Context(), q)
+	require.ErrorIs(t, err, ErrDropped)
+	require.ErrorIs(t, x.Add(t.Context(), "t2", []Clip{clip}, 1), ErrDropped)
+	require.ErrorIs(t, x.Snapshot(t.Context(), "t2"), ErrDropped)
+
+	require.NoError(t, os.RemoveAll(path))
+	require.NoError(t, x.Drop("t2"))
+	require.Empty(t, x.Tenants())
+	require.NoError(t, x.Add(t.Context(), "t2", []Clip{clip}, 1))
+	got, err := x.Search(t.Context(), q)
+	require.NoError(t, err)
+	require.Len(t, got.Matches, 1)
+}
+
 // TestAtTheSameTime adds, removes, looks and writes snapshots side by side.
 func TestAtTheSameTime(t *testing.T) {
 	x := open(t, t.TempDir(), Options{Tail: 200})

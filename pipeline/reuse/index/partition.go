@@ -22,6 +22,8 @@ type partition struct {
 	tail   *segment
 	upTo   int64
 	snap   *snapping // a Snapshot that is being made; nil: none
+
+	dropped bool // written with write and mu held
 }
 
 // snapping remembers what died while a snapshot was written.
@@ -56,6 +58,9 @@ func (p *partition) find(job string) (*segment, int, bool) {
 func (p *partition) add(ctx context.Context, clips []Clip, upTo int64) error {
 	p.write.Lock()
 	defer p.write.Unlock()
+	if p.dropped {
+		return fmt.Errorf("index clips: %w", ErrDropped)
+	}
 	for part := range chunks(clips, inlineMost/2) {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("index clips: %w", err)
@@ -171,6 +176,10 @@ func (p *partition) snapshot(ctx context.Context) error {
 	p.making.Lock()
 	defer p.making.Unlock()
 	p.write.Lock()
+	if p.dropped {
+		p.write.Unlock()
+		return fmt.Errorf("write snapshot: %w", ErrDropped)
+	}
 	if p.tail.clips > 0 {
 		if err := p.freeze(); err != nil {
 			p.write.Unlock()
@@ -228,6 +237,9 @@ func (p *plan) make(ctx context.Context, path string) (*segment, error) {
 func (p *partition) search(ctx context.Context, q *Query, x *scratch) (Result, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	if p.dropped {
+		return Result{}, fmt.Errorf("look for hashes: %w", ErrDropped)
+	}
 	all := p.segments()
 	var look []wanted
 	var of []uint64 // segment of each
