@@ -12,7 +12,7 @@ import (
 const (
 	Later       = "later"        // another part of the same take
 	OtherTake   = "other_take"   // the same person at the same place, another time
-	OtherPerson = "other_person" // another person at the same place
+	OtherPerson = "other_person" // another person at the same place, or one who is not named
 	OtherPlace  = "other_place"  // the same person elsewhere
 	OtherScene  = "other_scene"  // nothing in common: easy
 )
@@ -85,7 +85,7 @@ func relation(a, b cut) string {
 	switch {
 	case a.file == b.file:
 		return Later
-	case a.place.scene == b.place.scene && a.place.person == b.place.person:
+	case a.place.scene == b.place.scene && a.place.person != "" && a.place.person == b.place.person:
 		return OtherTake
 	case a.place.scene == b.place.scene:
 		return OtherPerson

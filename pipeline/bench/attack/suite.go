@@ -24,8 +24,12 @@ import (
 const Table = "suite.csv"
 
 // Columns of the table, in order. The first five are those of `onsite bench reuse --pairs`. For a different pair transform is the
-// relation (Later and so on) and severity the tag of what was done to the query.
-var Columns = []string{"query", "original", "label", "transform", "severity", "family", "kind"}
+// relation (Later and so on) and severity the tag of what was done to the query. family is the query's; suites that were made before this
+// version have no OriginalFamily.
+var Columns = []string{"query", "original", "label", "transform", "severity", "family", "kind", OriginalFamily}
+
+// OriginalFamily is the column with the family of the original.
+const OriginalFamily = "original_family"
 
 // Options say what a suite is made of.
 type Options struct {
@@ -89,8 +93,9 @@ type query struct {
 	host int // index of the other cut in it; -1: none
 }
 
-// Make writes a suite into dir: library/, query/ and suite.csv. Files that are there are kept, so that an interrupted run goes on where it
-// was. The same seed makes the same choices. The error is ErrNoFFmpeg where ffmpeg is missing; a file that ffmpeg cannot read ends it.
+// Make writes a suite into dir: library/, query/, suite.csv and suite.json, which says what it was made from. Files that are there are kept,
+// so that an interrupted run goes on where it was, or more kinds are added; but not where they were made from other sources or with other
+// options: that is a MixedError. The same seed makes the same choices. The error is ErrNoFFmpeg where ffmpeg is missing; a file that ffmpeg cannot read ends it.
 func Make(ctx context.Context, dir string, o Options) (Made, error) {
 	t, err := findTools()
 	if err != nil {
@@ -116,6 +121,9 @@ func Make(ctx context.Context, dir string, o Options) (Made, error) {
 		}
 	}
 	if err := s.find(ctx); err != nil {
+		return Made{}, err
+	}
+	if err := s.sameOrigin(); err != nil {
 		return Made{}, err
 	}
 	s.plan(how)
@@ -519,7 +527,7 @@ func (s *suite) table() error {
 		}
 		row := func(o cut, label, transform, severity string) {
 			s.made.Pairs++
-			_ = w.Write([]string{s.rel(q), o.rel(), label, transform, severity, c.place.family, kind})
+			_ = w.Write([]string{s.rel(q), o.rel(), label, transform, severity, c.place.family, kind, o.place.family})
 		}
 		row(c, "same", q.how.name, q.how.severity)
 		var easy []int

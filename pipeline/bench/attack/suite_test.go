@@ -49,6 +49,7 @@ func TestMake(t *testing.T) {
 		}
 		require.Equal(t, r.Get("label") == "different", r.Get("transform") == OtherScene || Hard(r.Get("transform")))
 		byKind[r.Get("transform")]++
+		require.Equal(t, r.Get("transform") == OtherScene, r.Get("family") != r.Get(OriginalFamily))
 		if r.Get("query") == "query/a__splice33.mp4" {
 			require.NotEqual(t, "library/c.mp4", r.Get("original"), "c is the clip that was spliced in, so it is neither copy nor stranger")
 		}
@@ -63,6 +64,32 @@ func TestMake(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, again.Written)
 	require.Equal(t, 16, again.Kept)
+
+	// Files of other sources or options are not mixed with those that are there.
+	var mixed *MixedError
+	spoilt := o
+	spoilt.Seed++
+	_, err = Make(context.Background(), dir, spoilt)
+	require.ErrorAs(t, err, &mixed)
+	require.ErrorContains(t, err, "seed 3, not 4")
+	spoilt = o
+	spoilt.Seconds = 4
+	_, err = Make(context.Background(), dir, spoilt)
+	require.ErrorContains(t, err, "cuts of 5 s, not 4 s")
+	spoilt = o
+	spoilt.Scenes = ""
+	_, err = Make(context.Background(), dir, spoilt)
+	require.ErrorContains(t, err, "another scene or person of a.mp4")
+	require.NoError(t, os.Remove(filepath.Join(clips, "c.mp4")))
+	film(t, clips, "c.mp4", "testsrc", "2")
+	_, err = Make(context.Background(), dir, o)
+	require.ErrorContains(t, err, "another file of the name c.mp4")
+	require.NoError(t, os.Remove(filepath.Join(clips, "c.mp4")))
+	_, err = Make(context.Background(), dir, o)
+	require.ErrorContains(t, err, "3 sources, not 2")
+	require.NoError(t, os.Remove(filepath.Join(dir, originFile)))
+	_, err = Make(context.Background(), dir, o)
+	require.ErrorContains(t, err, "nobody noted")
 }
 
 func TestMakePhotos(t *testing.T) {
@@ -147,7 +174,8 @@ func TestFamilies(t *testing.T) {
 	require.Equal(t, Later, relation(c("a"), c("a")))
 	require.Equal(t, OtherPlace, relation(c("a"), c("b")))
 	require.Equal(t, OtherPerson, relation(c("b"), c("c")))
-	require.Equal(t, OtherTake, relation(c("d"), c("e")))
+	require.Equal(t, OtherPerson, relation(c("d"), c("e")), "two files without a name need not be of one person")
+	require.Equal(t, OtherTake, relation(cut{file: "x", place: got["a"]}, c("a")))
 	require.Equal(t, OtherScene, relation(c("a"), c("d")))
 }
 

@@ -294,18 +294,28 @@ func (r *Row) measure(ctx context.Context, q, o *reuse.Fingerprint, cfg reuse.Co
 // vpdqBits is the distance at which the vPDQ rule counts a frame as matched.
 const vpdqBits = 31
 
-// baselines are the plain hashes: no mirrored forms, no borders taken off.
+// pdqQuality is the quality below which PDQ's authors discard a hash.
+const pdqQuality = 50
+
+// baselines are the plain hashes: no mirrored forms, no borders taken off. PDQ and vPDQ pass over stills without quality, as the reference
+// programs do; without any other there the score is 0.
 func (r *Row) baselines(q, o *reuse.Fingerprint) {
-	near64, near256, matched := 64, 256, 0
+	near64, near256, matched, asked := 64, 256, 0, 0
 	for i := range q.Stills {
 		best := 256
 		for k := range o.Stills {
 			near64 = min(near64, reuse.Bits256{q.Stills[i].PHash64}.Distance(reuse.Bits256{o.Stills[k].PHash64}))
-			best = min(best, q.Stills[i].PDQ[0].Distance(o.Stills[k].PDQ[0]))
+			if min(q.Stills[i].Quality, o.Stills[k].Quality) >= pdqQuality {
+				best = min(best, q.Stills[i].PDQ[0].Distance(o.Stills[k].PDQ[0]))
+			}
 		}
+		if q.Stills[i].Quality < pdqQuality {
+			continue
+		}
+		asked++
 		near256 = min(near256, best)
 		matched += one(best <= vpdqBits)
 	}
 	r.Scores[PHash64], r.Scores[PDQ] = 1-float64(near64)/64, 1-float64(near256)/256
-	r.Scores[VPDQ] = float64(matched) / float64(max(1, len(q.Stills)))
+	r.Scores[VPDQ] = float64(matched) / float64(max(1, asked))
 }

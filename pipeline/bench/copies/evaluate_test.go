@@ -68,9 +68,8 @@ func TestRun(t *testing.T) {
 	require.Zero(t, p.Recording.Recall.Hits, "photos are never proved to be the same recording")
 	require.Equal(t, 4, p.Asked.Hits)
 	for _, m := range p.Methods[Content:] {
-		if m.Strangers != nil { // a split may leave the halves without a pair of strangers
-			require.InDelta(t, 1, m.Strangers.Recall, 0, m.Name)
-		}
+		require.NotNil(t, m.Strangers, m.Name)
+		require.InDelta(t, 1, m.Strangers.Recall, 0, m.Name)
 	}
 	require.Positive(t, p.BytesMean)
 
@@ -94,6 +93,31 @@ func TestRun(t *testing.T) {
 	require.FileExists(t, filepath.Join(plots, "photos-easy.svg"))
 }
 
+func TestBaselinesPassOverStillsWithoutQuality(t *testing.T) {
+	of := func(quality ...int) *reuse.Fingerprint {
+		f := &reuse.Fingerprint{}
+		for i, q := range quality {
+			f.Stills = append(f.Stills, reuse.Still{Quality: q, PDQ: [reuse.Forms]reuse.Bits256{{^uint64(0) * uint64(i)}}})
+		}
+		return f
+	}
+	for name, c := range map[string]struct {
+		q, o      *reuse.Fingerprint
+		pdq, vpdq float64
+	}{
+		"all good":           {of(90, 90), of(90, 90), 1, 1},
+		"poor query":         {of(49), of(90), 0, 0},
+		"poor original":      {of(90), of(49), 0, 0},
+		"one still counts":   {of(49, 50), of(90, 90), 1, 1},
+		"its partner is bad": {of(49, 90), of(90, 49), 0.75, 0},
+	} {
+		var r Row
+		r.baselines(c.q, c.o)
+		require.InDelta(t, c.pdq, r.Scores[PDQ], 1e-9, name)
+		require.InDelta(t, c.vpdq, r.Scores[VPDQ], 1e-9, name)
+	}
+}
+
 func TestRunSaysWhatIsWrong(t *testing.T) {
 	head := "query,original,label,transform,severity,family,kind\n"
 	for text, want := range map[string]string{
@@ -103,6 +127,8 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		head + "a,b,different,crop,,f,x\n":   "line 2",
 		head + "a,b,same,crop,,,photo\n":     "line 2",
 		head + "gone,b,same,crop,,f,photo\n": "gone",
+
+		head + "a,b,same,crop,,f,photo\na,c,different,other_scene,,f,photo\n": "which family c is of",
 	} {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "suite.csv"), []byte(text), 0o644))
@@ -114,4 +140,13 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 	require.ErrorContains(t, err, "--make")
 	_, err = Run(context.Background(), t.TempDir(), decode, Options{Half: "c"})
 	require.ErrorContains(t, err, "half")
+}
+
+func TestFamilyOfEveryOriginal(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "suite.csv"), []byte("query,original,label,transform,severity,family,kind,original_family\n"+
+		"a2,a1,same,crop,,f,photo,f\na2,b1,different,other_scene,,f,photo,g\na2,a3,different,later,,f,photo,\n"), 0o644))
+	rows, err := load(dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{"f", "g", "f"}, []string{rows[0].Other, rows[1].Other, rows[2].Other}, "b1 has no copy in the suite")
 }

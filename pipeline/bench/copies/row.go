@@ -57,20 +57,20 @@ func (r *Row) hard() bool { return !r.Same && attack.Hard(r.Transform) }
 // load reads the suite's table.
 func load(dir string) ([]Row, error) {
 	path := filepath.Join(dir, attack.Table)
-	table, err := pipeline.ReadTable(path, attack.Columns...)
+	table, err := pipeline.ReadTable(path, attack.Columns[:len(attack.Columns)-1]...) // OriginalFamily came later
 	if err != nil {
 		return nil, fmt.Errorf("read the suite (make one with `onsite bench reuse --make DIR --clips FOLDER`): %w", err)
 	}
 	rows := make([]Row, 0, len(table))
-	of := map[string]string{} // original to family
+	of := map[string]string{} // original to family, where another row tells it
 	for _, t := range table {
-		r := Row{Query: t.Get("query"), Original: t.Get("original"), Same: t.Get("label") == "same", Transform: t.Get("transform"), Severity: t.Get("severity"), Family: t.Get("family"), Photo: t.Get("kind") == "photo"}
+		r := Row{Query: t.Get("query"), Original: t.Get("original"), Same: t.Get("label") == "same", Transform: t.Get("transform"), Severity: t.Get("severity"), Family: t.Get("family"), Other: t.Get(attack.OriginalFamily), Photo: t.Get("kind") == "photo"}
 		known := t.Get("label") == "same" || t.Get("label") == "different" && (attack.Hard(r.Transform) || r.Transform == attack.OtherScene)
 		if r.Query == "" || r.Original == "" || r.Family == "" || !known {
 			return nil, fmt.Errorf("read the suite: %s, line %d: want query, original, family, and the label same, or different with %s, %s, %s, %s or %s as transform", path, t.Line,
 				attack.Later, attack.OtherTake, attack.OtherPerson, attack.OtherPlace, attack.OtherScene)
 		}
-		if r.Same {
+		if r.Same || r.hard() { // a look-alike hangs together with what it is like
 			of[r.Original] = r.Family
 		}
 		rows = append(rows, r)
@@ -80,11 +80,11 @@ func load(dir string) ([]Row, error) {
 	}
 	for i := range rows {
 		r := &rows[i]
-		switch {
-		case r.Same || r.hard():
-			r.Other = r.Family
-		default:
+		if r.Other == "" {
 			r.Other = of[r.Original]
+		}
+		if r.Other == "" {
+			return nil, fmt.Errorf("read the suite: %s, line %d: nothing says which family %s is of; add the column %s", path, table[i].Line, r.Original, attack.OriginalFamily)
 		}
 	}
 	return rows, nil

@@ -88,13 +88,13 @@ func choose(rows []*Row, m Measure, honest func(*Row) bool) (t float64, ok bool)
 type HeldOut struct {
 	Runs      int                `json:"runs"`
 	Threshold [3]float64         `json:"threshold"`       // least, median, greatest
-	Recall    float64            `json:"recall"`          // mean over runs
+	Recall    float64            `json:"recall"`          // mean over runs; those whose test half has no copies are none
 	Worst     float64            `json:"worst_recall"`    // of a run
-	FalseHard *float64           `json:"false_hard"`      // share of look-alikes called a copy, all runs together; null without
+	FalseHard *float64           `json:"false_hard"`      // share of look-alikes called a copy, pooled over the pairs of all runs; null without
 	WorstHard *float64           `json:"worst_hard"`      // of a run
-	FalseEasy *float64           `json:"false_easy"`      // share of strangers
-	ByTag     map[string]float64 `json:"recall_by_kind"`  // mean over runs
-	Strangers int                `json:"strangers_tried"` // pairs of the test halves together
+	FalseEasy *float64           `json:"false_easy"`      // share of strangers, pooled likewise
+	ByTag     map[string]float64 `json:"recall_by_kind"`  // pooled over the copies of all runs
+	Strangers int                `json:"strangers_tried"` // pairs of the test halves of all runs; a pair counts once per run
 	Lookalike int                `json:"look_alikes_tried"`
 }
 
@@ -110,22 +110,19 @@ func heldOut(rows []*Row, all []Row, m Measure, seed uint64, splits int, honest 
 		half := halves(all, seed, split)
 		for _, first := range []bool{true, false} {
 			t, ok := choose(within(rows, half, first), m, honest)
-			if !ok {
-				continue
+			test := within(rows, half, !first)
+			same := slices.DeleteFunc(slices.Clone(test), func(r *Row) bool { return !r.Same })
+			if !ok || len(same) == 0 {
+				continue // no run: nothing of it counts
 			}
-			var same, found, hard, wrong int
-			for _, r := range within(rows, half, !first) {
+			found, hard, wrong := 0, 0, 0
+			for _, r := range test {
 				called := r.Scores[m] >= t
 				switch {
 				case r.Same:
-					same++
 					c := tags[r.tag()]
-					c[1]++
-					if called {
-						found++
-						c[0]++
-					}
-					tags[r.tag()] = c
+					tags[r.tag()] = [2]int{c[0] + one(called), c[1] + 1}
+					found += one(called)
 				case r.hard():
 					hard++
 					wrong += one(called)
@@ -134,11 +131,8 @@ func heldOut(rows []*Row, all []Row, m Measure, seed uint64, splits int, honest 
 					falseEasy += one(called)
 				}
 			}
-			if same == 0 {
-				continue
-			}
 			thresholds = append(thresholds, t)
-			recall := float64(found) / float64(same)
+			recall := float64(found) / float64(len(same))
 			out.Recall += recall
 			out.Worst = min(out.Worst, recall)
 			out.Lookalike += hard
