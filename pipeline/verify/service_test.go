@@ -149,13 +149,15 @@ func TestRevise(t *testing.T) {
 	require.Equal(t, pipeline.Fail, whole.Checks[pipeline.CheckReuse].Outcome)
 
 	old := asStored(t, raced.Verdict)
-	late := verify.Late{Print: stored(t, raced.Fingerprint), Earlier: earlier, Position: 41}
+	late := verify.Late{Print: stored(t, raced.Fingerprint), Earlier: earlier, Position: 41, Marks: 3}
 	got, changed, err := verify.Revise(t.Context(), old, policy.Policy{}, late)
 	require.NoError(t, err)
 	require.True(t, changed)
 	require.Equal(t, 2, got.Revision)
 	require.Equal(t, "job.1", *got.Supersedes)
 	require.EqualValues(t, 41, got.Inputs.HistoryAsOf)
+	require.Zero(t, got.Inputs.MarksAsOf, "what it had been compared with was not compared again under these marks")
+	require.EqualValues(t, 3, got.Checks[pipeline.CheckReuse].Detail["late_marks_as_of"])
 	require.Equal(t, whole.Decision, got.Decision)
 	require.Equal(t, codes(whole), codes(got))
 	require.Equal(t, whole.Reasons[0].Text, got.Reasons[0].Text)

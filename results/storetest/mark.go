@@ -301,7 +301,9 @@ func markDue(t *testing.T, s results.Store) {
 	done := create(t, s, NewPair(s, tenant, b, a))
 	create(t, s, NewPair(s, tenant, running, b))
 	require.Empty(t, rechecks(t, s, tenant), "whoever marked it has time to compare it; the other one is not done")
-	itself := func(job string) results.Late { return results.Late{Print: results.Print{Job: job}, Jobs: []string{job}} }
+	itself := func(job string) results.Late {
+		return results.Late{Print: results.Print{Job: job}, Jobs: []string{job}}
+	}
 	require.NoError(t, s.Rechecked(ctx, itself(b)))
 	live(t, s, running)
 	Sequenced(t, s)
