@@ -188,6 +188,34 @@ func TestMarkedMeanwhile(t *testing.T) {
 	require.Equal(t, pipeline.DecisionPass, row.Decision)
 }
 
+// The same for footage that came late: the revision that it leads to knows nothing of the mark.
+func TestMarkedDuringRecheck(t *testing.T) {
+	w := newWorld(t)
+	w.scoped("own", "subject")
+	w.person("ann")
+	original := clip(t, "20", "9")
+	earlier := w.accept("ann", "", "own", original)
+	later := w.accept("ann", "", "own", packed(t, original))
+	first := w.claim(earlier.Job)
+	for _, l := range []results.Lease{w.claim(later.Job), first} {
+		f, err := w.core.Run(t.Context(), l)
+		require.NoError(t, err)
+		w.commit(f)
+	}
+	due, err := w.store.Recheck(t.Context(), "w", time.Minute, 10)
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	store := &markedMeanwhile{Store: w.store, mark: func() { w.pair(later.Job, earlier.Job) }}
+	c, err := New(Options{Store: store, Vault: w.vault, Verifier: w.core.Verifier})
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Recheck(t.Context(), due[0]))
+	all, err := w.store.VerdictRevisions(t.Context(), "t", later.Job)
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	require.Equal(t, []pipeline.Decision{pipeline.DecisionPass, pipeline.DecisionAbnormal, pipeline.DecisionPass}, []pipeline.Decision{all[0].Decision, all[1].Decision, all[2].Decision})
+}
+
 // markedMeanwhile is a store in which somebody marks something right after the marks were read first.
 type markedMeanwhile struct {
 	Store
