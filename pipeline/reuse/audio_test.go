@@ -142,9 +142,16 @@ func TestTheSameSoundIsFound(t *testing.T) {
 }
 
 func TestOtherSoundsAreNotTheSame(t *testing.T) {
-	voices := []Audio{hear(babble(1, 8)), hear(babble(2, 8)), hear(babble(3, 8))}
-	music := []Audio{hear(tune(1, 8)), hear(tune(2, 8)), hear(tune(3, 8))} // one scale, one beat: alike, and not the same
-	for i := range 3 {
+	sounds := 3
+	if raced {
+		sounds = 2
+	}
+	var voices, music []Audio
+	for i := range sounds {
+		voices = append(voices, hear(babble(uint64(i+1), 8)))
+		music = append(music, hear(tune(uint64(i+1), 8))) // one scale, one beat: alike, and not the same
+	}
+	for i := range sounds {
 		for j := range i {
 			require.False(t, compareAudio(&voices[i], &voices[j]).ok)
 			require.False(t, compareAudio(&music[i], &music[j]).ok)

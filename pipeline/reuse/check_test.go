@@ -3,6 +3,7 @@ package reuse
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,9 @@ func TestCheckTellsCopiesFromOtherTakes(t *testing.T) {
 		"other take mirrored": {second, 8, from(0), mirror, pipeline.Pass, "mirrored", 1, false, 0, 0},
 		"other room":          {elsewhere, 8, from(0), asIs, pipeline.Pass, "none", 1, false, 0, 0},
 	} {
+		if raced && !slices.Contains([]string{"mirrored", "cropped, trimmed", "other take"}, name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			f := fingerprint(t, film(t, c.stage, c.seconds, c.when, c.change))
 			check, res, err := Check(context.Background(), f, history, 0, DefaultConfig())
