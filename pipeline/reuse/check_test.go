@@ -128,7 +128,11 @@ func TestCheckWithoutMotionAsks(t *testing.T) {
 // The copy must be found among many clips of the same room, and only some may get the full score.
 func TestCheckFindsTheCopyInALongHistory(t *testing.T) {
 	var history []Candidate
-	for i := range 14 {
+	clips := 14
+	if raced {
+		clips = 10
+	}
+	for i := range clips {
 		f := fingerprint(t, film(t, newStage(1, uint64(20+i), 320, 240), 5, from(0), asIs))
 		history = append(history, Candidate{Job: string(rune('a' + i)), Fingerprint: stored(t, f)})
 	}
@@ -140,7 +144,7 @@ func TestCheckFindsTheCopyInALongHistory(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Fail, check.Outcome)
 	require.Equal(t, "j", res.Matches[0].Job)
-	require.Equal(t, 14, res.Compared)
+	require.Equal(t, clips, res.Compared)
 	require.Len(t, res.Matches, DefaultConfig().Full)
 	again, _, err := Check(context.Background(), q, history, 0, DefaultConfig())
 	require.NoError(t, err)
