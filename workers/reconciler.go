@@ -73,7 +73,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		own.Bell = &queue.LocalBell{}
 	}
 	own.Logger = logger(own.Logger)
-	s := &reconciling{Reconciler: own, role: newRole(own.Store, "reconciler", own.Name, own.TTL, own.Logger), active: map[string]time.Time{}, outage: longOutage, renewal: renewalTime}
+	s := &reconciling{Reconciler: own, role: newRole(own.Store, "reconciler", own.Name, own.TTL, own.Logger), active: map[string]time.Time{}}
 	// A Redis that hangs must not keep leases from being looked at, so they have a goroutine of their own.
 	var owned sync.WaitGroup
 	owned.Go(func() { every(ctx, own.Every, s.reclaim) })
@@ -105,8 +105,6 @@ type reconciling struct {
 	asked  time.Time // when held jobs were looked at
 	seen   time.Time // when the store answered last
 	grace  time.Time // until when workers may renew what ran out meanwhile
-
-	outage, renewal time.Duration // see mayReclaim
 }
 
 // mayReclaim says whether a lease that ran out means a dead worker now. Where the store could not be seen for about as long as a healthy
@@ -117,8 +115,8 @@ func (s *reconciling) mayReclaim(ctx context.Context) bool {
 		return false
 	}
 	now := time.Now()
-	if !s.seen.IsZero() && now.Sub(s.seen) > s.outage {
-		s.grace = now.Add(s.renewal)
+	if !s.seen.IsZero() && now.Sub(s.seen) > longOutage {
+		s.grace = now.Add(renewalTime)
 	}
 	s.seen = now
 	return !now.Before(s.grace)
@@ -126,7 +124,7 @@ func (s *reconciling) mayReclaim(ctx context.Context) bool {
 
 // reclaim puts jobs without a live lease back.
 func (s *reconciling) reclaim(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.outage)
+	ctx, cancel := context.WithTimeout(ctx, longOutage)
 	defer cancel()
 	if !s.mayReclaim(ctx) {
 		return

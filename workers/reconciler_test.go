@@ -26,7 +26,7 @@ func (b *blinking) Waiting(context.Context, time.Time, int) ([]results.Job, erro
 func TestLiveWorkersMayRenewAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &blinking{}
-		s := &reconciling{Reconciler: Reconciler{Store: b}, outage: longOutage, renewal: renewalTime}
+		s := &reconciling{Reconciler: Reconciler{Store: b}}
 		may := func() bool { return s.mayReclaim(t.Context()) }
 		require.True(t, may())
 		time.Sleep(time.Second)

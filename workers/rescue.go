@@ -8,8 +8,9 @@ import (
 	"onsite/workers/queue"
 )
 
-// rescue takes clock-ins whose worker died, and that nobody took for a while, straight from the store: Redis may have lost their task, or whoever dispatches died as well. So a job runs again while the store and one worker live, whatever becomes of the rest. One
-// at a time: it is no second way for a backlog.
+// rescue takes clock-ins whose worker died, and that nobody took for a while, straight from the store: Redis may have lost their task, or
+// whoever dispatches died as well. So a job runs again while the store and one worker live, whatever becomes of the rest. One at a time: it
+// is no second way for a backlog.
 func (s *shift) rescue(ctx context.Context) {
 	free := make(chan struct{}, 1)
 	tick := time.NewTicker(s.RescueEvery)

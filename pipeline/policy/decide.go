@@ -26,6 +26,15 @@ func (p Policy) Decide(checks map[pipeline.CheckName]pipeline.Check) (pipeline.D
 		}
 		all = append(all, p.weigh(name, c)...)
 	}
+	decision, reasons := conclude(all)
+	if decision == pipeline.DecisionPass {
+		return decision, nil
+	}
+	return decision, reasons
+}
+
+// conclude merges reasons and gives what the weightiest of them leads to.
+func conclude(all []weighed) (pipeline.Decision, []pipeline.Reason) {
 	all = merge(all)
 	decision := pipeline.DecisionPass
 	reasons := make([]pipeline.Reason, 0, len(all))
@@ -37,9 +46,6 @@ func (p Policy) Decide(checks map[pipeline.CheckName]pipeline.Check) (pipeline.D
 		case decision == pipeline.DecisionPass:
 			decision = pipeline.DecisionReview
 		}
-	}
-	if decision == pipeline.DecisionPass {
-		return decision, nil
 	}
 	return decision, reasons
 }

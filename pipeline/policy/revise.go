@@ -25,17 +25,9 @@ func (p Policy) Revise(v pipeline.Verdict, name pipeline.CheckName, c pipeline.C
 		}
 		all = append(all, weighed{reason: r, action: p.weight(v, r)})
 	}
-	all = merge(all)
-	decision := pipeline.DecisionPass
-	if len(all) > 0 {
-		decision = pipeline.DecisionReview
-	}
-	if v.Decision == pipeline.DecisionAbnormal || slices.ContainsFunc(all, func(w weighed) bool { return w.action == Abnormal }) {
+	decision, reasons := conclude(all)
+	if v.Decision == pipeline.DecisionAbnormal {
 		decision = pipeline.DecisionAbnormal
-	}
-	reasons := make([]pipeline.Reason, 0, len(all))
-	for _, w := range all {
-		reasons = append(reasons, w.reason)
 	}
 	return decision, reasons
 }
@@ -65,19 +57,7 @@ func (p Policy) Replace(v pipeline.Verdict, name pipeline.CheckName, c pipeline.
 	for _, r := range kept {
 		all = append(all, weighed{reason: r, action: p.action(p.Checks[name], Finding(r))})
 	}
-	all = merge(all)
-	decision := pipeline.DecisionPass
-	reasons := make([]pipeline.Reason, 0, len(all))
-	for _, w := range all {
-		reasons = append(reasons, w.reason)
-		switch {
-		case w.action == Abnormal:
-			decision = pipeline.DecisionAbnormal
-		case decision == pipeline.DecisionPass:
-			decision = pipeline.DecisionReview
-		}
-	}
-	return decision, reasons
+	return conclude(all)
 }
 
 // Finding is what the reuse check found when it gave a reason: a verdict keeps no findings. Only the same bytes have the score 1, and only
