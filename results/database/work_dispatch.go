@@ -93,10 +93,10 @@ func (s *Store) Rescue(ctx context.Context, p results.Priority, after time.Durat
 			return err
 		}
 		args := []any{int(p), now.Add(-after), n, now}
-		if _, err := s.db.Batch(ctx, []statement{{rescueSQL("ready AND error_rule = 'crashed' AND priority = $1 AND run_at <= $2 ORDER BY run_at, id"), args, add}}); err != nil || len(jobs) > 0 {
+		if _, err := s.db.Batch(ctx, []statement{{takeSQL("ready AND error_rule = 'crashed' AND priority = $1 AND run_at <= $2 ORDER BY run_at, id"), args, add}}); err != nil || len(jobs) > 0 {
 			return err
 		}
-		_, err := s.db.Batch(ctx, []statement{{rescueSQL("state = 'queued' AND error_rule = 'crashed' AND priority = $1 AND queued_at <= $2 ORDER BY queued_at, id"), args, add}})
+		_, err := s.db.Batch(ctx, []statement{{takeSQL("state = 'queued' AND error_rule = 'crashed' AND priority = $1 AND queued_at <= $2 ORDER BY queued_at, id"), args, add}})
 		return err
 	})
 	if err != nil {
@@ -106,7 +106,8 @@ func (s *Store) Rescue(ctx context.Context, p results.Priority, after time.Durat
 	return jobs, nil
 }
 
-func rescueSQL(which string) string {
+// takeSQL queues the first $3 jobs of a condition with a new attempt, at the time $4.
+func takeSQL(which string) string {
 	return `WITH picked (pick) AS (SELECT id FROM jobs WHERE ` + which + ` LIMIT $3 FOR UPDATE SKIP LOCKED)
 	UPDATE jobs SET state = 'queued', ready = FALSE, attempt = attempt + 1, queued_at = $4, updated_at = $4
 	FROM picked WHERE id = pick RETURNING ` + jobColumns
@@ -121,8 +122,4 @@ const tenantsSQL = `WITH RECURSIVE t (tenant) AS (
 	)
 	SELECT tenant FROM t WHERE tenant IS NOT NULL LIMIT $3`
 
-const dispatchSQL = `WITH picked (pick) AS (
-		SELECT id FROM jobs WHERE ready AND priority = $1 AND tenant = $2 ORDER BY CASE WHEN error_rule = 'crashed' THEN 0 ELSE 1 END, created_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
-	)
-	UPDATE jobs SET state = 'queued', ready = FALSE, attempt = attempt + 1, queued_at = $4, updated_at = $4
-	FROM picked WHERE id = pick RETURNING ` + jobColumns
+var dispatchSQL = takeSQL(`ready AND priority = $1 AND tenant = $2 ORDER BY CASE WHEN error_rule = 'crashed' THEN 0 ELSE 1 END, created_at, id`)
