@@ -35,13 +35,8 @@ func Reconsider(ctx context.Context, revisions []pipeline.Verdict, p policy.Poli
 		return pipeline.Verdict{}, false, nil
 	}
 	v := revisions[len(revisions)-1]
-	if p.Name == "" {
-		if p, err = DefaultPolicy(v.Media.Kind); err != nil {
-			return pipeline.Verdict{}, false, err
-		}
-	}
-	if d := p.Digest(); d != v.Policy {
-		return pipeline.Verdict{}, false, &OtherPolicyError{Have: v.Policy, Want: d}
+	if p, err = policyOf(v, p); err != nil {
+		return pipeline.Verdict{}, false, err
 	}
 	before := v.Checks[pipeline.CheckReuse]
 	switch before.Outcome {

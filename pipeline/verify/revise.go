@@ -37,13 +37,8 @@ func (e *OtherPolicyError) Error() string {
 // The verdict's inputs name the marks that everything else was compared under, the detail those of the late footage (late_marks_as_of).
 func Revise(ctx context.Context, v pipeline.Verdict, p policy.Policy, late Late) (revised pipeline.Verdict, changed bool, err error) {
 	began := time.Now()
-	if p.Name == "" {
-		if p, err = DefaultPolicy(v.Media.Kind); err != nil {
-			return pipeline.Verdict{}, false, err
-		}
-	}
-	if d := p.Digest(); d != v.Policy {
-		return pipeline.Verdict{}, false, &OtherPolicyError{Have: v.Policy, Want: d}
+	if p, err = policyOf(v, p); err != nil {
+		return pipeline.Verdict{}, false, err
 	}
 	before := v.Checks[pipeline.CheckReuse]
 	if !p.Wants(pipeline.CheckReuse, v.Site != "", true) || before.Outcome == pipeline.Fail {
@@ -98,4 +93,18 @@ func joined(before, now pipeline.Check, late []reuse.Candidate) pipeline.Check {
 		now.Detail["missing"] = missing
 	}
 	return now
+}
+
+// policyOf is the policy that a verdict was made by: p, or without one the built-in policy of its media. Any other is an OtherPolicyError.
+func policyOf(v pipeline.Verdict, p policy.Policy) (policy.Policy, error) {
+	if p.Name == "" {
+		var err error
+		if p, err = DefaultPolicy(v.Media.Kind); err != nil {
+			return policy.Policy{}, err
+		}
+	}
+	if d := p.Digest(); d != v.Policy {
+		return policy.Policy{}, &OtherPolicyError{Have: v.Policy, Want: d}
+	}
+	return p, nil
 }
