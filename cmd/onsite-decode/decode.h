@@ -41,8 +41,10 @@ typedef struct od_plan {
   int stills;
   const int64_t *motion; // times of motion frames
   int motions;
+  const int64_t *burst; // times of burst frames, each one of the motion frames
+  int bursts;
   int64_t start_us; // absolute time of the clip's start
-  int still_w, still_h, motion_w, motion_h; // before orientation
+  int still_w, still_h, motion_w, motion_h, burst_w, burst_h; // before orientation
   int orientation;
   int max_stills; // scene changes included
   int bare;

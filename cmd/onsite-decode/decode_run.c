@@ -9,9 +9,9 @@ typedef struct run {
   const od_plan *plan;
   od_result *r;
   AVRational tb;
-  struct SwsContext *sws, *sws_grey;
+  struct SwsContext *sws, *sws_grey, *sws_burst;
   uint8_t *raw, *still, *grey, *turned, *before;
-  int next_still, next_motion, have_before;
+  int next_still, next_motion, next_burst, have_before;
   int64_t last_still, last_motion, last_cut;
 } run;
 
@@ -26,6 +26,18 @@ static int emit_still(run *s, const AVFrame *f, int64_t at, int cut) {
   s->last_still = at;
   s->r->stills++;
   return od_write_frame(p->out, 4, at, turn >= 5 ? h : w, turn >= 5 ? w : h, cut, s->still, 3);
+}
+
+// A colour picture of a burst, for what happens in a face within a second. It borrows the still's buffers.
+static int emit_burst(run *s, const AVFrame *f, int64_t at) {
+  const od_plan *p = s->plan;
+  int turn = p->orientation, w = p->burst_w, h = p->burst_h;
+  if (od_to_bgr(&s->sws_burst, f, turn == 1 ? s->still : s->raw, w, h) < 0) {
+    s->r->errors++;
+    return OD_OK;
+  }
+  if (turn != 1) od_orient(s->raw, w, h, 3, turn, s->still);
+  return od_write_frame(p->out, 10, at, turn >= 5 ? h : w, turn >= 5 ? w : h, 0, s->still, 3);
 }
 
 // Whether the picture is another scene than the one before: most cells of the grey pictures changed a lot, and so did the histogram,
@@ -68,6 +80,10 @@ static int on_frame(run *s, AVFrame *f) {
     while (s->next_motion < p->motions && p->motion[s->next_motion] <= at) s->next_motion++;
     if ((err = emit_motion(s, f, at, &cut))) return err;
   }
+  if (s->next_burst < p->bursts && at >= p->burst[s->next_burst]) {
+    while (s->next_burst < p->bursts && p->burst[s->next_burst] <= at) s->next_burst++;
+    if ((err = emit_burst(s, f, at))) return err;
+  }
   if (s->next_still < p->stills && at >= p->still[s->next_still]) {
     while (s->next_still < p->stills && p->still[s->next_still] <= at) s->next_still++;
     still = 1;
@@ -106,9 +122,10 @@ int od_decode(od_clip *c, int64_t max_pixels, int reorder, const od_plan *plan, 
   const AVCodec *codec = avcodec_find_decoder(st->codecpar->codec_id);
   AVFrame *f = av_frame_alloc();
   run s = {.plan = plan, .r = r, .tb = st->time_base, .last_still = -1, .last_motion = -1, .last_cut = -1000000};
-  size_t still = (size_t)plan->still_w * plan->still_h * 3 + 64, grey = (size_t)plan->motion_w * plan->motion_h + 64;
+  size_t still = (size_t)plan->still_w * plan->still_h * 3 + 64, burst = (size_t)plan->burst_w * plan->burst_h * 3 + 64, grey = (size_t)plan->motion_w * plan->motion_h + 64;
   int err = OD_NO_MEMORY, sent = 0;
   memset(r, 0, sizeof *r);
+  if (still < burst) still = burst;
   s.raw = av_malloc(still), s.still = av_malloc(still);
   s.grey = av_malloc(grey), s.turned = av_malloc(grey), s.before = av_malloc(grey);
   if (!codec) {
@@ -138,6 +155,7 @@ out:
   av_frame_free(&f);
   sws_freeContext(s.sws);
   sws_freeContext(s.sws_grey);
+  sws_freeContext(s.sws_burst);
   av_free(s.raw), av_free(s.still), av_free(s.grey), av_free(s.turned), av_free(s.before);
   return err;
 }

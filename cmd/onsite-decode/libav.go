@@ -170,11 +170,13 @@ func (v *clip) decode(p *plan, maxPixels int64, out int, bare bool) (result, err
 	}
 	cp := (*C.od_plan)(C.calloc(1, C.sizeof_od_plan))
 	defer C.free(unsafe.Pointer(cp))
-	action, still, motion := C.CBytes(p.action), cTimes(p.stills), cTimes(p.motion)
+	action, still, motion, burst := C.CBytes(p.action), cTimes(p.stills), cTimes(p.motion), cTimes(p.burst)
 	defer C.free(action)
 	defer C.free(unsafe.Pointer(still))
 	defer C.free(unsafe.Pointer(motion))
+	defer C.free(unsafe.Pointer(burst))
 	cp.action, cp.still, cp.stills, cp.motion, cp.motions = (*C.uint8_t)(action), still, C.int(len(p.stills)), motion, C.int(len(p.motion))
+	cp.burst, cp.bursts, cp.burst_w, cp.burst_h = burst, C.int(len(p.burst)), C.int(p.burstW), C.int(p.burstH)
 	cp.start_us, cp.orientation, cp.max_stills, cp.out = C.int64_t(p.startUS), C.int(p.orientation), C.int(p.maxStills), C.int(out)
 	cp.still_w, cp.still_h, cp.motion_w, cp.motion_h = C.int(p.stillW), C.int(p.stillH), C.int(p.motionW), C.int(p.motionH)
 	if bare {

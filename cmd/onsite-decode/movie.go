@@ -206,6 +206,7 @@ func size(p *plan, h header, req wire.Request) {
 	p.fullW, p.fullH = uprightSize(w, ht, h.orientation)
 	p.stillW, p.stillH = fit(w, ht, req.MaxSide)
 	p.motionW, p.motionH = fit(w, ht, motionSide)
+	p.burstW, p.burstH = fit(w, ht, min(req.BurstMaxSide, req.MaxSide))
 	p.motionW, p.motionH = min(p.motionW, h.width), min(p.motionH, h.height)
 }
 

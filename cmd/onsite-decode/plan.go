@@ -26,14 +26,15 @@ type plan struct {
 	action  []byte
 	stills  []int64 // microseconds from the clip's start, rising
 	motion  []int64
+	burst   []int64 // the motion frames that are given out in colour too
 	windows [][2]int64
 	startUS int64
 	reorder int // how many pictures wait for one that comes later in the stream
 
-	orientation                      int
-	stillW, stillH, motionW, motionH int // before orientation
-	fullW, fullH                     int // display orientation, square pixels, before scaling
-	maxStills                        int
+	orientation                                      int
+	stillW, stillH, motionW, motionH, burstW, burstH int // before orientation
+	fullW, fullH                                     int // display orientation, square pixels, before scaling
+	maxStills                                        int
 }
 
 // timeline is the packets in the order in which they are shown.
@@ -98,6 +99,7 @@ func makePlan(t timeline, req wire.Request, pixels int64) plan {
 		for _, w := range motionWindows(t, req, pixels) {
 			p.addWindow(t, w, keep)
 		}
+		p.burst = burstTimes(p.motion, p.windows, req.Bursts, req.BurstMS*1000)
 	}
 	count := req.MaxStills
 	for {
@@ -155,6 +157,40 @@ func motionWindows(t timeline, req wire.Request, pixels int64) [][2]int {
 			continue
 		}
 		out = append(out, [2]int{from, to})
+	}
+	return out
+}
+
+// minBurstGapUS is the least time between two frames of a burst: 10 a second, or what the motion track has up to 13.
+const minBurstGapUS = 75_000
+
+// burstTimes chooses, of the motion frames, those of count bursts of the given length: one in the middle of each of count equal parts of the
+// time that the windows cover. They cost no decoding, only another conversion. Bursts that would touch are one.
+func burstTimes(motion []int64, windows [][2]int64, count int, length int64) []int64 {
+	covered := int64(0)
+	for _, w := range windows {
+		covered += w[1] - w[0]
+	}
+	if count < 1 || length < 1 {
+		return nil
+	}
+	part := covered / int64(count)
+	length = min(length, part)
+	var out []int64
+	before, w := int64(0), 0 // covered time before window w
+	last := int64(-minBurstGapUS)
+	for _, at := range motion {
+		for w+1 < len(windows) && at >= windows[w+1][0] {
+			before += windows[w][1] - windows[w][0]
+			w++
+		}
+		in := before + at - windows[w][0]
+		k := min(in/max(part, 1), int64(count-1))
+		from := k*part + (part-length)/2
+		if in >= from && in <= from+length && at-last >= minBurstGapUS {
+			out = append(out, at)
+			last = at
+		}
 	}
 	return out
 }

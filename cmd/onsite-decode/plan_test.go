@@ -86,6 +86,7 @@ func TestPlansOfAnything(t *testing.T) {
 		}
 		req := planRequest()
 		req.MaxStills, req.Motion, req.Limits.BudgetPixels = 1+r.IntN(30), r.IntN(2) == 0, 1+r.Int64N(300)
+		req.Bursts, req.BurstMS = r.IntN(5), r.Int64N(9000)
 		line := newTimeline(list)
 		p := makePlan(line, req, 1)
 		require.Len(t, p.action, len(list))
@@ -93,11 +94,51 @@ func TestPlansOfAnything(t *testing.T) {
 		require.LessOrEqual(t, line.reorder, 16)
 		require.IsIncreasing(t, append([]int64{-1}, p.stills...))
 		require.IsIncreasing(t, append([]int64{-1}, p.motion...))
+		require.IsIncreasing(t, append([]int64{-1}, p.burst...))
+		require.LessOrEqual(t, int64(len(p.burst)), int64(req.Bursts)*(req.BurstMS*14/1000+2), "the parent takes no more: burstRate and burstMargin in pipeline/media")
 		require.LessOrEqual(t, int64(len(p.motion)), 20*line.endUS/1_000_000+64, "the parent takes no more: motionRate and motionMargin in pipeline/media")
 		if len(line.shown) > 0 {
 			require.NotEmpty(t, p.stills)
 		}
 	}
+}
+
+func TestBursts(t *testing.T) {
+	req := planRequest()
+	req.Bursts, req.BurstMS = 3, 1000
+	bursts := func(n, gop, between int) [][]int64 {
+		p := makePlan(newTimeline(stream(n, gop, between)), req, 1)
+		require.Subset(t, p.motion, p.burst, "bursts cost no decoding")
+		var out [][]int64
+		for i, at := range p.burst {
+			if i == 0 || at-p.burst[i-1] > 400_000 {
+				out = append(out, nil)
+			} else {
+				require.GreaterOrEqual(t, at-p.burst[i-1], int64(minBurstGapUS))
+			}
+			out[len(out)-1] = append(out[len(out)-1], at)
+		}
+		return out
+	}
+	for _, between := range []int{0, 2, 3} {
+		got := bursts(450, 60, between) // 15 s
+		require.Len(t, got, 3)
+		for k, b := range got {
+			require.InDelta(t, 10, len(b), 2.5)
+			require.InDelta(t, 2_500_000+5_000_000*int64(k), (b[0]+b[len(b)-1])/2, 120_000, "in the middle of each third")
+		}
+	}
+	require.Len(t, bursts(60, 30, 0), 1, "a clip of 2 s is one burst")
+	require.Empty(t, bursts(0, 30, 0))
+	req.Limits.BudgetPixels = 900
+	got := bursts(9000, 60, 0) // 5 minutes in three windows
+	require.Len(t, got, 3)
+	require.Less(t, got[0][0], int64(10_000_000))
+	require.Greater(t, got[2][0], int64(290_000_000))
+	req.Bursts, req.BurstMS, req.Limits.BudgetPixels = 1, 60_000, 1<<40
+	require.InDelta(t, 150, len(bursts(450, 60, 0)[0]), 1, "one burst as long as the clip covers it")
+	req.Bursts = 0
+	require.Empty(t, bursts(450, 60, 0))
 }
 
 func TestMotionFramesPerSecond(t *testing.T) {

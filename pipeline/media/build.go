@@ -15,7 +15,9 @@ import (
 
 // builder makes a Clip of the child's stream; it is the wire.Sink.
 type builder struct {
-	clip *Clip
+	clip      *Clip
+	bursts    int // burst frames so far
+	lastBurst time.Duration
 }
 
 func newBuilder(s *source) *builder {
@@ -30,13 +32,22 @@ const (
 	motionRate = 20
 	// motionMargin is for the first and the last frame of every window, of which there are three.
 	motionMargin = 64
+	// burstRate is how many burst frames the child sends in a second at most (minBurstGapUS in cmd/onsite-decode), burstMargin is for the
+	// first and the last frame of each burst.
+	burstRate, burstMargin = 14, 2
+	// burstGap is the time between two burst frames from which they belong to two bursts.
+	burstGap = 400 * time.Millisecond
 	// mostBytes is what the pixels of one file may take here, whatever is asked for. A clip of the default request takes a fifth:
 	// 60 frames of 1280 x 720 and 3000 of 160 x 90.
 	mostBytes = 1 << 30
 	// mostSide is the longest side of a picture that can be asked for; libav and libheif give no longer ones.
 	mostSide = 1 << 14
 	// stillBytes is the part of it that stills may be asked for.
-	stillBytes = mostBytes / 4 * 3
+	stillBytes = mostBytes / 2
+	// burstBytes is the part of it that bursts may be asked for: 15 s of 640 x 640.
+	burstBytes = mostBytes / 4
+	// mostBursts is how many bursts may be asked for, mostBurstSide how large their frames.
+	mostBursts, mostBurstSide = 16, 1280
 )
 
 // bounds derives from the request what the child may send.
@@ -48,7 +59,11 @@ func bounds(s *source, req wire.Request) wire.Bounds {
 	if req.Motion {
 		b.Motions = int(min(req.Limits.DurationMS*motionRate/1000+motionMargin, int64(req.Limits.Packets)))
 	}
-	b.Bytes = min(squares(b.Stills, b.StillSide)+int64(b.Motions)*motionSide*motionSide, mostBytes)
+	if req.Motion {
+		length := min(req.BurstMS, req.Limits.DurationMS)
+		b.BurstSide, b.Bursts = min(req.BurstMaxSide, req.MaxSide), req.Bursts*int(length*burstRate/1000+burstMargin)
+	}
+	b.Bytes = min(squares(b.Stills, b.StillSide)+int64(b.Motions)*motionSide*motionSide+squares(b.Bursts, b.BurstSide), mostBytes)
 	if req.Audio {
 		b.Samples = req.Limits.DurationMS*16 + 16000
 	}
@@ -89,6 +104,32 @@ func (b *builder) Packets(list []wire.Packet) error {
 }
 
 func (b *builder) Still(h wire.FrameHead, pix func([]byte) error) error {
+	m, err := colour(h, pix)
+	if err != nil {
+		return err
+	}
+	b.clip.Frames = append(b.clip.Frames, Frame{Index: len(b.clip.Frames), PTS: micros(h.PTSUS), Image: m, SceneChange: h.SceneChange})
+	return nil
+}
+
+// Burst adds a frame to the burst that it follows closely, or begins another.
+func (b *builder) Burst(h wire.FrameHead, pix func([]byte) error) error {
+	m, err := colour(h, pix)
+	if err != nil {
+		return err
+	}
+	f := Frame{Index: b.bursts, PTS: micros(h.PTSUS), Image: m}
+	if b.bursts == 0 || f.PTS-b.lastBurst > burstGap {
+		b.clip.Bursts = append(b.clip.Bursts, Burst{})
+	}
+	last := &b.clip.Bursts[len(b.clip.Bursts)-1]
+	last.Frames = append(last.Frames, f)
+	b.bursts, b.lastBurst = b.bursts+1, f.PTS
+	return nil
+}
+
+// colour takes the pixels of a BGR picture into a Mat that the caller owns.
+func colour(h wire.FrameHead, pix func([]byte) error) (gocv.Mat, error) {
 	m := gocv.NewMatWithSize(h.H, h.W, gocv.MatTypeCV8UC3)
 	data, err := m.DataPtrUint8()
 	if err == nil {
@@ -96,10 +137,9 @@ func (b *builder) Still(h wire.FrameHead, pix func([]byte) error) error {
 	}
 	if err != nil {
 		_ = m.Close()
-		return fmt.Errorf("take a picture: %w", err)
+		return gocv.Mat{}, fmt.Errorf("take a picture: %w", err)
 	}
-	b.clip.Frames = append(b.clip.Frames, Frame{Index: len(b.clip.Frames), PTS: micros(h.PTSUS), Image: m, SceneChange: h.SceneChange})
-	return nil
+	return m, nil
 }
 
 func (b *builder) Motion(h wire.FrameHead, pix func([]byte) error) error {

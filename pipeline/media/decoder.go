@@ -30,11 +30,16 @@ type Request struct {
 	Audio        bool          // PCM
 	StillEvery   time.Duration // one frame in so much time
 	MaxStills    int           // frames of a clip at most; long clips spread them
+	// Bursts is how many bursts of colour frames are wanted, spread over the clip, BurstLength how long each is, BurstMaxSide their longer side in
+	// pixels. They need Motion. One burst as long as the clip covers it all. Bursts 0: none.
+	Bursts       int
+	BurstLength  time.Duration
+	BurstMaxSide int
 }
 
-// DefaultRequest asks for one frame per second, at most 60, and the motion track.
+// DefaultRequest asks for one frame per second, at most 60, the motion track, and three bursts of a second.
 func DefaultRequest() Request {
-	return Request{MaxSide: 1280, PhotoMaxSide: 1920, Motion: true, StillEvery: time.Second, MaxStills: 60}
+	return Request{MaxSide: 1280, PhotoMaxSide: 1920, Motion: true, StillEvery: time.Second, MaxStills: 60, Bursts: 3, BurstLength: time.Second, BurstMaxSide: 640}
 }
 
 // Decoder runs one child process per file. It is safe for concurrent use and holds nothing open.
@@ -148,10 +153,16 @@ func (d *Decoder) request(s *source, r Request) wire.Request {
 	}
 	side := min(pick(r.MaxSide, def.MaxSide), mostSide)
 	stills := min(pick(r.MaxStills, def.MaxStills), int(max(stillBytes/squares(1, side), 1))) // fewer of very large ones
+	bursts, length := max(min(r.Bursts, mostBursts), 0), max(min(r.BurstLength, d.limits.Duration), 0)
+	burstSide := min(pick(r.BurstMaxSide, def.BurstMaxSide), side, mostBurstSide)
+	for bursts > 0 && squares(bursts*int(length.Milliseconds()*burstRate/1000+burstMargin), burstSide) > burstBytes {
+		length = length * 3 / 4 // shorter rather than more memory
+	}
 	return wire.Request{
 		Container: s.container, Size: s.size, Limits: d.limits.wire(), Motion: r.Motion, Audio: r.Audio,
 		MaxSide: side, PhotoMaxSide: min(pick(r.PhotoMaxSide, def.PhotoMaxSide), mostSide),
 		StillEveryMS: max(r.StillEvery.Milliseconds(), 1), MaxStills: stills,
+		Bursts: bursts, BurstMS: length.Milliseconds(), BurstMaxSide: burstSide,
 	}
 }
 

@@ -55,6 +55,11 @@ type MotionFrame struct {
 	Gray []byte
 }
 
+// Burst is one run of colour frames at about 10 per second (up to 13), for what happens within a second: blinks, a mouth that moves, a head that
+// turns. Each of its frames is one of the motion track's too. Image is H x W x 3, BGR, uint8 0..255, display orientation, at most
+// Request.BurstMaxSide on its long side; its Index counts over all bursts. The Clip owns it and closes it.
+type Burst struct{ Frames []Frame }
+
 // Window is a part of a clip.
 type Window struct{ From, To time.Duration }
 
@@ -77,6 +82,7 @@ type Clip struct {
 	Info    Info
 	Frames  []Frame
 	Motion  Motion
+	Bursts  []Burst // by PTS; empty for photos
 	Packets []Packet
 	PCM     []float32 // mono 16 kHz, -1..1; only when asked for and there is audio
 	Usage   Usage
@@ -90,4 +96,10 @@ func (c *Clip) Close() {
 		_ = c.Frames[i].Image.Close()
 	}
 	c.Frames = nil
+	for _, b := range c.Bursts {
+		for i := range b.Frames {
+			_ = b.Frames[i].Image.Close()
+		}
+	}
+	c.Bursts = nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gocv.io/x/gocv"
 )
 
 // requireEverySecond wants about one still per second over the whole clip.
@@ -59,6 +60,61 @@ func TestSampling(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestBurstsAreTheMotionTrackInColour(t *testing.T) {
+	raw := made(t, "bursts.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=9", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+	req := DefaultRequest()
+	req.BurstMaxSide = 160
+	clip := decoded(t, file(t, "x.mp4", raw), req)
+	require.Len(t, clip.Bursts, 3)
+	gray := map[time.Duration][]byte{}
+	for _, f := range clip.Motion.Frames {
+		gray[f.PTS] = f.Gray
+	}
+	at := 0
+	for k, b := range clip.Bursts {
+		require.InDelta(t, 10, len(b.Frames), 2)
+		require.InDelta(t, 1.5+3*float64(k), (b.Frames[0].PTS+b.Frames[len(b.Frames)-1].PTS).Seconds()/2, 0.15)
+		for _, f := range b.Frames {
+			require.Equal(t, at, f.Index)
+			require.Equal(t, []int{160, 120}, []int{f.Image.Cols(), f.Image.Rows()})
+			requireSameGray(t, gray[f.PTS], f.Image)
+			at++
+		}
+	}
+	req.Bursts = 0
+	require.Empty(t, decoded(t, file(t, "x.mp4", raw), req).Bursts)
+	req.Bursts, req.Motion = 3, false
+	require.Empty(t, decoded(t, file(t, "x.mp4", raw), req).Bursts)
+}
+
+// requireSameGray wants a colour picture to show what a grey one of the same size shows.
+func requireSameGray(t *testing.T, want []byte, colour gocv.Mat) {
+	t.Helper()
+	m, err := Gray(colour)
+	require.NoError(t, err)
+	defer m.Close()
+	got := m.ToBytes()
+	require.Len(t, got, len(want))
+	sum := 0
+	for i := range got {
+		sum += max(int(got[i])-int(want[i]), int(want[i])-int(got[i]))
+	}
+	require.Less(t, float64(sum)/float64(len(got)), 12.0, "video range against full range, and two ways of scaling")
+}
+
+func TestBurstsKeepToTheMemory(t *testing.T) {
+	d := newDecoder(t, nil)
+	for _, r := range []Request{{Bursts: 1 << 20, BurstLength: time.Hour, BurstMaxSide: 1 << 20, MaxSide: 1 << 20}, {Bursts: 1, BurstLength: time.Hour, BurstMaxSide: 640}, {Bursts: -1, BurstLength: -1, BurstMaxSide: -1}} {
+		req := d.request(&source{container: "mp4"}, r)
+		req.Motion = true
+		b := bounds(&source{container: "mp4"}, req)
+		require.LessOrEqual(t, squares(b.Bursts, b.BurstSide), int64(burstBytes)*5/4)
+		require.GreaterOrEqual(t, b.Bursts, 0)
+	}
+	req := d.request(&source{container: "mp4"}, DefaultRequest())
+	require.Equal(t, []int64{3, 1000, 640}, []int64{int64(req.Bursts), req.BurstMS, int64(req.BurstMaxSide)})
 }
 
 func TestVariableFrameRate(t *testing.T) {

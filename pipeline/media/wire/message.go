@@ -26,6 +26,9 @@ type Request struct {
 	Audio        bool   `json:"audio"`
 	StillEveryMS int64  `json:"still_every_ms"`
 	MaxStills    int    `json:"max_stills"`
+	Bursts       int    `json:"bursts"`         // how many bursts of colour frames, from the motion track; 0: none
+	BurstMS      int64  `json:"burst_ms"`       // length of each
+	BurstMaxSide int    `json:"burst_max_side"` // of burst frames
 	Bare         bool   `json:"bare,omitempty"` // only demux and decode the same packets, behind the same walls, without conversion and transport: the measure
 	Hang         bool   `json:"hang,omitempty"` // tests: never answer
 }
@@ -68,7 +71,7 @@ type End struct {
 	PeakRSS       int64  `json:"peak_rss"` // bytes, 0 when not known
 }
 
-// FrameHead comes before the pixels of a still or a motion frame.
+// FrameHead comes before the pixels of a still, a motion or a burst frame.
 type FrameHead struct {
 	PTSUS       int64
 	W, H        int

@@ -11,13 +11,13 @@ import (
 )
 
 // Magic opens the child's stream; its last byte is the version.
-var Magic = [8]byte{'O', 'N', 'S', 'D', 'E', 'C', 0, 1}
+var Magic = [8]byte{'O', 'N', 'S', 'D', 'E', 'C', 0, 2}
 
 // Kind is the type of a record.
 type Kind uint32
 
-// The records, in the order in which the child may send them: one Hello; then one Refused or one Info, Packets at most once, stills and motion
-// frames by time, PCM in parts, and one Done or Refused.
+// The records, in the order in which the child may send them: one Hello; then one Refused or one Info, Packets at most once, stills, motion
+// and burst frames by time, PCM in parts, and one Done or Refused.
 const (
 	KindHello   Kind = 1
 	KindInfo    Kind = 2
@@ -27,7 +27,8 @@ const (
 	KindPCM     Kind = 6 // float32, little endian
 	KindDone    Kind = 7
 	KindRefused Kind = 8
-	KindBroken  Kind = 9 // the child could not do its work (no fault of the media): a JSON string
+	KindBroken  Kind = 9  // the child could not do its work (no fault of the media): a JSON string
+	KindBurst   Kind = 10 // frame head, then H x W x 3 BGR
 )
 
 const (
@@ -46,7 +47,9 @@ type Bounds struct {
 	Stills     int   // number of stills
 	MotionSide int   // pixels, longer side of a motion frame
 	Motions    int   // number of motion frames
-	Bytes      int64 // of the pixels of all stills and motion frames together
+	BurstSide  int   // pixels, longer side of a burst frame
+	Bursts     int   // number of burst frames
+	Bytes      int64 // of the pixels of all stills, motion and burst frames together
 	Packets    int   // number of packets
 	Samples    int64 // PCM samples
 }
@@ -58,13 +61,14 @@ type Sink interface {
 	Packets([]Packet) error
 	Still(h FrameHead, pix func(dst []byte) error) error
 	Motion(h FrameHead, pix func(dst []byte) error) error
+	Burst(h FrameHead, pix func(dst []byte) error) error
 	PCM([]float32) error
 }
 
 // Read takes the child's whole stream. It ends with one of: a non-nil End, a non-nil Refusal, or an error (ErrProtocol for a stream that
 // breaks the rules, the text of a Broken record, or what the sink returned).
 func Read(r io.Reader, b Bounds, sink Sink) (*End, *Refusal, error) {
-	s := &stream{r: bufio.NewReaderSize(r, 64<<10), bounds: b, sink: sink, lastStill: math.MinInt64, lastMotion: math.MinInt64}
+	s := &stream{r: bufio.NewReaderSize(r, 64<<10), bounds: b, sink: sink, lastStill: math.MinInt64, lastMotion: math.MinInt64, lastBurst: math.MinInt64}
 	var magic [8]byte
 	if _, err := io.ReadFull(s.r, magic[:]); err != nil {
 		return nil, nil, fmt.Errorf("%w: it ends before its first byte: %w", ErrProtocol, err)
@@ -86,9 +90,12 @@ type stream struct {
 	sink                  Sink
 	hello, info, packets  bool
 	stills, motions       int
+	bursts                int
 	samples, pixels       int64
 	lastStill, lastMotion int64
+	lastBurst             int64
 	motionW, motionH      int
+	burstW, burstH        int
 }
 
 func (s *stream) next() (*End, *Refusal, error) {
@@ -129,7 +136,7 @@ func (s *stream) next() (*End, *Refusal, error) {
 	switch kind {
 	case KindPackets:
 		return nil, nil, s.readPackets(n)
-	case KindStill, KindMotion:
+	case KindStill, KindMotion, KindBurst:
 		return nil, nil, s.readFrame(kind, n)
 	case KindPCM:
 		return nil, nil, s.readPCM(n)
@@ -214,8 +221,11 @@ func (s *stream) readFrame(kind Kind, n int64) error {
 	w, h := binary.LittleEndian.Uint32(raw[8:12]), binary.LittleEndian.Uint32(raw[12:16])
 	head := FrameHead{PTSUS: int64(binary.LittleEndian.Uint64(raw[:8])), SceneChange: binary.LittleEndian.Uint32(raw[16:20])&1 == 1}
 	side, channels, last := s.bounds.StillSide, int64(3), &s.lastStill
-	if kind == KindMotion {
+	switch kind {
+	case KindMotion:
 		side, channels, last = s.bounds.MotionSide, 1, &s.lastMotion
+	case KindBurst:
+		side, last = s.bounds.BurstSide, &s.lastBurst
 	}
 	if w < 1 || h < 1 || int64(w) > int64(side) || int64(h) > int64(side) || n != headSize+int64(w)*int64(h)*channels {
 		return fmt.Errorf("%w: a frame of %d x %d pixels in %d bytes, at most %d a side", ErrProtocol, w, h, n, side)
@@ -237,20 +247,34 @@ func (s *stream) readFrame(kind Kind, n int64) error {
 		}
 		return nil
 	}
-	if kind == KindMotion {
-		if s.motions++; s.motions > s.bounds.Motions {
-			return fmt.Errorf("%w: more than %d motion frames", ErrProtocol, s.bounds.Motions)
+	switch kind {
+	case KindMotion:
+		if err := oneSize("motion", head, &s.motions, s.bounds.Motions, &s.motionW, &s.motionH); err != nil {
+			return err
 		}
-		if s.motions > 1 && (head.W != s.motionW || head.H != s.motionH) {
-			return fmt.Errorf("%w: motion frames of two sizes", ErrProtocol)
-		}
-		s.motionW, s.motionH = head.W, head.H
 		return s.sink.Motion(head, read)
+	case KindBurst:
+		if err := oneSize("burst", head, &s.bursts, s.bounds.Bursts, &s.burstW, &s.burstH); err != nil {
+			return err
+		}
+		return s.sink.Burst(head, read)
 	}
 	if s.stills++; s.stills > s.bounds.Stills {
 		return fmt.Errorf("%w: more than %d pictures", ErrProtocol, s.bounds.Stills)
 	}
 	return s.sink.Still(head, read)
+}
+
+// oneSize counts a frame of a track, which may have so many frames and only one size.
+func oneSize(track string, head FrameHead, count *int, most int, w, h *int) error {
+	if *count++; *count > most {
+		return fmt.Errorf("%w: more than %d %s frames", ErrProtocol, most, track)
+	}
+	if *count > 1 && (head.W != *w || head.H != *h) {
+		return fmt.Errorf("%w: %s frames of two sizes", ErrProtocol, track)
+	}
+	*w, *h = head.W, head.H
+	return nil
 }
 
 func (s *stream) readPCM(n int64) error {

@@ -14,6 +14,7 @@ type taker struct {
 	info           Info
 	packets        []Packet
 	stills, motion []FrameHead
+	burst          []FrameHead
 	pcm            int
 	bytes          int
 }
@@ -33,12 +34,17 @@ func (k *taker) Motion(h FrameHead, pix func([]byte) error) error {
 	return k.pixels(h.W*h.H, pix)
 }
 
+func (k *taker) Burst(h FrameHead, pix func([]byte) error) error {
+	k.burst = append(k.burst, h)
+	return k.pixels(h.W*h.H*3, pix)
+}
+
 func (k *taker) pixels(n int, pix func([]byte) error) error {
 	k.bytes += n
 	return pix(make([]byte, n))
 }
 
-var testBounds = Bounds{StillSide: 64, Stills: 3, MotionSide: 16, Motions: 5, Bytes: 3000, Packets: 10, Samples: 100}
+var testBounds = Bounds{StillSide: 64, Stills: 3, MotionSide: 16, Motions: 5, BurstSide: 32, Bursts: 2, Bytes: 3000, Packets: 10, Samples: 100}
 
 func frame(pts int64, w, h uint32, pixels int) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(pts))
@@ -76,7 +82,7 @@ func wholeStream(t testing.TB) []byte {
 	require.NoError(t, WritePackets(&packets, []Packet{{PTSUS: 5, Bytes: 7, Key: true}, {PTSUS: -3, Bytes: 9}}))
 	pcm := make([]byte, 40)
 	return streamOf(t, helloRecord, infoRecord, record{KindPackets, packets.Bytes()[8:]}, record{KindMotion, frame(0, 4, 3, 12)}, record{KindStill, frame(0, 8, 6, 144)},
-		record{KindMotion, frame(100, 4, 3, 12)}, record{KindPCM, pcm}, doneRecord)
+		record{KindMotion, frame(100, 4, 3, 12)}, record{KindBurst, frame(100, 6, 4, 72)}, record{KindPCM, pcm}, doneRecord)
 }
 
 func TestRead(t *testing.T) {
@@ -88,6 +94,7 @@ func TestRead(t *testing.T) {
 	require.Equal(t, []Packet{{5, 7, true}, {-3, 9, false}}, k.packets)
 	require.Equal(t, []FrameHead{{0, 8, 6, true}}, k.stills)
 	require.Len(t, k.motion, 2)
+	require.Equal(t, []FrameHead{{100, 6, 4, true}}, k.burst)
 	require.Equal(t, 10, k.pcm)
 	require.Equal(t, []string{"seccomp"}, k.hello.Sandbox)
 }
@@ -102,6 +109,7 @@ func TestReadRefusalAndFault(t *testing.T) {
 
 func TestReadRefusesBrokenStreams(t *testing.T) {
 	motion := func(pts int64, w, h uint32, n int) record { return record{KindMotion, frame(pts, w, h, n)} }
+	burst := func(pts int64, w, h uint32, n int) record { return record{KindBurst, frame(pts, w, h, n)} }
 	still := func(pts int64, w, h uint32, n int) record { return record{KindStill, frame(pts, w, h, n)} }
 	for name, list := range map[string][]record{
 		"no greeting":          {infoRecord, doneRecord},
@@ -118,10 +126,15 @@ func TestReadRefusesBrokenStreams(t *testing.T) {
 		"short frame":          {helloRecord, infoRecord, {KindStill, make([]byte, 10)}},
 		"time stands still":    {helloRecord, infoRecord, motion(5, 4, 3, 12), motion(5, 4, 3, 12)},
 		"motion of two sizes":  {helloRecord, infoRecord, motion(5, 4, 3, 12), motion(6, 3, 4, 12)},
+		"burst of two sizes":   {helloRecord, infoRecord, burst(5, 4, 3, 36), burst(6, 3, 4, 36)},
+		"burst stands still":   {helloRecord, infoRecord, burst(5, 4, 3, 36), burst(5, 4, 3, 36)},
+		"burst too wide":       {helloRecord, infoRecord, burst(5, 33, 1, 99)},
+		"too many burst":       {helloRecord, infoRecord, burst(1, 1, 1, 3), burst(2, 1, 1, 3), burst(3, 1, 1, 3)},
 		"too many stills":      {helloRecord, infoRecord, still(1, 1, 1, 3), still(2, 1, 1, 3), still(3, 1, 1, 3), still(4, 1, 1, 3)},
 		"too many motions":     {helloRecord, infoRecord, motion(1, 1, 1, 1), motion(2, 1, 1, 1), motion(3, 1, 1, 1), motion(4, 1, 1, 1), motion(5, 1, 1, 1), motion(6, 1, 1, 1)},
 		"too many pixels":      {helloRecord, infoRecord, still(1, 20, 20, 1200), still(2, 20, 20, 1200), still(3, 20, 20, 1200)},
 		"pixels of both kinds": {helloRecord, infoRecord, still(1, 30, 30, 2700), motion(1, 16, 16, 256), motion(2, 16, 16, 256)},
+		"pixels of bursts":     {helloRecord, infoRecord, burst(1, 32, 16, 1536), burst(2, 32, 16, 1536)},
 		"too many packets":     {helloRecord, infoRecord, {KindPackets, make([]byte, 16*11)}},
 		"odd packets":          {helloRecord, infoRecord, {KindPackets, make([]byte, 17)}},
 		"packets twice":        {helloRecord, infoRecord, {KindPackets, nil}, {KindPackets, nil}},
@@ -167,6 +180,7 @@ func FuzzRead(f *testing.F) {
 		require.Equal(t, 1, answers)
 		require.LessOrEqual(t, len(k.stills), testBounds.Stills)
 		require.LessOrEqual(t, len(k.motion), testBounds.Motions)
+		require.LessOrEqual(t, len(k.burst), testBounds.Bursts)
 		require.LessOrEqual(t, len(k.packets), testBounds.Packets)
 		require.LessOrEqual(t, k.pcm, int(testBounds.Samples))
 		require.LessOrEqual(t, int64(k.bytes), testBounds.Bytes)
