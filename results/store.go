@@ -33,6 +33,7 @@ type Store interface {
 	Findings
 	Frames
 	Marks
+	Challenges
 	Outbox
 	Housekeeping
 	// Now is the store's clock: that of the database where it has one, so that machines agree about leases.
@@ -88,7 +89,7 @@ type People interface {
 	// SubjectKey gives the wrapped key, ErrNotFound, or ErrErased for a destroyed one.
 	SubjectKey(ctx context.Context, tenant, subject string) (SubjectKey, error)
 	CreateSubjectKey(ctx context.Context, k SubjectKey) (SubjectKey, error) // gives the one that is there when another was quicker
-	// EraseSubject destroys the key, templates, photos, prints, evidence, claims and marks of a subject in one transaction, refuses its
+	// EraseSubject destroys the key, templates, photos, prints, evidence, claims, challenges and marks of a subject in one transaction, refuses its
 	// unfinished jobs, and gives the object keys to delete (they are pending until then). Verdicts stay, without what is biometric in them. Called
 	// again it gives the keys that were not deleted yet.
 	EraseSubject(ctx context.Context, tenant, subject string, at time.Time, a AuditEntry) ([]string, error)

@@ -19,7 +19,7 @@ const (
 	keepEvents = 90 * 24 * time.Hour
 )
 
-// Expire implements results.Housekeeping. It also forgets old idempotency keys, claims that nobody used, old bucket events and old lines of the delivery
+// Expire implements results.Housekeeping. It also forgets old idempotency keys, claims and challenges that nobody used, old bucket events and old lines of the delivery
 // log, n at a time.
 func (s *Store) Expire(ctx context.Context, now time.Time, n int) (keys []string, err error) {
 	err = s.db.Tx(ctx, func(q querier) error {
@@ -67,6 +67,8 @@ func (s *Store) Expire(ctx context.Context, now time.Time, n int) (keys []string
 			do(`DELETE FROM idempotency WHERE (tenant, request) IN (SELECT tenant, request FROM idempotency WHERE created_at < $1 AND until < $2 ORDER BY created_at LIMIT $3)`,
 				now.Add(-keepRequests), now, n),
 			do(`DELETE FROM uploads WHERE job IN (SELECT job FROM uploads WHERE arrived_at = 0 AND expires_at < $1 ORDER BY expires_at LIMIT $2)`, now.Add(-keepClaims), n),
+			do(`DELETE FROM challenges WHERE (tenant, id) IN (SELECT tenant, id FROM challenges WHERE job = '' AND expires_at < $1 ORDER BY expires_at LIMIT $2)`,
+				now.Add(-results.KeepChallenges), n),
 			do(`DELETE FROM intake_events WHERE id IN (SELECT id FROM intake_events WHERE id < $1 AND received_at < $2 ORDER BY id LIMIT $3)`,
 				idAt(now.Add(-keepEvents+idLate)), now.Add(-keepEvents), n),
 			do(`DELETE FROM webhook_tries WHERE delivery IN (SELECT id FROM webhook_deliveries WHERE state <> 'pending' AND done_at < $1 ORDER BY done_at, id LIMIT $2)`, now.Add(-keepDeliveries), n),
@@ -170,6 +172,7 @@ func expireJobs(ctx context.Context, q querier, jobs []string) ([]statement, err
 		do(`DELETE FROM rechecks WHERE late = ANY($1)`, jobs),
 		do(`DELETE FROM marks WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM marks WHERE other = ANY($1) AND other <> ''`, jobs),
+		do(`DELETE FROM challenges WHERE job = ANY($1) AND job <> ''`, jobs),
 		do(`DELETE FROM uploads WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM jobs WHERE id = ANY($1)`, jobs),
 		do(`DELETE FROM submissions WHERE job = ANY($1)`, jobs),

@@ -176,9 +176,9 @@ func took(tenant, request, job, body string, now time.Time) statement {
 		tenant, request, job, body, now)
 }
 
-// submitted writes submission and job.
+// submitted writes submission and job, and uses the challenge that it answers.
 func submitted(sub results.Submission, now time.Time) []statement {
-	return []statement{
+	return append([]statement{
 		do(`INSERT INTO submissions (job, tenant, subject, site, policy, policy_rev, claim, priority, source, media_key, media_sha256,
 			media_bytes, media_name, trace_parent, received_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
@@ -188,7 +188,7 @@ func submitted(sub results.Submission, now time.Time) []statement {
 			lease_until, deadline, worker, error_rule, error, revision, trace_parent, created_at, updated_at, finished_at)
 			VALUES ($1, $2, $3, $4, $5, 'accepted', TRUE, 0, 0, 0, 0, FALSE, $6, 0, 0, 0, '', '', '', 0, $7, $6, $6, 0)`,
 			sub.Job, sub.Tenant, sub.Subject, sub.Site, int(sub.Priority), now, sub.TraceParent),
-	}
+	}, answered(sub, now)...)
 }
 
 // newJob is the job that submitted writes.

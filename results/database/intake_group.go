@@ -43,6 +43,10 @@ WITH input AS (
 	SELECT a.tenant, a.id, a.at, a.actor, a.action, a.subject, a.target, a.digest
 	FROM unnest($21::bigint[], $22::text[], $23::text[], $24::bigint[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[])
 		AS a (ord, tenant, id, at, actor, action, subject, target, digest) JOIN won USING (ord)
+), answered AS (
+	UPDATE challenges c SET job = w.job, used_at = $18
+	FROM unnest($30::bigint[], $31::text[]) AS h (ord, challenge) JOIN won w USING (ord)
+	WHERE c.tenant = w.tenant AND c.id = h.challenge AND c.subject = w.subject AND c.job = ''
 )
 SELECT ord FROM won`
 
@@ -99,9 +103,9 @@ type acceptInput struct {
 	job, tenant, subject, site, policy, claim, source, mediaKey, mediaSHA256, mediaName, trace, request, body []string
 	policyRev, priority, mediaBytes, receivedAt                                                               []int64
 
-	keepOrd []int64
-	keep    []string
-	audit   auditInput
+	keepOrd, challengeOrd []int64
+	keep, challenge       []string
+	audit                 auditInput
 }
 
 func (c *acceptInput) add(n results.NewSubmission, ord int64) error {
@@ -122,13 +126,17 @@ func (c *acceptInput) add(n results.NewSubmission, ord int64) error {
 	for _, key := range n.Keep {
 		c.keepOrd, c.keep = append(c.keepOrd, ord), append(c.keep, key)
 	}
+	if id := sub.Challenge(); id != "" {
+		c.challengeOrd, c.challenge = append(c.challengeOrd, ord), append(c.challenge, id)
+	}
 	c.audit.add(n.Audit, ord)
 	return nil
 }
 
 func (c *acceptInput) args(now time.Time) []any {
-	return append([]any{c.job, c.tenant, c.subject, c.site, c.policy, c.policyRev, c.claim, c.priority, c.source, c.mediaKey, c.mediaSHA256,
+	args := append([]any{c.job, c.tenant, c.subject, c.site, c.policy, c.policyRev, c.claim, c.priority, c.source, c.mediaKey, c.mediaSHA256,
 		c.mediaBytes, c.mediaName, c.trace, c.receivedAt, c.request, c.body, now, c.keepOrd, c.keep}, c.audit.args()...)
+	return append(args, c.challengeOrd, c.challenge)
 }
 
 // auditInput is audit entries in columns, each with the place in the group of what it is about.

@@ -112,6 +112,8 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		"MarksPosition": func() answer { return number(s.MarksPosition(ctx, other)) },
 		"MarksFor":      func() answer { return list(s.MarksFor(ctx, other, w.done, w.site, 100)) },
 
+		"Challenge": func() answer { return one(s.Challenge(ctx, other, w.challenge)) },
+
 		"Endpoint":       func() answer { return one(s.Endpoint(ctx, other, w.endpoint)) },
 		"Endpoints":      func() answer { return list(s.Endpoints(ctx, other)) },
 		"DeleteEndpoint": func() answer { return errOnly(s.DeleteEndpoint(ctx, other, w.endpoint, a())) },
@@ -125,6 +127,10 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		// Here the tenant is in a struct.
 		"CreateMark": func() answer {
 			return one(s.CreateMark(ctx, results.Mark{ID: NewID(), Tenant: other, Kind: results.MarkBackground, Job: w.done, CreatedAt: s.Now()}, a()))
+		},
+		"CreateChallenge": func() answer {
+			c := NewChallenge(s, other, w.subject)
+			return errOnly(s.CreateChallenge(ctx, c, a()))
 		},
 		"Prints": func() answer {
 			return list(s.Prints(ctx, results.Scope{Tenant: other, Subject: w.subject, Site: w.site, Kind: "tenant", Newest: 10}, NewID(), 100))

@@ -41,6 +41,7 @@ func groups() []group {
 		{"findings", findingsCases},
 		{"frames", frameCases},
 		{"marks", markCases},
+		{"challenges", challengeCases},
 		{"outbox", outboxCases},
 		{"housekeeping", housekeepingCases},
 		{"retention", retentionCases},

@@ -24,6 +24,7 @@ type world struct {
 	endpoint, delivery    string
 	key, policy           string
 	mark                  string // a background of the done job
+	challenge             string // that nobody used
 }
 
 // populate makes a tenant with a subject that has a done job with all its parts, a waiting and a dead one, an upload that is waited for,
@@ -51,6 +52,7 @@ func populate(t *testing.T, s results.Store) world {
 	w.mark = NewID()
 	_, err = s.CreateMark(ctx, results.Mark{ID: w.mark, Tenant: w.tenant, Kind: results.MarkBackground, Job: w.done, Hash: "f00dface", Actor: w.key, CreatedAt: s.Now()}, Audit(s, w.tenant, "mark.created"))
 	require.NoError(t, err)
+	w.challenge = issue(t, s, w.tenant, w.subject).ID
 	w.dead, _ = accept(t, s, w, "second")
 	finish(t, s, w, w.dead, results.Dead)
 	_, err = s.Sequence(ctx, 100)
