@@ -65,6 +65,8 @@ type Licence struct {
 // except that the width of text lines is padded up to it with zeros.
 //
 // Sound (layout pcm): float32 [1, context+window] at rate samples per second, -1..1.
+//
+// Features (layout vector): float32 [1, sum of the parts' sizes]: what other models measured, one part after the other.
 type Input struct {
 	Name     string    `yaml:"name"`
 	Layout   string    `yaml:"layout"`
@@ -79,12 +81,32 @@ type Input struct {
 	Rate     int       `yaml:"rate,omitempty"`
 	Window   int       `yaml:"window,omitempty"`
 	Context  int       `yaml:"context,omitempty"`
+	Parts    []Part    `yaml:"parts,omitempty"`
 }
 
-// Output is one output tensor; -1 in Shape is a dynamic axis. The last axis is the output's dimension.
-type Output struct {
+// Part is one group of values of a vector input. Model is the sha256 of the ONNX file that makes them: the values of another model mean
+// something else.
+type Part struct {
 	Name  string `yaml:"name"`
-	Shape []int  `yaml:"shape"`
+	Size  int    `yaml:"size"`
+	Model string `yaml:"model"`
+}
+
+// Size is the number of values of a vector input.
+func (in Input) Size() int {
+	n := 0
+	for _, p := range in.Parts {
+		n += p.Size
+	}
+	return n
+}
+
+// Output is one output tensor; -1 in Shape is a dynamic axis. The last axis is the output's dimension. Uses lists the parts of a vector
+// input that the output depends on.
+type Output struct {
+	Name  string   `yaml:"name"`
+	Shape []int    `yaml:"shape"`
+	Uses  []string `yaml:"uses,omitempty"`
 }
 
 // Decoder names the code that reads the outputs (in their order) and its parameters.
