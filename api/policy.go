@@ -91,7 +91,7 @@ func (s *Server) putPolicy(ctx context.Context, in *putPolicyInput) (*policyOutp
 			say("use one name in both places", "请在两处使用相同的名称"))
 	}
 	row := results.Policy{Tenant: PrincipalOf(ctx).Tenant, Name: p.Name, Digest: p.Digest(), YAML: raw, CreatedAt: s.stamp()}
-	row, err = s.Store.PutPolicy(ctx, row, rev, s.entry(ctx, "policy.changed", "", p.Name, row.Digest))
+	row, err = s.Store.PutPolicy(ctx, row, rev, s.entry(ctx, "policy.changed", "", p.Name, ""))
 	if err != nil {
 		return nil, conflict(err, asked)
 	}
@@ -185,7 +185,7 @@ func (s *Server) deletePolicy(ctx context.Context, in *deletePolicyInput) (*noth
 		return nil, err
 	}
 	row.Deleted, row.CreatedAt = true, s.stamp()
-	if _, err := s.Store.PutPolicy(ctx, row, rev, s.entry(ctx, "policy.deleted", "", in.Name, row.Digest)); err != nil {
+	if _, err := s.Store.PutPolicy(ctx, row, rev, s.entry(ctx, "policy.deleted", "", in.Name, "")); err != nil {
 		return nil, fmt.Errorf("delete policy %s: %w", in.Name, err)
 	}
 	s.names.forget("policy\x00" + tenant + "\x00" + in.Name)

@@ -35,6 +35,7 @@ type Store interface {
 	Marks
 	Challenges
 	Outbox
+	Log
 	Housekeeping
 	// Now is the store's clock: that of the database where it has one, so that machines agree about leases.
 	Now() time.Time
@@ -95,7 +96,8 @@ type People interface {
 	EraseSubject(ctx context.Context, tenant, subject string, at time.Time, a AuditEntry) ([]string, error)
 }
 
-// Configuration holds sites and policies, every revision of them. A deleted one is a revision, too.
+// Configuration holds sites and policies, every revision of them. A deleted one is a revision, too. The store itself puts the digest of what
+// it writes (Site.Digest, the Sum of a policy's YAML) into the audit entry.
 type Configuration interface {
 	PutSite(ctx context.Context, s Site, ifRev int, a AuditEntry) (Site, error) // ifRev 0: must be new; negative: whatever; gives the new revision; ErrConflict
 	Site(ctx context.Context, tenant, id string, rev int) (Site, error)         // rev 0: the newest, ErrNotFound when deleted

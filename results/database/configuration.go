@@ -51,7 +51,12 @@ func (s *Store) addRevision(ctx context.Context, table, column, tenant, id strin
 
 // PutSite implements results.Configuration. The objects that the site names are no longer pending.
 func (s *Store) PutSite(ctx context.Context, site results.Site, ifRev int, a results.AuditEntry) (results.Site, error) {
-	err := s.addRevision(ctx, "sites", "id", site.Tenant, site.ID, ifRev, site.Deleted, func(rev int) []statement {
+	digest, err := site.Digest()
+	if err != nil {
+		return site, err
+	}
+	a.Digest = digest
+	err = s.addRevision(ctx, "sites", "id", site.Tenant, site.ID, ifRev, site.Deleted, func(rev int) []statement {
 		site.Rev = rev
 		b := []statement{do(`INSERT INTO sites (`+siteColumns+`) VALUES ($1, $2, $3, $4, $5, $6)`, site.Tenant, site.ID, rev, js(site.Doc), site.CreatedAt, site.Deleted)}
 		var keys []string
@@ -92,6 +97,7 @@ func (s *Store) PutPolicy(ctx context.Context, p results.Policy, ifRev int, a re
 	if p.YAML == nil { // NULL is not an empty policy
 		p.YAML = []byte{}
 	}
+	a.Digest = results.Sum(p.YAML)
 	err := s.addRevision(ctx, "policies", "name", p.Tenant, p.Name, ifRev, p.Deleted, func(rev int) []statement {
 		p.Rev = rev
 		return append([]statement{do(`INSERT INTO policies (`+policyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)`,

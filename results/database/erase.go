@@ -88,6 +88,7 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`UPDATE consents SET withdrawn_at = $3 WHERE tenant = $1 AND subject = $2 AND withdrawn_at = 0`, when),
 		own(`INSERT INTO subject_keys (tenant, subject, wrapped, kek, created_at, destroyed_at) VALUES ($1, $2, NULL, '', $3, $3)
 			ON CONFLICT (tenant, subject) DO UPDATE SET wrapped = NULL, destroyed_at = excluded.destroyed_at`, when),
+		own(`DELETE FROM audit_salts WHERE tenant = $1 AND subject = $2`), // what is in the log can no longer be told to be theirs
 		own(`UPDATE subjects SET label = '', erased_at = $3 WHERE tenant = $1 AND id = $2`, when),
 	)
 	if _, err := q.Batch(ctx, slices.Concat(b, audited(a))); err != nil {

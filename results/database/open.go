@@ -34,6 +34,7 @@ type Store struct {
 	gate    gate                            // admits submissions up to a tenant's bound
 	turns   [results.PriorityBulk + 1]turns // whose turn it is to be dispatched, by priority
 	senders turns                           // which webhook endpoint's turn it is
+	loggers turns                           // whose audit entries get their places next
 }
 
 // Open connects to the database. It does not migrate: that is Migrate. A database that cannot be reached is results.ErrAway.

@@ -37,6 +37,13 @@ func (t *turns) order(sql string, args []any, n int, names *[]string) []statemen
 	return b
 }
 
+// took says who was the last to have a turn.
+func (t *turns) took(name string) {
+	t.mu.Lock()
+	t.last = name
+	t.mu.Unlock()
+}
+
 // inTurn takes up to n things of the names' in all: one of each, then a second of each, and so on. take is asked for so many of each name.
 // What was taken is given with the error.
 func inTurn[T any](t *turns, names []string, n int, take func(names []string, most []int) ([][]T, error)) ([]T, error) {
@@ -66,9 +73,7 @@ func inTurn[T any](t *turns, names []string, n int, take func(names []string, mo
 		if last == "" {
 			break // others were quicker
 		}
-		t.mu.Lock()
-		t.last = last
-		t.mu.Unlock()
+		t.took(last)
 		// Who gave all that it was asked for may have more.
 		var more []string
 		for i, name := range names {

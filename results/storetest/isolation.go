@@ -154,7 +154,22 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 			return errOnly(s.PutTemplates(ctx, []results.Template{{Photo: w.photo.ID, Tenant: other, Subject: w.subject, ModelSHA256: model, Sealed: []byte("wrong")}}))
 		},
 
+		"LogHead": func() answer { return one(s.LogHead(ctx, other)) },
+		"LogHashes": func() (got answer) {
+			hashes, err := s.LogHashes(ctx, other, []int64{0})
+			if got.err = err; len(hashes) > 0 && hashes[0] != nil {
+				got.shown = 1
+			}
+			return got
+		},
+		"LogEntries":  func() answer { return list(s.LogEntries(ctx, other, 0, 10)) },
+		"LogEntry":    func() answer { return one(s.LogEntry(ctx, other, w.entry)) },
+		"Checkpoint":  func() answer { return one(s.Checkpoint(ctx, other, 0)) },
+		"Checkpoints": func() answer { return list(s.Checkpoints(ctx, other, -1, 10)) },
+		"LogKey":      func() answer { return one(s.LogKey(ctx, other)) },
+
 		// The log of the other tenant is its own; it is compared as a whole below.
+		"LogWaiting":  func() answer { return answer{} },
 		"AuditLog":    func() answer { return answer{} },
 		"PutSettings": func() answer { return one(s.PutSettings(ctx, other, results.Settings{MediaDays: 1}, 99)) },
 	}
@@ -255,9 +270,21 @@ func tenantMethods(t *testing.T) []string {
 	t.Helper()
 	_, here, _, ok := runtime.Caller(0)
 	require.True(t, ok)
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(filepath.Dir(here), "..", "store.go"), nil, 0)
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(here), "..", "*.go"))
 	require.NoError(t, err)
+	require.NotEmpty(t, files)
 	var names []string
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		require.NoError(t, err)
+		names = append(names, takeTenant(file)...)
+	}
+	require.Greater(t, len(names), 30)
+	return names
+}
+
+// takeTenant lists the methods of a file's interfaces that take a tenant.
+func takeTenant(file *ast.File) (names []string) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		face, ok := n.(*ast.InterfaceType)
 		if !ok {
@@ -278,6 +305,5 @@ func tenantMethods(t *testing.T) []string {
 		}
 		return true
 	})
-	require.Greater(t, len(names), 30)
 	return names
 }

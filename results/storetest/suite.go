@@ -43,6 +43,7 @@ func groups() []group {
 		{"marks", markCases},
 		{"challenges", challengeCases},
 		{"outbox", outboxCases},
+		{"log", logCases},
 		{"housekeeping", housekeepingCases},
 		{"retention", retentionCases},
 		{"isolation", isolationCases},

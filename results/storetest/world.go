@@ -25,6 +25,7 @@ type world struct {
 	key, policy           string
 	mark                  string // a background of the done job
 	challenge             string // that nobody used
+	entry                 string // of the audit log
 }
 
 // populate makes a tenant with a subject that has a done job with all its parts, a waiting and a dead one, an upload that is waited for,
@@ -57,6 +58,15 @@ func populate(t *testing.T, s results.Store) world {
 	finish(t, s, w, w.dead, results.Dead)
 	_, err = s.Sequence(ctx, 100)
 	require.NoError(t, err)
+	SequenceAll(t, s)
+	head, err := s.LogHead(ctx, w.tenant)
+	require.NoError(t, err)
+	require.NoError(t, s.PutCheckpoint(ctx, results.Checkpoint{Tenant: w.tenant, Size: head.Size, Note: "note", At: s.Now()}))
+	_, err = s.CreateLogKey(ctx, results.LogKey{Tenant: w.tenant, Public: "public", Sealed: []byte("sealed"), CreatedAt: s.Now()})
+	require.NoError(t, err)
+	logged, err := s.LogEntries(ctx, w.tenant, 0, 1)
+	require.NoError(t, err)
+	w.entry = logged[0].ID
 	w.open, _ = accept(t, s, w, "third")
 
 	job := NewID()

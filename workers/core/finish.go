@@ -2,8 +2,6 @@ package core
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -143,9 +141,8 @@ func verdictRow(v pipeline.Verdict, s results.Submission, policyName string) (re
 
 // audit is the entry of the log about a verdict: which one, by the digest of its bytes.
 func audit(v results.Verdict, action, actor string, now time.Time) results.AuditEntry {
-	sum := sha256.Sum256(v.Body)
 	return results.AuditEntry{
-		ID: verify.NewJob(), Tenant: v.Tenant, At: now, Actor: actor, Action: action, Subject: v.Subject, Target: v.Job, Digest: hex.EncodeToString(sum[:]),
+		ID: verify.NewJob(), Tenant: v.Tenant, At: now, Actor: actor, Action: action, Subject: v.Subject, Target: v.Job, Digest: results.Sum(v.Body),
 	}
 }
 

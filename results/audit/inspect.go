@@ -1,0 +1,512 @@
+package audit
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"onsite/pipeline"
+	"onsite/results"
+)
+
+// Source is what an inspection reads of the results store.
+type Source interface {
+	LogHead(ctx context.Context, tenant string) (results.LogHead, error)
+	LogHashes(ctx context.Context, tenant string, indexes []int64) ([][]byte, error)
+	LogEntries(ctx context.Context, tenant string, from int64, n int) ([]results.LoggedEntry, error)
+	LogWaiting(ctx context.Context, tenant, after string, n int) ([]results.LoggedEntry, error)
+	LogKey(ctx context.Context, tenant string) (results.LogKey, error)
+	Checkpoints(ctx context.Context, tenant string, after int64, n int) ([]results.Checkpoint, error)
+	Verdicts(ctx context.Context, tenant string, f results.VerdictFilter, p results.Page) ([]results.Verdict, error)
+	Policies(ctx context.Context, tenant string) ([]results.Policy, error)
+	Policy(ctx context.Context, tenant, name string, rev int) (results.Policy, error)
+	Sites(ctx context.Context, tenant string, p results.Page) ([]results.Site, error)
+	Site(ctx context.Context, tenant, id string, rev int) (results.Site, error)
+}
+
+// Rule names what an inspection found.
+type Rule string
+
+// The rules, each with what it means.
+const (
+	EntryChanged    Rule = "entry_changed"    // an entry is not what its leaf commits to
+	EntryMissing    Rule = "entry_missing"    // the log has a leaf at this place, and the store no entry
+	EntryAdded      Rule = "entry_added"      // an entry claims a place that the log does not have
+	TreeChanged     Rule = "tree_changed"     // the kept hashes of the tree do not follow from its leaves
+	HeadChanged     Rule = "head_changed"     // size or root of the log are not those of its entries
+	CheckpointBad   Rule = "checkpoint_bad"   // a checkpoint is not signed by the log's key, or cannot be read
+	Diverged        Rule = "diverged"         // a signed checkpoint says otherwise than the log: it was rewritten, or there are two
+	LogShort        Rule = "log_short"        // a signed checkpoint is of more entries than the log has: its end was cut off
+	VerdictChanged  Rule = "verdict_changed"  // a verdict is not what its entry was written for
+	VerdictUnlogged Rule = "verdict_unlogged" // a verdict has no entry
+	PolicyChanged   Rule = "policy_changed"   // a policy is not what its entry was written for
+	SiteChanged     Rule = "site_changed"     // a site is not what its entry was written for
+	ObjectBad       Rule = "object_bad"       // a kept file cannot be opened, or is another one
+	ObjectMissing   Rule = "object_missing"   // a kept file is not there
+)
+
+// Finding is one thing that does not agree.
+type Finding struct {
+	Rule Rule          `json:"rule"`
+	What string        `json:"what"`          // entry 17, verdict 01J... revision 1, checkpoint of 40 entries, ...
+	ID   string        `json:"id,omitempty"`  // of the entry, the job, the object
+	Seq  *int64        `json:"seq,omitempty"` // place in the log, from 0
+	Text pipeline.Text `json:"text"`
+}
+
+// Report is what an inspection of one tenant says.
+type Report struct {
+	Tenant      string    `json:"tenant"`
+	Entries     int64     `json:"entries"`
+	Root        string    `json:"root,omitempty"` // hex; of the tree of those entries, made anew
+	Hidden      int64     `json:"hidden"`         // entries of erased subjects: in the tree, but nobody can tell any more what they say
+	Waiting     int64     `json:"waiting"`        // entries without a place yet
+	Checkpoints int       `json:"checkpoints"`    // compared, those from outside among them
+	Verdicts    int       `json:"verdicts"`       // compared with their entries
+	Erased      int       `json:"erased"`         // verdicts of erased subjects: what is biometric was taken out of them, so they cannot be compared
+	Documents   int       `json:"documents"`      // revisions of sites and policies, compared with their entries
+	Objects     int       `json:"objects"`        // opened and compared
+	Key         string    `json:"key,omitempty"`
+	Pinned      bool      `json:"pinned"` // the key was given by the caller; without one the store's own word is taken for it
+	Findings    []Finding `json:"findings"`
+	More        int       `json:"more,omitempty"` // findings beyond maxFindings, not listed
+}
+
+// maxFindings bounds the list: whoever lost a table need not read a line for each row.
+const maxFindings = 200
+
+// Intact says that nothing was found.
+func (r *Report) Intact() bool { return len(r.Findings) == 0 }
+
+func (r *Report) add(rule Rule, what, id string, seq int64, en, zh string) {
+	if len(r.Findings) == maxFindings {
+		r.More++
+		return
+	}
+	f := Finding{Rule: rule, What: what, ID: id, Text: pipeline.Text{EN: en, ZH: zh}}
+	if seq >= 0 {
+		f.Seq = &seq
+	}
+	r.Findings = append(r.Findings, f)
+}
+
+// Options of an inspection.
+type Options struct {
+	Public  string   // the log's public key as the caller knows it; "": the store's own
+	Witness []string // signed checkpoints that were kept elsewhere
+}
+
+// page is how many entries are read at a time.
+const page = 500
+
+// Inspect makes the whole tree of a tenant anew from the store's entries, and compares it with the kept hashes, the signed checkpoints (the
+// store's and those from elsewhere), the verdicts, policies and sites. What does not agree is in the report; an error says that something could
+// not be read. The log may grow meanwhile: what comes after the beginning is left to the next inspection.
+func Inspect(ctx context.Context, s Source, tenant string, o Options) (*Report, error) {
+	i := &inspection{
+		from: s, Report: &Report{Tenant: tenant, Key: o.Public, Pinned: o.Public != "", Findings: []Finding{}}, tenant: tenant,
+		digests: map[string][]string{}, erased: map[string]bool{}, tree: map[int64]tlog.Hash{},
+	}
+	// Verdicts and policies first, then entries: what is written meanwhile has its entry by then.
+	verdicts, err := i.verdicts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	documents, err := i.documents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{i.key, func(ctx context.Context) error { return i.checkpoints(ctx, o.Witness) }, i.entries, i.beyond, i.waiting} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, v := range verdicts {
+		i.verdict(v)
+	}
+	for _, d := range documents {
+		if !slices.Contains(i.digests[d.action+"|"+d.name], d.digest) {
+			i.add(d.rule, fmt.Sprintf("%s revision %d", d.what.EN, d.rev), d.name, -1, fmt.Sprintf("%s, revision %d, is not what was logged: it was changed", d.what.EN, d.rev),
+				fmt.Sprintf("%s的第 %d 版与日志不一致：已被改动", d.what.ZH, d.rev))
+			continue
+		}
+		i.Documents++
+	}
+	return i.Report, nil
+}
+
+type inspection struct {
+	*Report
+	from    Source
+	tenant  string
+	size    int64               // entries of the log when the inspection began
+	heads   []signedHead        // by size
+	digests map[string][]string // action|target -> digests of its entries
+	erased  map[string]bool     // subjects that the log says were erased
+	kept    [][]byte            // hashes of the kept tree from index first on; nil: none
+	first   int64
+	tree    map[int64]tlog.Hash // the tree made anew, of complete subtrees what is needed to go on
+	good    int64               // the largest size at which a signed checkpoint agreed
+}
+
+type signedHead struct {
+	Head
+	from string // for people
+}
+
+func (i *inspection) key(ctx context.Context) error {
+	if i.Key != "" {
+		return nil
+	}
+	k, err := i.from.LogKey(ctx, i.tenant)
+	if errors.Is(err, results.ErrNotFound) {
+		return nil
+	}
+	i.Key = k.Public
+	return err
+}
+
+// checkpoints reads all signed heads.
+func (i *inspection) checkpoints(ctx context.Context, witness []string) error {
+	open := func(text, from string) {
+		i.Checkpoints++
+		h, err := Open(text, i.Key)
+		if err == nil && h.Origin != Origin(i.tenant) {
+			err = fmt.Errorf("%w: it is of %q", ErrHead, h.Origin)
+		}
+		if err != nil {
+			i.add(CheckpointBad, from, "", -1, from+": "+err.Error(), from+"：签名检查点无效或不是由该密钥签署")
+			return
+		}
+		i.heads = append(i.heads, signedHead{h, from})
+	}
+	for after := int64(-1); ; {
+		some, err := i.from.Checkpoints(ctx, i.tenant, after, page)
+		if err != nil {
+			return err
+		}
+		for _, c := range some {
+			before := len(i.heads)
+			open(c.Note, fmt.Sprintf("checkpoint of %d entries", c.Size))
+			if len(i.heads) > before && i.heads[before].Size != c.Size {
+				i.add(CheckpointBad, i.heads[before].from, "", -1,
+					fmt.Sprintf("the checkpoint that is kept for %d entries is of %d", c.Size, i.heads[before].Size),
+					fmt.Sprintf("为 %d 条记录保存的检查点实际对应 %d 条", c.Size, i.heads[before].Size))
+			}
+			after = c.Size
+		}
+		if len(some) < page {
+			break
+		}
+	}
+	for n, text := range witness {
+		open(text, fmt.Sprintf("checkpoint %d from elsewhere", n+1))
+	}
+	slices.SortStableFunc(i.heads, func(a, b signedHead) int { return int(min(max(a.Size-b.Size, -1), 1)) })
+	return nil
+}
+
+// entries walks over the log in order, and compares its end.
+func (i *inspection) entries(ctx context.Context) error {
+	head, err := i.from.LogHead(ctx, i.tenant)
+	if err != nil && !errors.Is(err, results.ErrNotFound) {
+		return err
+	}
+	i.size = head.Size
+	i.agree(0)
+	for i.Entries < i.size {
+		some, err := i.from.LogEntries(ctx, i.tenant, i.Entries, page)
+		if err != nil {
+			return err
+		}
+		end := i.size
+		if len(some) == page {
+			end = min(end, some[page-1].Seq+1)
+		}
+		for i.Entries < end {
+			var e *results.LoggedEntry
+			if len(some) > 0 && some[0].Seq == i.Entries {
+				e, some = &some[0], some[1:]
+			}
+			if err := i.place(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
+	root, err := i.root()
+	if err != nil {
+		return err
+	}
+	i.Root = hex.EncodeToString(root[:])
+	if i.size > 0 && !slices.Equal(head.Root, root[:]) {
+		i.add(HeadChanged, "head of the log", "", -1, fmt.Sprintf("the head of the log has root %x; its %d entries make %s", head.Root, i.size, i.Root),
+			fmt.Sprintf("日志头记载的根为 %x；而其 %d 条记录得出 %s", head.Root, i.size, i.Root))
+	}
+	for _, signed := range i.heads {
+		if signed.Size > i.size {
+			i.add(LogShort, signed.from, "", -1,
+				fmt.Sprintf("%s: %d entries were signed, and the log has %d: its end was cut off, or this is another log", signed.from, signed.Size, i.size),
+				fmt.Sprintf("%s：签名时有 %d 条，而日志只有 %d 条：末尾被截断，或这是另一份日志", signed.from, signed.Size, i.size))
+		}
+	}
+	return nil
+}
+
+// place takes the next place of the log, with the entry that claims it; nil: none does.
+func (i *inspection) place(ctx context.Context, e *results.LoggedEntry) error {
+	seq := i.Entries
+	first, end := tlog.StoredHashCount(seq), tlog.StoredHashCount(seq+1)
+	if err := i.keep(ctx, seq, first, end); err != nil {
+		return err
+	}
+	kept := i.kept[first-i.first : end-i.first]
+	var leaf tlog.Hash // of what cannot be known: agrees with nothing
+	copy(leaf[:], kept[0])
+	switch {
+	case e == nil:
+		i.add(EntryMissing, fmt.Sprintf("entry %d", seq), "", seq, fmt.Sprintf("entry %d is in the log and not in the store: it was removed", seq), fmt.Sprintf("第 %d 条记录在日志中但不在结果库中：已被删除", seq))
+	case e.Nonce == nil:
+		i.Hidden++
+		i.note(*e)
+	default:
+		i.note(*e)
+		own := Leaf(e.Nonce, e.AuditEntry)
+		switch {
+		case kept[0] == nil:
+			leaf = own
+		case own != leaf:
+			when := e.At.UTC().Format("2006-01-02 15:04:05Z")
+			i.add(EntryChanged, fmt.Sprintf("entry %d", seq), e.ID, seq,
+				fmt.Sprintf("entry %d (%s, %s, %s) is not what was logged: the entry, its salt or its place was changed", seq, e.ID, e.Action, when),
+				fmt.Sprintf("第 %d 条记录（%s，%s，%s）与写入日志时不一致：记录、盐值或位置已被改动", seq, e.ID, e.Action, when))
+		}
+	}
+	// The tree that follows from the leaf, compared with what is kept of it.
+	add, err := tlog.StoredHashesForRecordHash(seq, leaf, tlog.HashReaderFunc(i.border))
+	if err != nil {
+		return err
+	}
+	for n, h := range add {
+		x := first + int64(n)
+		if i.tree[x] = h; !slices.Equal(h[:], kept[n]) {
+			i.add(TreeChanged, fmt.Sprintf("hash %d", x), "", seq,
+				fmt.Sprintf("hash %d of the tree (made with entry %d) is missing or does not follow from its leaves", x, seq),
+				fmt.Sprintf("哈希树的第 %d 个哈希（随第 %d 条记录生成）缺失或与其叶子不符", x, seq))
+		}
+	}
+	i.Entries++
+	i.forget()
+	if slices.ContainsFunc(i.heads, func(h signedHead) bool { return h.Size == i.Entries }) {
+		i.agree(i.Entries)
+	}
+	return nil
+}
+
+// note remembers what an entry says about things that are compared later.
+func (i *inspection) note(e results.LoggedEntry) {
+	if e.Action == ActionErased {
+		i.erased[e.Subject] = true
+	}
+	if e.Digest != "" {
+		at := e.Action + "|" + e.Target
+		i.digests[at] = append(i.digests[at], e.Digest)
+	}
+}
+
+// keep has the kept hashes of the place seq, from index first to end, at hand.
+func (i *inspection) keep(ctx context.Context, seq, first, end int64) error {
+	if i.kept != nil && first >= i.first && end <= i.first+int64(len(i.kept)) {
+		return nil
+	}
+	var indexes []int64
+	for x := first; x < tlog.StoredHashCount(min(seq+page, i.size)); x++ {
+		indexes = append(indexes, x)
+	}
+	var err error
+	i.first = first
+	i.kept, err = i.from.LogHashes(ctx, i.tenant, indexes)
+	return err
+}
+
+// beyond looks for entries that claim places which the log does not have.
+func (i *inspection) beyond(ctx context.Context) error {
+	some, err := i.from.LogEntries(ctx, i.tenant, i.size, page)
+	if err != nil || len(some) == 0 {
+		return err
+	}
+	head, err := i.from.LogHead(ctx, i.tenant) // read after them: it has grown with every one that is right
+	if err != nil && !errors.Is(err, results.ErrNotFound) {
+		return err
+	}
+	for _, e := range some {
+		if e.Seq >= head.Size {
+			i.add(EntryAdded, fmt.Sprintf("entry %d", e.Seq), e.ID, e.Seq,
+				fmt.Sprintf("entry %s (%s) claims place %d, and the log ends before it", e.ID, e.Action, e.Seq), fmt.Sprintf("记录 %s（%s）声称位于第 %d 位，但日志在此之前已结束", e.ID, e.Action, e.Seq))
+			continue
+		}
+		i.note(e)
+	}
+	return nil
+}
+
+// waiting takes note of the entries that have no place yet.
+func (i *inspection) waiting(ctx context.Context) error {
+	for after := ""; ; {
+		some, err := i.from.LogWaiting(ctx, i.tenant, after, page)
+		for _, e := range some {
+			i.note(e)
+			i.Waiting++
+			after = e.ID
+		}
+		if err != nil || len(some) < page {
+			return err
+		}
+	}
+}
+
+// border reads hashes of the tree that was made anew.
+func (i *inspection) border(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for n, x := range indexes {
+		h, ok := i.tree[x]
+		if !ok {
+			return nil, fmt.Errorf("hash %d of the tree was dropped too early", x)
+		}
+		out[n] = h
+	}
+	return out, nil
+}
+
+// forget drops what is inside complete subtrees: of n leaves only one hash for each bit of n is needed to go on.
+func (i *inspection) forget() {
+	if i.Entries%1024 != 0 {
+		return
+	}
+	need := map[int64]tlog.Hash{}
+	for level, n := 0, i.Entries; n > 0; level, n = level+1, n/2 {
+		if n%2 == 1 {
+			x := tlog.StoredHashIndex(level, n-1)
+			need[x] = i.tree[x]
+		}
+	}
+	i.tree = need
+}
+
+func (i *inspection) root() (tlog.Hash, error) {
+	return tlog.TreeHash(i.Entries, tlog.HashReaderFunc(i.border))
+}
+
+func (i *inspection) agree(size int64) {
+	root, err := i.root()
+	for _, h := range i.heads {
+		if h.Size != size {
+			continue
+		}
+		if err == nil && root == h.Root {
+			i.good = size
+			continue
+		}
+		i.add(Diverged, h.from, "", -1,
+			fmt.Sprintf("%s: the log's first %d entries are others than those that were signed; the difference lies after entry %d (the last checkpoint that agrees is of %d entries)", h.from, size, i.good-1, i.good),
+			fmt.Sprintf("%s：日志的前 %d 条记录与签名时不同；差异在第 %d 条之后（最后一个一致的检查点含 %d 条）", h.from, size, i.good-1, i.good))
+	}
+}
+
+// loggedVerdict is what is compared of a verdict.
+type loggedVerdict struct {
+	job, subject, digest string
+	revision             int
+}
+
+// verdicts reads all verdicts of the tenant.
+func (i *inspection) verdicts(ctx context.Context) (all []loggedVerdict, err error) {
+	for p := (results.Page{Limit: page}); ; {
+		some, err := i.from.Verdicts(ctx, i.tenant, results.VerdictFilter{AllRevisions: true}, p)
+		for _, v := range some {
+			all = append(all, loggedVerdict{v.Job, v.Subject, results.Sum(v.Body), v.Revision})
+			p.After = fmt.Sprintf("%s.%d", v.Job, v.Revision)
+		}
+		if err != nil || len(some) < page {
+			return all, err
+		}
+	}
+}
+
+// verdict compares a verdict with the entries that were written with it.
+func (i *inspection) verdict(v loggedVerdict) {
+	action := results.EventVerdictCreated
+	if v.revision > 1 {
+		action = results.EventVerdictRevised
+	}
+	what := fmt.Sprintf("verdict %s revision %d", v.job, v.revision)
+	digests := i.digests[action+"|"+v.job]
+	switch {
+	case slices.Contains(digests, v.digest):
+		i.Verdicts++
+	case i.erased[v.subject]:
+		i.Erased++
+	case len(digests) == 0:
+		i.add(VerdictUnlogged, what, v.job, -1, fmt.Sprintf("verdict %s, revision %d, has no entry in the log", v.job, v.revision), fmt.Sprintf("任务 %s 的第 %d 版结论在日志中没有记录", v.job, v.revision))
+	default:
+		i.add(VerdictChanged, what, v.job, -1, fmt.Sprintf("verdict %s, revision %d, is not what was logged: it was changed", v.job, v.revision), fmt.Sprintf("任务 %s 的第 %d 版结论与日志不一致：已被改动", v.job, v.revision))
+	}
+}
+
+// configured is a revision of a site or policy.
+type configured struct {
+	rule         Rule
+	action, name string
+	what         pipeline.Text
+	rev          int
+	digest       string
+}
+
+// documents reads every revision of the sites and policies that are in use.
+func (i *inspection) documents(ctx context.Context) (all []configured, err error) {
+	policies, err := i.from.Policies(ctx, i.tenant)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range policies {
+		for rev := p.Rev; rev > 0; rev-- {
+			old, err := i.from.Policy(ctx, i.tenant, p.Name, rev)
+			if errors.Is(err, results.ErrNotFound) { // a revision in which it was deleted
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, configured{PolicyChanged, "policy.changed", p.Name, pipeline.Text{EN: "policy " + p.Name, ZH: "策略 " + p.Name + " "}, rev, results.Sum(old.YAML)})
+		}
+	}
+	for p := (results.Page{Limit: page}); ; {
+		sites, err := i.from.Sites(ctx, i.tenant, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, site := range sites {
+			p.After = site.ID
+			for rev := site.Rev; rev > 0; rev-- {
+				old, err := i.from.Site(ctx, i.tenant, site.ID, rev)
+				if errors.Is(err, results.ErrNotFound) {
+					continue
+				}
+				if err != nil {
+					return nil, err
+				}
+				digest, err := old.Digest()
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, configured{SiteChanged, "site.changed", site.ID, pipeline.Text{EN: "site " + site.ID, ZH: "地点 " + site.ID + " "}, rev, digest})
+			}
+		}
+		if len(sites) < page {
+			return all, nil
+		}
+	}
+}

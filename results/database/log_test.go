@@ -1,0 +1,160 @@
+package database
+
+import (
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/results"
+	"onsite/results/audit"
+	"onsite/results/storetest"
+)
+
+// forgery is something that somebody with the database's password may do to a log of 12 entries with checkpoints at 5 and 12.
+type forgery struct {
+	name string
+	sql  []string
+	want audit.Rule
+	what string
+}
+
+var forgeries = []forgery{
+	{"an action is changed", []string{`UPDATE audit SET action = 'photo.seen' WHERE seq = 3`}, audit.EntryChanged, "entry 3"},
+	{"an actor is changed", []string{`UPDATE audit SET actor = 'nobody' WHERE seq = 3`}, audit.EntryChanged, "entry 3"},
+	{"a time is changed", []string{`UPDATE audit SET at = at + 1 WHERE seq = 11`}, audit.EntryChanged, "entry 11"},
+	{"a digest is changed", []string{`UPDATE audit SET digest = 'x' WHERE seq = 0`}, audit.EntryChanged, "entry 0"},
+	{"a subject is changed", []string{`UPDATE audit SET subject = 'e2' WHERE seq = 4`}, audit.EntryChanged, "entry 4"},
+	{"an entry is removed", []string{`DELETE FROM audit WHERE seq = 6`}, audit.EntryMissing, "entry 6"},
+	{"the first entry is removed", []string{`DELETE FROM audit WHERE seq = 0`}, audit.EntryMissing, "entry 0"},
+	{"the last entry is removed", []string{`DELETE FROM audit WHERE seq = 11`}, audit.EntryMissing, "entry 11"},
+	{"two change places", []string{`UPDATE audit SET seq = 99 WHERE seq = 2`, `UPDATE audit SET seq = 2 WHERE seq = 8`, `UPDATE audit SET seq = 8 WHERE seq = 99`}, audit.EntryChanged, "entry 8"},
+	{"an entry is added behind", []string{`UPDATE audit SET seq = 12 WHERE seq IS NULL`}, audit.EntryAdded, "entry 12"},
+	{"a salt is changed", []string{`UPDATE audit_salts SET salt = X'00' WHERE subject = 'e1'`}, audit.EntryChanged, ""},
+	{"a leaf's hash is changed", []string{`UPDATE audit_hashes SET hash = X'00' WHERE idx = 0`}, audit.TreeChanged, "hash 0"},
+	{"an inner hash is changed", []string{`UPDATE audit_hashes SET hash = (SELECT hash FROM audit_hashes WHERE idx = 0) WHERE idx = 6`}, audit.TreeChanged, "hash 6"},
+	{"a hash is removed", []string{`DELETE FROM audit_hashes WHERE idx = 9`}, audit.TreeChanged, "hash 9"},
+	{"the root is changed", []string{`UPDATE audit_logs SET root = X'00'`}, audit.HeadChanged, "head of the log"},
+	{"the end is cut off", []string{`DELETE FROM audit WHERE seq > 7`, `UPDATE audit_logs SET size = 8`}, audit.LogShort, "checkpoint of 12 entries"},
+	{"a checkpoint is changed", []string{`UPDATE audit_checkpoints SET note = replace(note, '5', '6') WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 5 entries"},
+	{"a checkpoint is of another size", []string{`UPDATE audit_checkpoints SET size = 6 WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 6 entries"},
+	{"a verdict's body is changed", []string{`UPDATE verdicts SET body = X'7B7D'`}, audit.VerdictChanged, ""},
+	{"a policy is changed", []string{`UPDATE policies SET yaml = X'00'`}, audit.PolicyChanged, "policy strict revision 1"},
+	{"a site is changed", []string{`UPDATE sites SET doc = '{"label": "another"}'`}, audit.SiteChanged, "site s1 revision 1"},
+}
+
+// pgBytes finds SQLite's way to write bytes.
+var pgBytes = regexp.MustCompile(`X'([0-9A-F]*)'`)
+
+func TestForgedLogIsNoticed(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		for _, f := range forgeries {
+			t.Run(f.name, func(t *testing.T) {
+				tenant, public, undo := forgeable(t, s)
+				defer undo()
+				r, err := audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
+				require.NoError(t, err)
+				require.Empty(t, r.Findings)
+				require.EqualValues(t, 12, r.Entries)
+				require.Equal(t, 2, r.Checkpoints)
+				require.Equal(t, 1, r.Verdicts)
+				for _, sql := range f.sql {
+					if s.postgres() {
+						sql = pgBytes.ReplaceAllString(sql, `'\x$1'::bytea`)
+					}
+					n, err := s.db.Exec(t.Context(), sql)
+					require.NoError(t, err)
+					require.Positive(t, n)
+				}
+				r, err = audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
+				require.NoError(t, err)
+				require.False(t, r.Intact())
+				found := false
+				for _, one := range r.Findings {
+					require.NotEmpty(t, one.Text.EN)
+					require.NotEmpty(t, one.Text.ZH)
+					found = found || one.Rule == f.want && (f.what == "" || one.What == f.what)
+				}
+				require.True(t, found, "%+v", r.Findings)
+			})
+		}
+	})
+}
+
+// Whoever makes all of the tree anew, with the head, still has another one than was signed.
+func TestRewrittenLogIsNoticed(t *testing.T) {
+	s := openLiteTest(t, Options{})
+	tenant, public, _ := forgeable(t, s)
+	ctx := t.Context()
+	kept, err := s.Checkpoint(ctx, tenant, 0)
+	require.NoError(t, err)
+	for _, sql := range []string{`UPDATE audit SET actor = 'nobody', seq = NULL WHERE seq >= 7`, `UPDATE audit SET seq = NULL`, `DELETE FROM audit_hashes`, `DELETE FROM audit_logs`} {
+		_, err := s.db.Exec(ctx, sql)
+		require.NoError(t, err)
+	}
+	storetest.SequenceAll(t, s)
+	r, err := audit.Inspect(ctx, s, tenant, audit.Options{Public: public})
+	require.NoError(t, err)
+	require.Equal(t, audit.Diverged, r.Findings[0].Rule)
+	require.Contains(t, r.Findings[0].Text.EN, "after entry 4", "the checkpoint of 5 entries agrees")
+	// The store's own checkpoints may be gone, too: one that was kept elsewhere is enough.
+	_, err = s.db.Exec(ctx, `DELETE FROM audit_checkpoints`)
+	require.NoError(t, err)
+	r, err = audit.Inspect(ctx, s, tenant, audit.Options{Public: public})
+	require.NoError(t, err)
+	require.True(t, r.Intact(), "nothing is left to compare with")
+	r, err = audit.Inspect(ctx, s, tenant, audit.Options{Public: public, Witness: []string{kept.Note}})
+	require.NoError(t, err)
+	require.Equal(t, audit.Diverged, r.Findings[0].Rule)
+	// With a key of the forger's own the signature does not hold.
+	other, err := audit.NewKey(tenant)
+	require.NoError(t, err)
+	r, err = audit.Inspect(ctx, s, tenant, audit.Options{Public: other.Public, Witness: []string{kept.Note}})
+	require.NoError(t, err)
+	require.Equal(t, audit.CheckpointBad, r.Findings[0].Rule)
+}
+
+// forgeable makes a tenant with a log of 12 entries, one that waits, two checkpoints, a verdict and a policy. undo removes all of it.
+func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
+	t.Helper()
+	ctx := t.Context()
+	tenant = storetest.NewTenant(t, s)
+	key, err := audit.NewKey(tenant)
+	require.NoError(t, err)
+	_, err = s.CreateLogKey(ctx, results.LogKey{Tenant: tenant, Public: key.Public, Sealed: []byte("x"), CreatedAt: s.Now()})
+	require.NoError(t, err)
+	sign := func() {
+		storetest.SequenceAll(t, s)
+		h, err := s.LogHead(ctx, tenant)
+		require.NoError(t, err)
+		note, err := audit.Sign(audit.Head{Origin: audit.Origin(tenant), Size: h.Size, Root: [32]byte(h.Root)}, key.Secret)
+		require.NoError(t, err)
+		require.NoError(t, s.PutCheckpoint(ctx, results.Checkpoint{Tenant: tenant, Size: h.Size, Note: note, At: s.Now()}))
+	}
+	a := storetest.Audit(s, tenant, "policy.changed")
+	a.Target = "strict"
+	_, err = s.PutPolicy(ctx, results.Policy{Tenant: tenant, Name: "strict", YAML: []byte("x"), CreatedAt: s.Now()}, 0, a)
+	require.NoError(t, err)
+	a = storetest.Audit(s, tenant, "site.changed")
+	a.Target = "s1"
+	_, err = s.PutSite(ctx, results.Site{Tenant: tenant, ID: "s1", Doc: results.SiteDoc{Label: "ours"}, CreatedAt: s.Now()}, 0, a)
+	require.NoError(t, err)
+	storetest.AppendEntries(t, s, tenant, "e1", 3)
+	sign()
+	job := storetest.NewID()
+	_, err = s.db.Exec(ctx, `INSERT INTO verdicts (job, revision, tenant, subject, site, decision, codes, policy, body, submitted_at, created_at) VALUES ($1, 1, $2, 'e1', '', 'pass', '[]', '', $3, 1, 1)`,
+		job, tenant, []byte("body"))
+	require.NoError(t, err)
+	a = storetest.Audit(s, tenant, results.EventVerdictCreated)
+	a.Subject, a.Target, a.Digest = "e1", job, storetest.Sum("body")
+	require.NoError(t, s.Append(ctx, a))
+	storetest.AppendEntries(t, s, tenant, "e2", 6)
+	sign()
+	storetest.AppendEntries(t, s, tenant, "e2", 1)
+	return tenant, key.Public, func() {
+		for _, table := range []string{"audit", "audit_salts", "audit_logs", "audit_hashes", "audit_checkpoints", "audit_keys", "verdicts", "policies", "sites"} {
+			_, err := s.db.Exec(ctx, `DELETE FROM `+table)
+			require.NoError(t, err)
+		}
+	}
+}

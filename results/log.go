@@ -1,0 +1,91 @@
+package results
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"context"
+	"time"
+)
+
+// LoggedEntry is an audit entry with its place in the tenant's Merkle log.
+type LoggedEntry struct {
+	AuditEntry
+	Seq   int64  // from 0; -1: it waits for its place
+	Nonce []byte // 32 bytes that hide it in its leaf; nil where the subject was erased, or it has no place yet
+}
+
+// Sum is how audit entries name bytes: sha256, hex.
+func Sum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Digest is what the audit log says of a site's revision: the sum of its JSON.
+func (s Site) Digest() (string, error) {
+	b, err := json.Marshal(s.Doc)
+	if err != nil {
+		return "", fmt.Errorf("write site %s: %w", s.ID, err)
+	}
+	return Sum(b), nil
+}
+
+// LogHead is how far a tenant's log is.
+type LogHead struct {
+	Tenant string
+	Size   int64  // entries with a place
+	Root   []byte // 32 bytes; of the tree of them
+	Signed int64  // size at its newest checkpoint
+}
+
+// Checkpoint is a signed head of a tenant's log.
+type Checkpoint struct {
+	Tenant string
+	Size   int64
+	Note   string // C2SP signed note: origin, size, root, signature
+	At     time.Time
+}
+
+// LogKey is the key that signs a tenant's checkpoints.
+type LogKey struct {
+	Tenant    string
+	Public    string // as auditors pin it
+	Sealed    []byte // the secret, sealed by the vault under LogKeyRecord
+	CreatedAt time.Time
+}
+
+// LogKeyRecord names the sealed record of a log's key.
+const LogKeyRecord = "audit.log"
+
+// Log is the tamper-evident log: the audit entries of a tenant as leaves of a Merkle tree, see package audit. An entry is written without a
+// place, in the transaction of what it is about; one elected process gives it its place afterwards.
+type Log interface {
+	// SequenceAudit gives places to entries that have none, up to n of each of some tenants, and adds their leaves to the trees. It says how
+	// many it placed, and whether some still wait. Only the elected process calls it; two at once do no harm.
+	SequenceAudit(ctx context.Context, n int) (placed int, more bool, err error)
+	// AuditBacklog says how many entries wait for their place, and since when the oldest.
+	AuditBacklog(ctx context.Context) (waiting int64, oldest time.Time, err error)
+	// LogHeads gives the heads of all tenants that have a log.
+	LogHeads(ctx context.Context) ([]LogHead, error)
+	LogHead(ctx context.Context, tenant string) (LogHead, error) // ErrNotFound while the log is empty
+	// LogHashes gives the tree's kept hashes at these indexes (tlog.StoredHashIndex), in their order; nil where there is none.
+	LogHashes(ctx context.Context, tenant string, indexes []int64) ([][]byte, error)
+	// LogEntries gives up to n entries from a place on, in order of their places.
+	LogEntries(ctx context.Context, tenant string, from int64, n int) ([]LoggedEntry, error)
+	// LogWaiting gives up to n entries that have no place yet, by id, after an id.
+	LogWaiting(ctx context.Context, tenant, after string, n int) ([]LoggedEntry, error)
+	LogEntry(ctx context.Context, tenant, id string) (LoggedEntry, error)
+
+	// PutCheckpoint keeps a signed head; one of the same size that is there stays.
+	PutCheckpoint(ctx context.Context, c Checkpoint) error
+	// Checkpoint gives the newest one whose size is at least least; ErrNotFound.
+	Checkpoint(ctx context.Context, tenant string, least int64) (Checkpoint, error)
+	// Checkpoints gives up to n, by size, after a size.
+	Checkpoints(ctx context.Context, tenant string, after int64, n int) ([]Checkpoint, error)
+
+	// LogKey gives the tenant's key; ErrNotFound.
+	LogKey(ctx context.Context, tenant string) (LogKey, error)
+	// CreateLogKey keeps a key unless there is one, and gives the one that is kept.
+	CreateLogKey(ctx context.Context, k LogKey) (LogKey, error)
+}
