@@ -41,17 +41,20 @@ type Site struct {
 
 // SiteSign holds the names to read on a sign.
 type SiteSign struct {
-	Names []string `json:"names"`
+	Names        []string `json:"names,omitempty"`
+	ForeignNames []string `json:"foreign_names,omitempty" doc:"names of other places: reading one, and nothing of this site, says that it is another place"`
 }
 
 // SiteReferenceBody is one enrolled picture of a site.
 type SiteReferenceBody struct {
-	Kind      pipeline.ReferenceKind `json:"kind" enum:"logo,storefront,poster,desk"`
+	Kind      pipeline.ReferenceKind `json:"kind" enum:"sign,logo,storefront,poster,desk,cabinet,room"`
 	Name      string                 `json:"name"`
 	Photo     string                 `json:"photo" doc:"sha256: and the digest of the stored photo; when it is sent back so, the photo stays"`
 	Crop      *pipeline.Box          `json:"crop,omitempty"`
 	ValidFrom string                 `json:"valid_from,omitempty"`
 	ValidTo   string                 `json:"valid_to,omitempty"`
+	Negative  bool                   `json:"negative,omitempty" doc:"it shows another place, such as the cafe next door"`
+	Sites     []string               `json:"sites,omitempty" doc:"of a poster: the sites where it hangs; left out: this one"`
 }
 
 type putSiteInput struct {
@@ -380,11 +383,11 @@ func (s *Server) deleteSite(ctx context.Context, in *deleteSiteInput) (*nothing,
 func showSite(site results.Site) Site {
 	d := site.Doc
 	out := Site{ID: site.ID, Revision: site.Rev, Label: d.Label, Timezone: d.Timezone, Geofence: d.Geofence, Beacons: d.Beacons}
-	if len(d.SignNames) > 0 {
-		out.Sign = &SiteSign{Names: d.SignNames}
+	if len(d.SignNames)+len(d.ForeignNames) > 0 {
+		out.Sign = &SiteSign{Names: d.SignNames, ForeignNames: d.ForeignNames}
 	}
 	for _, r := range d.References {
-		out.References = append(out.References, SiteReferenceBody{Kind: r.Kind, Name: r.Name, Photo: storedPhotoTag + r.SHA256, Crop: r.Crop, ValidFrom: r.ValidFrom, ValidTo: r.ValidTo})
+		out.References = append(out.References, SiteReferenceBody{Kind: r.Kind, Name: r.Name, Photo: storedPhotoTag + r.SHA256, Crop: r.Crop, ValidFrom: r.ValidFrom, ValidTo: r.ValidTo, Negative: r.Negative, Sites: r.Sites})
 	}
 	return out
 }

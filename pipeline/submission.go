@@ -60,10 +60,13 @@ type ReferenceKind string
 
 // The kinds of site references.
 const (
+	RefSign       ReferenceKind = "sign" // the sign itself, beside the names to read on it
 	RefLogo       ReferenceKind = "logo"
 	RefStorefront ReferenceKind = "storefront"
 	RefPoster     ReferenceKind = "poster"
 	RefDesk       ReferenceKind = "desk"
+	RefCabinet    ReferenceKind = "cabinet"
+	RefRoom       ReferenceKind = "room" // the room as a whole, from any angle
 )
 
 // Reference is one enrolled picture of a site.
@@ -72,20 +75,23 @@ type Reference struct {
 	Name      string
 	Media     Media
 	Crop      *Box      // part of the picture that shows it; nil: the whole picture
+	Negative  bool      // what the site is not, such as the cafe next door
+	Sites     []string  // posters: ids of the sites where it hangs; none: here
 	ValidFrom time.Time // posters; zero: no bound
 	ValidTo   time.Time // inclusive day's end; zero: no bound
 }
 
 // Site is a place of work.
 type Site struct {
-	ID         string
-	Revision   int
-	Label      string   // what people call it
-	Timezone   string   // of its references' days; UTC if empty
-	SignNames  []string // names to read on its sign; one of them is enough
-	Geofence   []Fence  // where it lies; being in one of them is enough
-	Beacons    []string // ids of beacons that stand there
-	References []Reference
+	ID           string
+	Revision     int
+	Label        string   // what people call it
+	Timezone     string   // of its references' days; UTC if empty
+	SignNames    []string // names to read on its sign; one of them is enough
+	ForeignNames []string // names of other places, such as the cafe next door
+	Geofence     []Fence  // where it lies; being in one of them is enough
+	Beacons      []string // ids of beacons that stand there
+	References   []Reference
 }
 
 // Fence is a circle on the ground.

@@ -12,14 +12,14 @@ const dayForm = "2006-01-02"
 
 // NewSiteDoc gives what is stored of a site, but for where its photos lie: the caller fills Key and SHA256 of each reference, in the same order.
 func NewSiteDoc(s *pipeline.Site) SiteDoc {
-	d := SiteDoc{Label: s.Label, Timezone: s.Timezone, SignNames: s.SignNames, Geofence: s.Geofence, Beacons: s.Beacons}
+	d := SiteDoc{Label: s.Label, Timezone: s.Timezone, SignNames: s.SignNames, ForeignNames: s.ForeignNames, Geofence: s.Geofence, Beacons: s.Beacons}
 	zone, err := d.zone()
 	if err != nil { // the site's reader knows its zones; times that carry their own offset are right in any case
 		zone = time.UTC
 	}
 	for _, r := range s.References {
 		d.References = append(d.References, SiteReference{
-			Kind: r.Kind, Name: r.Name, Crop: r.Crop,
+			Kind: r.Kind, Name: r.Name, Crop: r.Crop, Negative: r.Negative, Sites: r.Sites,
 			ValidFrom: dayText(r.ValidFrom, zone, false), ValidTo: dayText(r.ValidTo, zone, true),
 		})
 	}
@@ -34,10 +34,10 @@ func (s Site) Core(media func(SiteReference) pipeline.Media) (*pipeline.Site, er
 	}
 	out := &pipeline.Site{
 		ID: s.ID, Revision: s.Rev, Label: s.Doc.Label, Timezone: s.Doc.Timezone,
-		SignNames: s.Doc.SignNames, Geofence: s.Doc.Geofence, Beacons: s.Doc.Beacons,
+		SignNames: s.Doc.SignNames, ForeignNames: s.Doc.ForeignNames, Geofence: s.Doc.Geofence, Beacons: s.Doc.Beacons,
 	}
 	for i, r := range s.Doc.References {
-		ref := pipeline.Reference{Kind: r.Kind, Name: r.Name, Media: media(r), Crop: r.Crop}
+		ref := pipeline.Reference{Kind: r.Kind, Name: r.Name, Media: media(r), Crop: r.Crop, Negative: r.Negative, Sites: r.Sites}
 		if ref.ValidFrom, err = dayTime(r.ValidFrom, zone, false); err == nil {
 			ref.ValidTo, err = dayTime(r.ValidTo, zone, true)
 		}

@@ -140,12 +140,13 @@ type Site struct {
 
 // SiteDoc is what an administrator says about a site.
 type SiteDoc struct {
-	Label      string           `json:"label,omitempty"`
-	Timezone   string           `json:"timezone,omitempty"` // of the references' days, as Asia/Shanghai; UTC if empty
-	SignNames  []string         `json:"sign_names,omitempty"`
-	Geofence   []pipeline.Fence `json:"geofence,omitempty"`
-	Beacons    []string         `json:"beacons,omitempty"`
-	References []SiteReference  `json:"references,omitempty"`
+	Label        string           `json:"label,omitempty"`
+	Timezone     string           `json:"timezone,omitempty"` // of the references' days, as Asia/Shanghai; UTC if empty
+	SignNames    []string         `json:"sign_names,omitempty"`
+	ForeignNames []string         `json:"foreign_names,omitempty"`
+	Geofence     []pipeline.Fence `json:"geofence,omitempty"`
+	Beacons      []string         `json:"beacons,omitempty"`
+	References   []SiteReference  `json:"references,omitempty"`
 }
 
 // SiteReference is one enrolled picture of a site.
@@ -157,6 +158,8 @@ type SiteReference struct {
 	Crop      *pipeline.Box          `json:"crop,omitempty"`
 	ValidFrom string                 `json:"valid_from,omitempty"` // 2006-01-02 in the site's time zone, or RFC 3339
 	ValidTo   string                 `json:"valid_to,omitempty"`   // inclusive
+	Negative  bool                   `json:"negative,omitempty"`
+	Sites     []string               `json:"sites,omitempty"` // posters: where it hangs; none: here
 }
 
 // Policy is one revision of a tenant's policy.

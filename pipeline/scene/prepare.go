@@ -121,8 +121,7 @@ func Prepare(ctx context.Context, s *pipeline.Site, decode func(context.Context,
 func prepare(ctx context.Context, r pipeline.Reference, decode Decode) (*reference, *Problem, error) {
 	element, ok := elementOf[r.Kind]
 	if !ok {
-		return nil, &Problem{Trouble: UnknownKind, Field: "kind", Value: clip(string(r.Kind)), Text: pipeline.Text{
-			EN: "is not a kind of reference; use logo, storefront, poster or desk", ZH: "不是有效的参考类型；请使用 logo、storefront、poster 或 desk"}}, nil
+		return nil, &Problem{Trouble: UnknownKind, Field: "kind", Value: clip(string(r.Kind)), Text: unknownKind()}, nil
 	}
 	if r.Media == nil {
 		return nil, &Problem{Trouble: MissingPhoto, Field: "photo", Value: clip(r.Name), Text: pipeline.Text{EN: "there is no photo", ZH: "没有照片"}}, nil

@@ -16,13 +16,17 @@ const (
 	UnknownKey    Trouble = "unknown_key"        // a key that the form does not have, or has only once
 	BadValue      Trouble = "bad_value"          // a value of the wrong type or range
 	MissingValue  Trouble = "missing_value"      // a field that is needed
-	UnknownKind   Trouble = "unknown_kind"       // a kind of reference that is none of logo, storefront, poster, desk
+	UnknownKind   Trouble = "unknown_kind"       // a kind of reference that is none of pipeline.ReferenceKind
 	UnreadName    Trouble = "unreadable_name"    // a name in a script that the text recogniser does not know
 	MissingPhoto  Trouble = "missing_photo"      // the photo's file is not there or is no file
 	UnreadPhoto   Trouble = "unreadable_photo"   // the photo cannot be decoded
 	BadCrop       Trouble = "bad_crop"           // empty, too small, or outside the picture
 	BadDates      Trouble = "bad_dates"          // the last day lies before the first
 	LittleTexture Trouble = "too_little_texture" // too few stable keypoints to be found again
+	Blurred       Trouble = "blurred"            // no fine detail at all
+	Glare         Trouble = "glare"              // a large part is washed out
+	Repeating     Trouble = "repeats_itself"     // the same pattern again and again: its place in a frame cannot be told
+	Alike         Trouble = "alike"              // it cannot be told from another reference or name
 )
 
 // Problem is one thing that is wrong with a site, with what to do about it.

@@ -16,17 +16,20 @@ const (
 	Storefront Element = "storefront"
 	Poster     Element = "poster"
 	Desk       Element = "desk"
+	Cabinet    Element = "cabinet"
+	Room       Element = "room"
 )
 
 // Elements lists all elements in order.
-var Elements = []Element{Sign, Logo, Storefront, Poster, Desk}
+var Elements = []Element{Sign, Logo, Storefront, Poster, Desk, Cabinet, Room}
 
 var elementOf = map[pipeline.ReferenceKind]Element{
-	pipeline.RefLogo: Logo, pipeline.RefStorefront: Storefront, pipeline.RefPoster: Poster, pipeline.RefDesk: Desk,
+	pipeline.RefSign: Sign, pipeline.RefLogo: Logo, pipeline.RefStorefront: Storefront, pipeline.RefPoster: Poster, pipeline.RefDesk: Desk,
+	pipeline.RefCabinet: Cabinet, pipeline.RefRoom: Room,
 }
 
 // namesZH are the elements in the middle of a Chinese sentence; the English ones are their own names.
-var namesZH = map[Element]string{Sign: "招牌", Logo: "标志", Storefront: "门头", Poster: "海报", Desk: "工位"}
+var namesZH = map[Element]string{Sign: "招牌", Logo: "标志", Storefront: "门头", Poster: "海报", Desk: "工位", Cabinet: "文件柜", Room: "房间"}
 
 // missing is the reason for an element that was not found.
 var missing = map[Element]pipeline.Code{

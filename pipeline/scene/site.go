@@ -3,7 +3,6 @@ package scene
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,6 +18,7 @@ const (
 	maxSiteBytes  = 256 << 10
 	maxReferences = 64 // each costs about 7 ms per frame to look for
 	maxNames      = 32
+	maxSites      = 1000
 	maxNameRunes  = 64
 	maxLabelRunes = 200
 	maxFences     = 16
@@ -40,8 +40,9 @@ const (
 //	beacons: [b-17-a, b-17-b]    # optional, ids of the beacons that stand there
 //	sign:
 //	  names: [港记烧腊, Gangji]   # names to read on its sign; one of them is enough
+//	  foreign_names: [Starbucks] # optional: names of other places; one of them, and nothing of this site, is a contradiction
 //	references:
-//	  - kind: logo               # logo, storefront, poster, desk
+//	  - kind: logo               # sign, logo, storefront, poster, desk, cabinet, room
 //	    name: wall logo
 //	    photo: photos/wall.jpg   # relative to the site file
 //	    crop: {x: 120, y: 40, w: 300, h: 200}   # or [x1, y1, x2, y2]; pixels of the photo as it is shown; without it the whole photo
@@ -50,6 +51,11 @@ const (
 //	    photo: photos/spring.png
 //	    valid_from: 2026-03-01   # first and last day (or RFC 3339 times) on which it hangs; each may be left out
 //	    valid_to: 2026-03-31
+//	    sites: [store-17, store-18]   # of a poster, optional: where it hangs; here without it
+//	  - kind: storefront
+//	    name: cafe next door
+//	    photo: photos/cafe.jpg
+//	    negative: true           # it shows another place
 //
 // Unknown keys are refused. Everything that is wrong comes back at once as a *SiteError. The photos are not decoded here, only looked for.
 func LoadSite(path string) (*pipeline.Site, error) {
@@ -141,15 +147,20 @@ func (p *siteParser) site(top value) *pipeline.Site {
 		}
 	}
 	if v, ok := m["sign"]; ok {
-		s.SignNames = p.names(v)
+		s.SignNames, s.ForeignNames = p.sign(v)
 	}
 	if v, ok := m["references"]; ok {
 		for i, item := range p.list(v, "references", maxReferences) {
 			s.References = append(s.References, p.reference(item, fmt.Sprintf("references[%d]", i), i))
 		}
 	}
-	if len(s.SignNames) == 0 && len(s.References) == 0 && len(p.problems) == 0 {
-		p.add(MissingValue, "references", "", "the site has neither references nor names to read; give at least one", "地点既没有参考图片，也没有要识别的名称；请至少填写一项")
+	wanted := len(s.SignNames) > 0
+	for i, r := range s.References {
+		wanted = wanted || !r.Negative
+		p.double(s.References[:i], r.Name, fmt.Sprintf("references[%d].name", i))
+	}
+	if !wanted && len(p.problems) == 0 {
+		p.add(MissingValue, "references", "", "the site has neither references of its own nor names to read; give at least one", "地点既没有自己的参考图片，也没有要识别的名称；请至少填写一项")
 	}
 	return s
 }
@@ -183,137 +194,6 @@ func (p *siteParser) fence(v value, field string) pipeline.Fence {
 		return n
 	}
 	return pipeline.Fence{Latitude: number("latitude", -90, 90), Longitude: number("longitude", -180, 180), RadiusM: number("radius_m", leastRadiusM, mostRadiusM)}
-}
-
-func (p *siteParser) names(v value) []string {
-	m := p.mapping(v, "sign", "names")
-	var out []string
-	for i, item := range p.list(m["names"], "sign.names", maxNames) {
-		field := fmt.Sprintf("sign.names[%d]", i)
-		name := p.text(item, field, maxNameRunes)
-		switch r := readable(name); {
-		case name == "":
-		case r == ' ':
-			p.add(UnreadName, field, name, "has no letter or digit to read; write the name as it stands on the sign", "没有可识别的文字或数字；请按招牌上的写法填写")
-		case r != 0:
-			p.add(UnreadName, field, name, fmt.Sprintf("%q is in a script that cannot be read; give the name in Chinese characters, Latin letters or digits as it stands on the sign", r),
-				fmt.Sprintf("“%c”所属的文字无法识别；请按招牌上的写法使用汉字、拉丁字母或数字", r))
-		default:
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
-func (p *siteParser) reference(v value, field string, i int) pipeline.Reference {
-	r := pipeline.Reference{Kind: "", Name: ""}
-	m := p.mapping(v, field, "kind", "name", "photo", "crop", "valid_from", "valid_to")
-	if !v.is(isMapping) {
-		return r
-	}
-	r.Kind = pipeline.ReferenceKind(p.required(m, field, "kind"))
-	switch r.Kind {
-	case pipeline.RefLogo, pipeline.RefStorefront, pipeline.RefPoster, pipeline.RefDesk, "":
-	default:
-		p.add(UnknownKind, field+".kind", string(r.Kind), "is not a kind of reference; use logo, storefront, poster or desk", "不是有效的参考类型；请使用 logo、storefront、poster 或 desk")
-	}
-	r.Name = fmt.Sprintf("%s %d", r.Kind, i+1)
-	if n, ok := m["name"]; ok {
-		r.Name = p.text(n, field+".name", maxNameRunes)
-	}
-	if path := p.required(m, field, "photo"); path != "" {
-		media, err := p.photo(path)
-		if err != nil {
-			why := photoTrouble(err)
-			p.add(MissingPhoto, field+".photo", path, "cannot be used: "+why.EN+"; the path is relative to the site file", "无法使用："+why.ZH+"；路径相对于地点文件")
-		}
-		r.Media = media
-	}
-	if c, ok := m["crop"]; ok {
-		r.Crop = p.crop(c, field+".crop")
-	}
-	if d, ok := m["valid_from"]; ok {
-		r.ValidFrom = p.day(d, field+".valid_from", false)
-	}
-	if d, ok := m["valid_to"]; ok {
-		r.ValidTo = p.day(d, field+".valid_to", true)
-	}
-	if !r.ValidFrom.IsZero() && !r.ValidTo.IsZero() && r.ValidTo.Before(r.ValidFrom) {
-		p.add(BadDates, field+".valid_to", m["valid_to"].scalar, "lies before valid_from; swap or correct the dates", "早于 valid_from；请更正日期顺序")
-	}
-	return r
-}
-
-// crop reads {x, y, w, h} or [x1, y1, x2, y2], in pixels of the photo as it is shown.
-func (p *siteParser) crop(v value, field string) *pipeline.Box {
-	var n [4]int
-	ok := true
-	number := func(i int, v value) {
-		k, err := strconv.Atoi(v.scalar)
-		n[i] = k
-		ok = ok && err == nil && v.is(isScalar) && k >= 0 && k <= 1<<20
-	}
-	form := "must be {x, y, w, h} or [x1, y1, x2, y2] in whole pixels, not empty"
-	zh := "必须是 {x, y, w, h} 或 [x1, y1, x2, y2]，单位为整像素，且不能为空"
-	switch {
-	case v.is(isMapping):
-		before := len(p.problems)
-		m := p.mapping(v, field, "x", "y", "w", "h")
-		if len(p.problems) > before {
-			return nil
-		}
-		for i, k := range []string{"x", "y", "w", "h"} {
-			number(i, m[k])
-		}
-	case v.is(isList) && len(v.list) == 4:
-		for i, item := range v.list {
-			number(i, item)
-		}
-		n[2], n[3] = n[2]-n[0], n[3]-n[1]
-	default:
-		ok = false
-	}
-	if !ok || n[2] <= 0 || n[3] <= 0 {
-		p.add(BadCrop, field, v.show(), form, zh)
-		return nil
-	}
-	return &pipeline.Box{X: n[0], Y: n[1], W: n[2], H: n[3]}
-}
-
-// photoTrouble says why a photo's file cannot be used.
-func photoTrouble(err error) pipeline.Text {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return pipeline.Text{EN: "there is no such file", ZH: "文件不存在"}
-	case errors.Is(err, fs.ErrPermission):
-		return pipeline.Text{EN: "it may not be read", ZH: "没有读取权限"}
-	case errors.Is(err, pipeline.ErrNotRegular):
-		return pipeline.Text{EN: "it is not a file", ZH: "不是普通文件"}
-	}
-	var inner *os.PathError
-	if errors.As(err, &inner) {
-		err = inner.Err
-	}
-	return pipeline.Text{EN: err.Error(), ZH: "无法读取"}
-}
-
-// day reads a day (end: its last moment) in the site's time zone, or an RFC 3339 time.
-func (p *siteParser) day(v value, field string, end bool) time.Time {
-	s := p.text(v, field, maxNameRunes)
-	if s == "" {
-		return time.Time{}
-	}
-	if t, err := time.ParseInLocation(dayForm, s, p.zone); err == nil && t.Year() > 1 {
-		if end {
-			return t.AddDate(0, 0, 1).Add(-time.Nanosecond)
-		}
-		return t
-	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil && t.Year() > 1 {
-		return t
-	}
-	p.add(BadValue, field, s, "is not a day; write it as 2026-03-31", "不是有效日期；请写成 2026-03-31")
-	return time.Time{}
 }
 
 func (p *siteParser) required(m map[string]value, field, name string) string {
