@@ -1,5 +1,9 @@
-// Package speech answers whether someone speaks in a clip and, later, whether the wanted words are said.
+// Package speech answers whether somebody speaks in a clip, whether the mouth in view moves while they do, and whether wanted words are said.
 //
-// Nothing lives here yet besides its place: the voice activity model is installed and tested in package models, the check itself comes
-// with the liveness step. Until then verdicts say speech: not_checked. It may import package pipeline, pipeline/media and models.
+// Voice is found by the Silero model (package models), words come from a transcriber that a company may install; without one they are
+// not_checked. Words are compared by sound: Chinese by pinyin without tones, digits however they are spoken. What was said is never kept:
+// a verdict names the wanted words that were heard and the times at which somebody speaks, nothing else.
+//
+// It is given sound and the opening of a mouth over time as plain numbers, and knows no pixels. It may import pipeline for its words and
+// the libraries that read Chinese; the models come in through the interface Models.
 package speech
