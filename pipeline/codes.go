@@ -3,9 +3,10 @@ package pipeline
 // Codes lists all codes in the order in which reasons of one check and one weight are shown: what speaks most clearly comes first.
 var Codes = []Code{
 	FaceMismatch, FaceChanged, NoFace, SeveralPeople, FaceUncertain, FaceLowQuality,
-	SpoofSuspected, LivenessUncertain,
+	ChallengeFailed, ChallengeMissing, SpoofSuspected, LivenessUncertain,
 	StorefrontMismatch, EnvironmentMismatch, LogoMissing, SignNotRead, PosterOutdated, PosterMissing, DeskMissing,
 	FootageReused, SameContent, HistoryIncomplete,
 	StaticImage, ReplayedWithinClip, FrozenPart,
+	WordsNotSaid, VoiceWithoutLips, NoSpeech,
 	CheckFailed, NotCheckedWanted,
 }

@@ -70,7 +70,12 @@ const (
 	FootageReused       Code = "footage_reused"
 	SameContent         Code = "same_content"       // same place and content in view, but the same recording could not be told
 	HistoryIncomplete   Code = "history_incomplete" // some earlier footage was not compared: it could not be read, or too much of it is alike
-	CheckFailed         Code = "check_failed"       // a check ended with an error
+	NoSpeech            Code = "no_speech"
+	VoiceWithoutLips    Code = "voice_without_lips" // a voice is heard, and the mouth in view keeps still
+	WordsNotSaid        Code = "words_not_said"
+	ChallengeFailed     Code = "challenge_failed"  // what was asked for was not done, or the challenge is not a fresh one of this person
+	ChallengeMissing    Code = "challenge_missing" // the policy wants one, and the submission answers none
+	CheckFailed         Code = "check_failed"      // a check ended with an error
 	NotCheckedWanted    Code = "wanted_not_checked"
 )
 

@@ -107,6 +107,7 @@ func (p *Policy) fill() {
 		}
 	}
 	p.History = p.History.Filled()
+	p.Challenge = p.Challenge.Filled()
 }
 
 func (r Rule) filled() Rule {

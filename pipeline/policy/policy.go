@@ -125,6 +125,9 @@ type Policy struct {
 	Reasons     map[pipeline.Code]Action    `yaml:"reasons" json:"reasons"` // instead of the check's on_fail, for one code
 	Thresholds  Thresholds                  `yaml:"thresholds" json:"thresholds"`
 	History     History                     `yaml:"history" json:"history"`
+	Speech      Speech                      `yaml:"speech" json:"speech,omitzero"`
+	Challenge   Challenge                   `yaml:"challenge" json:"challenge,omitzero"`
+	Reuse       Reuse                       `yaml:"reuse" json:"reuse,omitzero"`
 }
 
 // Accepts says whether the policy takes this kind of media (video or photo).

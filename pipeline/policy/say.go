@@ -4,17 +4,19 @@ import "onsite/pipeline"
 
 // The reasons why a check was not made (pipeline.Check.Why of not_checked). Checks may give others; Why then shows them as they are.
 const (
-	WhyNotWanted   = "not_wanted"    // the policy does not ask for it
-	WhyNoSite      = "no_site"       // no site, or one without references, to compare with
-	WhyNoConsent   = "no_consent"    // no consent record: no face processing
-	WhyNoHistory   = "no_history"    // no earlier footage was given
-	WhyNoReference = "no_reference"  // no enrolled photo of the person, or none of the site
-	WhyNoFace      = "no_face"       // no face to look at
-	WhyLowQuality  = "low_quality"   // nothing in view good enough to judge
-	WhyPhotoNoTime = "photo_no_time" // a single photo has no motion
-	WhyTooShort    = "too_short"     // the clip is too short for it
-	WhyNoAudio     = "no_audio"      // no sound in the recording
-	WhyNoClaim     = "no_claim"      // nothing was claimed that could be compared
+	WhyNotWanted   = "not_wanted"       // the policy does not ask for it
+	WhyNoSite      = "no_site"          // no site, or one without references, to compare with
+	WhyNoConsent   = "no_consent"       // no consent record: no face processing
+	WhyNoHistory   = "no_history"       // no earlier footage was given
+	WhyNoReference = "no_reference"     // no enrolled photo of the person, or none of the site
+	WhyNoFace      = "no_face"          // no face to look at
+	WhyLowQuality  = "low_quality"      // nothing in view good enough to judge
+	WhyPhotoNoTime = "photo_no_time"    // a single photo has no motion
+	WhyTooShort    = "too_short"        // the clip is too short for it
+	WhyNoAudio     = "no_audio"         // no sound in the recording
+	WhyNoSound     = "no_sound_consent" // no consent record that covers the sound
+	WhyNoSpeech    = "no_transcriber"   // no speech model is installed
+	WhyNoClaim     = "no_claim"         // nothing was claimed that could be compared
 	WhyNotBuilt    = "not_in_this_version"
 	WhyNoFrames    = "no_frames"       // no picture could be looked at
 	WhyNoPoster    = "no_poster_valid" // none of the site's posters hangs at the time
@@ -32,6 +34,8 @@ var whyTexts = map[string]pipeline.Text{
 	WhyPhotoNoTime: {EN: "a single photo has no movement to look at", ZH: "单张照片没有可供分析的动态"},
 	WhyTooShort:    {EN: "the recording is too short", ZH: "录像时间过短"},
 	WhyNoAudio:     {EN: "the recording has no sound", ZH: "录像没有声音"},
+	WhyNoSound:     {EN: "there is no consent to listen to the sound", ZH: "没有分析声音的同意记录"},
+	WhyNoSpeech:    {EN: "no speech model is installed that could tell what is said", ZH: "没有安装可识别说话内容的语音模型"},
 	WhyNoFrames:    {EN: "there is no picture to look at", ZH: "没有可供查看的画面"},
 	WhyNoPoster:    {EN: "none of the enrolled posters hangs at the site at that time", ZH: "当时没有处于有效期内的登记海报"},
 	WhyNotBuilt:    {EN: "this version of the program does not have it", ZH: "此版本程序尚不支持"},
@@ -54,6 +58,9 @@ var elementTexts = map[string]pipeline.Text{
 	"poster":     {EN: "Poster", ZH: "海报"},
 	"desk":       {EN: "Desk area", ZH: "工位"},
 	"sign":       {EN: "Sign", ZH: "招牌"},
+	"lips":       {EN: "Lips and voice", ZH: "口型与声音"},
+	"words":      {EN: "Words", ZH: "说话内容"},
+	"challenge":  {EN: "Task", ZH: "任务"},
 }
 
 type checkWords struct {
@@ -125,6 +132,47 @@ var checkTexts = map[pipeline.CheckName]checkWords{
 			pipeline.Uncertain: {EN: "It could not be told whether somebody speaks.", ZH: "无法判断是否有人说话。"},
 		},
 	},
+}
+
+// challengeTexts are what a person is asked to do; {text} is the digits or the code.
+var challengeTexts = map[pipeline.ChallengeKind]struct{ title, ask pipeline.Text }{
+	pipeline.TurnLeft: {
+		title: pipeline.Text{EN: "turn the head to the left", ZH: "向左转头"},
+		ask:   pipeline.Text{EN: "Turn your head to your left, then look at the camera again.", ZH: "请将头转向您的左侧，然后转回看镜头。"},
+	},
+	pipeline.TurnRight: {
+		title: pipeline.Text{EN: "turn the head to the right", ZH: "向右转头"},
+		ask:   pipeline.Text{EN: "Turn your head to your right, then look at the camera again.", ZH: "请将头转向您的右侧，然后转回看镜头。"},
+	},
+	pipeline.Nod: {
+		title: pipeline.Text{EN: "nod the head", ZH: "点头"},
+		ask:   pipeline.Text{EN: "Nod once, clearly: down and up again.", ZH: "请明显地点一次头：先低下，再抬起。"},
+	},
+	pipeline.BlinkTwice: {
+		title: pipeline.Text{EN: "close the eyes twice", ZH: "闭眼两次"},
+		ask:   pipeline.Text{EN: "Close your eyes twice within two seconds, each time for a moment.", ZH: "请在两秒内闭眼两次，每次稍作停留。"},
+	},
+	pipeline.SayDigits: {
+		title: pipeline.Text{EN: "say the digits", ZH: "读出数字"},
+		ask:   pipeline.Text{EN: "Say these digits one by one: {text}.", ZH: "请逐个读出以下数字：{text}。"},
+	},
+	pipeline.ShowCode: {
+		title: pipeline.Text{EN: "show the code", ZH: "出示验证码"},
+		ask:   pipeline.Text{EN: "Show this code to the camera for three seconds, large on a screen or written on paper: {text}.", ZH: "请将以下验证码以大字显示在屏幕上或写在纸上，并对准镜头三秒：{text}。"},
+	},
+}
+
+// ChallengeTitle is a kind of challenge in a few words.
+func ChallengeTitle(k pipeline.ChallengeKind) pipeline.Text {
+	if w, ok := challengeTexts[k]; ok {
+		return w.title
+	}
+	return pipeline.Text{EN: string(k), ZH: string(k)}
+}
+
+// ChallengeAsk is what a person is told to do; text is the digits or the code.
+func ChallengeAsk(k pipeline.ChallengeKind, text string) pipeline.Text {
+	return say(challengeTexts[k].ask, map[string]pipeline.Text{"text": {EN: text, ZH: text}})
 }
 
 // CheckTitle is a check's short name.

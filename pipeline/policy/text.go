@@ -96,6 +96,26 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		EN: "This recording was not compared with all earlier ones.[ Of these, {missing} could not be read.][ All of its pictures that can be looked up ({flooded}) are like so much earlier footage that none of it was looked up; if they show a background, it can be marked.]",
 		ZH: "该录像未与全部先前的录像比对。[其中 {missing} 段无法读取。][其可供查找的全部画面（{flooded} 个）均与大量先前的画面相似，因此未据此查找；如其显示的是背景，可将其标记。]",
 	},
+	pipeline.NoSpeech: {
+		EN: "Nobody is heard speaking[: {seconds} seconds of speech, where {wanted} are asked for].",
+		ZH: "没有听到有人说话[：说话时长为 {seconds} 秒，要求为 {wanted} 秒]。",
+	},
+	pipeline.VoiceWithoutLips: {
+		EN: "A voice is heard, but the mouth of the person in view keeps still. Somebody else may be speaking, or the sound may be of another recording.",
+		ZH: "听到说话声，但画面中人的嘴部没有动。可能是旁人在说话，也可能是声音来自另一段录音。",
+	},
+	pipeline.WordsNotSaid: {
+		EN: "The words that were asked for were not heard.",
+		ZH: "没有听到要求说的话。",
+	},
+	pipeline.ChallengeFailed: {
+		EN: "The task that was set for this recording was not fulfilled[: {task}][: {problem}].",
+		ZH: "本次录制要求完成的动作没有完成[：{task}][：{problem}]。",
+	},
+	pipeline.ChallengeMissing: {
+		EN: "This kind of upload needs a task that is set right before it is recorded, and it answers none.",
+		ZH: "此类提交须在录制前领取任务并在录制中完成，而本次提交没有对应的任务。",
+	},
 	pipeline.CheckFailed: {
 		EN: "The check[ “{check}”] could not be completed for a technical reason. This says nothing about the person.",
 		ZH: "[“{check}”]这项检查因技术原因未能完成，这不代表该员工有任何问题。",
@@ -144,6 +164,22 @@ var doubtTexts = map[pipeline.Code]pipeline.Text{
 		EN: "The name of the site[ (“{wanted}”)] could not be read for sure on a sign in view[; what was read: “{read}”].",
 		ZH: "无法确定画面中的招牌上是否有该地点的名称[（“{wanted}”）][；读到的文字为“{read}”]。",
 	},
+	pipeline.NoSpeech: {
+		EN: "It could not be told whether somebody speaks long enough[: {seconds} seconds are certain, {wanted} are asked for].",
+		ZH: "无法判断说话时长是否足够[：可以确定的为 {seconds} 秒，要求为 {wanted} 秒]。",
+	},
+	pipeline.VoiceWithoutLips: {
+		EN: "It could not be told whether the person in view is the one who speaks.",
+		ZH: "无法判断说话的是否为画面中的人。",
+	},
+	pipeline.WordsNotSaid: {
+		EN: "It could not be told whether the words that were asked for were said.",
+		ZH: "无法判断是否说了要求说的话。",
+	},
+	pipeline.ChallengeFailed: {
+		EN: "It could not be told whether the task that was set for this recording was fulfilled[: {task}][: {problem}].",
+		ZH: "无法判断本次录制要求完成的动作是否完成[：{task}][：{problem}]。",
+	},
 	pipeline.EnvironmentMismatch: {
 		EN: "It could not be told whether the surroundings are those of the site.",
 		ZH: "无法判断周围环境是否属于该地点。",
@@ -187,8 +223,29 @@ var lackTexts = map[string]pipeline.Text{
 	"single_frame": {EN: "a single picture is not enough", ZH: "单张画面不足以判断"},
 }
 
+// problemTexts say what is the matter with a challenge, the codes of {problem}.
+var problemTexts = map[string]pipeline.Text{
+	"used":         {EN: "it was used for an earlier upload", ZH: "该任务已用于此前的提交"},
+	"late":         {EN: "its time was over when the upload arrived", ZH: "上传完成时该任务已过期"},
+	"unknown":      {EN: "no such task was set", ZH: "没有下达过该任务"},
+	"foreign":      {EN: "it was set for somebody else", ZH: "该任务是为他人下达的"},
+	"not_seen":     {EN: "it is not to be seen in the recording", ZH: "录像中没有看到"},
+	"little_seen":  {EN: "the face is seen too little of the time", ZH: "人脸出现的时间过短"},
+	"slight":       {EN: "what is seen is too slight", ZH: "动作幅度过小"},
+	"other_side":   {EN: "the head turns to the other side", ZH: "头转向了另一侧"},
+	"side_unknown": {EN: "the head turns to the other side, unless the camera mirrors the picture", ZH: "头转向了另一侧，除非摄像头的画面是镜像的"},
+	"order":        {EN: "it was done, but not in the order of the tasks", ZH: "已完成，但顺序与要求不符"},
+	"one_blink":    {EN: "the eyes close only once at a time", ZH: "只看到单次闭眼"},
+	"no_voice":     {EN: "no voice is heard", ZH: "没有听到说话声"},
+	"other_digits": {EN: "other digits are heard", ZH: "听到的数字与要求不符"},
+	"near_digits":  {EN: "the digits are heard almost right", ZH: "听到的数字与要求略有出入"},
+	"nothing_read": {EN: "the code could not be read", ZH: "未能读出验证码"},
+	"other_code":   {EN: "another code is shown", ZH: "出示的是另一个验证码"},
+	"near_code":    {EN: "the code is read almost right", ZH: "读到的验证码与要求略有出入"},
+}
+
 // bilingual reads a finding's arguments: "why_en" and "why_zh" are {why} in the two languages, "from_ms" is {from} as a time in the clip,
-// a known code of "lacking" is its words, anything else is itself in both.
+// a known code of "lacking" or "problem" is its words, "task" the title of a kind of challenge, anything else is itself in both.
 func bilingual(args map[string]string) map[string]pipeline.Text {
 	both := make(map[string]pipeline.Text, len(args))
 	for _, k := range sorted(args) {
@@ -201,6 +258,10 @@ func bilingual(args map[string]string) map[string]pipeline.Text {
 			both[name] = moment(v)
 		} else if t, ok := lackTexts[v]; ok && k == "lacking" {
 			both[k] = t
+		} else if t, ok := problemTexts[v]; ok && k == "problem" {
+			both[k] = t
+		} else if k == "task" {
+			both[k] = ChallengeTitle(pipeline.ChallengeKind(v))
 		} else {
 			both[k] = pipeline.Text{EN: v, ZH: v}
 		}

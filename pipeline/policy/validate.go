@@ -65,6 +65,8 @@ func (p Policy) Validate() error {
 	v.reasons(p.Reasons)
 	v.thresholds(p.Thresholds)
 	v.history(p.History)
+	v.speech(p)
+	v.challenge(p)
 	if len(v) == 0 {
 		return nil
 	}

@@ -1,0 +1,130 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"onsite/pipeline"
+)
+
+// Speech says what the speech check asks of a recording. The zero value asks for somebody who speaks.
+type Speech struct {
+	MinSeconds *float64      `yaml:"min_seconds" json:"min_seconds,omitempty"` // of speech; nil: the default of the check, one second
+	Lips       bool          `yaml:"lips" json:"lips,omitempty"`               // the mouth in view must move with the voice; needs consent to face processing
+	Words      []string      `yaml:"words" json:"words,omitempty"`             // phrases to be said; needs a speech model
+	AtLeast    int           `yaml:"at_least" json:"at_least,omitempty"`       // how many of them are enough; 0: all
+	Prompt     pipeline.Text `yaml:"prompt" json:"prompt,omitzero"`            // what the employee is asked to say, for the app that records
+}
+
+// Challenge says what a person must be asked to do in the recording. It is part of the liveness check.
+type Challenge struct {
+	Wanted  bool                     `yaml:"wanted" json:"wanted,omitempty"`
+	Kinds   []pipeline.ChallengeKind `yaml:"kinds" json:"kinds,omitempty"`     // that may be drawn; empty: DefaultChallengeKinds
+	Tasks   int                      `yaml:"tasks" json:"tasks,omitempty"`     // how many are drawn; 0: DefaultChallengeTasks
+	Seconds int                      `yaml:"seconds" json:"seconds,omitempty"` // from the issue until the upload is complete; 0: DefaultChallengeSeconds
+}
+
+// What a policy that wants a challenge asks for unless it says otherwise. Two minutes hold the reading of the task, 15 seconds of recording and
+// an upload over a poor line.
+const (
+	DefaultChallengeTasks   = 2
+	DefaultChallengeSeconds = 120
+)
+
+// DefaultChallengeKinds are those that need no speech model and no steady hand.
+var DefaultChallengeKinds = []pipeline.ChallengeKind{pipeline.TurnLeft, pipeline.TurnRight, pipeline.Nod, pipeline.ShowCode}
+
+// Filled gives the rules with every default in its place; a challenge that is not wanted has none.
+func (c Challenge) Filled() Challenge {
+	if !c.Wanted {
+		return c
+	}
+	if len(c.Kinds) == 0 {
+		c.Kinds = DefaultChallengeKinds
+	}
+	if c.Tasks == 0 {
+		c.Tasks = min(DefaultChallengeTasks, len(c.Kinds))
+	}
+	if c.Seconds == 0 {
+		c.Seconds = DefaultChallengeSeconds
+	}
+	return c
+}
+
+// Reuse says what the reuse check may look at beside the picture.
+type Reuse struct {
+	// Audio lets the sound be a witness: a fingerprint of it is made, kept and compared. Off unless a policy asks for it, and then only for
+	// subjects with a consent to the purpose "sound".
+	Audio bool `yaml:"audio" json:"audio,omitempty"`
+}
+
+// Listens says whether the sound of a recording is looked at at all.
+func (p Policy) Listens() bool {
+	digits := p.Challenge.Wanted && slices.Contains(p.Challenge.Kinds, pipeline.SayDigits)
+	return p.Checks[pipeline.CheckSpeech].Need != Never || p.Reuse.Audio || digits
+}
+
+// Bounds of what a policy may ask.
+const (
+	maxWords            = 20
+	maxWordRunes        = 80
+	maxSpeechSeconds    = 60.0
+	maxChallengeTasks   = 3
+	minChallengeSeconds = 30
+	maxChallengeSeconds = 900
+)
+
+func (v *validator) speech(p Policy) {
+	s := p.Speech
+	if n := s.MinSeconds; n != nil && !(*n > 0 && *n <= maxSpeechSeconds) {
+		v.add("speech.min_seconds", strconv.FormatFloat(*n, 'g', -1, 64), fmt.Sprintf("more than 0, at most %g", maxSpeechSeconds), "say how long somebody must speak, or leave the field out")
+	}
+	if len(s.Words) > maxWords {
+		v.add("speech.words", strconv.Itoa(len(s.Words)), fmt.Sprintf("at most %d", maxWords), "name fewer phrases")
+	}
+	for i, w := range s.Words {
+		if n := len([]rune(w)); n == 0 || n > maxWordRunes {
+			v.add(fmt.Sprintf("speech.words[%d]", i), w, fmt.Sprintf("1 to %d characters", maxWordRunes), "name a phrase that is to be said")
+		}
+	}
+	if s.AtLeast < 0 || s.AtLeast > len(s.Words) {
+		v.add("speech.at_least", strconv.Itoa(s.AtLeast), fmt.Sprintf("0 to %d, as many as there are words", len(s.Words)), "say how many of speech.words are enough; 0 is all")
+	}
+	if (s.Prompt.EN == "") != (s.Prompt.ZH == "") {
+		v.add("speech.prompt", s.Prompt.EN+s.Prompt.ZH, "both en and zh, or neither", "say it in both languages")
+	}
+	asks := s.MinSeconds != nil || s.Lips || len(s.Words) > 0 || s.Prompt != pipeline.Text{}
+	if asks && p.Checks[pipeline.CheckSpeech].Need == Never {
+		v.add("speech", "", "nothing, while checks.speech.need is never", "set checks.speech: {need: with_video}, or leave speech out")
+	}
+}
+
+func (v *validator) challenge(p Policy) {
+	c := p.Challenge
+	if !c.Wanted {
+		if len(c.Kinds) > 0 || c.Tasks != 0 || c.Seconds != 0 {
+			v.add("challenge.wanted", "false", "true, or no other field of challenge", "set wanted: true, or leave challenge out")
+		}
+		return
+	}
+	if p.Checks[pipeline.CheckLiveness].Need == Never {
+		v.add("challenge.wanted", "true", "false, while checks.liveness.need is never", "a challenge is part of the liveness check: want that, too")
+	}
+	for i, k := range c.Kinds {
+		at := fmt.Sprintf("challenge.kinds[%d]", i)
+		oneOf(v, at, k, pipeline.ChallengeKinds, "correct or remove it")
+		switch {
+		case slices.Index(c.Kinds, k) != i:
+			v.add(at, string(k), "each kind once", "remove the repetition")
+		case k.Moves() && p.Accepts("photo"):
+			v.add(at, string(k), string(pipeline.ShowCode)+", where the policy takes photos", "a single photo shows no movement and has no sound: leave photo out of media, or ask for show_code alone")
+		}
+	}
+	if most := min(maxChallengeTasks, len(c.Kinds)); c.Tasks < 1 || c.Tasks > most {
+		v.add("challenge.tasks", strconv.Itoa(c.Tasks), fmt.Sprintf("1 to %d, and not more than there are kinds", maxChallengeTasks), "say how many tasks one challenge has")
+	}
+	if c.Seconds < minChallengeSeconds || c.Seconds > maxChallengeSeconds {
+		v.add("challenge.seconds", strconv.Itoa(c.Seconds), fmt.Sprintf("%d to %d", minChallengeSeconds, maxChallengeSeconds), "leave time to record and to upload, and little more")
+	}
+}
