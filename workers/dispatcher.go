@@ -46,13 +46,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	fill(&own.Poll, 250*time.Millisecond)
 	fill(&own.Gap, 20*time.Millisecond)
 	own.Logger = logger(own.Logger)
-	r := &dispatching{Dispatcher: own, role: newRole(own.Store, "dispatcher", own.Name, own.TTL, own.Logger)}
-	defer r.role.resign()
+	r := &dispatching{Dispatcher: own, role: NewRole(own.Store, "dispatcher", own.Name, own.TTL, own.Logger)}
+	defer r.role.Resign()
 	work := listen(ctx, own.Bell, results.BellWork)
 	for {
 		began := time.Now()
 		wait := own.Poll
-		if r.role.play(ctx) {
+		if r.role.Play(ctx) {
 			wait = r.fill(ctx)
 		}
 		// The gap counts from the beginning: what came meanwhile is taken together.
@@ -68,7 +68,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // dispatching is one Run of a dispatcher.
 type dispatching struct {
 	Dispatcher
-	role *role
+	role *Role
 
 	window  int // as found out; 0: not yet
 	counted time.Time

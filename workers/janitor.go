@@ -48,10 +48,10 @@ func (j *Janitor) Run(ctx context.Context) error {
 	fill(&own.Orphan, 3*time.Hour)
 	fill(&own.TTL, 3*own.Every)
 	own.Logger = logger(own.Logger)
-	r := newRole(own.Store, "janitor", own.Name, own.TTL, own.Logger)
-	defer r.resign()
+	r := NewRole(own.Store, "janitor", own.Name, own.TTL, own.Logger)
+	defer r.Resign()
 	for {
-		if r.play(ctx) {
+		if r.Play(ctx) {
 			own.sweep(ctx, r)
 		}
 		if !pause(ctx, own.Every) {
@@ -61,12 +61,12 @@ func (j *Janitor) Run(ctx context.Context) error {
 }
 
 // sweep goes on while there is more, and while it is still the one.
-func (j *Janitor) sweep(ctx context.Context, r *role) {
+func (j *Janitor) sweep(ctx context.Context, r *Role) {
 	for _, round := range []struct {
 		name string
 		do   func(context.Context) (int, error)
 	}{{"expired", j.expire}, {"orphans", j.orphans}} {
-		for ctx.Err() == nil && r.play(ctx) {
+		for ctx.Err() == nil && r.Play(ctx) {
 			n, err := round.do(ctx)
 			if err != nil && ctx.Err() == nil {
 				j.Logger.Warn("cleaning broke off; trying again", "of", round.name, "error", err)

@@ -73,12 +73,12 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		own.Bell = &queue.LocalBell{}
 	}
 	own.Logger = logger(own.Logger)
-	s := &reconciling{Reconciler: own, role: newRole(own.Store, "reconciler", own.Name, own.TTL, own.Logger), active: map[string]time.Time{}}
+	s := &reconciling{Reconciler: own, role: NewRole(own.Store, "reconciler", own.Name, own.TTL, own.Logger), active: map[string]time.Time{}}
 	// A Redis that hangs must not keep leases from being looked at, so they have a goroutine of their own.
 	var owned sync.WaitGroup
 	owned.Go(func() { every(ctx, own.Every, s.reclaim) })
 	owned.Go(func() {
-		defer s.role.resign()
+		defer s.role.Resign()
 		every(ctx, own.Every, s.compare)
 	})
 	owned.Go(func() { every(ctx, own.StatsEvery, s.count) })
@@ -99,7 +99,7 @@ func every(ctx context.Context, d time.Duration, f func(context.Context)) {
 // reconciling is one Run of a reconciler.
 type reconciling struct {
 	Reconciler
-	role   *role
+	role   *Role
 	active map[string]time.Time // tasks that nobody can take any more while their job is still queued, since when
 	tidied time.Time
 	asked  time.Time // when held jobs were looked at
@@ -154,7 +154,7 @@ func (s *reconciling) reclaim(ctx context.Context) {
 // compare looks for queued jobs whose task is not in Redis, or was taken by somebody who does not claim it. It may be wrong about either:
 // the task of an attempt that was taken back claims nothing.
 func (s *reconciling) compare(ctx context.Context) {
-	if !s.role.play(ctx) {
+	if !s.role.Play(ctx) {
 		clear(s.active)
 		return
 	}

@@ -13,8 +13,8 @@ type Elector interface {
 	Elect(ctx context.Context, role, holder string, ttl time.Duration) (bool, error)
 }
 
-// role is one process's part in an election. It is used from one goroutine.
-type role struct {
+// Role is one process's part in an election. It is used from one goroutine.
+type Role struct {
 	store  Elector
 	name   string
 	holder string
@@ -28,14 +28,15 @@ type role struct {
 // roleTTL is how long the work of a dead process stays undone: short against the 15 s in which a killed worker's job must run again.
 const roleTTL = 2 * time.Second
 
-func newRole(store Elector, name, holder string, ttl time.Duration, log *slog.Logger) *role {
+// NewRole stands for a role; a ttl of 0 is 2 s.
+func NewRole(store Elector, name, holder string, ttl time.Duration, log *slog.Logger) *Role {
 	fill(&ttl, roleTTL)
-	return &role{store: store, name: name, holder: holder + "-" + ulid.Make().String()[16:], ttl: ttl, log: log}
+	return &Role{store: store, name: name, holder: holder + "-" + ulid.Make().String()[16:], ttl: ttl, log: log}
 }
 
-// play says whether this process plays the role now. It asks three times a ttl, and stops believing an old answer well before the ttl is
+// Play says whether this process plays the role now. It asks three times a ttl, and stops believing an old answer well before the ttl is
 // over: a store that is away means that nobody plays.
-func (r *role) play(ctx context.Context) bool {
+func (r *Role) Play(ctx context.Context) bool {
 	began := time.Now()
 	if age := began.Sub(r.asked); !r.asked.IsZero() && age < r.ttl/3 {
 		return r.held
@@ -57,8 +58,8 @@ func (r *role) play(ctx context.Context) bool {
 	return held
 }
 
-// resign lets another process take over at once.
-func (r *role) resign() {
+// Resign lets another process take over at once.
+func (r *Role) Resign() {
 	if !r.held {
 		return
 	}

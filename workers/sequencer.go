@@ -36,12 +36,12 @@ func (s *Sequencer) Run(ctx context.Context) error {
 	poll, gap, log := s.Poll, s.Gap, logger(s.Logger)
 	fill(&poll, 100*time.Millisecond)
 	fill(&gap, 20*time.Millisecond)
-	r := newRole(s.Store, "sequencer", s.Name, s.TTL, log)
-	defer r.resign()
+	r := NewRole(s.Store, "sequencer", s.Name, s.TTL, log)
+	defer r.Resign()
 	ear := listen(ctx, s.Bell, results.BellVerdict)
 	failing := false
 	for {
-		if r.play(ctx) {
+		if r.Play(ctx) {
 			limited, cancel := context.WithTimeout(ctx, 2*patience)
 			positions, err := s.Store.Sequence(limited, maxSequence)
 			cancel()
