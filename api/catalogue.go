@@ -54,6 +54,7 @@ const (
 	codeNoVerdict    code = "verdict_none"
 	codeReference    code = "enrolled_photos_unusable"
 	codeUnknown      code = "outcome_unknown"
+	codeUnsigned     code = "not_signed_yet"
 )
 
 type entry struct {
@@ -143,6 +144,8 @@ var catalogue = map[code]entry{
 			"该服务器未安装所需模型。请通知管理员运行 “onsite models install”；未保存任何内容。")},
 	codeForeign: {http.StatusForbidden, say("Bucket not yours", "存储桶不属于您"),
 		say("This bucket and prefix cannot be mapped with a key of your tenant. Ask the operator of the service.", "您的租户不能映射该存储桶和前缀。请联系服务管理员。")},
+	codeUnsigned: {http.StatusNotFound, say("Not signed yet", "尚未签名"),
+		say("The audit log has no signed head that covers this yet. Try again in a few seconds; if it stays, tell the operator.", "审计日志尚无涵盖此内容的签名。请几秒后重试；如仍出现，请告知管理员。")},
 	codePending: {http.StatusNotFound, say("No verdict yet", "尚无结论"),
 		say("The job is not finished. Ask again later.", "任务尚未完成，请稍后再查。")},
 	codeReference: {http.StatusUnprocessableEntity, say("Enrolled photos not usable", "已登记照片无法使用"),

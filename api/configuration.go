@@ -65,6 +65,10 @@ var accessConfiguration = map[string][]results.Role{
 
 	"list-models": {modelsRole, read, audit},
 	"list-audit":  {audit},
+
+	"get-checkpoint":        {audit, investigate},
+	"get-audit-proof":       {audit},
+	"get-audit-consistency": {audit, investigate},
 }
 
 // configurationRoutes registers those operations.
@@ -81,6 +85,7 @@ func (s *Server) configurationRoutes() {
 	s.webhookRoutes()
 	s.bucketRoutes()
 	s.insightRoutes()
+	s.auditRoutes()
 	s.markRoutes()
 }
 

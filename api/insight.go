@@ -21,19 +21,6 @@ type Model struct {
 
 type modelsOutput struct{ Body List[Model] }
 
-// AuditEntry is one entry of the audit log. It holds no biometrics.
-type AuditEntry struct {
-	ID      string    `json:"id"`
-	At      time.Time `json:"at"`
-	Actor   string    `json:"actor" doc:"API key, worker, or system"`
-	Action  string    `json:"action"`
-	Subject string    `json:"subject,omitempty"`
-	Target  string    `json:"target,omitempty"`
-	Digest  string    `json:"digest,omitempty" doc:"of what it is about, where there is such a thing"`
-}
-
-type auditOutput struct{ Body List[AuditEntry] }
-
 // IntakeEvent is one event of a bucket as it came.
 type IntakeEvent struct {
 	ID         string              `json:"id"`
@@ -68,17 +55,6 @@ func (s *Server) insightRoutes() {
 			}
 			return out, nil
 		})
-	register(s, describe(get, "/v1/audit", "list-audit", "audit", "Read the audit log"), func(ctx context.Context, in *PageInput) (*auditOutput, error) {
-		p, err := s.page(ctx, "audit", nil, *in)
-		if err != nil {
-			return nil, err
-		}
-		rows, err := s.Store.AuditLog(ctx, PrincipalOf(ctx).Tenant, p)
-		if err != nil {
-			return nil, err
-		}
-		return &auditOutput{Body: list(s, ctx, "audit", nil, p, rows, func(a results.AuditEntry) string { return a.ID }, showEntry)}, nil
-	})
 	register(s, describe(get, "/v1/intake-events", "list-intake-events", "intake", "Read what came from buckets",
 		explained("Every event is kept, also one that started nothing, with the reason. Events that belong to no tenant (not understood, or of a place that nobody mapped) are shown "+
 			"where the installation has one tenant only; with several the operator sees them with \"onsite intake\".")), func(ctx context.Context, in *intakeInput) (*intakeOutput, error) {
@@ -111,10 +87,6 @@ func (s *Server) intakeEvents(ctx context.Context, state results.IntakeState, p 
 	rows = append(rows, nobodys...)
 	slices.SortFunc(rows, func(a, b results.IntakeEvent) int { return strings.Compare(b.ID, a.ID) })
 	return rows[:min(len(rows), p.Limit)], nil
-}
-
-func showEntry(a results.AuditEntry) AuditEntry {
-	return AuditEntry{ID: a.ID, At: a.At, Actor: a.Actor, Action: a.Action, Subject: a.Subject, Target: a.Target, Digest: a.Digest}
 }
 
 func showIntake(e results.IntakeEvent) IntakeEvent {

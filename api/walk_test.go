@@ -20,7 +20,7 @@ const mark = "ACMEMARK"
 // walk holds one of everything for acme, and how each operation is asked for it.
 type walk struct {
 	*desk
-	job, upload, photo, key, webhook, delivery, marked string
+	job, upload, photo, key, webhook, delivery, marked, entry string
 }
 
 // newWalk gives acme a subject with a photo, a site, a policy, a key, a webhook with a delivery, a bucket, jobs and a verdict.
@@ -62,12 +62,16 @@ func newWalk(t *testing.T) *walk {
 	second := w.accepted("acme")
 	w.marked = id(w.ok(http.StatusCreated, http.MethodPost, "/v1/reuse/marks", map[string]any{"kind": "pair", "job": w.job, "other": second, "note": mark}))
 	w.ended(second, results.Dead)
+	signLog(t, w.store, "acme")
+	logged, err := w.store.LogEntries(t.Context(), "acme", 0, 1)
+	require.NoError(t, err)
+	w.entry = logged[0].ID
 	return w
 }
 
 // marks are what only acme may see.
 func (w *walk) marks() []string {
-	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery, w.marked}
+	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery, w.marked, w.entry}
 }
 
 // path fills in what acme has.
@@ -86,10 +90,15 @@ func (w *walk) path(op *huma.Operation) string {
 		id = w.webhook
 	case "reuse":
 		id = w.marked
+	case "audit":
+		id = w.entry
 	}
 	p := strings.NewReplacer("{job}", job, "{n}", "0", "{id}", id, "{photo}", w.photo, "{purpose}", "face", "{name}", "acmepolicy", "{delivery}", w.delivery).Replace(op.Path)
 	if op.OperationID == "delete-bucket" {
 		p += "?bucket=acmebucket&prefix=" + mark + "/"
+	}
+	if op.OperationID == "get-audit-consistency" {
+		p += "?from=1&to=2"
 	}
 	require.NotContains(w.t, p, "{", "say here what fills the path of %s", op.OperationID)
 	return p

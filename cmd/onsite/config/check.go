@@ -37,6 +37,7 @@ func (c Config) Check(role Role) error {
 	if role == RoleServe || role == RoleWorker {
 		k.worker()
 	}
+	k.audit()
 	k.rest()
 	if len(k.problems) > 0 {
 		slices.SortStableFunc(k.problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
@@ -93,6 +94,22 @@ func (k *checker) store() {
 	}
 	if s.Connections < 2 {
 		k.add("store.connections", strconv.Itoa(s.Connections), "at least 2 are needed", "至少需要 2 个", "write 16", "请写 16")
+	}
+}
+
+func (k *checker) audit() {
+	a, o := k.c.Audit, k.c.Objects
+	switch {
+	case a.WitnessBucket == "":
+	case o.S3.Endpoint == "":
+		k.add("audit.witness_bucket", a.WitnessBucket, "needs an S3 service", "需要 S3 服务", "set objects.s3.endpoint, or use audit.witness_dir", "请设置 objects.s3.endpoint，或使用 audit.witness_dir")
+	case a.WitnessBucket == o.S3.Bucket || a.WitnessBucket == o.S3.UploadBucket:
+		k.add("audit.witness_bucket", a.WitnessBucket, "is a bucket that Onsite changes", "是 Onsite 会改动的存储桶", "name a bucket of its own, with object lock", "请指定一个单独的、启用对象锁定的存储桶")
+	}
+	if !a.WitnessURL.Empty() {
+		if u, err := url.Parse(a.WitnessURL.Reveal()); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			k.add("audit.witness_url", a.WitnessURL.String(), "is no URL of http or https", "不是 http 或 https 的 URL", "write https://witness.example.com/checkpoints", "请写 https://witness.example.com/checkpoints")
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ type Config struct {
 	API     API     `koanf:"api"`
 	Worker  Worker  `koanf:"worker"`
 	Intake  Intake  `koanf:"intake"`
+	Audit   Audit   `koanf:"audit"`
 	Log     Log     `koanf:"log"`
 	OTLP    OTLP    `koanf:"otlp"`
 
@@ -111,6 +112,14 @@ type Worker struct {
 type Intake struct {
 	List   string   `koanf:"list" doc:"Redis list into which the bucket writes its notifications; empty: none is read"`
 	MayMap []string `koanf:"may_map" doc:"which tenant may map which bucket, tenant:bucket or tenant:bucket/prefix; empty: only the one tenant of an installation may, any"`
+}
+
+// Audit is where the signed heads of the audit logs go, so that a log that was rewritten shows: each somewhere that whoever runs the results
+// store cannot change.
+type Audit struct {
+	WitnessDir    string `koanf:"witness_dir" doc:"folder into which every checkpoint of the audit log is written, on a disk of others; empty: none"`
+	WitnessBucket string `koanf:"witness_bucket" doc:"bucket at objects.s3.endpoint for the same, with object lock; empty: none"`
+	WitnessURL    Secret `koanf:"witness_url" doc:"URL to which every checkpoint is posted as text; empty: none"`
 }
 
 // Log is what is written to stderr.

@@ -17,6 +17,7 @@ import (
 	"onsite/cmd/onsite/config"
 	"onsite/workers"
 	"onsite/workers/intake"
+	"onsite/workers/notary"
 	"onsite/workers/webhook"
 )
 
@@ -52,6 +53,7 @@ func metrics() map[string]bool {
 	workers.NewMetrics(l)
 	intake.NewMetrics(l)
 	webhook.NewMetrics(l)
+	notary.NewMetrics(l)
 	return l.names
 }
 

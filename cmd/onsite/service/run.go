@@ -23,6 +23,7 @@ import (
 	"onsite/results/vault"
 	"onsite/workers"
 	"onsite/workers/intake"
+	"onsite/workers/notary"
 	"onsite/workers/webhook"
 )
 
@@ -180,6 +181,12 @@ func (b *base) build(role config.Role, web *site) (parts, error) {
 	}
 	if role != config.RoleAPI {
 		all = append(all, part{"archive", earlier.Run})
+		witnesses, err := b.witnesses()
+		if err != nil {
+			return nil, err
+		}
+		log := &notary.Notary{Store: b.steps, Vault: b.vault, Witnesses: witnesses, Name: name, Logger: b.log, Metrics: notary.NewMetrics(b.registry)}
+		all = append(all, part{"notary", log.Run})
 		all = append(all, b.jobs(name, e)...)
 		all = append(all, b.bucket(name, in, uploads)...)
 	}
