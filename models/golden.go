@@ -100,13 +100,18 @@ func (s *Set) Check(ctx context.Context, task Task) error {
 	return nil
 }
 
-// raw gives the outputs of the model for a golden sample. The voice model hears one window.
+// raw gives the outputs of the model for a golden sample. The voice model hears one window, a speech model a second.
 func (s *Set) raw(ctx context.Context, m *model, g manifest.Golden) (map[string][]float32, error) {
 	slot, err := m.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer m.release(slot)
+	if m.task == Transcribe {
+		in, shape := m.hear(PatternSound(manifest.SpeechRate, g.Seed))
+		out, _, err := m.say(in, shape)
+		return map[string][]float32{m.man.Outputs[0].Name: out}, err
+	}
 	if m.man.Input.Layout == manifest.PCM {
 		if err := slot.voice(m); err != nil {
 			return nil, err

@@ -184,6 +184,11 @@ func (m *model) warm(ctx context.Context) error {
 		}
 		return m.run(s)
 	}
+	if m.task == Transcribe {
+		in, shape := m.hear(make([]float32, manifest.SpeechRate))
+		_, _, err := m.say(in, shape)
+		return err
+	}
 	w, h := m.goldenSize(manifest.Golden{})
 	if err := s.shape(m.man, []int64{1, int64(m.man.Channels()), int64(h), int64(w)}, m.outputShapes(w, h)); err != nil {
 		return fmt.Errorf("warm up model %s: %w", m.task, err)

@@ -73,7 +73,11 @@ func (m *model) load() error {
 		if err != nil {
 			return err
 		}
-		if keys, err = classes(data, m.man); err != nil {
+		read := classes
+		if m.task == Transcribe {
+			read = tokens
+		}
+		if keys, err = read(data, m.man); err != nil {
 			return fmt.Errorf("open model %s: %s: %w", m.task, m.man.Path(*m.man.Keys, m.dir), err)
 		}
 	}
@@ -107,6 +111,9 @@ func newSession(man manifest.Manifest, data []byte) (session *ort.DynamicAdvance
 	inputs := []string{man.Input.Name}
 	if man.Decoder.Name == "silero" {
 		inputs = append(inputs, "state", "sr")
+	}
+	if man.Input.Length != "" {
+		inputs = append(inputs, man.Input.Length)
 	}
 	outputs := make([]string, len(man.Outputs))
 	for i, o := range man.Outputs {

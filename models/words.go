@@ -14,6 +14,7 @@ const (
 	TextDetect    Task = "text_detect"
 	TextRecognize Task = "text_recognize"
 	VoiceActivity Task = "voice_activity"
+	Transcribe    Task = "transcribe" // no model of this task is built in
 )
 
 // Image is a byte view of a picture: H x W x C, row-major without padding, uint8 0..255; C = 3 is BGR, C = 1 is grey. The models only

@@ -21,7 +21,7 @@ type Manifest struct {
 	Name       string      `yaml:"name"`
 	Version    string      `yaml:"version"`
 	File       File        `yaml:"file"`
-	Keys       *File       `yaml:"keys,omitempty"` // text recognition: one character per line
+	Keys       *File       `yaml:"keys,omitempty"` // text recognition: one character per line; speech: one token per line
 	Source     Source      `yaml:"source"`
 	Licence    Licence     `yaml:"licence"`
 	Input      Input       `yaml:"input"`
@@ -66,6 +66,10 @@ type Licence struct {
 //
 // Sound (layout pcm): float32 [1, context+window] at rate samples per second, -1..1.
 //
+// Speech (layout wave): float32 [1, samples] at rate, -1..1 times scale, or with normalise of mean 0 and variance 1. Speech (layout fbank):
+// float32 [1, frames, bins], Kaldi's log-mel filter bank between low_hz and high_hz (0 and less: counted from half the rate down) of samples
+// times scale. length names a second input, int64 [1], that takes the number of samples or frames; many models have none.
+//
 // Features (layout vector): float32 [1, sum of the parts' sizes]: what other models measured, one part after the other.
 type Input struct {
 	Name     string    `yaml:"name"`
@@ -81,7 +85,13 @@ type Input struct {
 	Rate     int       `yaml:"rate,omitempty"`
 	Window   int       `yaml:"window,omitempty"`
 	Context  int       `yaml:"context,omitempty"`
-	Parts    []Part    `yaml:"parts,omitempty"`
+
+	Bins      int     `yaml:"bins,omitempty"`
+	LowHz     float64 `yaml:"low_hz,omitempty"`
+	HighHz    float64 `yaml:"high_hz,omitempty"`
+	Normalise bool    `yaml:"normalise,omitempty"`
+	Length    string  `yaml:"length,omitempty"`
+	Parts     []Part  `yaml:"parts,omitempty"`
 }
 
 // Part is one group of values of a vector input. Model is the sha256 of the ONNX file that makes them: the values of another model mean

@@ -13,11 +13,13 @@ import (
 
 // The words of a manifest's input.
 const (
-	NCHW = "nchw"
-	PCM  = "pcm"
-	RGB  = "rgb"
-	BGR  = "bgr"
-	Grey = "grey"
+	NCHW  = "nchw"
+	PCM   = "pcm"
+	Wave  = "wave"
+	FBank = "fbank"
+	RGB   = "rgb"
+	BGR   = "bgr"
+	Grey  = "grey"
 )
 
 // How far ONNX Runtime rewrites a graph. All adds blocked memory layouts to Extended; which is faster depends on the model and is
@@ -42,6 +44,7 @@ var decoderParams = map[string][]string{
 	"dbmap":        {},
 	"ctc":          {"blank", "pixels_per_step"},
 	"silero":       {},
+	"ctc_speech":   {"blank"},
 }
 
 // taskDecoders says which decoders answer which task.
@@ -55,6 +58,7 @@ var taskDecoders = map[string][]string{
 	"text_detect":    {"dbmap"},
 	"text_recognize": {"ctc"},
 	"voice_activity": {"silero"},
+	"transcribe":     {"ctc_speech"},
 }
 
 // decoderShapes says what the outputs of a decoder look like: one entry per output, -1 where any size is allowed, in the order in which
@@ -69,6 +73,7 @@ var decoderShapes = map[string][][]int{
 	"dbmap":        {{1, 1, -1, -1}},
 	"ctc":          {{1, -1, -1}},
 	"silero":       {{1, 1}, {2, 1, 128}},
+	"ctc_speech":   {{1, -1, -1}},
 }
 
 // Tasks lists the tasks that a manifest may name, sorted.
@@ -138,7 +143,7 @@ func (m Manifest) validateFiles(p *problems) {
 	if m.Keys != nil {
 		m.Keys.validate(p, "keys")
 	}
-	p.want((m.Decoder.Name == "ctc") == (m.Keys != nil), "keys", "belongs to decoder ctc and only to it")
+	p.want((m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech") == (m.Keys != nil), "keys", "belongs to decoders ctc and ctc_speech and only to them")
 	if m.Source.NPM == "" {
 		p.want(m.Source.Note != "", "source", "names no npm package, so its note must say where the file comes from")
 		p.want(m.Source.Version == "" && m.Source.TarballSHA256 == "", "source", "version and tarball_sha256 need npm")
@@ -169,9 +174,34 @@ func (in Input) validate(p *problems) {
 		p.want(in.Window > 0 && in.Window <= 1<<16, "input.window", "%d is not in 1..65536", in.Window)
 		p.want(in.Context >= 0 && in.Context <= in.Window, "input.context", "%d is not in 0..window", in.Context)
 		p.want(in.Colour == "" && in.Width == 0 && in.Height == 0 && in.Mean == nil && in.Std == nil && in.Scale == 0, "input", "layout pcm takes no picture fields")
+	case Wave, FBank:
+		in.validateSpeech(p)
 	default:
-		p.add("input.layout", "%q is not one of %s, %s", in.Layout, NCHW, PCM)
+		p.add("input.layout", "%q is not one of %s, %s, %s, %s", in.Layout, NCHW, PCM, Wave, FBank)
 	}
+	speech := in.Layout == Wave || in.Layout == FBank
+	p.want(speech || (in.Bins == 0 && in.LowHz == 0 && in.HighHz == 0 && !in.Normalise && in.Length == ""), "input", "layout %s takes no speech fields", in.Layout)
+}
+
+// SpeechRate is the only rate that sound is decoded at.
+const SpeechRate = 16000
+
+func (in Input) validateSpeech(p *problems) {
+	p.want(in.Rate == SpeechRate, "input.rate", "%d is not %d, the rate that sound is decoded at", in.Rate, SpeechRate)
+	p.want(in.Colour == "" && in.Width == 0 && in.Height == 0 && in.Mean == nil && in.Std == nil && in.Window == 0 && in.Context == 0, "input", "layout %s takes no picture fields, window or context", in.Layout)
+	p.want(in.Normalise || (finite(in.Scale) && in.Scale > 0), "input.scale", "%v is not a positive number: 1 for samples of -1..1, 32768 for samples of 16 bits", in.Scale)
+	if in.Layout == Wave {
+		p.want(in.Bins == 0 && in.LowHz == 0 && in.HighHz == 0, "input", "layout wave takes no bins, low_hz or high_hz")
+		p.want(!in.Normalise || in.Scale == 0, "input.scale", "says nothing beside normalise")
+		return
+	}
+	p.want(!in.Normalise, "input.normalise", "belongs to layout wave")
+	p.want(in.Bins >= 10 && in.Bins <= 128, "input.bins", "%d is not in 10..128", in.Bins)
+	high := in.HighHz
+	if high <= 0 {
+		high += SpeechRate / 2
+	}
+	p.want(finite(in.LowHz) && finite(in.HighHz) && in.LowHz >= 0 && in.LowHz < high && high <= SpeechRate/2, "input.low_hz", "%v to %v is no range below %d Hz", in.LowHz, high, SpeechRate/2)
 }
 
 func (in Input) validatePicture(p *problems) {
@@ -207,7 +237,8 @@ func (m Manifest) validateDecoder(p *problems) {
 		p.add("decoder.name", "%q is not one of %s", m.Decoder.Name, strings.Join(Decoders(), ", "))
 		return
 	}
-	p.want((m.Decoder.Name == "silero") == (m.Input.Layout == PCM), "input.layout", "%q does not fit decoder %s", m.Input.Layout, m.Decoder.Name)
+	speech := m.Input.Layout == Wave || m.Input.Layout == FBank
+	p.want((m.Decoder.Name == "silero") == (m.Input.Layout == PCM) && (m.Decoder.Name == "ctc_speech") == speech, "input.layout", "%q does not fit decoder %s", m.Input.Layout, m.Decoder.Name)
 	for _, n := range names {
 		v, ok := m.Decoder.Params[n]
 		p.want(ok && finite(v), "decoder.params."+n, "is missing or not a number")
@@ -245,10 +276,10 @@ func (m Manifest) validateIndices(p *problems) {
 	if m.Decoder.Name == "ultraface" {
 		p.want(m.Outputs[0].Shape[1] == m.Outputs[1].Shape[1] && m.Outputs[0].Shape[1] > 0, "outputs", "scores and boxes must have the same, fixed number of anchors")
 	}
-	if m.Decoder.Name == "embedding" || m.Decoder.Name == "softmax_live" || m.Decoder.Name == "ctc" {
+	if m.Decoder.Name == "embedding" || m.Decoder.Name == "softmax_live" || m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech" {
 		p.want(m.Dimension() > 0, "outputs[0].shape", "the last axis must be fixed")
 	}
-	dynamic := m.Decoder.Name == "dbmap" || m.Decoder.Name == "ctc"
+	dynamic := m.Decoder.Name == "dbmap" || m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech"
 	p.want(dynamic || m.Input.Layout == PCM || (m.Input.Width > 0 && m.Input.Height > 0), "input", "decoder %s needs a fixed width and height", m.Decoder.Name)
 	p.want(m.Decoder.Name != "ctc" || m.Input.Height > 0, "input.height", "decoder ctc needs a fixed height")
 }
