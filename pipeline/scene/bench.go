@@ -133,7 +133,7 @@ func benchSign(ctx context.Context, path string, r signRow, rows []signRow, deco
 	}
 	start := time.Now()
 	if r.wanted != "" {
-		s := &search{models: m, site: &Site{names: []signName{newSignName(r.wanted)}}, cfg: DefaultConfig(), best: map[Element]sight{}, far: true}
+		s := &search{models: m, site: &Site{names: namesOf([]string{r.wanted})}, cfg: DefaultConfig(), best: map[Element]sight{}, far: true}
 		if err := s.read(ctx, photo.Frames[:1]); err != nil {
 			return item, 0, err
 		}
@@ -148,8 +148,12 @@ func benchSign(ctx context.Context, path string, r signRow, rows []signRow, deco
 	for _, w := range words {
 		item.Read = append(item.Read, w.Text)
 	}
+	far, err := full.read(ctx, photo.Frames[0], DefaultConfig().TextSideFar)
+	if err != nil {
+		return item, 0, err
+	}
 	for _, o := range rows {
-		if otherName(r, o) && bestOf(newSignName(o.wanted), words).found {
+		if otherName(r, o) && slices.ContainsFunc(namesOf([]string{o.wanted}), func(n signName) bool { return bestOf(n, words).found || bestOf(n, far).found }) {
 			item.Wrong = append(item.Wrong, o.wanted)
 		}
 	}
@@ -172,7 +176,7 @@ func lineErrors(lines []string, words []Word) (edits, characters int) {
 				text += w.Text
 			}
 			d, _, _ := nearest(k, key(text))
-			least = min(least, d)
+			least = min(least, (d+edit-1)/edit)
 		}
 		edits, characters = edits+least, characters+len(k)
 	}

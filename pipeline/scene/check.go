@@ -260,8 +260,8 @@ func (s *search) read(ctx context.Context, picks []media.Frame) error {
 		if s.sign.found {
 			return nil
 		}
-		if i == frames-1 && s.far && s.cfg.TextSideFar > s.cfg.TextSide && well(s.words) == 0 {
-			// Nothing was readable: the text may be far away. Once more on the sharpest frame, larger.
+		if i == frames-1 && s.far && s.cfg.TextSideFar > s.cfg.TextSide {
+			// The name may stand far away, beside text that is near. Once more on the sharpest frame, larger.
 			picks, sides = append(slices.Clone(picks), picks[0]), append(sides, s.cfg.TextSideFar)
 		}
 	}

@@ -12,8 +12,8 @@ type Config struct {
 	FrameSide, FrameKeypoints int
 	// Inliers is how many distinct places of a reference must agree on one plane; from DoubtInliers on the outcome is uncertain.
 	Inliers, DoubtInliers int
-	// TextSide is the long side at which text is looked for; TextSideFar is the second try on the sharpest frame when nothing was
-	// readable in a photo (0: none; in a clip it would cost half of the stage's budget). TextLines bounds the lines read per frame.
+	// TextSide is the long side at which text is looked for; TextSideFar is the second try on the sharpest frame when the
+	// name was not read in a photo (0: none; in a clip it would cost half of the stage's budget). TextLines bounds the lines read per frame.
 	TextSide, TextSideFar, TextLines int
 	// SignSimilarity is how similar (1 - edits / length) a reading must be to a name; 0: by the name's length and script.
 	SignSimilarity float64

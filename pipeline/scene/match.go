@@ -39,6 +39,7 @@ type match struct {
 	Coverage float64 // share of the reference's area that the inliers span, 0..1
 	Outline  []pipeline.Point
 	Mirrored bool
+	hom      [9]float64 // from the reference, as it was matched (flipped for a mirrored clip), to the frame
 }
 
 // pair is one keypoint of the reference (q) with its partner in the frame (t).
@@ -106,7 +107,7 @@ func matchPlane(ref, frame *keypoints, w, h, tolerance float64) match {
 		seen[key], seen[there] = true, true
 		kept = append(kept, a)
 	}
-	return match{Inliers: len(kept), Coverage: hullArea(kept) / (w * h), Outline: outline}
+	return match{Inliers: len(kept), Coverage: hullArea(kept) / (w * h), Outline: outline, hom: hom}
 }
 
 // homography is the plane's 3 x 3 map from the reference to the frame, with the pairs that agree with it.

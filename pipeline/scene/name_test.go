@@ -74,7 +74,7 @@ func TestNearest(t *testing.T) {
 		a, b        string
 		d, from, to int
 	}{
-		{"abc", "xxabcxx", 0, 2, 5}, {"abc", "xxabxx", 1, 2, 4}, {"abc", "", 3, 0, 0}, {"", "abc", 0, 0, 0}, {"abc", "abc", 0, 0, 3}, {"abcd", "zacdz", 1, 1, 4},
+		{"abc", "xxabcxx", 0, 2, 5}, {"abc", "xxabxx", 2, 2, 4}, {"abc", "", 6, 0, 0}, {"", "abc", 0, 0, 0}, {"abc", "abc", 0, 0, 3}, {"abcd", "zacdz", 2, 1, 4}, {"st0p", "5top", 2, 0, 4},
 	} {
 		d, from, to := nearest([]rune(c.a), []rune(c.b))
 		require.Equal(t, []int{c.d, c.from, c.to}, []int{d, from, to}, "%s in %s", c.a, c.b)

@@ -73,7 +73,7 @@ func (s *search) signSeen() Seen {
 		}
 	}
 	n.similarity = s.cfg.SignSimilarity
-	out := Seen{Element: Sign, Means: ByText, Wanted: n.raw, Outcome: pipeline.Fail, Score: s.sign.similarity, Threshold: 1 - float64(n.edits())/float64(len(n.key))}
+	out := Seen{Element: Sign, Means: ByText, Wanted: n.raw, Outcome: pipeline.Fail, Score: s.sign.similarity, Threshold: 1 - float64(n.budget())/float64(edit*len(n.key))}
 	switch {
 	case s.sign.found:
 		out.Outcome = pipeline.Pass

@@ -41,6 +41,7 @@ type reference struct {
 	plain   keypoints
 	mirror  keypoints // of the crop flipped left to right: for mirrored clips
 	stable  int
+	patch   patch // what it looks like inside
 }
 
 func (r *reference) close() {
@@ -61,6 +62,7 @@ type Site struct {
 	ID       string
 	Revision int
 	names    []signName
+	foreign  []signName // of other places
 	refs     []reference
 }
 
@@ -93,9 +95,7 @@ func Prepare(ctx context.Context, s *pipeline.Site, decode func(context.Context,
 		return nil, errors.New("prepare a site: there is none")
 	}
 	out := &Site{ID: s.ID, Revision: s.Revision}
-	for _, n := range s.SignNames {
-		out.names = append(out.names, newSignName(n))
-	}
+	out.names, out.foreign = namesOf(s.SignNames), namesOf(s.ForeignNames)
 	var problems []Problem
 	for i, r := range s.References {
 		ref, problem, err := prepare(ctx, r, decode)
@@ -205,7 +205,10 @@ func enrol(crop gocv.Mat) (*reference, error) {
 		r.plain.close()
 		return nil, err
 	}
-	if r.stable, err = stable(crop, r); err != nil {
+	if r.stable, err = stable(crop, r); err == nil {
+		r.patch, err = patchOf(crop)
+	}
+	if err != nil {
 		r.close()
 		return nil, err
 	}

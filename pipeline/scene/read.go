@@ -99,7 +99,7 @@ func (r *reader) likely(lines []line) []line {
 //
 // Reading stops as soon as a name is found.
 func (r *reader) read(ctx context.Context, frame media.Frame, side int) ([]Word, error) {
-	lines, err := findLines(ctx, r.models, frame.Image, side)
+	lines, bends, err := findLines(ctx, r.models, frame.Image, side)
 	if err != nil {
 		return nil, err
 	}
@@ -108,8 +108,16 @@ func (r *reader) read(ctx context.Context, frame media.Frame, side int) ([]Word,
 		lines = lines[:r.limit]
 	}
 	words, err := r.readLines(ctx, frame, lines, r.mirrored)
-	if err != nil || r.mirrored || r.straight || len(lines) == 0 || well(words) > 0 {
+	if err != nil || r.found(words) {
 		return words, err
+	}
+	bent, err := r.readBends(ctx, frame, bends)
+	if err != nil {
+		return nil, err
+	}
+	words = append(words, bent...)
+	if r.mirrored || r.straight || len(lines) == 0 || well(words) > 0 {
+		return words, nil
 	}
 	// Nothing reads well: a mirrored selfie camera, or no text at all.
 	flipped, err := r.readLines(ctx, frame, lines[:min(len(lines), triesMirrored)], true)
@@ -157,6 +165,30 @@ func (r *reader) readLines(ctx context.Context, frame media.Frame, lines []line,
 		if r.found(out) {
 			break
 		}
+	}
+	return out, nil
+}
+
+// readBends reads along circles.
+func (r *reader) readBends(ctx context.Context, frame media.Frame, bends []bend) ([]Word, error) {
+	var out []Word
+	for _, b := range bends {
+		b = b.reach()
+		crop, err := b.straight(frame.Image, r.mirrored)
+		if err != nil {
+			return nil, err
+		}
+		got, err := r.models.ReadText(ctx, crop)
+		if err != nil {
+			return nil, fmt.Errorf("read bent text in frame %d: %w", frame.Index, err)
+		}
+		r.reads++
+		if len(key(got.Text)) == 0 {
+			continue
+		}
+		o := b.outline()
+		out = append(out, Word{Frame: frame.Index, Text: got.Text, Confidence: float64(got.Confidence), Mirrored: r.mirrored, Outline: o,
+			Box: boundsOf(o, frame.Image.Cols(), frame.Image.Rows()), line: b.line()})
 	}
 	return out, nil
 }

@@ -54,25 +54,30 @@ const enlarge = 2.0
 // smallestLine is the height in pixels of the frame below which a line cannot be read.
 const smallestLine = 8.0
 
-// findLines looks for lines of text in a frame (BGR), scaled to a long side of side pixels; largest first.
-func findLines(ctx context.Context, m Models, frame gocv.Mat, side int) ([]line, error) {
+// findLines looks for lines of text in a frame (BGR), scaled to a long side of side pixels; largest first. Those that are bent come as
+// rectangles, too: around what the detector saw of them.
+func findLines(ctx context.Context, m Models, frame gocv.Mat, side int) ([]line, []bend, error) {
 	w, h := frame.Cols(), frame.Rows()
 	k := math.Min(enlarge, float64(side)/float64(max(w, h)))
 	grid := func(v int) int { return max(textGrid, int(math.Round(float64(v)*k/textGrid))*textGrid) }
 	in, err := media.Resized(frame, grid(w), grid(h))
 	if err != nil {
-		return nil, fmt.Errorf("find text: %w", err)
+		return nil, nil, fmt.Errorf("find text: %w", err)
 	}
 	p, err := m.TextMap(ctx, in)
 	if err != nil {
-		return nil, fmt.Errorf("find text in a %d x %d picture: %w", in.W, in.H, err)
+		return nil, nil, fmt.Errorf("find text in a %d x %d picture: %w", in.W, in.H, err)
 	}
 	if p.W < 1 || p.H < 1 || len(p.P) != p.W*p.H {
-		return nil, fmt.Errorf("find text: the map has %d values for %d x %d", len(p.P), p.W, p.H)
+		return nil, nil, fmt.Errorf("find text: the map has %d values for %d x %d", len(p.P), p.W, p.H)
 	}
 	lines, err := linesOf(p)
 	if err != nil {
-		return nil, fmt.Errorf("find text: %w", err)
+		return nil, nil, fmt.Errorf("find text: %w", err)
+	}
+	bends, err := bendsOf(p)
+	if err != nil {
+		return nil, nil, fmt.Errorf("find bent text: %w", err)
 	}
 	sx, sy := float64(w)/float64(p.W), float64(h)/float64(p.H)
 	all := lines
@@ -83,7 +88,10 @@ func findLines(ctx context.Context, m Models, frame gocv.Mat, side int) ([]line,
 		}
 	}
 	sort.SliceStable(lines, func(i, j int) bool { return lines[i].w*lines[i].h > lines[j].w*lines[j].h })
-	return lines, nil
+	for i := range bends {
+		bends[i] = bends[i].scaled(sx, sy)
+	}
+	return lines, bends, nil
 }
 
 // scaled moves a rectangle to a picture stretched by sx, sy (nearly equal: rounding to the grid).
@@ -95,8 +103,8 @@ func (l line) scaled(sx, sy float64) line {
 	return l
 }
 
-// linesOf turns the probability map into rectangles, in pixels of the map.
-func linesOf(p models.ProbMap) ([]line, error) {
+// maskOf marks the pixels of a map that belong to a line. The result must be closed.
+func maskOf(p models.ProbMap) (gocv.Mat, error) {
 	bits := make([]byte, len(p.P))
 	for i, v := range p.P {
 		if v > textPixel {
@@ -105,7 +113,16 @@ func linesOf(p models.ProbMap) ([]line, error) {
 	}
 	mask, err := gocv.NewMatFromBytes(p.H, p.W, gocv.MatTypeCV8UC1, bits)
 	if err != nil {
-		return nil, fmt.Errorf("make a mask of %d x %d: %w", p.W, p.H, err)
+		return gocv.Mat{}, fmt.Errorf("make a mask of %d x %d: %w", p.W, p.H, err)
+	}
+	return mask, nil
+}
+
+// linesOf turns the probability map into rectangles, in pixels of the map.
+func linesOf(p models.ProbMap) ([]line, error) {
+	mask, err := maskOf(p)
+	if err != nil {
+		return nil, err
 	}
 	defer mask.Close()
 	contours := gocv.FindContours(mask, gocv.RetrievalExternal, gocv.ChainApproxSimple)
