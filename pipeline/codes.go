@@ -6,7 +6,8 @@ var Codes = []Code{
 	ChallengeFailed, ChallengeMissing, SpoofSuspected, LivenessUncertain,
 	StorefrontMismatch, EnvironmentMismatch, LogoMissing, SignNotRead, PosterOutdated, PosterMissing, DeskMissing,
 	FootageReused, SameContent, HistoryIncomplete,
-	StaticImage, ReplayedWithinClip, FrozenPart,
+	StaticImage, ReplayedWithinClip, FrozenPart, InjectedStream, StreamAltered, ClockSkew,
+	OutsideGeofence, ImpossibleTravel, MockLocation, LocationConflict, BeaconMissing, SharedDevice, ManyPlaces, LocationInexact, LocationMissing, OddHour,
 	WordsNotSaid, VoiceWithoutLips, NoSpeech,
 	CheckFailed, NotCheckedWanted,
 }

@@ -38,6 +38,7 @@ type Claim struct {
 	// What follows is left out of the JSON where nothing is claimed, so that the digest of a claim without it stays what it was.
 	Location *Location `json:"location,omitempty"`
 	Beacons  []string  `json:"beacons,omitempty"` // ids of the beacons in range
+	WiFi     []string  `json:"wifi,omitempty"`    // ids (BSSID) of the Wi-Fi stations in range
 	Device   *Device   `json:"device,omitempty"`
 }
 
@@ -91,6 +92,7 @@ type Site struct {
 	ForeignNames []string // names of other places, such as the cafe next door
 	Geofence     []Fence  // where it lies; being in one of them is enough
 	Beacons      []string // ids of beacons that stand there
+	WiFi         []string // ids (BSSID) of its Wi-Fi stations
 	References   []Reference
 }
 
@@ -111,6 +113,29 @@ type Submission struct {
 	Consent bool
 	// History is what earlier footage the reuse check compares with; nil: none.
 	History History
+	// Trail is what was claimed before, for the place check; nil: nothing is known.
+	Trail Trail
+	// Received is when the upload came, by the server's clock; zero: not known.
+	Received time.Time
+}
+
+// Step is one earlier claim: where and when somebody said to be.
+type Step struct {
+	Job      string
+	Subject  string
+	Site     string
+	TakenAt  time.Time // by the device's clock; zero: not claimed
+	Received time.Time // by the server's clock
+	Location *Location // nil: not claimed
+	Device   string    // "": not claimed
+}
+
+// Trail gives earlier claims to the place check: only those of the same tenant, received before the job that it is made for.
+type Trail interface {
+	// Own lists the subject's earlier claims since a time, the newest first, at most n.
+	Own(ctx context.Context, since time.Time, n int) ([]Step, error)
+	// OfDevice lists claims of other subjects that name the same device since a time, the newest first, at most n.
+	OfDevice(ctx context.Context, device string, since time.Time, n int) ([]Step, error)
 }
 
 // Earlier is one fingerprint of the history.

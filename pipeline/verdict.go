@@ -75,6 +75,19 @@ const (
 	WordsNotSaid        Code = "words_not_said"
 	ChallengeFailed     Code = "challenge_failed"  // what was asked for was not done, or the challenge is not a fresh one of this person
 	ChallengeMissing    Code = "challenge_missing" // the policy wants one, and the submission answers none
+	InjectedStream      Code = "injected_stream"   // the file names a program that feeds, records or edits streams, where a camera should have written it
+	StreamAltered       Code = "stream_altered"    // traces of cutting, re-recording or a second encoding
+	ClockSkew           Code = "clock_skew"        // the times of the device, the file and the server do not agree
+	OutsideGeofence     Code = "outside_geofence"  // the claimed position lies outside the site
+	LocationInexact     Code = "location_inexact"  // too inexact to say inside or outside
+	LocationMissing     Code = "location_missing"  // the site has a fence or beacons, and the upload says nothing of where it was made
+	LocationConflict    Code = "location_conflict" // the file's own position is not the claimed one
+	BeaconMissing       Code = "beacon_missing"    // none of the site's beacons or Wi-Fi stations was in range
+	MockLocation        Code = "mock_location"     // the device says that an app invents its position
+	ImpossibleTravel    Code = "impossible_travel" // nobody gets here so soon from where the last upload was made
+	ManyPlaces          Code = "many_places"       // uploads from many far places within few days
+	OddHour             Code = "odd_hour"          // in the night, where this person never uploads
+	SharedDevice        Code = "shared_device"     // the device was used for another person, too
 	CheckFailed         Code = "check_failed"      // a check ended with an error
 	NotCheckedWanted    Code = "wanted_not_checked"
 )
@@ -122,7 +135,7 @@ type Point struct {
 
 // Evidence is what a reason or a check points to. Kind says which fields are set.
 type Evidence struct {
-	Kind        string   `json:"kind"`               // keyframe, segment, match, text, loop
+	Kind        string   `json:"kind"`               // keyframe, segment, match, text, loop, fact (label: what was seen; read: its proof)
 	Keyframe    *int     `json:"keyframe,omitempty"` // index in media.keyframes
 	Box         *Box     `json:"box,omitempty"`
 	Outline     []Point  `json:"outline,omitempty"`   // matched plane, in order

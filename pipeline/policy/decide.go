@@ -85,6 +85,8 @@ func (n Need) excuses(why string) bool {
 		return why == WhyNoHistory || why == WhyNotWanted
 	case WithVideo:
 		return why == WhyPhotoNoTime
+	case WithFence:
+		return why == WhyNoFence || why == WhyNoSite || why == WhyNotWanted
 	default:
 		return false
 	}

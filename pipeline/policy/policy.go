@@ -14,6 +14,7 @@ const (
 	WithSite    Need = "with_site"    // as soon as the submission names a site with references
 	WithHistory Need = "with_history" // as soon as there is earlier footage to compare with
 	WithVideo   Need = "with_video"   // for clips; a single photo has no time to look at
+	WithFence   Need = "with_fence"   // as soon as the submission names a site with a geofence, beacons or Wi-Fi stations
 	Never       Need = "never"        // the check and its models do not run
 )
 
@@ -142,10 +143,11 @@ func (p Policy) Accepts(kind string) bool {
 
 // Wants says whether the policy asks for the check in a submission with or without a site and a history. A check that is not wanted must
 // not run: no model of its own is called, and its result is not_checked with the reason not_wanted. A with_video check is wanted here;
-// on a photo it answers not_checked: photo_no_time, which Decide then leaves aside.
+// on a photo it answers not_checked: photo_no_time, which Decide then leaves aside. So is a with_fence check: without a fence it answers
+// not_checked: no_fence.
 func (p Policy) Wants(check pipeline.CheckName, hasSite, hasHistory bool) bool {
 	switch p.Checks[check].Need {
-	case Always, WithVideo:
+	case Always, WithVideo, WithFence:
 		return true
 	case WithSite:
 		return hasSite

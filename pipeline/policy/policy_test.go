@@ -23,9 +23,9 @@ func builtin(t testing.TB, name string) Policy {
 func TestBuiltinPolicies(t *testing.T) {
 	type want map[pipeline.CheckName]Need
 	for name, needs := range map[string]want{
-		"photo":   {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Never},
-		"video15": {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always},
-		"no_face": {pipeline.CheckFace: Never, pipeline.CheckLiveness: Never, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: WithVideo},
+		"photo":   {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always, pipeline.CheckPlace: WithFence},
+		"video15": {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always, pipeline.CheckPlace: WithFence},
+		"no_face": {pipeline.CheckFace: Never, pipeline.CheckLiveness: Never, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: WithVideo, pipeline.CheckPlace: WithFence},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := builtin(t, name)
@@ -64,6 +64,7 @@ func TestWants(t *testing.T) {
 		{WithHistory, true, false, false},
 		{WithHistory, false, true, true},
 		{WithVideo, false, false, true},
+		{WithFence, false, false, true},
 		{Never, true, true, false},
 		{"", true, true, false},
 	} {
@@ -266,4 +267,46 @@ func FuzzParse(f *testing.F) {
 		require.True(t, wanted)
 		require.Equal(t, pipeline.DecisionReview, decision, fmt.Sprint(reasons))
 	})
+}
+
+// Whoever claims nothing of where he is, at a site with a fence, is told apart from a site that has none.
+func TestPlaceIsWantedWithAFence(t *testing.T) {
+	for _, name := range Names {
+		p := builtin(t, name)
+		for why, want := range map[string]pipeline.Decision{
+			WhyNoFence: pipeline.DecisionPass, WhyNoSite: pipeline.DecisionPass, WhyNotWanted: pipeline.DecisionPass, WhyNoClaim: pipeline.DecisionReview,
+		} {
+			checks := map[pipeline.CheckName]pipeline.Check{}
+			for check := range p.Checks {
+				checks[check] = pipeline.Check{Outcome: pipeline.Pass}
+			}
+			checks[pipeline.CheckPlace] = pipeline.Check{Outcome: pipeline.NotChecked, Why: why}
+			decision, _ := p.Decide(checks)
+			require.Equal(t, want, decision, "%s: %s", name, why)
+		}
+	}
+}
+
+func TestWhatPlaceAndStreamLeadTo(t *testing.T) {
+	p := builtin(t, "video15")
+	decide := func(check pipeline.CheckName, code pipeline.Code, o pipeline.Outcome, certain bool) pipeline.Decision {
+		checks := map[pipeline.CheckName]pipeline.Check{}
+		for c := range p.Checks {
+			checks[c] = pipeline.Check{Outcome: pipeline.Pass}
+		}
+		checks[check] = pipeline.Check{Outcome: o, Findings: []pipeline.Finding{{Code: code, Outcome: o, Certain: certain}}}
+		d, _ := p.Decide(checks)
+		return d
+	}
+	require.Equal(t, pipeline.DecisionAbnormal, decide(pipeline.CheckAuthenticity, pipeline.InjectedStream, pipeline.Fail, true))
+	require.Equal(t, pipeline.DecisionReview, decide(pipeline.CheckAuthenticity, pipeline.InjectedStream, pipeline.Fail, false))
+	require.Equal(t, pipeline.DecisionReview, decide(pipeline.CheckAuthenticity, pipeline.StreamAltered, pipeline.Fail, true))
+	require.Equal(t, pipeline.DecisionAbnormal, decide(pipeline.CheckPlace, pipeline.OutsideGeofence, pipeline.Fail, false))
+	for _, code := range []pipeline.Code{
+		pipeline.LocationMissing, pipeline.LocationConflict, pipeline.BeaconMissing, pipeline.MockLocation, pipeline.ImpossibleTravel, pipeline.ManyPlaces,
+		pipeline.SharedDevice, pipeline.ClockSkew,
+	} {
+		require.Equal(t, pipeline.DecisionReview, decide(pipeline.CheckPlace, code, pipeline.Fail, true), code)
+	}
+	require.Equal(t, pipeline.DecisionPass, decide(pipeline.CheckPlace, pipeline.OddHour, pipeline.Uncertain, false))
 }

@@ -82,6 +82,7 @@ func TestReviseKeepsToThePolicy(t *testing.T) {
 	v := stored(t, p, map[pipeline.CheckName]pipeline.Check{
 		pipeline.CheckFace: {Outcome: pipeline.Pass}, pipeline.CheckLiveness: {Outcome: pipeline.Pass}, pipeline.CheckAuthenticity: {Outcome: pipeline.Pass},
 		pipeline.CheckScene: {Outcome: pipeline.NotChecked, Why: WhyNoSite}, pipeline.CheckReuse: {Outcome: pipeline.Pass},
+		pipeline.CheckPlace: {Outcome: pipeline.NotChecked, Why: WhyNoFence},
 	})
 	require.Equal(t, pipeline.DecisionPass, v.Decision)
 	decision, reasons := p.Revise(v, pipeline.CheckReuse, result(pipeline.Fail, finding(pipeline.FootageReused, pipeline.Fail)))

@@ -17,6 +17,7 @@ const (
 	WhyNoSound     = "no_sound_consent" // no consent record that covers the sound
 	WhyNoSpeech    = "no_transcriber"   // no speech model is installed
 	WhyNoClaim     = "no_claim"         // nothing was claimed that could be compared
+	WhyNoFence     = "no_fence"         // the site has no geofence, beacons or Wi-Fi stations
 	WhyNotBuilt    = "not_in_this_version"
 	WhyNoFrames    = "no_frames"       // no picture could be looked at
 	WhyNoPoster    = "no_poster_valid" // none of the site's posters hangs at the time
@@ -40,6 +41,7 @@ var whyTexts = map[string]pipeline.Text{
 	WhyNoPoster:    {EN: "none of the enrolled posters hangs at the site at that time", ZH: "当时没有处于有效期内的登记海报"},
 	WhyNotBuilt:    {EN: "this version of the program does not have it", ZH: "此版本程序尚不支持"},
 	WhyMeasuring:   {EN: "this installation only measures itself and runs no model", ZH: "此安装仅用于自身性能测量，不运行任何模型"},
+	WhyNoFence:     {EN: "the site has no geofence, beacons or Wi-Fi stations", ZH: "该地点没有设置地理围栏、信标或 Wi-Fi"},
 	WhyNoClaim:     {EN: "the upload makes no claim that could be compared", ZH: "提交内容中没有可比对的声明"},
 }
 
@@ -109,8 +111,8 @@ var checkTexts = map[pipeline.CheckName]checkWords{
 		title:    pipeline.Text{EN: "Real recording", ZH: "录像真实性"},
 		question: pipeline.Text{EN: "Is it one continuous, unaltered recording?", ZH: "是否为连续、未经改动的录像？"},
 		outcome: map[pipeline.Outcome]pipeline.Text{
-			pipeline.Pass:      {EN: "No still picture and no repetition was found.", ZH: "没有发现静止画面或重复播放。"},
-			pipeline.Fail:      {EN: "The recording shows a still picture or repeats itself.", ZH: "录像为静止画面或存在重复播放。"},
+			pipeline.Pass:      {EN: "Nothing was found that speaks against a real, unaltered recording.", ZH: "没有发现否定画面真实、未经改动的迹象。"},
+			pipeline.Fail:      {EN: "The recording shows a still picture, repeats itself, or was written by other software than a camera.", ZH: "录像为静止画面、存在重复播放，或由相机以外的软件生成。"},
 			pipeline.Uncertain: {EN: "The recording has traits that allow no clear answer.", ZH: "录像存在无法明确判断的特征。"},
 		},
 	},
@@ -120,7 +122,7 @@ var checkTexts = map[pipeline.CheckName]checkWords{
 		outcome: map[pipeline.Outcome]pipeline.Text{
 			pipeline.Pass:      {EN: "The reported position fits the site.", ZH: "上报的位置与该地点相符。"},
 			pipeline.Fail:      {EN: "The reported position does not fit the site.", ZH: "上报的位置与该地点不符。"},
-			pipeline.Uncertain: {EN: "The reported position is too inexact to judge.", ZH: "上报的位置不够精确，无法判断。"},
+			pipeline.Uncertain: {EN: "What was reported allows no clear answer about the position.", ZH: "根据上报的信息无法明确判断位置。"},
 		},
 	},
 	pipeline.CheckSpeech: {

@@ -116,6 +116,58 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		EN: "This kind of upload needs a task that is set right before it is recorded, and it answers none.",
 		ZH: "此类提交须在录制前领取任务并在录制中完成，而本次提交没有对应的任务。",
 	},
+	pipeline.InjectedStream: {
+		EN: "The file was not written by a camera, but by other software[: “{program}”].",
+		ZH: "该文件不是由相机直接生成，而是由其他软件生成[：“{program}”]。",
+	},
+	pipeline.StreamAltered: {
+		EN: "The recording shows traces of having been altered after it was made[: {signs}].",
+		ZH: "该录像有拍摄后被改动的痕迹[：{signs}]。",
+	},
+	pipeline.ClockSkew: {
+		EN: "The times do not agree[: {what}, {apart} apart].",
+		ZH: "时间不一致[：{what}，相差 {apart}]。",
+	},
+	pipeline.OutsideGeofence: {
+		EN: "The reported position lies outside the site[, {distance} away from it].",
+		ZH: "上报的位置在该地点范围之外[，相距 {distance}]。",
+	},
+	pipeline.LocationInexact: {
+		EN: "The reported position is too inexact[ (within {accuracy})] to say whether it lies at the site.",
+		ZH: "上报的位置不够精确[（误差约 {accuracy}）]，无法判断是否在该地点。",
+	},
+	pipeline.LocationMissing: {
+		EN: "The upload does not say where it was made.",
+		ZH: "提交内容没有说明拍摄位置。",
+	},
+	pipeline.LocationConflict: {
+		EN: "The position stored in the file is not the reported one[: they lie {distance} apart].",
+		ZH: "文件中保存的位置与上报的位置不符[：两者相距 {distance}]。",
+	},
+	pipeline.BeaconMissing: {
+		EN: "None of the beacons or Wi-Fi stations of the site was in range.",
+		ZH: "未检测到该地点的任何信标或 Wi-Fi。",
+	},
+	pipeline.MockLocation: {
+		EN: "The device reports that its position is set by an app instead of being measured.",
+		ZH: "设备报告其位置由应用模拟，而非实际测得。",
+	},
+	pipeline.ImpossibleTravel: {
+		EN: "The reported positions lie too far apart for the time between them[: {distance} in {time} since the earlier upload].",
+		ZH: "上报的位置之间相距过远，不可能在该时间内到达[：距上一次提交 {time}，相距 {distance}]。",
+	},
+	pipeline.ManyPlaces: {
+		EN: "Uploads came from many places far apart within a few days[: {places} places in {days} days].",
+		ZH: "数天内的提交来自多个相距很远的地方[：{days} 天内 {places} 处]。",
+	},
+	pipeline.OddHour: {
+		EN: "The upload was made at an hour[ ({hour})] at which this person has not uploaded before.",
+		ZH: "提交时间[（{hour}）]不在该员工以往的提交时段内。",
+	},
+	pipeline.SharedDevice: {
+		EN: "The same device was used for the upload of another person[ ({others})].",
+		ZH: "同一设备也曾用于其他人员[（{others} 人）]的提交。",
+	},
 	pipeline.CheckFailed: {
 		EN: "The check[ “{check}”] could not be completed for a technical reason. This says nothing about the person.",
 		ZH: "[“{check}”]这项检查因技术原因未能完成，这不代表该员工有任何问题。",
@@ -128,6 +180,34 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 
 // doubtTexts are for findings that their check itself holds to be uncertain, where codeTexts would claim too much.
 var doubtTexts = map[pipeline.Code]pipeline.Text{
+	pipeline.InjectedStream: {
+		EN: "The file seems to have passed through other software before it was handed in[: “{program}”]. Saving or sending a recording can do that, too.",
+		ZH: "该文件在提交前似乎经过其他软件处理[：“{program}”]。保存或转发录像也可能造成这种情况。",
+	},
+	pipeline.StreamAltered: {
+		EN: "The recording may have been altered after it was made[: {signs}].",
+		ZH: "该录像可能在拍摄后被改动[：{signs}]。",
+	},
+	pipeline.ClockSkew: {
+		EN: "The times may not agree[: {what}, {apart} apart].",
+		ZH: "时间可能不一致[：{what}，相差 {apart}]。",
+	},
+	pipeline.OutsideGeofence: {
+		EN: "The reported position may lie outside the site[, {distance} away from it].",
+		ZH: "上报的位置可能在该地点范围之外[，相距 {distance}]。",
+	},
+	pipeline.LocationConflict: {
+		EN: "The position stored in the file may not be the reported one[: they lie {distance} apart].",
+		ZH: "文件中保存的位置与上报的位置可能不符[：两者相距 {distance}]。",
+	},
+	pipeline.BeaconMissing: {
+		EN: "None of the beacons or Wi-Fi stations of the site was reported.",
+		ZH: "没有上报该地点的任何信标或 Wi-Fi。",
+	},
+	pipeline.ImpossibleTravel: {
+		EN: "The reported positions lie far apart for the time between them[: {distance} in {time} since the earlier upload].",
+		ZH: "上报的位置之间相距较远，而间隔时间很短[：距上一次提交 {time}，相距 {distance}]。",
+	},
 	pipeline.FaceChanged: {
 		EN: "The person in front of the camera may have changed during the recording[, between {from} and {to}].",
 		ZH: "录像过程中[（{from} 至 {to} 之间）]镜头前可能换了人。",

@@ -40,7 +40,7 @@ func (ps Problems) Error() string {
 
 var (
 	nameForm       = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
-	needs          = []Need{Always, WithSite, WithHistory, WithVideo, Never}
+	needs          = []Need{Always, WithSite, WithHistory, WithVideo, WithFence, Never}
 	failActions    = []Action{Abnormal, ReviewUnlessProven, Review, Ignore}
 	softActions    = []Action{Review, Ignore}
 	onlyReview     = []Action{Review}
