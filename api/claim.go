@@ -26,6 +26,7 @@ type ClaimInput struct {
 	Priority string         `json:"priority,omitempty" enum:"clock_in,bulk" doc:"clock_in goes first; bulk waits for everything else" default:"clock_in"`
 	Location *ClaimLocation `json:"location,omitempty" doc:"where the device says that it is"`
 	Beacons  []string       `json:"beacons,omitempty" nullable:"false" maxItems:"64" doc:"ids of the beacons in range"`
+	WiFi     []string       `json:"wifi,omitempty" nullable:"false" maxItems:"64" doc:"ids (BSSID) of the Wi-Fi stations in range"`
 	Device   *ClaimDevice   `json:"device,omitempty" doc:"what the device says about itself"`
 }
 
@@ -43,7 +44,7 @@ type ClaimDevice struct {
 	MockLocation bool   `json:"mock_location,omitempty" doc:"the system says that an app invents the location"`
 }
 
-// maxBeacon bounds one beacon id; the schema cannot say it of list entries.
+// maxBeacon bounds the id of one beacon or Wi-Fi station; the schema cannot say it of list entries.
 const maxBeacon = 128
 
 // decode checks a JSON value against the schema of *into and decodes it. Faults name their fields under the given place.
@@ -101,10 +102,15 @@ func (s *Server) resolve(ctx context.Context, c ClaimInput, place string) (claim
 	if c.Priority == "bulk" {
 		out.priority = results.PriorityBulk
 	}
-	for i, b := range c.Beacons {
-		if b == "" || len(b) > maxBeacon {
-			return out, invalid(fmt.Sprintf("%s.beacons[%d]", place, i), "too_long", maxBeacon,
-				say("must have 1 to %d characters", "应为 1 至 %d 个字符", maxBeacon), pipeline.Text{})
+	for _, list := range []struct {
+		field string
+		ids   []string
+	}{{"beacons", c.Beacons}, {"wifi", c.WiFi}} {
+		for i, id := range list.ids {
+			if id == "" || len(id) > maxBeacon {
+				return out, invalid(fmt.Sprintf("%s.%s[%d]", place, list.field, i), "too_long", maxBeacon,
+					say("must have 1 to %d characters", "应为 1 至 %d 个字符", maxBeacon), pipeline.Text{})
+			}
 		}
 	}
 	tenant, err := s.tenant(ctx)
@@ -178,7 +184,7 @@ func unknown(field string, text, fix pipeline.Text) *Problem {
 // submission makes the row of a claim, without media.
 func (c claimed) submission(ctx context.Context, job string, now time.Time) (results.Submission, error) {
 	who := PrincipalOf(ctx)
-	claim := pipeline.Claim{Job: job, Tenant: who.Tenant, Subject: c.Subject, Site: c.Site, TakenAt: c.TakenAt.UTC(), Beacons: c.Beacons}
+	claim := pipeline.Claim{Job: job, Tenant: who.Tenant, Subject: c.Subject, Site: c.Site, TakenAt: c.TakenAt.UTC(), Beacons: c.Beacons, WiFi: c.WiFi}
 	if c.TakenAt.IsZero() {
 		claim.TakenAt = time.Time{}
 	}

@@ -36,6 +36,7 @@ type Site struct {
 	Sign       *SiteSign           `json:"sign,omitempty"`
 	Geofence   []pipeline.Fence    `json:"geofence,omitempty"`
 	Beacons    []string            `json:"beacons,omitempty"`
+	WiFi       []string            `json:"wifi,omitempty" doc:"ids (BSSID) of its Wi-Fi stations"`
 	References []SiteReferenceBody `json:"references,omitempty"`
 }
 
@@ -84,7 +85,7 @@ type siteOutput struct {
 type sitesOutput struct{ Body List[Site] }
 
 func (s *Server) siteRoutes() {
-	document := &huma.Schema{Type: "string", Description: "the site file: id, label, timezone, sign, geofence, beacons, references; JSON or YAML"}
+	document := &huma.Schema{Type: "string", Description: "the site file: id, label, timezone, sign, geofence, beacons, wifi, references; JSON or YAML"}
 	register(s, describe(put, "/v1/sites/{id}", "put-site", "sites", "Write a site",
 		takes(map[string]*huma.MediaType{
 			"multipart/form-data": {Schema: &huma.Schema{Type: "object", Required: []string{"site"}, Properties: map[string]*huma.Schema{"site": document},
@@ -382,7 +383,7 @@ func (s *Server) deleteSite(ctx context.Context, in *deleteSiteInput) (*nothing,
 
 func showSite(site results.Site) Site {
 	d := site.Doc
-	out := Site{ID: site.ID, Revision: site.Rev, Label: d.Label, Timezone: d.Timezone, Geofence: d.Geofence, Beacons: d.Beacons}
+	out := Site{ID: site.ID, Revision: site.Rev, Label: d.Label, Timezone: d.Timezone, Geofence: d.Geofence, Beacons: d.Beacons, WiFi: d.WiFi}
 	if len(d.SignNames)+len(d.ForeignNames) > 0 {
 		out.Sign = &SiteSign{Names: d.SignNames, ForeignNames: d.ForeignNames}
 	}

@@ -12,7 +12,7 @@ const dayForm = "2006-01-02"
 
 // NewSiteDoc gives what is stored of a site, but for where its photos lie: the caller fills Key and SHA256 of each reference, in the same order.
 func NewSiteDoc(s *pipeline.Site) SiteDoc {
-	d := SiteDoc{Label: s.Label, Timezone: s.Timezone, SignNames: s.SignNames, ForeignNames: s.ForeignNames, Geofence: s.Geofence, Beacons: s.Beacons}
+	d := SiteDoc{Label: s.Label, Timezone: s.Timezone, SignNames: s.SignNames, ForeignNames: s.ForeignNames, Geofence: s.Geofence, Beacons: s.Beacons, WiFi: s.WiFi}
 	zone, err := d.zone()
 	if err != nil { // the site's reader knows its zones; times that carry their own offset are right in any case
 		zone = time.UTC
@@ -34,7 +34,7 @@ func (s Site) Core(media func(SiteReference) pipeline.Media) (*pipeline.Site, er
 	}
 	out := &pipeline.Site{
 		ID: s.ID, Revision: s.Rev, Label: s.Doc.Label, Timezone: s.Doc.Timezone,
-		SignNames: s.Doc.SignNames, ForeignNames: s.Doc.ForeignNames, Geofence: s.Doc.Geofence, Beacons: s.Doc.Beacons,
+		SignNames: s.Doc.SignNames, ForeignNames: s.Doc.ForeignNames, Geofence: s.Doc.Geofence, Beacons: s.Doc.Beacons, WiFi: s.Doc.WiFi,
 	}
 	for i, r := range s.Doc.References {
 		ref := pipeline.Reference{Kind: r.Kind, Name: r.Name, Media: media(r), Crop: r.Crop, Negative: r.Negative, Sites: r.Sites}

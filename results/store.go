@@ -29,6 +29,7 @@ type Store interface {
 	People
 	Configuration
 	Intake
+	Trail
 	Work
 	Findings
 	Frames

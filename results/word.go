@@ -146,6 +146,7 @@ type SiteDoc struct {
 	ForeignNames []string         `json:"foreign_names,omitempty"`
 	Geofence     []pipeline.Fence `json:"geofence,omitempty"`
 	Beacons      []string         `json:"beacons,omitempty"`
+	WiFi         []string         `json:"wifi,omitempty"`
 	References   []SiteReference  `json:"references,omitempty"`
 }
 

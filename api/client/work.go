@@ -22,6 +22,29 @@ type Claim struct {
 	Policy   string
 	Priority string // clock_in, bulk; "": clock_in
 	TakenAt  time.Time
+	Location *pipeline.Location
+	Beacons  []string
+	WiFi     []string
+	Device   *pipeline.Device
+}
+
+// fields are the claim as fields of a form: one by one where single fields can say it, else as JSON.
+func (c Claim) fields() ([][2]string, error) {
+	if c.Location == nil && c.Device == nil && len(c.Beacons)+len(c.WiFi) == 0 {
+		return [][2]string{{"subject", c.Subject}, {"site", c.Site}, {"policy", c.Policy}, {"priority", c.Priority}, {"taken_at", stamp(c.TakenAt)}}, nil
+	}
+	raw, err := json.Marshal(struct {
+		Subject  string             `json:"subject"`
+		Site     string             `json:"site,omitempty"`
+		Policy   string             `json:"policy,omitempty"`
+		Priority string             `json:"priority,omitempty"`
+		TakenAt  string             `json:"taken_at,omitempty"`
+		Location *pipeline.Location `json:"location,omitempty"`
+		Beacons  []string           `json:"beacons,omitempty"`
+		WiFi     []string           `json:"wifi,omitempty"`
+		Device   *pipeline.Device   `json:"device,omitempty"`
+	}{c.Subject, c.Site, c.Policy, c.Priority, stamp(c.TakenAt), c.Location, c.Beacons, c.WiFi, c.Device})
+	return [][2]string{{"claim", string(raw)}}, err
 }
 
 // Accepted is an accepted submission.
@@ -36,7 +59,11 @@ type Accepted struct {
 func (c *Client) Submit(ctx context.Context, claim Claim, media File, key string, progress func(sent, total int64)) (Accepted, error) {
 	f := newForm(progress)
 	var errs []error
-	for _, field := range [][2]string{{"subject", claim.Subject}, {"site", claim.Site}, {"policy", claim.Policy}, {"priority", claim.Priority}, {"taken_at", stamp(claim.TakenAt)}} {
+	fields, err := claim.fields()
+	if err != nil {
+		return Accepted{}, fmt.Errorf("write the claim: %w", err)
+	}
+	for _, field := range fields {
 		if field[1] != "" {
 			errs = append(errs, f.field(field[0], field[1]))
 		}

@@ -25,6 +25,7 @@ type submitCmd struct {
 	Priority string    `help:"clock_in goes first, bulk waits for everything else." enum:"clock_in,bulk" default:"clock_in"`
 	Wait     bool      `help:"Wait for the verdict and print it."`
 
+	groundFlags
 	remoteFlags
 }
 
@@ -45,7 +46,10 @@ func (c *submitCmd) Run(ctx context.Context, e *env) error {
 	}
 	bar := newProgress(e)
 	defer bar.close()
-	claim := client.Claim{Subject: c.Subject, Site: c.Site, Policy: c.Policy, Priority: c.Priority, TakenAt: c.TakenAt}
+	claim := client.Claim{Subject: c.Subject, Site: c.Site, Policy: c.Policy, Priority: c.Priority, TakenAt: c.TakenAt, Beacons: c.Beacon, WiFi: c.WiFi}
+	if claim.Location, claim.Device, err = c.claimed(); err != nil {
+		return err
+	}
 	sending := e.say(pipeline.Text{EN: "sending (KB)", ZH: "正在发送（KB）"})
 	accepted, err := service.Submit(ctx, claim, client.File{Name: filepath.Base(c.Media), Path: c.Media}, key, func(sent, total int64) {
 		bar.show(int(total>>10), int(sent>>10), sending)
@@ -82,7 +86,11 @@ func (c *submitCmd) key() (string, error) {
 		at = c.TakenAt.UTC().Format(time.RFC3339Nano)
 	}
 	all := sha256.New()
-	for _, part := range []string{"onsite submit/1", hex.EncodeToString(media.Sum(nil)), c.Subject, c.Site, c.Policy, c.Priority, at} {
+	parts := []string{"onsite submit/1", hex.EncodeToString(media.Sum(nil)), c.Subject, c.Site, c.Policy, c.Priority, at}
+	if ground := c.groundFlags; ground.At != "" || ground.Device != "" || ground.Mock || len(ground.Beacon)+len(ground.WiFi) > 0 {
+		parts = append(parts, fmt.Sprintf("%q %q %q %q %t", ground.At, ground.Beacon, ground.WiFi, ground.Device, ground.Mock))
+	}
+	for _, part := range parts {
 		fmt.Fprintf(all, "%d:%s", len(part), part)
 	}
 	return "submit-" + hex.EncodeToString(all.Sum(nil)[:16]), nil

@@ -31,10 +31,11 @@ type verifyCmd struct {
 	JSON    bool     `help:"Print the verdict as JSON."`
 
 	Subject string    `help:"Who it is said to be: an id for the verdict." placeholder:"ID"`
-	TakenAt time.Time `help:"When it is said to be taken (RFC 3339); posters are checked for that day. Default: now." placeholder:"TIME"`
+	TakenAt time.Time `help:"When it is said to be taken (RFC 3339); posters are checked for that day. Default: posters for today, and no claim." placeholder:"TIME"`
 	Job     string    `help:"Job id for the verdict. Default: a new one." placeholder:"ID"`
 	Note    string    `help:"A line to show at the top of the report." placeholder:"TEXT"`
 
+	groundFlags
 	Limits limitFlags `embed:"" prefix:"limit-" group:"Limits of the media"`
 }
 
@@ -76,6 +77,10 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	claim, err := c.claim()
+	if err != nil {
+		return err
+	}
 	site, err := c.site()
 	if err != nil {
 		return err
@@ -94,20 +99,19 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 	bar := newProgress(e)
 	defer bar.close()
 	job := verify.Job{
-		Claim: pipeline.Claim{Job: c.Job, Tenant: "local", Subject: c.Subject, TakenAt: c.TakenAt},
+		Claim: claim, Site: site,
 		Media: pipeline.File(c.Media), Consent: true, Picture: c.Report != "", Progress: bar.stage,
 	}
 	if job.Claim.Job == "" {
 		job.Claim.Job = verify.NewJob()
-	}
-	if job.Claim.TakenAt.IsZero() {
-		job.Claim.TakenAt = time.Now()
 	}
 	if job.Policy, err = c.policy(); err != nil {
 		return err
 	}
 	if site != nil {
 		job.Claim.Site = site.ID
+	}
+	if site != nil && (len(site.References) > 0 || len(site.SignNames) > 0) {
 		if job.Place, err = core.Prepare(ctx, site, c.Report != "" && verify.WantsFace(job.Policy, true)); err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"gocv.io/x/gocv"
+
+	"onsite/pipeline"
 )
 
 // Kind says what the bytes turned out to be; names and extensions are never asked.
@@ -29,7 +31,8 @@ type Info struct {
 	Rotation      int     // degrees clockwise that the decoder applied; EXIF orientation or display matrix
 	Mirrored      bool    // the decoder also undid a mirroring (after turning: left and right exchanged)
 	HasAudio      bool
-	Tags          map[string]string // container and stream tags, keys lower case
+	Tags          map[string]string  // container and stream tags, keys lower case
+	Location      *pipeline.Location // where the file says that it was made; nil: it does not say
 }
 
 // Frame is one decoded picture. Image is H x W x 3, BGR, uint8 0..255, display orientation, at most Request.MaxSide on its long side.

@@ -23,7 +23,7 @@ func builtin(t testing.TB, name string) Policy {
 func TestBuiltinPolicies(t *testing.T) {
 	type want map[pipeline.CheckName]Need
 	for name, needs := range map[string]want{
-		"photo":   {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always, pipeline.CheckPlace: WithFence},
+		"photo":   {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Never, pipeline.CheckPlace: WithFence},
 		"video15": {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always, pipeline.CheckPlace: WithFence},
 		"no_face": {pipeline.CheckFace: Never, pipeline.CheckLiveness: Never, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: WithVideo, pipeline.CheckPlace: WithFence},
 	} {

@@ -151,11 +151,12 @@ var stageTexts = map[string]pipeline.Text{
 	"reuse":        {EN: "new footage", ZH: "是否新拍摄"},
 	"scene":        {EN: "place in view", ZH: "现场环境"},
 	"authenticity": {EN: "real recording", ZH: "录像真实性"},
+	"place":        {EN: "location", ZH: "位置信息"},
 	"pictures":     {EN: "pictures", ZH: "图片"},
 }
 
 // stages is the order in which times are shown; others follow by name.
-var stages = []string{"decode", "enroll", "face", "liveness", "scene", "fingerprint", "reuse", "authenticity", "pictures"}
+var stages = []string{"decode", "enroll", "face", "liveness", "scene", "fingerprint", "reuse", "authenticity", "place", "pictures"}
 
 // StageTitle gives the words of a stage of the verification.
 func StageTitle(name string) pipeline.Text { return stage(name) }

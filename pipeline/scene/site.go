@@ -38,6 +38,7 @@ const (
 //	geofence:                    # optional, where it lies: circles on the ground, one of which is enough
 //	  - {latitude: 31.2353, longitude: 121.4767, radius_m: 150}
 //	beacons: [b-17-a, b-17-b]    # optional, ids of the beacons that stand there
+//	wifi: ["3c:84:6a:00:11:22"]  # optional, ids (BSSID) of its Wi-Fi stations
 //	sign:
 //	  names: [港记烧腊, Gangji]   # names to read on its sign; one of them is enough
 //	  foreign_names: [Starbucks] # optional: names of other places; one of them, and nothing of this site, is a contradiction
@@ -117,7 +118,7 @@ func (p *siteParser) add(t Trouble, field, value, en, zh string) {
 
 func (p *siteParser) site(top value) *pipeline.Site {
 	s := &pipeline.Site{}
-	m := p.mapping(top, "", "id", "revision", "timezone", "label", "sign", "geofence", "beacons", "references")
+	m := p.mapping(top, "", "id", "revision", "timezone", "label", "sign", "geofence", "beacons", "wifi", "references")
 	if v, ok := m["timezone"]; ok {
 		s.Timezone = p.timezone(v)
 	}
@@ -132,6 +133,11 @@ func (p *siteParser) site(top value) *pipeline.Site {
 	if v, ok := m["beacons"]; ok {
 		for i, item := range p.list(v, "beacons", maxBeacons) {
 			s.Beacons = append(s.Beacons, p.text(item, fmt.Sprintf("beacons[%d]", i), maxNameRunes))
+		}
+	}
+	if v, ok := m["wifi"]; ok {
+		for i, item := range p.list(v, "wifi", maxBeacons) {
+			s.WiFi = append(s.WiFi, p.text(item, fmt.Sprintf("wifi[%d]", i), maxNameRunes))
 		}
 	}
 	if v, ok := m["id"]; ok {
@@ -154,13 +160,14 @@ func (p *siteParser) site(top value) *pipeline.Site {
 			s.References = append(s.References, p.reference(item, fmt.Sprintf("references[%d]", i), i))
 		}
 	}
-	wanted := len(s.SignNames) > 0
+	wanted := len(s.SignNames)+len(s.Geofence)+len(s.Beacons)+len(s.WiFi) > 0
 	for i, r := range s.References {
 		wanted = wanted || !r.Negative
 		p.double(s.References[:i], r.Name, fmt.Sprintf("references[%d].name", i))
 	}
 	if !wanted && len(p.problems) == 0 {
-		p.add(MissingValue, "references", "", "the site has neither references of its own nor names to read; give at least one", "地点既没有自己的参考图片，也没有要识别的名称；请至少填写一项")
+		p.add(MissingValue, "references", "", "the site has no references of its own, no names to read, and neither a geofence nor beacons or Wi-Fi stations; give at least one",
+			"地点既没有自己的参考图片和要识别的名称，也没有地理围栏、信标或 Wi-Fi；请至少填写一项")
 	}
 	return s
 }

@@ -18,7 +18,7 @@ import (
 // noEnglish allows a Chinese sentence the names of keys, formats and time zones, and no other English words.
 func noEnglish(t *testing.T, zh string) {
 	t.Helper()
-	names := strings.Fields("YAML JPEG PNG WebP HEIC id revision timezone label sign names geofence beacons latitude longitude radius references kind name photo crop valid from to logo storefront poster desk cabinet room negative sites foreign true false Asia Shanghai UTC")
+	names := strings.Fields("YAML JPEG PNG WebP HEIC id revision timezone label sign names geofence beacons wifi Wi Fi latitude longitude radius references kind name photo crop valid from to logo storefront poster desk cabinet room negative sites foreign true false Asia Shanghai UTC")
 	for _, w := range regexp.MustCompile(`[A-Za-z]{2,}`).FindAllString(zh, -1) {
 		require.Contains(t, names, w, zh)
 	}

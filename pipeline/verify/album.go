@@ -10,6 +10,7 @@ import (
 	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/media"
+	"onsite/pipeline/place"
 	"onsite/pipeline/report"
 	"onsite/pipeline/reuse"
 	"onsite/pipeline/scene"
@@ -42,9 +43,10 @@ type Album struct {
 
 // shown is what the checks found, kept for the album.
 type shown struct {
-	face  face.Result
-	scene scene.Result
-	reuse reuse.Result
+	face   face.Result
+	scene  scene.Result
+	reuse  reuse.Result
+	ground place.Result
 }
 
 // Report gives the page's input in a language (en, zh), with a line of the caller's at the top.

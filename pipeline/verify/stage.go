@@ -21,6 +21,7 @@ const (
 	StageReuse        Stage = "reuse"
 	StageScene        Stage = "scene"
 	StageAuthenticity Stage = "authenticity"
+	StagePlace        Stage = "place"
 	StageEnroll       Stage = "enroll"
 	StagePictures     Stage = "pictures"
 	StageTotal        Stage = "total"

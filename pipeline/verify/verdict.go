@@ -18,6 +18,7 @@ import (
 
 	"onsite/models"
 	"onsite/pipeline"
+	"onsite/pipeline/place"
 	"onsite/pipeline/reuse"
 )
 
@@ -134,6 +135,7 @@ func (r *run) recipe(v pipeline.Verdict) (string, error) {
 		"opencv": v.Runtime.OpenCV, "provider": v.Runtime.Provider,
 		"settings": map[string]any{
 			"face": faceConfig(r.Policy), "liveness": livenessConfig(r.Policy), "scene": sceneConfig(r.Policy), "reuse": reuseConfig(r.Policy),
+			"place":        place.DefaultConfig(),
 			"authenticity": authenticityConfig(r.wants(pipeline.CheckFace)),
 		},
 	})

@@ -35,8 +35,12 @@ type Job struct {
 	Subject *Subject         // nil: nobody to compare with
 	Consent bool             // false: no face processing of any kind
 	Place   *Place           // nil: no place to compare with
+	Site    *pipeline.Site   // where it lies: fence, beacons, time zone; its references are Place's. nil: no site
 	History pipeline.History // nil: no earlier footage
-	Policy  policy.Policy    // the zero policy: video15 for clips, photo for photos
+	Trail   pipeline.Trail   // nil: nothing is known of earlier claims
+	// Received is when the upload came, by the server's clock; zero: not known.
+	Received time.Time
+	Policy   policy.Policy // the zero policy: video15 for clips, photo for photos
 	// InTurn runs the parts one after the other on one thread, as a re-verification and a measurement want it; else they run side by side.
 	InTurn bool
 	// Revisions are those of the enrolment and the site as the verdict names them; nil: those of Subject and Place, 1 where they have none.
@@ -120,14 +124,14 @@ func (v *Verifier) Decode(ctx context.Context, m pipeline.Media) (*media.Clip, e
 
 // Verify prepares the person and the place of a submission and runs it: the whole way for a caller with one job.
 func (v *Verifier) Verify(ctx context.Context, s pipeline.Submission, p policy.Policy) (pipeline.Verdict, error) {
-	job := Job{Claim: s.Claim, Media: s.Media, Consent: s.Consent, History: s.History, Policy: p}
+	job := Job{Claim: s.Claim, Media: s.Media, Consent: s.Consent, History: s.History, Policy: p, Site: s.Site, Trail: s.Trail, Received: s.Received}
 	var err error
 	if s.Consent && len(s.Faces) > 0 && WantsFace(p, s.Site != nil) {
 		if job.Subject, err = v.Enroll(ctx, s.Faces, false); err != nil {
 			return pipeline.Verdict{}, err
 		}
 	}
-	if s.Site != nil {
+	if s.Site != nil && len(s.Site.References)+len(s.Site.SignNames) > 0 {
 		if job.Place, err = v.Prepare(ctx, s.Site, false); err != nil {
 			return pipeline.Verdict{}, err
 		}
@@ -184,8 +188,11 @@ func (r *run) whole(ctx context.Context) (Result, error) {
 	if err := r.sideBySide(ctx, parts...); err != nil {
 		return Result{}, err
 	}
-	// These two come with a later step. A policy that wants them gets "review", not a pass.
-	for _, c := range []pipeline.CheckName{pipeline.CheckPlace, pipeline.CheckSpeech} {
+	if err := r.ground(ctx); err != nil {
+		return Result{}, err
+	}
+	// This one comes with a later step. A policy that wants it gets "review", not a pass.
+	for _, c := range []pipeline.CheckName{pipeline.CheckSpeech} {
 		why := policy.WhyNotWanted
 		if r.wants(c) {
 			why = whyNotBuilt
@@ -335,7 +342,7 @@ func (r *run) place(ctx context.Context) error {
 		return nil
 	}
 	return r.stage(ctx, StageScene, func(ctx context.Context) error {
-		check, result, err := scene.Check(ctx, r.Models, r.clip, r.Place.Site, r.Claim.TakenAt, sceneConfig(r.Policy))
+		check, result, err := scene.Check(ctx, r.Models, r.clip, r.Place.Site, r.takenAt(), sceneConfig(r.Policy))
 		if err != nil {
 			return r.broke(pipeline.CheckScene, err)
 		}

@@ -84,7 +84,7 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		// emptied claim tells who looks there that it must go. Its path is of our making, and says nothing of the person.
 		own(`DELETE FROM uploads WHERE tenant = $1 AND subject = $2 AND sub LIKE '%"kind":"bucket"%'`),
 		own(`UPDATE uploads SET sub = '{}' WHERE tenant = $1 AND subject = $2`),
-		own(`UPDATE submissions SET claim = '{}', source = '{"kind":"erased"}', media_key = '', media_name = '', trace_parent = '' WHERE tenant = $1 AND subject = $2`),
+		own(`UPDATE submissions SET claim = '{}', source = '{"kind":"erased"}', media_key = '', media_name = '', trace_parent = '', device = '' WHERE tenant = $1 AND subject = $2`),
 		own(`UPDATE consents SET withdrawn_at = $3 WHERE tenant = $1 AND subject = $2 AND withdrawn_at = 0`, when),
 		own(`INSERT INTO subject_keys (tenant, subject, wrapped, kek, created_at, destroyed_at) VALUES ($1, $2, NULL, '', $3, $3)
 			ON CONFLICT (tenant, subject) DO UPDATE SET wrapped = NULL, destroyed_at = excluded.destroyed_at`, when),

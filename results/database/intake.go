@@ -180,10 +180,10 @@ func took(tenant, request, job, body string, now time.Time) statement {
 func submitted(sub results.Submission, now time.Time) []statement {
 	return append([]statement{
 		do(`INSERT INTO submissions (job, tenant, subject, site, policy, policy_rev, claim, priority, source, media_key, media_sha256,
-			media_bytes, media_name, trace_parent, received_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+			media_bytes, media_name, trace_parent, received_at, device)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 			sub.Job, sub.Tenant, sub.Subject, sub.Site, sub.Policy, sub.PolicyRev, string(sub.Claim), int(sub.Priority), js(sub.Source),
-			sub.Media.Key, sub.Media.SHA256, sub.Media.Bytes, sub.Media.Name, sub.TraceParent, sub.ReceivedAt),
+			sub.Media.Key, sub.Media.SHA256, sub.Media.Bytes, sub.Media.Name, sub.TraceParent, sub.ReceivedAt, sub.DeviceKey()),
 		do(`INSERT INTO jobs (id, tenant, subject, site, priority, state, ready, attempt, token, failures, crashes, held, run_at, queued_at,
 			lease_until, deadline, worker, error_rule, error, revision, trace_parent, created_at, updated_at, finished_at)
 			VALUES ($1, $2, $3, $4, $5, 'accepted', TRUE, 0, 0, 0, 0, FALSE, $6, 0, 0, 0, '', '', '', 0, $7, $6, $6, 0)`,

@@ -13,9 +13,9 @@ import (
 const acceptSQL = `
 WITH input AS (
 	SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::text[],
-		$10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[], $15::bigint[], $16::text[], $17::text[]) WITH ORDINALITY
+		$10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[], $15::bigint[], $16::text[], $17::text[], $32::text[]) WITH ORDINALITY
 	AS i (job, tenant, subject, site, policy, policy_rev, claim, priority, source, media_key, media_sha256, media_bytes, media_name,
-		trace_parent, received_at, request, body, ord)
+		trace_parent, received_at, request, body, device, ord)
 ), alive AS (
 	SELECT i.* FROM input i WHERE NOT EXISTS (SELECT 1 FROM subjects s WHERE s.tenant = i.tenant AND s.id = i.subject AND s.erased_at <> 0)
 ), taken AS (
@@ -27,9 +27,9 @@ WITH input AS (
 	SELECT i.* FROM alive i WHERE i.request = '' OR i.job IN (SELECT job FROM taken)
 ), subs AS (
 	INSERT INTO submissions (job, tenant, subject, site, policy, policy_rev, claim, priority, source, media_key, media_sha256, media_bytes,
-		media_name, trace_parent, received_at)
+		media_name, trace_parent, received_at, device)
 	SELECT job, tenant, subject, site, policy, policy_rev, claim, priority, source, media_key, media_sha256, media_bytes, media_name,
-		trace_parent, received_at FROM won
+		trace_parent, received_at, device FROM won
 ), work AS (
 	INSERT INTO jobs (id, tenant, subject, site, priority, state, ready, attempt, token, failures, crashes, held, run_at, queued_at,
 		lease_until, deadline, worker, error_rule, error, revision, trace_parent, created_at, updated_at, finished_at)
@@ -100,8 +100,8 @@ func (s *Store) acceptTogether(ctx context.Context, list []results.NewSubmission
 
 // acceptInput is the group in columns.
 type acceptInput struct {
-	job, tenant, subject, site, policy, claim, source, mediaKey, mediaSHA256, mediaName, trace, request, body []string
-	policyRev, priority, mediaBytes, receivedAt                                                               []int64
+	job, tenant, subject, site, policy, claim, source, mediaKey, mediaSHA256, mediaName, trace, request, body, device []string
+	policyRev, priority, mediaBytes, receivedAt                                                                       []int64
 
 	keepOrd, challengeOrd []int64
 	keep, challenge       []string
@@ -123,6 +123,7 @@ func (c *acceptInput) add(n results.NewSubmission, ord int64) error {
 	c.mediaBytes, c.mediaName = append(c.mediaBytes, sub.Media.Bytes), append(c.mediaName, sub.Media.Name)
 	c.trace, c.receivedAt = append(c.trace, sub.TraceParent), append(c.receivedAt, millis(sub.ReceivedAt))
 	c.request, c.body = append(c.request, n.Idempotency), append(c.body, n.BodySHA256)
+	c.device = append(c.device, sub.DeviceKey())
 	for _, key := range n.Keep {
 		c.keepOrd, c.keep = append(c.keepOrd, ord), append(c.keep, key)
 	}
@@ -136,7 +137,7 @@ func (c *acceptInput) add(n results.NewSubmission, ord int64) error {
 func (c *acceptInput) args(now time.Time) []any {
 	args := append([]any{c.job, c.tenant, c.subject, c.site, c.policy, c.policyRev, c.claim, c.priority, c.source, c.mediaKey, c.mediaSHA256,
 		c.mediaBytes, c.mediaName, c.trace, c.receivedAt, c.request, c.body, now, c.keepOrd, c.keep}, c.audit.args()...)
-	return append(args, c.challengeOrd, c.challenge)
+	return append(args, c.challengeOrd, c.challenge, c.device)
 }
 
 // auditInput is audit entries in columns, each with the place in the group of what it is about.

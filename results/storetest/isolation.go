@@ -66,6 +66,10 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		"SubjectKey":   func() answer { return one(s.SubjectKey(ctx, other, w.subject)) },
 		"EraseSubject": func() answer { return list(s.EraseSubject(ctx, other, w.subject, s.Now(), a())) },
 
+		"Steps": func() answer {
+			return list(s.Steps(ctx, results.StepFilter{Tenant: other, Subject: w.subject, Before: s.Now().Add(time.Hour), Newest: 10}))
+		},
+
 		"Site":     func() answer { return one(s.Site(ctx, other, w.site, 0)) },
 		"Sites":    func() answer { return list(s.Sites(ctx, other, page)) },
 		"Policy":   func() answer { return one(s.Policy(ctx, other, w.policy, 1)) },

@@ -37,6 +37,7 @@ func groups() []group {
 		{"configuration", configurationCases},
 		{"intake", intakeCases},
 		{"uploads", uploadCases},
+		{"trail", trailCases},
 		{"work", workCases},
 		{"findings", findingsCases},
 		{"frames", frameCases},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"onsite/pipeline"
 	"onsite/pipeline/policy"
 	"onsite/pipeline/reuse"
 	"onsite/pipeline/verify"
@@ -27,6 +28,7 @@ type Store interface {
 	Site(ctx context.Context, tenant, id string, rev int) (results.Site, error)
 	Policy(ctx context.Context, tenant, name string, rev int) (results.Policy, error)
 	Submission(ctx context.Context, job string) (results.Submission, error)
+	Steps(ctx context.Context, f results.StepFilter) ([]pipeline.Step, error)
 	Position(ctx context.Context, tenant string) (int64, error)
 	Prints(ctx context.Context, s results.Scope, before string, asOf int64) ([]results.Print, error)
 	Print(ctx context.Context, tenant, job string) (results.Print, error)

@@ -14,19 +14,20 @@ import (
 	"onsite/results/object"
 )
 
-// site gives the newest revision of a site, prepared, with its number. A site without anything to look for has no place; so has one that
-// was deleted since the job was accepted, and no revision either.
-func (c *Core) site(ctx context.Context, tenant, id string) (*verify.Place, int, func(), error) {
+// site gives the newest revision of a site, prepared, with where it lies and its number. A site without anything to look for has no place;
+// one that was deleted since the job was accepted is nowhere, and has no revision either.
+func (c *Core) site(ctx context.Context, tenant, id string) (*verify.Place, *pipeline.Site, int, func(), error) {
 	none := func() {}
 	row, err := c.Store.Site(ctx, tenant, id, 0)
 	switch {
 	case errors.Is(err, results.ErrNotFound):
-		return nil, 0, none, nil
+		return nil, nil, 0, none, nil
 	case err != nil:
-		return nil, 0, nil, fmt.Errorf("read site %s: %w", id, err)
+		return nil, nil, 0, nil, fmt.Errorf("read site %s: %w", id, err)
 	}
+	where := &pipeline.Site{ID: row.ID, Revision: row.Rev, Timezone: row.Doc.Timezone, Geofence: row.Doc.Geofence, Beacons: row.Doc.Beacons, WiFi: row.Doc.WiFi}
 	if len(row.Doc.References) == 0 && len(row.Doc.SignNames) == 0 {
-		return nil, row.Rev, none, nil
+		return nil, where, row.Rev, none, nil
 	}
 	key := fmt.Sprintf("%s|%s|%d", tenant, id, row.Rev)
 	place, release, err := c.sites.take(ctx, key, func(ctx context.Context) (*verify.Place, int64, error) {
@@ -34,9 +35,9 @@ func (c *Core) site(ctx context.Context, tenant, id string) (*verify.Place, int,
 		return p, 1, err
 	})
 	if err != nil {
-		return nil, 0, nil, err
+		return nil, nil, 0, nil, err
 	}
-	return place, row.Rev, release, nil
+	return place, where, row.Rev, release, nil
 }
 
 // prepareSite decodes a site's references.

@@ -120,6 +120,7 @@ func (a *attempt) prepare(ctx context.Context) (verify.Job, error) {
 	}
 	return verify.Job{
 		Claim: claim, Media: sealed{a.Vault, a.media.Key, label}, Policy: a.policy, History: a.history, Keyframes: true, Revisions: &verify.Revisions{},
+		Trail: trail{a.history, a.Sub}, Received: a.Sub.ReceivedAt,
 	}, nil
 }
 
@@ -142,7 +143,7 @@ func claimOf(s results.Submission) (pipeline.Claim, error) {
 func (a *attempt) person(ctx context.Context, job *verify.Job) (release func(), err error) {
 	release = func() {}
 	if a.Sub.Site != "" {
-		if job.Place, job.Revisions.Site, release, err = a.site(ctx, a.Sub.Tenant, a.Sub.Site); err != nil {
+		if job.Place, job.Site, job.Revisions.Site, release, err = a.site(ctx, a.Sub.Tenant, a.Sub.Site); err != nil {
 			return nil, err
 		}
 	}

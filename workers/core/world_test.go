@@ -240,10 +240,14 @@ func (w *world) site(id string, references ...string) results.Site {
 }
 
 // accept writes a submission.
-func (w *world) accept(subject, site, policyName, path string) results.Submission {
+func (w *world) accept(subject, site, policyName, path string, say ...func(*pipeline.Claim)) results.Submission {
 	w.Helper()
 	s := w.put(subject, path)
-	claim, err := json.Marshal(pipeline.Claim{Subject: subject, Site: site})
+	said := pipeline.Claim{Subject: subject, Site: site}
+	for _, f := range say {
+		f(&said)
+	}
+	claim, err := json.Marshal(said)
 	require.NoError(w, err)
 	sub := results.Submission{
 		Job: verify.NewJob(), Tenant: "t", Subject: subject, Site: site, Policy: policyName, Claim: claim, Source: results.Source{Kind: "api"},
