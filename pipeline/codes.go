@@ -4,7 +4,7 @@ package pipeline
 var Codes = []Code{
 	FaceMismatch, FaceChanged, NoFace, SeveralPeople, FaceUncertain, FaceLowQuality,
 	ChallengeFailed, ChallengeMissing, SpoofSuspected, LivenessUncertain,
-	StorefrontMismatch, EnvironmentMismatch, LogoMissing, SignNotRead, PosterOutdated, PosterMissing, DeskMissing,
+	StorefrontMismatch, EnvironmentMismatch, LogoMissing, SignNotRead, PosterOutdated, PosterDiffers, PosterMissing, DeskMissing, ScreenMissing, CabinetMissing, RoomMissing, PersonMissing,
 	FootageReused, SameContent, HistoryIncomplete,
 	StaticImage, ReplayedWithinClip, FrozenPart, InjectedStream, StreamAltered, ClockSkew,
 	OutsideGeofence, ImpossibleTravel, MockLocation, LocationConflict, BeaconMissing, SharedDevice, ManyPlaces, LocationInexact, LocationMissing, OddHour,

@@ -65,6 +65,11 @@ const (
 	StorefrontMismatch  Code = "storefront_mismatch"
 	PosterMissing       Code = "poster_missing"
 	PosterOutdated      Code = "poster_outdated"
+	PosterDiffers       Code = "poster_differs" // the design of a poster with other content than the enrolled one
+	CabinetMissing      Code = "cabinet_missing"
+	RoomMissing         Code = "room_missing"
+	ScreenMissing       Code = "screen_missing"
+	PersonMissing       Code = "person_missing"
 	SignNotRead         Code = "sign_not_read"
 	EnvironmentMismatch Code = "environment_mismatch"
 	FootageReused       Code = "footage_reused"

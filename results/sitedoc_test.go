@@ -20,8 +20,8 @@ func TestSiteDocGivesBackTheSite(t *testing.T) {
 			{Kind: pipeline.RefLogo, Name: "wall", Media: pipeline.File("0"), Crop: &pipeline.Box{X: 1, Y: 2, W: 3, H: 4}},
 			{Kind: pipeline.RefPoster, Name: "spring", Media: pipeline.File("1"),
 				ValidFrom: time.Date(2026, 3, 1, 0, 0, 0, 0, zone), ValidTo: time.Date(2026, 4, 1, 0, 0, 0, -1, zone)},
-			{Kind: pipeline.RefLogo, Name: "next door", Media: pipeline.File("3"), Negative: true},
 			{Kind: pipeline.RefPoster, Name: "hours", Sites: []string{"s", "t"}, Media: pipeline.File("2"), ValidTo: time.Date(2026, 4, 1, 12, 0, 0, 0, zone)},
+			{Kind: pipeline.RefLogo, Name: "next door", Media: pipeline.File("3"), Negative: true},
 		},
 	}
 	doc := results.NewSiteDoc(site)

@@ -73,16 +73,36 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "画面中没有找到该地点当前应张贴的海报[“{name}”]。",
 	},
 	pipeline.PosterOutdated: {
-		EN: "The poster[ “{name}”] in view is not one that hangs at the site now[; it was valid until {until}].",
-		ZH: "画面中的海报[“{name}”]不是该地点当前应张贴的海报[，其有效期至 {until}]。",
+		EN: "The poster[ “{name}”] in view is not one that hangs at the site now[; it is valid from {from}][; it was valid until {until}][; the date on it was read as “{read}”][; it belongs to {elsewhere}].",
+		ZH: "画面中的海报[“{name}”]不是该地点当前应张贴的海报[，其有效期自 {from} 起][，其有效期至 {until}][，读到的日期为“{read}”][，它属于 {elsewhere}]。",
+	},
+	pipeline.PosterDiffers: {
+		EN: "A poster of the same design[ as “{name}”] is in view, but with other content[: {differ} of {tiles} parts differ].",
+		ZH: "画面中的海报与登记的海报[“{name}”]版式相同，但内容不同[：{tiles} 个部分中有 {differ} 个不一致]。",
+	},
+	pipeline.CabinetMissing: {
+		EN: "The cabinet[ “{name}”] of the site was not found in view.",
+		ZH: "画面中没有找到该地点登记的文件柜[“{name}”]。",
+	},
+	pipeline.RoomMissing: {
+		EN: "The room of the site was not recognised in view.",
+		ZH: "画面中没有认出该地点的房间。",
+	},
+	pipeline.ScreenMissing: {
+		EN: "No computer screen was found in view.",
+		ZH: "画面中没有找到电脑屏幕。",
+	},
+	pipeline.PersonMissing: {
+		EN: "No person was found in view.",
+		ZH: "画面中没有找到人。",
 	},
 	pipeline.SignNotRead: {
 		EN: "The name of the site[ (“{wanted}”)] was not read on any sign in view[; what was read: “{read}”].",
 		ZH: "没有在画面中的招牌上读到该地点的名称[（“{wanted}”）][；读到的文字为“{read}”]。",
 	},
 	pipeline.EnvironmentMismatch: {
-		EN: "The surroundings do not look like the enrolled pictures of the site.",
-		ZH: "周围环境与该地点登记的图片不符。",
+		EN: "What is in view belongs to another place[: “{name}”][; the name “{read}” was read][; it looks like {place}], and nothing of the site was found.",
+		ZH: "画面中的内容属于另一地点[：“{name}”][，读到名称“{read}”][，看起来像{place}]，且没有找到该地点的任何特征。",
 	},
 	pipeline.FootageReused: {
 		EN: "This recording, or part of it, is the same footage as an earlier one[: “{job}”].",
@@ -261,8 +281,28 @@ var doubtTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "无法判断本次录制要求完成的动作是否完成[：{task}][：{problem}]。",
 	},
 	pipeline.EnvironmentMismatch: {
-		EN: "It could not be told whether the surroundings are those of the site.",
-		ZH: "无法判断周围环境是否属于该地点。",
+		EN: "The surroundings may be those of another place[: “{name}”][; the name “{read}” was read][; they look more like {place}], and nothing of the site was found. A person must judge.",
+		ZH: "周围环境可能属于另一地点[：“{name}”][，读到名称“{read}”][，看起来更像{place}]，且没有找到该地点的任何特征，须由人工判断。",
+	},
+	pipeline.PosterDiffers: {
+		EN: "The poster in view has the design of the enrolled one[ “{name}”], but its content may be another one[: {differ} of {tiles} parts differ].",
+		ZH: "画面中的海报与登记的海报[“{name}”]版式相同，但内容可能不同[：{tiles} 个部分中有 {differ} 个不一致]。",
+	},
+	pipeline.CabinetMissing: {
+		EN: "It could not be told whether the cabinet[ “{name}”] of the site is in view.",
+		ZH: "无法判断画面中是否有该地点登记的文件柜[“{name}”]。",
+	},
+	pipeline.RoomMissing: {
+		EN: "It could not be told whether the room in view is that of the site.",
+		ZH: "无法判断画面中是否为该地点的房间。",
+	},
+	pipeline.ScreenMissing: {
+		EN: "It could not be told whether a computer screen is in view.",
+		ZH: "无法判断画面中是否有电脑屏幕。",
+	},
+	pipeline.PersonMissing: {
+		EN: "It could not be told whether a person is in view.",
+		ZH: "无法判断画面中是否有人。",
 	},
 }
 

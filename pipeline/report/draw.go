@@ -229,6 +229,7 @@ func (b *builder) reason(r pipeline.Reason) reason {
 // soughtKind is what was looked for and not found, so that the reader can look, too.
 var soughtKind = map[pipeline.Code]pipeline.ReferenceKind{
 	pipeline.LogoMissing: pipeline.RefLogo, pipeline.StorefrontMismatch: pipeline.RefStorefront, pipeline.PosterMissing: pipeline.RefPoster, pipeline.DeskMissing: pipeline.RefDesk,
+	pipeline.PosterDiffers: pipeline.RefPoster, pipeline.CabinetMissing: pipeline.RefCabinet, pipeline.RoomMissing: pipeline.RefRoom, pipeline.SignNotRead: pipeline.RefSign,
 }
 
 // pairsOf gives two moments of the matched footage that the evidence names.

@@ -106,6 +106,11 @@ var labelTexts = map[string]pipeline.Text{
 	"poster":     {EN: "poster", ZH: "海报"},
 	"desk":       {EN: "desk", ZH: "工位"},
 	"sign":       {EN: "sign", ZH: "招牌"},
+	"cabinet":    {EN: "cabinet", ZH: "文件柜"},
+	"room":       {EN: "room", ZH: "房间"},
+	"screen":     {EN: "screen", ZH: "屏幕"},
+	"person":     {EN: "person", ZH: "人员"},
+	"elsewhere":  {EN: "another place", ZH: "另一地点"},
 }
 
 // label gives the words of an evidence label; one that is not known shows itself.

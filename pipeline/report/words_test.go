@@ -45,7 +45,7 @@ func TestStagesAreThoseThatAreMeasured(t *testing.T) {
 
 // Labels are what the checks mark: faces and the elements of a site.
 func TestLabelsAreThoseThatChecksGive(t *testing.T) {
-	want := []string{"face", "other_face"}
+	want := []string{"face", "other_face", "elsewhere"}
 	for _, e := range scene.Elements {
 		want = append(want, string(e))
 	}

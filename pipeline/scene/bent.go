@@ -21,7 +21,7 @@ const (
 	bentBow     = 0.25 // of its thickness that a line must bow to be worth it: less, a rectangle reads as well
 	bentFit     = 0.25 // of the thickness that the middle may lie from the circle (root mean square)
 	bentGap     = 3.2  // thicknesses between two pieces of one line
-	bentThin    = 0.33  // of the largest piece's thickness that a further one has at least: other lines of a sign are smaller
+	bentThin    = 0.33 // of the largest piece's thickness that a further one has at least: other lines of a sign are smaller
 	bentReach   = 1.3  // heights by which the strip goes on past both ends
 	bentLargest = 1.6  // of the longer side of the picture: beyond this radius nothing is bent
 	bentPieces  = 24   // the largest that are looked at

@@ -18,10 +18,12 @@ const (
 	Desk       Element = "desk"
 	Cabinet    Element = "cabinet"
 	Room       Element = "room"
+	Screen     Element = "screen" // of a computer, seen by an object detector: no reference shows it
+	Person     Element = "person" // somebody is in view
 )
 
 // Elements lists all elements in order.
-var Elements = []Element{Sign, Logo, Storefront, Poster, Desk, Cabinet, Room}
+var Elements = []Element{Sign, Logo, Storefront, Poster, Desk, Cabinet, Room, Screen, Person}
 
 var elementOf = map[pipeline.ReferenceKind]Element{
 	pipeline.RefSign: Sign, pipeline.RefLogo: Logo, pipeline.RefStorefront: Storefront, pipeline.RefPoster: Poster, pipeline.RefDesk: Desk,
@@ -29,11 +31,12 @@ var elementOf = map[pipeline.ReferenceKind]Element{
 }
 
 // namesZH are the elements in the middle of a Chinese sentence; the English ones are their own names.
-var namesZH = map[Element]string{Sign: "招牌", Logo: "标志", Storefront: "门头", Poster: "海报", Desk: "工位", Cabinet: "文件柜", Room: "房间"}
+var namesZH = map[Element]string{Sign: "招牌", Logo: "标志", Storefront: "门头", Poster: "海报", Desk: "工位", Cabinet: "文件柜", Room: "房间", Screen: "屏幕", Person: "人"}
 
 // missing is the reason for an element that was not found.
 var missing = map[Element]pipeline.Code{
 	Sign: pipeline.SignNotRead, Logo: pipeline.LogoMissing, Storefront: pipeline.StorefrontMismatch, Poster: pipeline.PosterMissing, Desk: pipeline.DeskMissing,
+	Cabinet: pipeline.CabinetMissing, Room: pipeline.RoomMissing, Screen: pipeline.ScreenMissing, Person: pipeline.PersonMissing,
 }
 
 // Means says how an element was seen.
