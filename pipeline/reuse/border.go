@@ -50,12 +50,18 @@ func contentAreas(planes []luma) (content image.Rectangle, framed []image.Rectan
 
 // shrunk averages blocks of k x k pixels; what is left over is cut off.
 func (l luma) shrunk(k int) luma {
-	out := luma{w: l.w / k, h: l.h / k, k: 1, fullW: l.w / k, fullH: l.h / k}
+	out := luma{w: l.w / k, h: l.h / k, k: 1, fullW: l.w / k, fullH: l.h / k, known: l.known}
 	if k == 1 {
 		out.p = l.p
 		return out
 	}
 	out.p = make([]float32, out.w*out.h)
+	if k == 2 {
+		for y := range out.h {
+			halveLines(out.p[y*out.w:(y+1)*out.w], l.p[2*y*l.w:], l.p[(2*y+1)*l.w:])
+		}
+		return out
+	}
 	for y := range out.h * k {
 		dst, src := out.p[y/k*out.w:(y/k+1)*out.w], l.p[y*l.w:]
 		for x := range dst {
@@ -72,7 +78,7 @@ func (l luma) shrunk(k int) luma {
 
 // part is the brightness of a part of the picture, as a picture of its own.
 func (l luma) part(r image.Rectangle) luma {
-	out := luma{p: make([]float32, 0, r.Dx()*r.Dy()), w: r.Dx(), h: r.Dy(), k: 1, fullW: r.Dx(), fullH: r.Dy()}
+	out := luma{p: make([]float32, 0, r.Dx()*r.Dy()), w: r.Dx(), h: r.Dy(), k: 1, fullW: r.Dx(), fullH: r.Dy(), known: l.known}
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		out.p = append(out.p, l.p[y*l.w+r.Min.X:y*l.w+r.Max.X]...)
 	}
@@ -206,29 +212,15 @@ func newSteps(planes []luma, side int) steps {
 	all := image.Rect(0, 0, planes[0].w, planes[0].h)
 	lines := sideLines(all, planes[0].w, side)
 	n := lines[0].n
-	has := make([][]bool, len(lines)) // between line i-1 and i
-	has[0] = make([]bool, n)
-	for i := 1; i < len(lines); i++ {
-		has[i] = make([]bool, n)
-		for j := range n {
-			var d float32
-			for _, p := range planes {
-				d += abs32(p.p[lines[i].first+j*lines[i].step] - p.p[lines[i-1].first+j*lines[i].step])
-			}
-			has[i][j] = d >= frameStep*float32(len(planes))
-		}
-	}
+	has := stepsBetween(planes, lines)
 	s := steps{sum: make([][]int32, len(lines)+1)}
 	order := make([]int, 0, len(lines))
 	for i := range s.sum {
 		s.sum[i] = make([]int32, n+1)
 		for j := range n {
 			s.sum[i][j+1] = s.sum[i][j]
-			for k := max(0, i-1); k <= min(len(lines)-1, i+1); k++ {
-				if has[k][j] {
-					s.sum[i][j+1]++
-					break
-				}
+			if has[max(0, i-1)][j] || has[min(i, len(lines)-1)][j] || has[min(i+1, len(lines)-1)][j] {
+				s.sum[i][j+1]++
 			}
 		}
 		if i > frameNeighbour && i < len(lines)-frameNeighbour {
@@ -245,6 +237,28 @@ func newSteps(planes []luma, side int) steps {
 	s.tried = append(s.tried, 0, len(lines))
 	slices.Sort(s.tried)
 	return s
+}
+
+// stepsBetween says where brightness steps from line i-1 to line i; nowhere for the first.
+func stepsBetween(planes []luma, lines []strip) [][]bool {
+	// Added up in the order in which the planes lie in memory, whatever the direction of the lines.
+	back := lines[1].first - lines[0].first
+	sum := make([]float32, len(planes[0].p))
+	for _, p := range planes {
+		now, before := p.p[back:], p.p[:len(p.p)-back]
+		for i, v := range now[:len(before)] {
+			sum[back+i] += abs32(v - before[i])
+		}
+	}
+	has := make([][]bool, len(lines))
+	limit := frameStep * float32(len(planes))
+	for i, l := range lines {
+		has[i] = make([]bool, l.n)
+		for j := range l.n {
+			has[i][j] = i > 0 && sum[l.first+j*l.step] >= limit
+		}
+	}
+	return has
 }
 
 // support is the share of the places from..to of line i that have a step.

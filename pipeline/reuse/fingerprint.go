@@ -89,6 +89,7 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 	inAreas := evenly(len(hashed), areaStills)
 	var planes []luma
 	var planeOf []int
+	known := kernels{}
 	for i, fr := range c.Frames {
 		if !slices.Contains(hashed, i) && !slices.Contains(pointed, i) {
 			continue
@@ -97,7 +98,7 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 		if err == nil && slices.Contains(hashed, i) {
 			var s Still
 			var l luma
-			s, l, err = hashStill(small, fr.PTS)
+			s, l, err = hashStill(small, fr.PTS, known)
 			if at := len(f.Stills); err == nil && slices.Contains(inAreas, at) {
 				// The plane of a very long strip has no height left: it has no areas either.
 				if p := areaPlane(l); min(p.w, p.h) >= minHashSide && (len(planes) == 0 || p.w == planes[0].w && p.h == planes[0].h) {
@@ -123,11 +124,8 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 	if f.full.n > 1 {
 		m := newWarp(identity, f.full.w, f.full.h, cells)
 		grid := m.apply(&f.full, 1)
+		roundMotion(&grid)
 		f.motion = encodeMotion(&grid)
-		grid, err := decodeMotion(f.motion) // what others will see, rounding included
-		if err != nil {
-			return Fingerprint{}, fmt.Errorf("fingerprint %s: read back the motion: %w", short(c.Info.SHA256), err)
-		}
 		f.coarse = makeCoarse(&grid)
 	}
 	return f, nil
@@ -170,8 +168,9 @@ func shrinkInto(small *gocv.Mat, m gocv.Mat) error {
 	return nil
 }
 
-// hashStill computes all hashes of one still from one brightness plane, and gives that too.
-func hashStill(m gocv.Mat, pts time.Duration) (Still, luma, error) {
+// hashStill computes all hashes of one still from one brightness plane, and gives that too. known
+// holds what the pictures of a clip have in common.
+func hashStill(m gocv.Mat, pts time.Duration, known kernels) (Still, luma, error) {
 	v, err := borrow(m)
 	if err != nil {
 		return Still{}, luma{}, err
@@ -180,6 +179,7 @@ func hashStill(m gocv.Mat, pts time.Duration) (Still, luma, error) {
 	if err != nil {
 		return Still{}, luma{}, err
 	}
+	l.known = known
 	s := Still{PTS: pts.Truncate(time.Millisecond), PHash64: phash(l, 8)[0], PHash256: phash(l, 16)}
 	s.PDQ, s.Quality = pdqVariants(l)
 	return s, l, nil

@@ -58,6 +58,7 @@ type luma struct {
 	w, h         int
 	k            int
 	fullW, fullH int
+	known        kernels // of the clip's pictures, which are of one size; nil: none are kept
 }
 
 // toLuma turns a byte view into brightness (0.299 R + 0.587 G + 0.114 B, as both PDQ and goimagehash weigh it) and averages k x k blocks,
@@ -72,8 +73,12 @@ func toLuma(v models.Image, keep int) (luma, error) {
 	out.p = make([]float32, out.w*out.h)
 	sum := make([]uint32, out.w)
 	for y := range out.h {
-		if k == 2 && v.C == 3 && y < out.h-1 {
+		switch {
+		case k == 2 && v.C == 3 && y < out.h-1:
 			halveRows(out.p[y*out.w:(y+1)*out.w], v.Pix[2*y*v.W*3:], v.W)
+			continue
+		case k == 1 && v.C == 3:
+			greyRow(out.p[y*out.w:(y+1)*out.w], v.Pix[y*v.W*3:])
 			continue
 		}
 		clear(sum)
@@ -133,6 +138,23 @@ func addRow(sum []uint32, pix []byte, c, k int) {
 	}
 }
 
+// greyRow is the brightness of a row of BGR pixels, four at a time.
+func greyRow(dst []float32, pix []byte) {
+	const scale = float32(1) / lumaUnit
+	weigh := func(b, g, r byte) float32 {
+		return float32(int32(b)*lumaB+int32(g)*lumaG+int32(r)*lumaR) * scale
+	}
+	whole := len(dst) / 4 * 4
+	for x := 0; x < whole; x += 4 {
+		p, d := pix[3*x:3*x+12:3*x+12], dst[x:x+4:x+4]
+		d[0], d[1] = weigh(p[0], p[1], p[2]), weigh(p[3], p[4], p[5])
+		d[2], d[3] = weigh(p[6], p[7], p[8]), weigh(p[9], p[10], p[11])
+	}
+	for x := whole; x < len(dst); x++ {
+		dst[x] = weigh(pix[3*x], pix[3*x+1], pix[3*x+2])
+	}
+}
+
 // halveRows averages two rows of w BGR pixels, which lie one behind the other, in blocks of 2 x 2; the last block takes the column that is
 // left over. Most clips are halved, and this is where hashing spends its time, so 8 bytes are added at once: the even and the odd bytes of
 // a word as four sums of 16 bits each.
@@ -168,89 +190,4 @@ func halveRows(dst []float32, pix []byte, w int) {
 		}
 		dst[x] = float32(sum) / float32(2*(end-2*x)*lumaUnit)
 	}
-}
-
-// taps is one output sample of a linear resampling: weights over neighbouring inputs from start on.
-type taps struct {
-	start int
-	w     []float32
-}
-
-// blocked turns taps over n pixels into taps over blocks of k pixels: each block gets the sum of its pixels' weights.
-func blocked(full []taps, k, n int) []taps {
-	if k == 1 {
-		return full
-	}
-	last := n/k - 1
-	out := make([]taps, len(full))
-	for i, t := range full {
-		from := min(t.start/k, last)
-		w := make([]float32, min((t.start+len(t.w)-1)/k, last)-from+1)
-		for j, v := range t.w {
-			w[min((t.start+j)/k, last)-from] += v
-		}
-		out[i] = taps{from, w}
-	}
-	return out
-}
-
-// sample resamples the picture with kernels that are given for a number of full-size pixels.
-func (l luma) sample(kernel func(n int) []taps) []float32 {
-	return resample(l, blocked(kernel(l.fullW), l.k, l.fullW), blocked(kernel(l.fullH), l.k, l.fullH))
-}
-
-// resample applies separable resampling: kx gives the output columns, ky the output rows. The result is len(ky) x len(kx), row-major.
-func resample(in luma, kx, ky []taps) []float32 {
-	mid := make([]float32, in.h*len(kx))
-	for y := range in.h {
-		row := in.p[y*in.w : (y+1)*in.w]
-		dst := mid[y*len(kx) : (y+1)*len(kx)]
-		for x, k := range kx {
-			src := row[k.start : k.start+len(k.w)]
-			var s float32
-			for i, w := range k.w {
-				s += w * src[i]
-			}
-			dst[x] = s
-		}
-	}
-	out := make([]float32, len(ky)*len(kx))
-	for y, k := range ky {
-		dst := out[y*len(kx) : (y+1)*len(kx)]
-		for i, w := range k.w {
-			src := mid[(k.start+i)*len(kx) : (k.start+i+1)*len(kx)]
-			for x := range dst {
-				dst[x] += w * src[x]
-			}
-		}
-	}
-	return out
-}
-
-// lowDCT gives the block of DCT-II coefficients with frequencies first..first+out-1 in both directions of the n x n input, row-major
-// out x out: sum of x cos(pi/n (i+1/2) f), without normalisation (neither hash needs one: both compare with a median).
-func lowDCT(in []float32, n, first, out int, cosines []float32) []float32 {
-	mid := make([]float32, out*n)
-	for f := range out {
-		c := cosines[(first+f)*n : (first+f+1)*n]
-		dst := mid[f*n : (f+1)*n]
-		for y, w := range c {
-			src := in[y*n : (y+1)*n]
-			for x := range dst {
-				dst[x] += w * src[x]
-			}
-		}
-	}
-	res := make([]float32, out*out)
-	for fy := range out {
-		row := mid[fy*n : (fy+1)*n]
-		for fx := range out {
-			var s float32
-			for x, w := range cosines[(first+fx)*n : (first+fx+1)*n] {
-				s += w * row[x]
-			}
-			res[fy*out+fx] = s
-		}
-	}
-	return res
 }

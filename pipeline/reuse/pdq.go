@@ -1,10 +1,6 @@
 package reuse
 
-import (
-	"slices"
-
-	"onsite/models"
-)
+import "onsite/models"
 
 // PDQ is Facebook's 256-bit photo hash ("The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm", 2019; reference
 // program github.com/facebook/ThreatExchange, pdq/cpp): brightness, Jarosz tent filter, 64 x 64 samples, DCT, the 16 x 16 coefficients
@@ -49,7 +45,7 @@ func PDQVariants(v models.Image) ([Forms]Bits256, int, error) {
 }
 
 func pdqVariants(l luma) ([Forms]Bits256, int) {
-	small := l.sample(jarosz)
+	small := l.sample(tent)
 	return pdqForms(lowDCT(small, 64, 1, 16, cosines64)), pdqQuality(small)
 }
 
@@ -116,10 +112,9 @@ func (b Bits256) form(form int) Bits256 {
 
 // pdqBits sets bit i where coefficient i is above the median (the lower middle one of the 256); bit 255 is printed first.
 func pdqBits(c []float32) Bits256 {
-	var sorted [256]float32
-	copy(sorted[:], c)
-	slices.Sort(sorted[:])
-	median := sorted[len(sorted)/2-1]
+	var work [256]float32
+	copy(work[:], c)
+	median := selectKth(work[:], len(work)/2-1)
 	var b Bits256
 	for i, v := range c {
 		if v > median {

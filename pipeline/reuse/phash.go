@@ -60,14 +60,12 @@ func cosineTable(n, freqs int) []float32 {
 
 // phash hashes with side x side coefficients, side 8 or 16.
 func phash(l luma, side int) Bits256 {
-	n, table := 64, cosines64
+	n, table, kernel := 64, cosines64, triangle64
 	if side == 16 {
-		n, table = 256, cosines256
+		n, table, kernel = 256, cosines256, triangle256
 	}
-	c := lowDCT(l.sample(func(side int) []taps { return triangle(side, n) }), n, 0, side, table)
-	sorted := slices.Clone(c)
-	slices.Sort(sorted)
-	median := (sorted[len(c)/2-1] + sorted[len(c)/2]) / 2
+	c := lowDCT(l.sample(kernel), n, 0, side, table)
+	median := median(slices.Clone(c))
 	var b Bits256
 	for i, v := range c {
 		if v > median {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 )
 
 // motionUnit is parts of a grey level: cells are means over many pixels, and still faces move them by less than one level.
@@ -68,6 +69,19 @@ func decodePoints(b []byte) ([]pointStill, error) {
 	return out, r.err
 }
 
+// roundMotion rounds as encodeMotion does, so that a fresh fingerprint equals its parsed self.
+func roundMotion(t *track) {
+	t.start = t.start.Truncate(time.Millisecond)
+	for i, v := range t.v {
+		t.v[i] = float32(motionSteps(v)) / motionUnit
+	}
+}
+
+// motionSteps is a grey level in 1/16.
+func motionSteps(v float32) int32 {
+	return int32(math.Round(float64(min(max(v, 0), 255)) * motionUnit))
+}
+
 // encodeMotion writes the motion section: head, then (deflated) for every valid frame and cell the difference to the valid frame before,
 // in 1/16 grey levels, as zigzag varints.
 func encodeMotion(t *track) []byte {
@@ -86,7 +100,7 @@ func encodeMotion(t *track) []byte {
 		}
 		buf = buf[:0]
 		for j, v := range t.frame(i) {
-			q := int32(math.Round(float64(min(max(v, 0), 255)) * motionUnit))
+			q := motionSteps(v)
 			buf = binary.AppendVarint(buf, int64(q-last[j]))
 			last[j] = q
 		}

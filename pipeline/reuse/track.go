@@ -57,9 +57,10 @@ func resampleMotion(m media.Motion) track {
 		t.valid[i] = true
 		u := float32(min(1, max(0, float64(at-a.PTS)/float64(gap))))
 		dst := t.frame(i)
+		before, after := a.Gray[:len(dst)], b.Gray[:len(dst)]
 		for j := range dst {
-			x := float32(a.Gray[j])
-			dst[j] = x + u*(float32(b.Gray[j])-x)
+			x := int32(before[j])
+			dst[j] = float32(x) + u*float32(int32(after[j])-x)
 		}
 	}
 	return t
@@ -185,10 +186,7 @@ func (t *track) halve() track {
 	for i := range t.n {
 		src, dst := t.frame(i), out.frame(i)
 		for y := range out.h {
-			a, b := src[2*y*t.w:], src[(2*y+1)*t.w:]
-			for x := range out.w {
-				dst[y*out.w+x] = (a[2*x] + a[2*x+1] + b[2*x] + b[2*x+1]) / 4
-			}
+			halveLines(dst[y*out.w:(y+1)*out.w], src[2*y*t.w:], src[(2*y+1)*t.w:])
 		}
 	}
 	return out
@@ -214,4 +212,12 @@ func (t *track) doubled() track {
 		}
 	}
 	return out
+}
+
+// halveLines averages 2 x 2 values of two rows.
+func halveLines(dst, a, b []float32) {
+	for x := range dst {
+		p, q := a[2*x:2*x+2:2*x+2], b[2*x:2*x+2:2*x+2]
+		dst[x] = (p[0] + p[1] + q[0] + q[1]) / 4
+	}
 }
