@@ -151,8 +151,23 @@ var soundPlan = sync.OnceValue(func() *sound {
 func decimate(pcm, low []float32) []float32 {
 	out := make([]float32, (len(pcm)+audioStep-1)/audioStep)
 	half := len(low) / 2
-	for i := range out {
+	whole := func(i int) bool { return i*audioStep >= half && i*audioStep-half+len(low) <= len(pcm) }
+	for i := 0; i < len(out); i++ {
 		at := i*audioStep - half
+		if i+3 < len(out) && whole(i) && whole(i+3) { // four at once: the sums of one alone would wait for each other
+			p := pcm[at : at+3*audioStep+len(low)]
+			a, b, c, d := p[:len(low)], p[audioStep:][:len(low)], p[2*audioStep:][:len(low)], p[3*audioStep:][:len(low)]
+			var s0, s1, s2, s3 float32
+			for k, w := range low {
+				s0 += w * a[k]
+				s1 += w * b[k]
+				s2 += w * c[k]
+				s3 += w * d[k]
+			}
+			out[i], out[i+1], out[i+2], out[i+3] = s0, s1, s2, s3
+			i += 3
+			continue
+		}
 		from, to := max(0, -at), min(len(low), len(pcm)-at)
 		var s float32
 		for k, w := range low[from:to] {
