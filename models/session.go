@@ -24,6 +24,8 @@ type model struct {
 	count counters
 	used  atomic.Bool
 
+	anchors []manifest.Anchor // of an SSD detector
+
 	slots  chan *slot
 	gone   chan struct{} // closed by close
 	closer sync.Once
@@ -52,6 +54,9 @@ func newModel(task Task, man manifest.Manifest, dir string, parallel int) *model
 	}
 	if man.Input.Layout == manifest.NCHW {
 		m.lut = tables(man.Input)
+	}
+	if p := man.Decoder.Params; man.Decoder.Name == "ssd" {
+		m.anchors = manifest.Anchors(man.Input.Width, man.Input.Height, p["min_scale"], p["max_scale"])
 	}
 	return m
 }

@@ -15,6 +15,8 @@ const (
 	TextRecognize Task = "text_recognize"
 	VoiceActivity Task = "voice_activity"
 	Transcribe    Task = "transcribe" // no model of this task is built in
+	ObjectDetect  Task = "object_detect"
+	SceneEmbed    Task = "scene_embed"
 )
 
 // Image is a byte view of a picture: H x W x C, row-major without padding, uint8 0..255; C = 3 is BGR, C = 1 is grey. The models only

@@ -30,7 +30,7 @@ type Options struct {
 // Event is one step of an installation.
 type Event struct {
 	Package string // name@version
-	Step    string // "present", "fetch", "check", "unpack", "done"
+	Step    string // "present", "fetch", "check", "unpack", "convert", "done"
 	Number  int    // of the package, from 1
 	Of      int    // packages in all
 }
@@ -130,15 +130,22 @@ func installPackage(ctx context.Context, o Options, p Package, known stamps, tel
 		return &ChecksumError{What: "the package's tarball", Want: p.TarballSHA256, Got: sum}
 	}
 	tell("unpack")
-	if err := unpack(ctx, tarball, tmp, wanted); err != nil {
+	members, first := membersOf(wanted)
+	if err := unpack(ctx, tarball, tmp, members); err != nil {
 		return err
 	}
 	for i, f := range wanted {
+		if f.made != nil {
+			tell("convert")
+			if err := f.convert(tmp, first[i]); err != nil {
+				return err
+			}
+		}
 		path := f.path(o.Cache)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.Rename(staged(tmp, i), path); err != nil {
+		if err := os.Rename(staged(tmp, first[i]), path); err != nil {
 			return err
 		}
 		if err := known.add(o.Cache, f); err != nil {

