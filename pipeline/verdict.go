@@ -213,6 +213,14 @@ type Inputs struct {
 	MarksAsOf    int64  `json:"marks_as_of"`
 }
 
+// Kept names one stored file of a verdict.
+type Kept struct {
+	Kind   string `json:"kind"` // keyframe or fingerprint
+	Index  int    `json:"index"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"` // of the bytes before they were sealed
+}
+
 // Verdict is the reasoned answer for one job.
 type Verdict struct {
 	Schema     string              `json:"schema"`
@@ -232,6 +240,7 @@ type Verdict struct {
 	Inputs     Inputs              `json:"inputs"`
 	Revision   int                 `json:"revision"`
 	Supersedes *string             `json:"supersedes"`
+	Kept       []Kept              `json:"kept,omitempty"` // files that are stored beside it: so the verdict's digest vouches for them, too
 	TimingsMS  map[string]float64  `json:"timings_ms"`
 	CreatedAt  time.Time           `json:"created_at"`
 }

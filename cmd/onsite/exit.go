@@ -23,6 +23,7 @@ const (
 	exitOther   = 1
 	exitUsage   = 2 // arguments, references, a path that cannot be read
 	exitRefused = 3 // the submitted media is refused
+	exitChanged = 4 // what was verified is not what was signed
 )
 
 // usageError is a mistake in what the user gave, with the words in both languages.
@@ -45,9 +46,12 @@ func (e *env) fail(err error, asJSON bool) int {
 	var settings *config.Error
 	var fault *service.Fault
 	var remote *remoteError
+	var changed *errNotIntact
 	switch {
 	case errors.As(err, &usage):
 		code, rule = exitUsage, "usage"
+	case errors.As(err, &changed):
+		code, rule = exitChanged, "not_intact"
 	case errors.As(err, &remote):
 		code, rule = remote.code, remote.rule
 	case errors.As(err, &settings):
@@ -96,9 +100,12 @@ func words(err error) pipeline.Text {
 	var settings *config.Error
 	var fault *service.Fault
 	var remote *remoteError
+	var changed *errNotIntact
 	switch {
 	case errors.As(err, &usage):
 		return usage.text
+	case errors.As(err, &changed):
+		return changed.Text()
 	case errors.As(err, &remote):
 		return remote.text
 	case errors.As(err, &settings):

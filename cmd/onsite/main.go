@@ -36,6 +36,7 @@ type program struct {
 	Migrate  migrateCmd  `cmd:"" group:"Run the service" help:"Bring the results store's tables to this version, or say where they are."`
 	Tenant   tenantCmd   `cmd:"" group:"Run the service" help:"Add and list tenants, directly in the results store."`
 	APIKey   keyCmd      `cmd:"" group:"Run the service" name:"key" help:"Add, list and revoke API keys, directly in the results store."`
+	Audit    auditCmd    `cmd:"" group:"Run the service" help:"Check the audit log against the store and the files; its key and signed head."`
 	Intake   intakeCmd   `cmd:"" group:"Run the service" help:"Show events of buckets that belong to no tenant, directly in the results store."`
 	KEK      kekCmd      `cmd:"" group:"Run the service" name:"kek" help:"Make a key-encryption key."`
 	Models   modelsCmd   `cmd:"" help:"Install and list the models."`

@@ -73,6 +73,18 @@ func Sign(h Head, secret string) (string, error) {
 	return string(text), nil
 }
 
+// CheckKey says what is wrong with the public key of a tenant's log.
+func CheckKey(public, tenant string) error {
+	v, err := note.NewVerifier(public)
+	if err != nil {
+		return fmt.Errorf("%q is not a public key of an audit log (name+hash+base64): %w", public, err)
+	}
+	if v.Name() != Origin(tenant) {
+		return fmt.Errorf("the key is of %q, and the log is %q", v.Name(), Origin(tenant))
+	}
+	return nil
+}
+
 // Open reads a signed checkpoint and checks its signature with a public key. The error is ErrHead, or says which signature is wanted.
 func Open(checkpoint, public string) (Head, error) {
 	v, err := note.NewVerifier(public)

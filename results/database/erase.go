@@ -125,7 +125,7 @@ func stripVerdicts(ctx context.Context, q querier, tenant, subject string, when 
 
 var (
 	// biometric names the parts of a verdict, wherever they stand, that a person could be told by or shown with.
-	biometric = []string{"phash", "box", "outline", "reference", "landmarks"}
+	biometric = []string{"kept", "phash", "box", "outline", "reference", "landmarks"}
 	// personal are the checks whose details are about the person or from the person's device.
 	personal = []pipeline.CheckName{pipeline.CheckFace, pipeline.CheckLiveness, pipeline.CheckSpeech, pipeline.CheckAuthenticity, pipeline.CheckPlace}
 )

@@ -14,8 +14,11 @@ import (
 	"onsite/results"
 )
 
-// evidenceKeyframe is the kind of stored evidence.
-const evidenceKeyframe = "keyframe"
+// The kinds of stored files.
+const (
+	evidenceKeyframe = "keyframe"
+	evidencePrint    = "fingerprint"
+)
 
 // finish seals what is kept of a job and gives what is to be written in one transaction.
 func (a *attempt) finish(ctx context.Context, r verify.Result) (f results.Finish, err error) {
@@ -23,12 +26,15 @@ func (a *attempt) finish(ctx context.Context, r verify.Result) (f results.Finish
 	if err != nil {
 		return f, fmt.Errorf("read the tenant's settings: %w", err)
 	}
-	if f, err = a.outcome(r.Verdict, tenant.Settings); err != nil {
-		return f, err
+	var files results.Finish
+	if r.Verdict.Kept, err = a.keep(ctx, r, tenant.Settings, &files); err == nil {
+		f, err = a.outcome(r.Verdict, tenant.Settings)
 	}
-	if err := a.keep(ctx, r, tenant.Settings, &f); err != nil {
+	if err != nil {
 		return f, errors.Join(err, a.takeBack(ctx))
 	}
+	f.Evidence, f.Print, f.Frames, f.Keep = files.Evidence, files.Print, files.Frames, files.Keep
+	f.Deadline = append(f.Deadline, files.Deadline...)
 	if a.own != nil {
 		f.Media, f.Keep = a.own, append(f.Keep, a.own.Key)
 	}
@@ -60,8 +66,8 @@ func (a *attempt) policyName(v pipeline.Verdict) string {
 	return ""
 }
 
-// keep seals keyframes and fingerprint: one note of pending objects for all of them.
-func (a *attempt) keep(ctx context.Context, r verify.Result, settings results.Settings, f *results.Finish) error {
+// keep seals keyframes and fingerprint: one note of pending objects for all of them. It gives what the verdict says of them.
+func (a *attempt) keep(ctx context.Context, r verify.Result, settings results.Settings, f *results.Finish) (files []pipeline.Kept, err error) {
 	var blobs [][]byte
 	for _, k := range r.Keyframes {
 		blobs = append(blobs, k.JPEG)
@@ -70,16 +76,16 @@ func (a *attempt) keep(ctx context.Context, r verify.Result, settings results.Se
 	if printed {
 		raw, err := r.Fingerprint.MarshalBinary()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		blobs = append(blobs, raw)
 	}
 	if len(blobs) == 0 {
-		return nil
+		return nil, nil
 	}
 	put, err := a.Vault.PutAll(ctx, a.Sub.Tenant, a.Sub.Subject, blobs)
 	if err != nil {
-		return fmt.Errorf("seal keyframes and fingerprint: %w", err)
+		return nil, fmt.Errorf("seal keyframes and fingerprint: %w", err)
 	}
 	for _, s := range put {
 		a.written = append(a.written, s.Key)
@@ -91,12 +97,14 @@ func (a *attempt) keep(ctx context.Context, r verify.Result, settings results.Se
 			Job: a.Sub.Job, Revision: 1, Tenant: a.Sub.Tenant, Subject: a.Sub.Subject, Kind: evidenceKeyframe, Index: k.Keyframe,
 			Key: put[i].Key, SHA256: put[i].SHA256, Bytes: put[i].Bytes,
 		})
+		files = append(files, pipeline.Kept{Kind: evidenceKeyframe, Index: k.Keyframe, Bytes: put[i].Bytes, SHA256: put[i].SHA256})
 	}
 	if len(r.Keyframes) > 0 {
 		kinds = append(kinds, results.DeadlineKeyframes)
 	}
 	if printed {
 		last := put[len(put)-1]
+		files = append(files, pipeline.Kept{Kind: evidencePrint, Bytes: last.Bytes, SHA256: last.SHA256})
 		f.Print = &results.Print{
 			Job: a.Sub.Job, Tenant: a.Sub.Tenant, Subject: a.Sub.Subject, Site: a.Sub.Site, AsOf: a.history.asOf, Scope: a.history.scope.Kind, Format: reuse.FormatVersion,
 			SHA256: r.Fingerprint.SHA256, Packets: r.Fingerprint.PacketsSHA256, Key: last.Key, Bytes: last.Bytes, AcceptedAt: a.Sub.ReceivedAt,
@@ -104,8 +112,8 @@ func (a *attempt) keep(ctx context.Context, r verify.Result, settings results.Se
 		f.Frames = frames(&r.Fingerprint)
 		kinds = append(kinds, results.DeadlinePrint)
 	}
-	f.Deadline = append(f.Deadline, deadlines(settings, a.Sub, kinds...)...)
-	return nil
+	f.Deadline = deadlines(settings, a.Sub, kinds...)
+	return files, nil
 }
 
 // discardWithin bounds the taking back of objects after an attempt that failed; what is left then the janitor finds.

@@ -1,7 +1,9 @@
 package service
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -35,4 +37,26 @@ func (b *base) witnesses() (all []notary.Witness, err error) {
 		all = append(all, notary.Post{URL: c.WitnessURL.Reveal(), Client: &http.Client{Timeout: 10 * time.Second}})
 	}
 	return all, nil
+}
+
+// maxNote bounds a checkpoint: four lines.
+const maxNote = 64 << 10
+
+// readWitness reads a tenant's checkpoints from a folder of notary.Shelf.
+func readWitness(ctx context.Context, dir, tenant string) (notes []string, err error) {
+	shelf, err := object.NewFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	err = shelf.List(ctx, tenant+"/checkpoint/", func(i object.Info) error {
+		r, err := shelf.Get(ctx, i.Key)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		note, err := io.ReadAll(io.LimitReader(r, maxNote))
+		notes = append(notes, string(note))
+		return err
+	})
+	return notes, err
 }

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"onsite/cmd/onsite/config"
+	"onsite/cmd/onsite/service"
+	"onsite/pipeline"
+	"onsite/results"
+	"onsite/results/audit"
+	"onsite/results/database"
+)
+
+// auditCmd works on the audit log, straight in the results store: whoever checks it must not have to trust the service.
+type auditCmd struct {
+	Verify     auditVerifyCmd     `cmd:"" help:"Check the log, the store and the files against each other, and name whatever was changed."`
+	Key        auditKeyCmd        `cmd:"" help:"Print the public key of a tenant's log: what auditors pin."`
+	Checkpoint auditCheckpointCmd `cmd:"" help:"Print the newest signed head of a tenant's log."`
+}
+
+type auditVerifyCmd struct {
+	storeSettings `embed:""`
+	Tenant        string   `help:"Only this tenant. Default: all."`
+	Key           string   `help:"Public key of the log as you know it (\"onsite audit key\"). Without it the store's own word is taken." placeholder:"PUB"`
+	Witness       []string `help:"Checkpoints that were kept elsewhere: a file, or the folder of audit.witness_dir. May be given again." placeholder:"PATH"`
+	Files         bool     `help:"Also open every stored file; needs the key-encryption key." default:"true" negatable:""`
+	JSON          bool     `help:"Print JSON."`
+}
+
+// errNotIntact ends a verification that found something.
+type errNotIntact struct{ n int }
+
+func (e *errNotIntact) Error() string { return e.Text().EN }
+
+// Text is the error in words.
+func (e *errNotIntact) Text() pipeline.Text {
+	return pipeline.Text{EN: fmt.Sprintf("%d things do not agree", e.n), ZH: fmt.Sprintf("有 %d 处不一致", e.n)}
+}
+
+func (c *auditVerifyCmd) Run(ctx context.Context, e *env) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	if c.Key != "" && c.Tenant == "" {
+		return usagef(pipeline.Text{EN: "--key is the key of one tenant's log: name the tenant with --tenant", ZH: "--key 是某个租户日志的公钥：请用 --tenant 指定租户"})
+	}
+	if c.Key != "" {
+		if err := audit.CheckKey(c.Key, c.Tenant); err != nil {
+			return usagef(pipeline.Text{EN: "--key: " + err.Error(), ZH: "--key 不是该租户审计日志的公钥；请用 onsite audit key 取得"})
+		}
+	}
+	i, err := service.OpenInspector(ctx, cfg, service.NewLog(e.err, config.Log{Level: "warn", Format: "text"}), c.Files)
+	if err != nil {
+		return err
+	}
+	defer i.Close()
+	tenants := []string{c.Tenant}
+	if c.Tenant == "" {
+		all, err := i.Store.Tenants(ctx)
+		if err != nil {
+			return fmt.Errorf("list the tenants: %w", err)
+		}
+		tenants = tenants[:0]
+		for _, t := range all {
+			tenants = append(tenants, t.ID)
+		}
+	} else if _, err := i.Store.Tenant(ctx, c.Tenant); errors.Is(err, results.ErrNotFound) {
+		return usagef(pipeline.Text{EN: "there is no tenant " + c.Tenant, ZH: "没有租户 " + c.Tenant})
+	}
+	reports, found := []*audit.Report{}, 0
+	for _, tenant := range tenants {
+		r, err := c.tenant(ctx, e, i, tenant)
+		if err != nil {
+			return fmt.Errorf("verify the audit log of tenant %s: %w", tenant, err)
+		}
+		reports = append(reports, r)
+		found += len(r.Findings) + r.More
+	}
+	if c.JSON {
+		err = e.printJSON(map[string]any{"intact": found == 0, "tenants": reports})
+	} else {
+		for _, r := range reports {
+			e.auditReport(r)
+		}
+	}
+	if err == nil && found > 0 {
+		err = &errNotIntact{found}
+	}
+	return err
+}
+
+func (c *auditVerifyCmd) tenant(ctx context.Context, e *env, i *service.Inspector, tenant string) (*audit.Report, error) {
+	notes, err := c.notes(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	r, err := audit.Inspect(ctx, i.Store, tenant, audit.Options{Public: c.Key, Witness: notes})
+	if err != nil || !c.Files {
+		return r, err
+	}
+	bar := newProgress(e)
+	defer bar.close()
+	say := e.say(pipeline.Text{EN: "files of " + tenant, ZH: tenant + " 的文件"})
+	return r, r.Files(ctx, i.Store, i.Read, func(n int) { bar.show(-1, n, say) })
+}
+
+// notes reads the checkpoints from elsewhere that are of this tenant.
+func (c *auditVerifyCmd) notes(ctx context.Context, tenant string) (all []string, err error) {
+	for _, path := range c.Witness {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, usagef(pipeline.Text{EN: fmt.Sprintf("--witness %s: %v", path, err), ZH: fmt.Sprintf("--witness %s：%v", path, err)})
+		}
+		if info.IsDir() {
+			some, err := service.Witnesses(ctx, filepath.Clean(path), tenant)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, some...)
+			continue
+		}
+		raw, err := pipeline.ReadFile(path, 64<<10)
+		if err != nil {
+			return nil, err
+		}
+		if h, err := audit.ParseHead(string(raw)); err != nil || h.Origin == audit.Origin(tenant) || c.Tenant != "" {
+			all = append(all, string(raw))
+		}
+	}
+	return all, nil
+}
+
+func (e *env) auditReport(r *audit.Report) {
+	signer := pipeline.Text{EN: "key not pinned: give --key", ZH: "公钥未固定：请给出 --key"}
+	switch {
+	case r.Key == "":
+		signer = pipeline.Text{EN: "no key yet", ZH: "尚无密钥"}
+	case r.Pinned:
+		signer = pipeline.Text{EN: "key as given", ZH: "公钥与给出的一致"}
+	}
+	state := pipeline.Text{EN: "intact", ZH: "完好"}
+	if !r.Intact() {
+		state = pipeline.Text{EN: "NOT INTACT", ZH: "不完好"}
+	}
+	fmt.Fprintf(e.out, "%s: %s\n", r.Tenant, e.say(state))
+	fmt.Fprintf(e.out, "  %s\n", e.say(pipeline.Text{
+		EN: fmt.Sprintf("log: %d entries (%d of erased subjects, %d waiting), root %s; %d checkpoints, %s", r.Entries, r.Hidden, r.Waiting, r.Root, r.Checkpoints, signer.EN),
+		ZH: fmt.Sprintf("日志：%d 条记录（已删除人员 %d 条，等待中 %d 条），根 %s；%d 个检查点，%s", r.Entries, r.Hidden, r.Waiting, r.Root, r.Checkpoints, signer.ZH),
+	}))
+	fmt.Fprintf(e.out, "  %s\n", e.say(pipeline.Text{
+		EN: fmt.Sprintf("compared with it: %d verdicts (%d of erased subjects not), %d revisions of sites and policies, %d files", r.Verdicts, r.Erased, r.Documents, r.Objects),
+		ZH: fmt.Sprintf("已比对：%d 份结论（已删除人员的 %d 份除外），%d 个地点和策略版本，%d 个文件", r.Verdicts, r.Erased, r.Documents, r.Objects),
+	}))
+	for _, f := range r.Findings {
+		fmt.Fprintf(e.out, "  ! %s: %s\n", f.Rule, e.say(f.Text))
+	}
+	if r.More > 0 {
+		fmt.Fprintf(e.out, "  ! %s\n", e.say(pipeline.Text{EN: fmt.Sprintf("and %d more", r.More), ZH: fmt.Sprintf("另有 %d 处", r.More)}))
+	}
+}
+
+type auditKeyCmd struct {
+	storeSettings `embed:""`
+	Tenant        string `help:"The tenant." required:""`
+	JSON          bool   `help:"Print JSON."`
+}
+
+func (c *auditKeyCmd) Run(ctx context.Context, e *env) error {
+	return c.with(ctx, e, service.CheckTables, func(s *database.Store) error {
+		k, err := s.LogKey(ctx, c.Tenant)
+		if err != nil {
+			return unsigned(err, c.Tenant)
+		}
+		if c.JSON {
+			return e.printJSON(map[string]any{"tenant": k.Tenant, "key": k.Public, "created_at": k.CreatedAt})
+		}
+		_, err = fmt.Fprintln(e.out, k.Public)
+		return err
+	})
+}
+
+type auditCheckpointCmd struct {
+	storeSettings `embed:""`
+	Tenant        string `help:"The tenant." required:""`
+	JSON          bool   `help:"Print JSON."`
+}
+
+func (c *auditCheckpointCmd) Run(ctx context.Context, e *env) error {
+	return c.with(ctx, e, service.CheckTables, func(s *database.Store) error {
+		p, err := s.Checkpoint(ctx, c.Tenant, 0)
+		if err != nil {
+			return unsigned(err, c.Tenant)
+		}
+		if c.JSON {
+			return e.printJSON(map[string]any{"tenant": p.Tenant, "size": p.Size, "note": p.Note, "at": p.At})
+		}
+		_, err = fmt.Fprint(e.out, p.Note)
+		return err
+	})
+}
+
+// unsigned says in words that a log has nothing to show yet.
+func unsigned(err error, tenant string) error {
+	if !errors.Is(err, results.ErrNotFound) {
+		return err
+	}
+	return usagef(pipeline.Text{
+		EN: fmt.Sprintf("the audit log of tenant %q has no signed head yet (or there is no such tenant); a running worker signs it within seconds of its first entry", tenant),
+		ZH: fmt.Sprintf("租户 %q 的审计日志尚无签名（或没有该租户）；运行中的 worker 会在第一条记录后几秒内签名", tenant),
+	})
+}

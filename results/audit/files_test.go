@@ -1,0 +1,160 @@
+package audit_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+	"onsite/results"
+	"onsite/results/audit"
+	"onsite/results/object"
+)
+
+// shelf is a store with one verdict of a clip with two keyframes.
+type shelf struct {
+	verdict pipeline.Verdict
+	erased  string
+	rows    []results.Evidence
+	sub     results.Submission
+	now     time.Time
+	objects map[string]string
+}
+
+var taken = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+
+func newShelf() *shelf {
+	s := &shelf{now: taken.AddDate(0, 0, 1), objects: map[string]string{"t/e/clip": "clip", "t/e/k0": "zero", "t/e/k7": "seven"}}
+	s.verdict.Media.SHA256 = sum("clip")
+	s.verdict.Kept = []pipeline.Kept{{Kind: "keyframe", Index: 0, SHA256: sum("zero")}, {Kind: "keyframe", Index: 7, SHA256: sum("seven")}, {Kind: "fingerprint", SHA256: sum("print")}}
+	s.rows = []results.Evidence{{Index: 0, Key: "t/e/k0"}, {Index: 7, Key: "t/e/k7"}}
+	s.sub.Media.Key = "t/e/clip"
+	return s
+}
+
+func sum(text string) string {
+	h := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(h[:])
+}
+
+func (s *shelf) Now() time.Time { return s.now }
+func (s *shelf) Tenant(context.Context, string) (results.Tenant, error) {
+	return results.Tenant{ID: "t"}, nil
+}
+func (s *shelf) Submission(context.Context, string) (results.Submission, error) { return s.sub, nil }
+func (s *shelf) Evidence(context.Context, string, string) ([]results.Evidence, error) {
+	return s.rows, nil
+}
+func (s *shelf) Verdicts(context.Context, string, results.VerdictFilter, results.Page) ([]results.Verdict, error) {
+	body, err := json.Marshal(struct {
+		pipeline.Verdict
+		ErasedAt string `json:"erased_at,omitempty"`
+	}{s.verdict, s.erased})
+	return []results.Verdict{{Job: "job", Tenant: "t", Revision: 1, SubmittedAt: taken, Body: body}}, err
+}
+
+func (s *shelf) read(_ context.Context, key string) (string, error) {
+	text, ok := s.objects[key]
+	switch {
+	case !ok:
+		return "", object.ErrNotFound
+	case text == "damaged":
+		return "", errors.New("it does not open")
+	case text == "away":
+		return "", object.ErrAway
+	}
+	return sum(text), nil
+}
+
+func TestFiles(t *testing.T) {
+	for name, c := range map[string]struct {
+		do    func(s *shelf)
+		files int
+		want  []audit.Rule
+	}{
+		"as they were":                   {func(*shelf) {}, 3, nil},
+		"a keyframe is another":          {func(s *shelf) { s.objects["t/e/k7"] = "other" }, 2, []audit.Rule{audit.ObjectBad}},
+		"the clip does not open":         {func(s *shelf) { s.objects["t/e/clip"] = "damaged" }, 2, []audit.Rule{audit.ObjectBad}},
+		"a keyframe is gone":             {func(s *shelf) { delete(s.objects, "t/e/k0") }, 2, []audit.Rule{audit.ObjectMissing}},
+		"its row is gone":                {func(s *shelf) { s.rows = s.rows[:1] }, 2, []audit.Rule{audit.ObjectMissing}},
+		"everything is past its time":    {func(s *shelf) { s.now, s.rows, s.sub.Media.Key = taken.AddDate(9, 0, 0), nil, "" }, 0, nil},
+		"the subject was erased":         {func(s *shelf) { s.erased, s.rows, s.objects = "2026-11-03", nil, nil }, 0, nil},
+		"two keyframes changed places":   {func(s *shelf) { s.rows[0].Key, s.rows[1].Key = s.rows[1].Key, s.rows[0].Key }, 1, []audit.Rule{audit.ObjectBad, audit.ObjectBad}},
+		"a keyframe that nobody named":   {func(s *shelf) { s.rows = append(s.rows, results.Evidence{Index: 9, Key: "t/e/k9"}) }, 3, nil},
+		"another clip lies in its place": {func(s *shelf) { s.objects["t/e/clip"] = "yesterday" }, 2, []audit.Rule{audit.ObjectBad}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShelf()
+			c.do(s)
+			r := &audit.Report{Tenant: "t"}
+			seen := 0
+			require.NoError(t, r.Files(t.Context(), s, s.read, func(n int) { seen = n }))
+			require.Equal(t, 1, seen)
+			require.Equal(t, c.files, r.Objects)
+			var rules []audit.Rule
+			for _, f := range r.Findings {
+				rules = append(rules, f.Rule)
+				require.NotEmpty(t, f.Text.ZH)
+			}
+			require.Equal(t, c.want, rules)
+		})
+	}
+	s := newShelf()
+	s.objects["t/e/clip"] = "away"
+	require.ErrorIs(t, (&audit.Report{Tenant: "t"}).Files(t.Context(), s, s.read, nil), object.ErrAway, "nobody is accused while the store is away")
+}
+
+func TestHeadIsReadAsWritten(t *testing.T) {
+	key, err := audit.NewKey("acme")
+	require.NoError(t, err)
+	h := audit.Head{Origin: audit.Origin("acme"), Size: 7, Root: [32]byte{1, 2, 3}}
+	note, err := audit.Sign(h, key.Secret)
+	require.NoError(t, err)
+	got, err := audit.Open(note, key.Public)
+	require.NoError(t, err)
+	require.Equal(t, h, got)
+	require.NoError(t, audit.CheckKey(key.Public, "acme"))
+	require.Error(t, audit.CheckKey(key.Public, "other"))
+	require.Error(t, audit.CheckKey("x", "acme"))
+	for i := range note { // no byte of it can be another one
+		bad := []byte(note)
+		bad[i] ^= 1
+		got, err := audit.Open(string(bad), key.Public)
+		require.True(t, err != nil || got == h, "byte %d", i)
+	}
+}
+
+func FuzzHead(f *testing.F) {
+	f.Add("onsite.audit/t\n7\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
+	f.Add("\n\n\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := audit.ParseHead(text)
+		if err != nil {
+			require.ErrorIs(t, err, audit.ErrHead)
+			return
+		}
+		again, err := audit.ParseHead(h.Text())
+		require.NoError(t, err)
+		require.Equal(t, h, again)
+	})
+}
+
+func FuzzInclusion(f *testing.F) {
+	f.Add([]byte(`{"entry":{},"leaf":"00","index":-1,"path":["zz"],"checkpoint":""}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var p audit.Inclusion
+		if json.Unmarshal(raw, &p) != nil {
+			return
+		}
+		_, err := p.Check("")
+		if err == nil {
+			require.NotEmpty(t, p.Checkpoint)
+		}
+	})
+}
