@@ -44,7 +44,7 @@ func Check(ctx context.Context, m Models, clip *media.Clip, site *Site, at time.
 	case clip == nil || len(clip.Frames) == 0:
 		return notChecked(WhyNoFrames)
 	}
-	s := &search{models: m, site: site, at: at, cfg: cfg, best: map[Element]sight{}, far: clip.Info.Kind == media.Photo}
+	s := &search{models: m, site: site, at: at, cfg: cfg, best: map[Element]sight{}, differs: map[Element]sight{}, far: clip.Info.Kind == media.Photo}
 	defer s.close()
 	if err := s.run(ctx, clip, want); err != nil {
 		return pipeline.Check{}, Result{}, fmt.Errorf("check the scene of site %s: %w", site.ID, err)
@@ -67,13 +67,6 @@ func wanted(site *Site, want []Element) []Element {
 	return out
 }
 
-// sight is the best match of an element, or of a poster that does not hang now.
-type sight struct {
-	match
-	ref   *reference
-	frame media.Frame
-}
-
 // frameKeys are the keypoints of one frame that was searched.
 type frameKeys struct {
 	frame media.Frame
@@ -88,11 +81,16 @@ type search struct {
 	cfg      Config
 	looked   []media.Frame
 	keys     []frameKeys
-	best     map[Element]sight // among references that are valid
-	outdated sight             // best poster that is not valid at the time
-	mirrored bool              // a reference, or text, was found mirrored
-	straight bool              // a reference was found not mirrored: nothing else needs the mirror
-	far      bool              // a photo: there are no other frames, and more time for this one
+	best     map[Element]sight // among references of the site that are valid
+	differs  map[Element]sight // the design of a reference, with other content
+	outdated sight             // best poster that does not hang here now
+	foreign  sight             // best reference of another place
+	hints    []hint            // where to look closer
+	periods  []Period          // read on the poster
+	prices   []Price
+	mirrored bool // a reference, or text, was found mirrored
+	straight bool // a reference was found not mirrored: nothing else needs the mirror
+	far      bool // a photo: there are no other frames, and more time for this one
 	words    []Word
 	sign     seen
 	signAt   media.Frame
@@ -117,14 +115,28 @@ func (s *search) run(ctx context.Context, clip *media.Clip, want []Element) erro
 	if err := s.references(ctx, picks, want); err != nil {
 		return err
 	}
-	if slices.Contains(want, Sign) && s.site.has(Sign) && s.models == nil {
-		return errors.New("read signs: no models were given")
-	}
-	if slices.Contains(want, Sign) && s.site.has(Sign) {
+	// A sign that was found by its picture need not be read. Where nothing of the site was found, names of other places are looked for, too.
+	if (slices.Contains(want, Sign) && len(s.site.names) > 0 && !s.found(Sign)) || (len(s.site.foreign) > 0 && !s.anything()) {
+		if s.models == nil {
+			return errors.New("read signs: no models were given")
+		}
 		start = time.Now()
 		err := s.read(ctx, picks[:min(len(picks), s.cfg.TextFrames)])
-		s.spent.Text = time.Since(start)
+		s.spent.Text += time.Since(start)
 		if err != nil {
+			return err
+		}
+	}
+	if s.cfg.Today && s.best[Poster].found {
+		start = time.Now()
+		err := s.readPoster(ctx)
+		s.spent.Text += time.Since(start)
+		if err != nil {
+			return err
+		}
+	}
+	if !s.anything() {
+		if err := s.elsewhere(ctx); err != nil {
 			return err
 		}
 	}
@@ -140,100 +152,18 @@ func (s *search) run(ctx context.Context, clip *media.Clip, want []Element) erro
 	return nil
 }
 
-// references searches one frame after the other until every wanted element is seen.
-func (s *search) references(ctx context.Context, picks []media.Frame, want []Element) error {
-	var open []Element
-	for _, e := range want {
-		if e != Sign && s.site.has(e) {
-			open = append(open, e)
-		}
-	}
-	for _, f := range picks[:min(len(picks), s.cfg.Frames)] {
-		if open = slices.DeleteFunc(open, s.found); len(open) == 0 {
-			return nil
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		start := time.Now()
-		k, err := at(f.Image, s.cfg.FrameSide, s.cfg.FrameKeypoints)
-		if err != nil {
-			return err
-		}
-		s.spent.Keypoints += time.Since(start)
-		s.keys, s.looked = append(s.keys, frameKeys{f, k}), append(s.looked, f)
-		start = time.Now()
-		for i := range s.site.refs {
-			if r := &s.site.refs[i]; slices.Contains(open, r.element) && r.validAt(s.at) && !s.found(r.element) {
-				s.try(r, len(s.keys)-1)
-			}
-		}
-		s.spent.Match += time.Since(start)
-	}
-	// A poster that does not hang now matters only when no valid one is seen, so it is looked for last, in all frames.
-	if open = slices.DeleteFunc(open, s.found); !slices.Contains(open, Poster) {
-		return nil
-	}
-	start := time.Now()
-	for i := range s.site.refs {
-		if r := &s.site.refs[i]; r.element == Poster && !r.validAt(s.at) {
-			for k := range s.keys {
-				s.try(r, k)
-			}
-		}
-	}
-	s.spent.Match += time.Since(start)
-	return nil
-}
-
-// found tells whether an element has been seen for sure.
-func (s *search) found(e Element) bool { return s.best[e].Inliers >= s.cfg.Inliers }
-
-// try looks for one reference in one frame, mirrored too as long as nothing was found straight.
-func (s *search) try(r *reference, frame int) {
-	f := &s.keys[frame]
-	long := max(f.frame.Image.Cols(), f.frame.Image.Rows())
-	tolerance := reprojectionPixels * max(1, float64(long)/float64(s.cfg.FrameSide))
-	if !s.mirrored {
-		m := matchPlane(&r.plain, &f.keys, r.w, r.h, tolerance)
-		s.note(r, f.frame, m)
-		if m.Inliers >= s.cfg.Inliers {
-			s.straight = true
-			return
-		}
-	}
-	if s.straight {
-		return
-	}
-	m := matchPlane(&r.mirror, &f.keys, r.w, r.h, tolerance)
-	if m.Mirrored = true; len(m.Outline) == 4 {
-		// The outline starts at the corner that shows the reference's upper left one, and goes on as the reference's corners do.
-		m.Outline = []pipeline.Point{m.Outline[1], m.Outline[0], m.Outline[3], m.Outline[2]}
-	}
-	s.note(r, f.frame, m)
-	s.mirrored = s.mirrored || m.Inliers >= s.cfg.Inliers
-}
-
-// note keeps the best match per element; of equal ones the first.
-func (s *search) note(r *reference, f media.Frame, m match) {
-	if r.element == Poster && !r.validAt(s.at) {
-		if m.Inliers > s.outdated.Inliers {
-			s.outdated = sight{m, r, f}
-		}
-		return
-	}
-	if m.Inliers > s.best[r.element].Inliers {
-		s.best[r.element] = sight{m, r, f}
-	}
-}
-
 // read reads the frames until a name is found.
 func (s *search) read(ctx context.Context, picks []media.Frame) error {
+	// Names of other places are looked for in what is read anyway; reading goes on for them only where there are no others.
 	names := slices.Clone(s.site.names)
 	for i := range names {
 		names[i].similarity = s.cfg.SignSimilarity
 	}
-	r := &reader{models: s.models, names: names, limit: s.cfg.TextLines, mirrored: s.mirrored, straight: s.straight}
+	asked := names
+	if len(asked) == 0 {
+		asked = s.site.foreign
+	}
+	r := &reader{models: s.models, names: asked, limit: s.cfg.TextLines, mirrored: s.mirrored, straight: s.straight}
 	defer func() { s.spent.Reads = r.reads }()
 	frames, sides := len(picks), make([]int, len(picks))
 	for i := range picks {
@@ -257,7 +187,7 @@ func (s *search) read(ctx context.Context, picks []media.Frame) error {
 				s.sign, s.signAt = b, picks[i]
 			}
 		}
-		if s.sign.found {
+		if s.sign.found || len(names) == 0 && r.found(words) {
 			return nil
 		}
 		if i == frames-1 && s.far && s.cfg.TextSideFar > s.cfg.TextSide {

@@ -122,7 +122,7 @@ func TestPosterDates(t *testing.T) {
 				return
 			}
 			require.Equal(t, c.code, got.Findings[0].Code)
-			require.Equal(t, map[string]string{"name": "spring", "from": "2026-03-01", "until": "2026-05-31"}, got.Findings[0].Args)
+			require.Equal(t, map[string]string{"name": "spring", "until": "2026-05-31"}, got.Findings[0].Args)
 			require.NotEmpty(t, got.Findings[0].Evidence[0].Outline)
 		})
 	}

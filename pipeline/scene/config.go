@@ -12,6 +12,10 @@ type Config struct {
 	FrameSide, FrameKeypoints int
 	// Inliers is how many distinct places of a reference must agree on one plane; from DoubtInliers on the outcome is uncertain.
 	Inliers, DoubtInliers int
+	// Differs is the share of a poster's comparable parts that may show something else before it is another poster of the same design.
+	Differs float64
+	// Today wants the dates on a poster read: one that says that it is over is outdated, whatever its enrolment says.
+	Today bool
 	// TextSide is the long side at which text is looked for; TextSideFar is the second try on the sharpest frame when the
 	// name was not read in a photo (0: none; in a clip it would cost half of the stage's budget). TextLines bounds the lines read per frame.
 	TextSide, TextSideFar, TextLines int
@@ -27,7 +31,7 @@ type Config struct {
 // finds 33, 31, 28 at 50 ms, 800 finds 33, 33, 32 at 130 ms. TextSide: 640 reads 17 of 23 names of eval/signs, 960 and 1280 read 15 at two
 // and four times the cost. otherView keeps Frames from costing anything where the camera stands still.
 func DefaultConfig() Config {
-	return Config{Frames: 3, TextFrames: 2, FrameSide: 640, FrameKeypoints: 1000, Inliers: 9, DoubtInliers: 7, TextSide: 640, TextSideFar: 960, TextLines: 8}
+	return Config{Frames: 3, TextFrames: 2, FrameSide: 640, FrameKeypoints: 1000, Inliers: 9, DoubtInliers: 7, Differs: 0.1, TextSide: 640, TextSideFar: 960, TextLines: 8}
 }
 
 // Validate names the field that cannot work.
@@ -46,6 +50,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.SignSimilarity >= 0 && c.SignSimilarity <= 1) { // so written that NaN is refused
 		return fmt.Errorf("scene configuration: SignSimilarity is %v, want 0 to 1", c.SignSimilarity)
+	}
+	if !(c.Differs > 0 && c.Differs <= 1) {
+		return fmt.Errorf("scene configuration: Differs is %v, want more than 0, at most 1", c.Differs)
 	}
 	known := map[Element]bool{}
 	for _, e := range Elements {

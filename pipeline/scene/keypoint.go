@@ -19,6 +19,7 @@ const (
 type keypoints struct {
 	at   []gocv.Point2f // pixels of the picture that the caller names
 	size []float32      // diameter in the same pixels
+	turn []float32      // direction, degrees clockwise
 	desc gocv.Mat       // len(at) x 128, float32, RootSIFT (L1-normalised, square root: L2 norm 1); empty when there are none
 }
 
@@ -44,10 +45,10 @@ func detect(grey gocv.Mat, limit int, scale float64) (keypoints, error) {
 		_ = desc.Close()
 		desc = short
 	}
-	k := keypoints{at: make([]gocv.Point2f, len(found)), size: make([]float32, len(found)), desc: desc}
+	k := keypoints{at: make([]gocv.Point2f, len(found)), size: make([]float32, len(found)), turn: make([]float32, len(found)), desc: desc}
 	for i, p := range found {
 		k.at[i] = gocv.Point2f{X: float32(p.X * scale), Y: float32(p.Y * scale)}
-		k.size[i] = float32(p.Size * scale)
+		k.size[i], k.turn[i] = float32(p.Size*scale), float32(p.Angle)
 	}
 	if len(found) == 0 {
 		return k, nil

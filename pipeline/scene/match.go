@@ -76,7 +76,11 @@ func pairsOf(ref, frame *keypoints) []pair {
 
 // matchPlane looks for a flat reference of w x h (pixels of its keypoints) in a frame. tolerance is in pixels of the frame's keypoints.
 func matchPlane(ref, frame *keypoints, w, h, tolerance float64) match {
-	pairs := pairsOf(ref, frame)
+	return matchPairs(ref, frame, pairsOf(ref, frame), w, h, tolerance)
+}
+
+// matchPairs is matchPlane for pairs that were made before.
+func matchPairs(ref, frame *keypoints, pairs []pair, w, h, tolerance float64) match {
 	if len(pairs) < fewestMatches {
 		return match{}
 	}
@@ -112,14 +116,23 @@ func matchPlane(ref, frame *keypoints, w, h, tolerance float64) match {
 
 // homography is the plane's 3 x 3 map from the reference to the frame, with the pairs that agree with it.
 func homography(ref, frame *keypoints, pairs []pair, tolerance float64) ([9]float64, []bool, bool) {
-	from, to := gocv.NewMatWithSize(len(pairs), 1, gocv.MatTypeCV32FC2), gocv.NewMatWithSize(len(pairs), 1, gocv.MatTypeCV32FC2)
+	a, b := make([]gocv.Point2f, len(pairs)), make([]gocv.Point2f, len(pairs))
+	for i, p := range pairs {
+		a[i], b[i] = ref.at[p.q], frame.at[p.t]
+	}
+	return planeThrough(a, b, tolerance)
+}
+
+// planeThrough is the homography that most of the points agree with.
+func planeThrough(a, b []gocv.Point2f, tolerance float64) ([9]float64, []bool, bool) {
+	from, to := gocv.NewMatWithSize(len(a), 1, gocv.MatTypeCV32FC2), gocv.NewMatWithSize(len(b), 1, gocv.MatTypeCV32FC2)
 	defer from.Close()
 	defer to.Close()
-	for i, p := range pairs {
-		from.SetFloatAt(i, 0, ref.at[p.q].X)
-		from.SetFloatAt(i, 1, ref.at[p.q].Y)
-		to.SetFloatAt(i, 0, frame.at[p.t].X)
-		to.SetFloatAt(i, 1, frame.at[p.t].Y)
+	for i := range a {
+		from.SetFloatAt(i, 0, a[i].X)
+		from.SetFloatAt(i, 1, a[i].Y)
+		to.SetFloatAt(i, 0, b[i].X)
+		to.SetFloatAt(i, 1, b[i].Y)
 	}
 	mask := gocv.NewMat()
 	defer mask.Close()
@@ -127,7 +140,7 @@ func homography(ref, frame *keypoints, pairs []pair, tolerance float64) ([9]floa
 	m := gocv.FindHomography(from, to, gocv.HomographyMethodRANSAC, tolerance, &mask, ransacRounds, ransacConfidence)
 	defer m.Close()
 	var h [9]float64
-	if m.Empty() || m.Rows() != 3 || m.Cols() != 3 || mask.Rows() != len(pairs) {
+	if m.Empty() || m.Rows() != 3 || m.Cols() != 3 || mask.Rows() != len(a) {
 		return h, nil, false
 	}
 	for i := range h {
@@ -136,7 +149,7 @@ func homography(ref, frame *keypoints, pairs []pair, tolerance float64) ([9]floa
 			return h, nil, false
 		}
 	}
-	in := make([]bool, len(pairs))
+	in := make([]bool, len(a))
 	for i := range in {
 		in[i] = mask.GetUCharAt(i, 0) != 0
 	}

@@ -2,6 +2,7 @@ package scene
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 
 // result says what became of every wanted element.
 func (s *search) result(want []Element) Result {
-	res := Result{Words: s.words, Mirrored: s.mirrored, Spent: s.spent, Frames: []int{}}
+	res := Result{Words: s.words, Mirrored: s.mirrored, Spent: s.spent, Frames: []int{}, Against: s.against()}
 	for _, f := range s.looked {
 		res.Frames = append(res.Frames, f.Index)
 	}
@@ -29,56 +30,93 @@ func (s *search) result(want []Element) Result {
 func (s *search) planeSeen(e Element) Seen {
 	out := Seen{Element: e, Means: ByReference, Threshold: float64(s.cfg.Inliers)}
 	b := s.best[e]
+	period, over := s.over()
 	switch {
-	case !s.site.has(e):
+	case !s.site.pictures(e):
 		return Seen{Element: e, Outcome: pipeline.NotChecked, Why: WhyNoReference}
-	case b.Inliers >= s.cfg.Inliers:
-		out.Outcome = pipeline.Pass
-	case e == Poster && s.outdated.Inliers >= s.cfg.Inliers:
+	case e == Poster && b.found && over:
+		out.Outcome, out.Why, out.Read = pipeline.Fail, WhyOver, period.Text
+	case b.found:
+		if out.Outcome = pipeline.Pass; b.Inliers < s.cfg.Inliers {
+			out.Why = WhyConfirmed
+		}
+	case e == Poster && s.outdated.found:
 		out.Outcome, out.Why, b = pipeline.Fail, WhyOutdated, s.outdated
-	case e == Poster && !slices.ContainsFunc(s.site.refs, func(r reference) bool { return r.element == Poster && r.validAt(s.at) }):
+	case s.differs[e].differs:
+		b = s.differs[e]
+		if out.Outcome, out.Why = pipeline.Uncertain, WhyDiffers; e == Poster && b.content.share() >= surelyOther {
+			out.Outcome = pipeline.Fail
+		}
+	case e == Poster && !slices.ContainsFunc(s.site.refs, func(r reference) bool { return r.element == Poster && r.wantedAt(s.at) }):
 		return Seen{Element: e, Outcome: pipeline.NotChecked, Why: WhyNoPoster}
 	case b.Inliers >= s.cfg.DoubtInliers:
 		out.Outcome, out.Why = pipeline.Uncertain, WhyNearly
 	case s.blind():
 		out.Outcome, out.Why = pipeline.Uncertain, WhyDetail
-	case e == Desk:
+	case e == Desk || e == Room || e == Cabinet:
 		out.Outcome, out.Why = pipeline.Uncertain, WhyAngle
 	default:
 		out.Outcome = pipeline.Fail
 	}
 	out.Score = float64(b.Inliers)
-	if b.ref == nil || b.Inliers < s.cfg.DoubtInliers {
+	if b.ref == nil || (b.Inliers < s.cfg.DoubtInliers && !b.found) {
 		return out // a handful of points is no evidence: no outline is shown
 	}
 	out.Reference, out.Coverage, out.Mirrored, out.Outline = b.ref.name, b.Coverage, b.Mirrored, b.Outline
+	out.Agree, out.Differ, out.Covered, out.Sure = b.content.Agree, b.content.Differ, b.content.Covered, b.sure(s.cfg)
 	out.Keyframe, out.AtMS = when(b.frame)
 	box := boundsOf(b.Outline, b.frame.Image.Cols(), b.frame.Image.Rows())
 	out.Box = &box
 	if e == Poster {
 		out.ValidFrom, out.ValidTo = day(b.ref.from), day(b.ref.to)
+		if !b.ref.here {
+			out.Elsewhere = b.ref.sites
+		}
+		for _, p := range s.periods {
+			out.Dates = append(out.Dates, p.Text)
+		}
+		for _, p := range s.prices {
+			out.Prices = append(out.Prices, p.Text)
+		}
 	}
 	return out
 }
 
-// signSeen is the outcome of the names to read.
+// surelyOther is the share of differing parts from which a poster of the same design is another one for sure; TestContentOnEval has the table.
+const surelyOther = 0.2
+
+// sure says how sure a sight is.
+func (s sight) sure(cfg Config) Certainty {
+	switch {
+	case s.Inliers >= 2*cfg.Inliers && s.content.Agree >= confirmTiles && s.content.share() <= cfg.Differs:
+		return High
+	case s.Inliers >= cfg.Inliers:
+		return Medium
+	}
+	return Low
+}
+
+// signSeen is the outcome of the site's sign: its picture, or one of its names.
 func (s *search) signSeen() Seen {
-	if !s.site.has(Sign) {
-		return Seen{Element: Sign, Outcome: pipeline.NotChecked, Why: WhyNoReference}
+	pictured := s.planeSeen(Sign)
+	if len(s.site.names) == 0 || pictured.Outcome == pipeline.Pass {
+		return pictured
 	}
-	n := s.site.names[0]
-	for _, c := range s.site.names {
-		if c.raw == s.sign.name {
-			n = c
-		}
+	n := s.site.names[0].raw
+	if s.sign.name != "" {
+		n = s.sign.name
 	}
-	n.similarity = s.cfg.SignSimilarity
-	out := Seen{Element: Sign, Means: ByText, Wanted: n.raw, Outcome: pipeline.Fail, Score: s.sign.similarity, Threshold: 1 - float64(n.budget())/float64(edit*len(n.key))}
+	out := Seen{Element: Sign, Means: ByText, Wanted: n, Outcome: pipeline.Fail, Score: s.sign.similarity, Threshold: s.threshold(n)}
 	switch {
 	case s.sign.found:
-		out.Outcome = pipeline.Pass
+		out.Outcome, out.Sure = pipeline.Pass, Medium
+		if s.sign.similarity > 1-1e-9 {
+			out.Sure = High
+		}
 	case s.sign.doubt:
-		out.Outcome, out.Why = pipeline.Uncertain, WhyNearly
+		out.Outcome, out.Why, out.Sure = pipeline.Uncertain, WhyNearly, Low
+	case pictured.Outcome == pipeline.Uncertain:
+		return pictured
 	case s.blind() && len(s.words) == 0:
 		out.Outcome, out.Why = pipeline.Uncertain, WhyDetail
 	}
@@ -87,16 +125,7 @@ func (s *search) signSeen() Seen {
 	}
 	out.Read = s.sign.read
 	out.Keyframe, out.AtMS = when(s.signAt)
-	var corners []pipeline.Point
-	for _, w := range s.sign.words {
-		corners = append(corners, w.Outline...)
-		out.Mirrored = out.Mirrored || w.Mirrored
-	}
-	box := boundsOf(corners, s.signAt.Image.Cols(), s.signAt.Image.Rows())
-	out.Box = &box
-	if len(s.sign.words) == 1 {
-		out.Outline = s.sign.words[0].Outline
-	}
+	out.Box, out.Outline, out.Mirrored = s.sign.place(s.signAt)
 	return out
 }
 
@@ -115,6 +144,9 @@ func day(t time.Time) string {
 // check turns the elements into the outcome of the whole check with its findings.
 func (s *search) check(res Result) pipeline.Check {
 	c := pipeline.Check{Frames: len(s.looked), Detail: map[string]any{"elements": res.Elements, "mirrored": res.Mirrored, "words": texts(res.Words)}}
+	if len(res.Against) > 0 {
+		c.Detail["against"] = res.Against
+	}
 	var count struct{ all, pass, fail, uncertain, not int }
 	for _, e := range res.Elements {
 		if s.cfg.Want == nil && e.Why == WhyNoPoster {
@@ -139,10 +171,18 @@ func (s *search) check(res Result) pipeline.Check {
 			c.Findings = append(c.Findings, s.finding(e, res))
 		}
 	}
+	for _, a := range res.Against {
+		f := a.finding()
+		if c.Findings = append(c.Findings, f); f.Outcome == pipeline.Fail {
+			count.fail++
+		} else {
+			count.uncertain++
+		}
+	}
 	score, threshold := float64(count.pass)/float64(max(1, count.all)), 1.0
 	c.Score, c.Threshold = &score, &threshold
 	switch {
-	case count.all == 0:
+	case count.all == 0 && len(res.Against) == 0:
 		c.Outcome, c.Why, c.Score, c.Threshold = pipeline.NotChecked, WhyNoPoster, nil, nil
 	case count.fail > 0:
 		c.Outcome = pipeline.Fail
@@ -183,10 +223,24 @@ func (s *search) finding(e Seen, res Result) pipeline.Finding {
 		set("why", e.Why)
 		return f
 	}
-	if e.Why == WhyOutdated {
+	switch e.Why {
+	case WhyOutdated, WhyOver:
 		f.Code = pipeline.PosterOutdated
-		set("from", e.ValidFrom)
-		set("until", e.ValidTo)
+		if e.ValidFrom != "" && s.at.Format(dayForm) < e.ValidFrom { // it hangs too early: when it starts is what matters
+			set("from", e.ValidFrom)
+		} else if e.Why == WhyOutdated {
+			set("until", e.ValidTo)
+		}
+		if e.Why == WhyOver {
+			set("read", e.Read)
+		}
+		set("elsewhere", strings.Join(e.Elsewhere[:min(3, len(e.Elsewhere))], ", "))
+	case WhyDiffers:
+		if e.Element == Poster {
+			f.Code = pipeline.PosterDiffers
+			set("differ", strconv.Itoa(e.Differ))
+			set("tiles", strconv.Itoa(e.Agree+e.Differ))
+		}
 	}
 	if e.Element == Sign {
 		set("wanted", e.Wanted)
@@ -216,7 +270,7 @@ func (s *search) nameOf(e Seen) string {
 	}
 	name, n := "", 0
 	for i := range s.site.refs {
-		if r := &s.site.refs[i]; r.element == e.Element && r.validAt(s.at) {
+		if r := &s.site.refs[i]; r.element == e.Element && r.wantedAt(s.at) {
 			name = r.name
 			n++
 		}

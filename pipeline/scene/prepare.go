@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"slices"
 	"time"
 
 	"gocv.io/x/gocv"
@@ -42,12 +43,20 @@ type reference struct {
 	mirror  keypoints // of the crop flipped left to right: for mirrored clips
 	stable  int
 	patch   patch // what it looks like inside
+	mpatch  patch // the same, flipped
+	neg     bool  // it shows another place
+	here    bool  // it belongs to this site: false for posters of other sites
+	sites   []string
+	rivals  []rival
 }
 
 func (r *reference) close() {
 	r.plain.close()
 	r.mirror.close()
 }
+
+// wantedAt tells whether a reference should be in view: it shows this place, and hangs here at the time.
+func (r *reference) wantedAt(at time.Time) bool { return !r.neg && r.here && r.validAt(at) }
 
 // validAt tells whether a poster hangs at the time; the zero time asks nothing.
 func (r *reference) validAt(at time.Time) bool {
@@ -75,16 +84,11 @@ func (s *Site) Close() {
 }
 
 // has tells whether the site has something to look for.
-func (s *Site) has(e Element) bool {
-	if e == Sign {
-		return len(s.names) > 0
-	}
-	for i := range s.refs {
-		if s.refs[i].element == e {
-			return true
-		}
-	}
-	return false
+func (s *Site) has(e Element) bool { return (e == Sign && len(s.names) > 0) || s.pictures(e) }
+
+// pictures tells whether the site has references of its own for an element.
+func (s *Site) pictures(e Element) bool {
+	return slices.ContainsFunc(s.refs, func(r reference) bool { return r.element == e && !r.neg })
 }
 
 // Prepare decodes the references of a site and computes their keypoints. What is wrong with any of them comes back at once as a
@@ -97,6 +101,7 @@ func Prepare(ctx context.Context, s *pipeline.Site, decode func(context.Context,
 	out := &Site{ID: s.ID, Revision: s.Revision}
 	out.names, out.foreign = namesOf(s.SignNames), namesOf(s.ForeignNames)
 	var problems []Problem
+	at := make([]int, 0, len(s.References)) // of each prepared reference in the file
 	for i, r := range s.References {
 		ref, problem, err := prepare(ctx, r, decode)
 		if err != nil {
@@ -108,8 +113,15 @@ func Prepare(ctx context.Context, s *pipeline.Site, decode func(context.Context,
 			problems = append(problems, *problem)
 			continue
 		}
-		out.refs = append(out.refs, *ref)
+		ref.neg, ref.here, ref.sites = r.Negative, len(r.Sites) == 0 || slices.Contains(r.Sites, s.ID), r.Sites
+		out.refs, at = append(out.refs, *ref), append(at, i)
 	}
+	alike, err := out.compare(at)
+	if err != nil {
+		out.Close()
+		return nil, fmt.Errorf("compare the references of site %s: %w", s.ID, err)
+	}
+	problems = append(problems, alike...)
 	if len(problems) > 0 {
 		out.Close()
 		return nil, &SiteError{Site: s.ID, Problems: problems}
@@ -207,6 +219,7 @@ func enrol(crop gocv.Mat) (*reference, error) {
 	}
 	if r.stable, err = stable(crop, r); err == nil {
 		r.patch, err = patchOf(crop)
+		r.mpatch = r.patch.flipped()
 	}
 	if err != nil {
 		r.close()
@@ -235,7 +248,7 @@ func twoSizes(m gocv.Mat) (keypoints, error) {
 	}
 	if len(near.at) == 0 {
 		near.desc, far.desc = far.desc, near.desc
-		near.at, near.size = far.at, far.size
+		near.at, near.size, near.turn = far.at, far.size, far.turn
 		return near, nil
 	}
 	both := gocv.NewMat()
@@ -245,7 +258,7 @@ func twoSizes(m gocv.Mat) (keypoints, error) {
 		return keypoints{}, fmt.Errorf("join descriptors: %w", err)
 	}
 	near.close()
-	return keypoints{at: append(near.at, far.at...), size: append(near.size, far.size...), desc: both}, nil
+	return keypoints{at: append(near.at, far.at...), size: append(near.size, far.size...), turn: append(near.turn, far.turn...), desc: both}, nil
 }
 
 // at gives the keypoints of a picture (BGR) shrunk to a long side of at most side, in pixels of the picture.

@@ -46,6 +46,9 @@ type Means string
 const (
 	ByReference Means = "reference" // an enrolled picture matched
 	ByText      Means = "text"      // its name was read
+	ByObject    Means = "object"    // an object detector found it
+	ByRoom      Means = "room"      // the whole picture is like photos of the room
+	ByHead      Means = "head"      // a general impression, without any reference
 )
 
 // Why an element has its outcome, where that is not plain.
@@ -56,6 +59,9 @@ const (
 	WhyNearly      = "nearly"           // something like it was seen, too little to claim it
 	WhyAngle       = "only_from_angles" // a desk seen from another side is mostly missed: not finding it says little
 	WhyDetail      = "little_detail"    // the picture is too blurred, dark or empty to find anything
+	WhyDiffers     = "other_content"    // the shape of the reference is there, with other content
+	WhyOver        = "date_over"        // the poster says itself that it is over
+	WhyConfirmed   = "few_points"       // few points match, and the picture between them agrees
 )
 
 // Seen is what became of one wanted element.
@@ -72,20 +78,38 @@ type Seen struct {
 	Score     float64          `json:"score"`              // reference: inliers; text: similarity 0..1
 	Threshold float64          `json:"threshold"`          // of the score
 	Coverage  float64          `json:"coverage,omitempty"` // share of the reference that the inliers span
+	Agree     int              `json:"agree,omitempty"`    // parts of the reference whose content is the same, after registration
+	Differ    int              `json:"differ,omitempty"`   // parts that show something else
+	Covered   int              `json:"covered,omitempty"`  // parts that are hidden or washed out
+	Sure      Certainty        `json:"sure,omitempty"`
 	Mirrored  bool             `json:"mirrored,omitempty"`
 	Outline   []pipeline.Point `json:"outline,omitempty"` // pixels of the keyframe, clockwise from the reference's upper left corner
 	Box       *pipeline.Box    `json:"box,omitempty"`
 	ValidFrom string           `json:"valid_from,omitempty"` // poster: days, in the site's time zone
 	ValidTo   string           `json:"valid_to,omitempty"`
+	Elsewhere []string         `json:"elsewhere,omitempty"` // poster: the sites where it hangs, when this is none of them
+	Dates     []string         `json:"dates,omitempty"`     // poster: days that were read on it
+	Prices    []string         `json:"prices,omitempty"`    // poster: prices that were read on it
 }
+
+// Certainty says in words how sure an outcome is. There is no probability: too few real visits are known to give one.
+type Certainty string
+
+// The certainties.
+const (
+	High   Certainty = "high"   // twice what is asked for, and the content agrees
+	Medium Certainty = "medium" // what is asked for
+	Low    Certainty = "low"    // near the threshold, or one weak means alone
+)
 
 // Result is the typed form of the check for the report.
 type Result struct {
-	Elements []Seen `json:"elements"`
-	Words    []Word `json:"words"`    // everything that was read
-	Frames   []int  `json:"frames"`   // indexes of the frames that were looked at
-	Mirrored bool   `json:"mirrored"` // the clip shows the place mirrored
-	Spent    Spent  `json:"-"`
+	Elements []Seen          `json:"elements"`
+	Words    []Word          `json:"words"` // everything that was read
+	Against  []Contradiction `json:"against,omitempty"`
+	Frames   []int           `json:"frames"`   // indexes of the frames that were looked at
+	Mirrored bool            `json:"mirrored"` // the clip shows the place mirrored
+	Spent    Spent           `json:"-"`
 }
 
 // Spent is where the time went: wall time of single-threaded work, for the table of stages.

@@ -77,9 +77,10 @@ type content struct {
 
 // tile is one square of the patch.
 type tile struct {
-	x, y  int // of its upper left corner, pixels of the patch
-	r     float64
-	state tileState
+	x, y   int // of its upper left corner, pixels of the patch
+	dx, dy int // where it lies in the plane, off its place
+	r      float64
+	state  tileState
 }
 
 type tileState int
@@ -222,7 +223,7 @@ func (p patch) compare(pix []float32, inside []bool) content {
 							continue
 						}
 						if r := correlation(p.pix, pix, p.w, x, y, fx, fy); r > best {
-							best = r
+							best, m.dx, m.dy = r, dx, dy
 						}
 					}
 				}
@@ -284,8 +285,35 @@ func (p patch) compare(pix []float32, inside []bool) content {
 	return c
 }
 
-// contentOf compares a found plane with its reference.
+// contentOf compares a found plane with its reference. Where tiles do not agree, the plane is laid anew through those that do: a homography
+// of nine points may be off by more than tiles can search.
 func contentOf(p patch, frame gocv.Mat, hom [9]float64) (content, error) {
+	c, err := p.against(frame, hom)
+	if err != nil {
+		return content{}, err
+	}
+	for range 2 {
+		if c.Differ+c.Covered == 0 {
+			break
+		}
+		finer, ok := p.relaid(c, hom)
+		if !ok {
+			break
+		}
+		next, err := p.against(frame, finer)
+		if err != nil {
+			return content{}, err
+		}
+		if next.Agree <= c.Agree {
+			break
+		}
+		c, hom = next, finer
+	}
+	return c, nil
+}
+
+// against compares the patch with one plane of a frame.
+func (p patch) against(frame gocv.Mat, hom [9]float64) (content, error) {
 	pix, inside, blur, err := p.seenIn(frame, hom)
 	if err != nil || pix == nil {
 		return content{}, err
@@ -295,6 +323,32 @@ func contentOf(p patch, frame gocv.Mat, hom [9]float64) (content, error) {
 		return content{}, err
 	}
 	return soft.compare(pix, inside), nil
+}
+
+// relaid fits the plane to where its agreeing tiles were found.
+func (p patch) relaid(c content, hom [9]float64) ([9]float64, bool) {
+	const good = 0.55
+	var from, to []gocv.Point2f
+	for _, t := range c.tiles {
+		if t.state == tileFlat || t.r < good {
+			continue
+		}
+		x, y := (float64(t.x)+tileSide/2)*p.scale, (float64(t.y)+tileSide/2)*p.scale
+		u, v, _ := project(hom, x+float64(t.dx)*p.scale, y+float64(t.dy)*p.scale)
+		from, to = append(from, gocv.Point2f{X: float32(x), Y: float32(y)}), append(to, gocv.Point2f{X: float32(u), Y: float32(v)})
+	}
+	if len(from) < fewestTiles {
+		return hom, false
+	}
+	x0, y0, _ := project(hom, 0, 0)
+	x1, y1, _ := project(hom, float64(p.w)*p.scale, float64(p.h)*p.scale)
+	pixel := math.Hypot(x1-x0, y1-y0) / math.Hypot(float64(p.w), float64(p.h)) // of the frame, per pixel of the patch
+	finer, _, ok := planeThrough(from, to, 1.5*pixel)
+	if !ok {
+		return hom, false
+	}
+	_, ok = plausible(finer, float64(p.w)*p.scale, float64(p.h)*p.scale)
+	return finer, ok
 }
 
 func allInside(inside []bool, w, x, y int) bool {

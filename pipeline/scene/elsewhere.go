@@ -1,0 +1,148 @@
+package scene
+
+import (
+	"context"
+	"slices"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+// Contradiction is something in view that belongs to another place. It counts only where nothing of the site was found: a cafe next door
+// may well be seen beside one's own sign.
+type Contradiction struct {
+	Means     Means            `json:"means"`
+	Reference string           `json:"reference,omitempty"` // the negative reference that matched
+	Name      string           `json:"name,omitempty"`      // the name of another place that was read, as the site has it
+	Read      string           `json:"read,omitempty"`
+	Looks     string           `json:"looks,omitempty"` // what the surroundings look like: cafe, home
+	Score     float64          `json:"score"`
+	Threshold float64          `json:"threshold"`
+	Keyframe  *int             `json:"keyframe,omitempty"`
+	AtMS      *int64           `json:"at_ms,omitempty"`
+	Outline   []pipeline.Point `json:"outline,omitempty"`
+	Box       *pipeline.Box    `json:"box,omitempty"`
+	Mirrored  bool             `json:"mirrored,omitempty"`
+}
+
+// elsewhere looks for what belongs to another place, in the frames that were searched.
+func (s *search) elsewhere(ctx context.Context) error {
+	for k := range s.keys {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.each(k, func(r *reference) bool { return r.neg && !s.foreign.found }); err != nil {
+			return err
+		}
+	}
+	return s.closer(ctx)
+}
+
+// foreignRead gives the best reading of a name of another place.
+func (s *search) foreignRead() (seen, media.Frame) {
+	var best seen
+	var at media.Frame
+	for _, f := range s.looked {
+		var words []Word
+		for _, w := range s.words {
+			if w.Frame == f.Index {
+				words = append(words, w)
+			}
+		}
+		for _, n := range s.site.foreign {
+			if b := bestOf(n, words); b.found && b.better(best) {
+				best, at = b, f
+			}
+		}
+	}
+	return best, at
+}
+
+// against lists what speaks for another place; nothing where anything of the site was found.
+func (s *search) against() []Contradiction {
+	if s.anything() || len(s.differs) > 0 {
+		return nil
+	}
+	var out []Contradiction
+	if n := s.foreign; n.found {
+		c := Contradiction{Means: ByReference, Reference: n.ref.name, Score: float64(n.Inliers), Threshold: float64(s.cfg.Inliers), Outline: n.Outline, Mirrored: n.Mirrored}
+		c.Keyframe, c.AtMS = when(n.frame)
+		box := boundsOf(n.Outline, n.frame.Image.Cols(), n.frame.Image.Rows())
+		c.Box = &box
+		out = append(out, c)
+	}
+	if b, f := s.foreignRead(); b.found {
+		c := Contradiction{Means: ByText, Name: b.name, Read: b.read, Score: b.similarity, Threshold: s.threshold(b.name)}
+		c.Keyframe, c.AtMS = when(f)
+		c.Box, c.Outline, c.Mirrored = b.place(f)
+		out = append(out, c)
+	}
+	return append(out, s.looksLike()...)
+}
+
+// place is where the words of a name are in a frame.
+func (b seen) place(f media.Frame) (*pipeline.Box, []pipeline.Point, bool) {
+	var corners []pipeline.Point
+	mirrored := false
+	for _, w := range b.words {
+		corners = append(corners, w.Outline...)
+		mirrored = mirrored || w.Mirrored
+	}
+	box := boundsOf(corners, f.Image.Cols(), f.Image.Rows())
+	if len(b.words) == 1 {
+		return &box, b.words[0].Outline, mirrored
+	}
+	return &box, nil, mirrored
+}
+
+// threshold is the similarity that a name asks for.
+func (s *search) threshold(name string) float64 {
+	all := slices.Concat(s.site.names, s.site.foreign)
+	i := slices.IndexFunc(all, func(n signName) bool { return n.raw == name })
+	if i < 0 {
+		return 1
+	}
+	n := all[i]
+	n.similarity = s.cfg.SignSimilarity
+	return 1 - float64(n.budget())/float64(edit*len(n.key))
+}
+
+// finding is the reason that a contradiction gives.
+func (c Contradiction) finding() pipeline.Finding {
+	f := pipeline.Finding{Code: pipeline.EnvironmentMismatch, Outcome: pipeline.Fail, Args: map[string]string{}}
+	set := func(k, v string) {
+		if v != "" {
+			f.Args[k] = v
+		}
+	}
+	set("name", c.Reference+c.Name)
+	set("read", c.Read)
+	if c.Means == ByHead { // a general impression proves no place
+		f.Outcome = pipeline.Uncertain
+		if p, ok := looksTexts[c.Looks]; ok {
+			f.Args["place_en"], f.Args["place_zh"] = p.EN, p.ZH
+		}
+	}
+	if c.Keyframe != nil {
+		score, threshold := c.Score, c.Threshold
+		ev := pipeline.Evidence{Kind: "match", Keyframe: c.Keyframe, Box: c.Box, Outline: c.Outline, Reference: c.Reference, Label: "elsewhere", Read: c.Read, Score: &score, Threshold: &threshold}
+		switch c.Means {
+		case ByText:
+			ev.Kind = "text"
+		case ByHead:
+			ev.Kind = "keyframe"
+		}
+		if c.Mirrored {
+			ev.Transform = "mirrored"
+		}
+		f.Evidence = append(f.Evidence, ev)
+	}
+	return f
+}
+
+var looksTexts = map[string]pipeline.Text{
+	"cafe": {EN: "a cafe", ZH: "咖啡馆"}, "home": {EN: "a home", ZH: "住宅"}, "street": {EN: "a street", ZH: "街道"},
+}
+
+// looksLike says what the surroundings look like in general.
+func (s *search) looksLike() []Contradiction { return nil }
