@@ -14,11 +14,11 @@ import (
 // maxFileBytes bounds a policy file. The built-in ones are under 3 KB; a longer file is not a policy.
 const maxFileBytes = 64 << 10
 
-//go:embed photo.yaml video15.yaml no_face.yaml
+//go:embed photo.yaml video15.yaml shop_morning.yaml office.yaml no_face.yaml
 var files embed.FS
 
 // Names lists the built-in policies.
-var Names = []string{"photo", "video15", "no_face"}
+var Names = []string{"photo", "video15", "shop_morning", "office", "no_face"}
 
 // Default gives a built-in policy by name.
 func Default(name string) (Policy, error) {

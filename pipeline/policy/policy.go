@@ -93,6 +93,13 @@ type Thresholds struct {
 	Scene    SceneThresholds    `yaml:"scene" json:"scene"`
 }
 
+// SceneWants says what the scene check looks for. Left out: everything for which the site has references or names.
+type SceneWants struct {
+	Want  []string `yaml:"want" json:"want,omitempty"`   // the elements, as SceneElements has them: each that is not seen is a finding of its own
+	Today bool     `yaml:"today" json:"today,omitempty"` // the dates on a poster are read: one that says that it is over is outdated
+	Heads bool     `yaml:"heads" json:"heads,omitempty"` // general impressions support or contradict what references could not settle
+}
+
 // FaceThresholds are for the face check.
 type FaceThresholds struct {
 	Threshold *float64 `yaml:"threshold" json:"threshold,omitempty"` // similarity at which two faces count as one person, 0..1
@@ -125,6 +132,7 @@ type Policy struct {
 	Checks      map[pipeline.CheckName]Rule `yaml:"checks" json:"checks"`
 	Reasons     map[pipeline.Code]Action    `yaml:"reasons" json:"reasons"` // instead of the check's on_fail, for one code
 	Thresholds  Thresholds                  `yaml:"thresholds" json:"thresholds"`
+	Scene       SceneWants                  `yaml:"scene" json:"scene,omitzero"`
 	History     History                     `yaml:"history" json:"history"`
 	Speech      Speech                      `yaml:"speech" json:"speech,omitzero"`
 	Challenge   Challenge                   `yaml:"challenge" json:"challenge,omitzero"`

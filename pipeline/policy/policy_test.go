@@ -20,12 +20,28 @@ func builtin(t testing.TB, name string) Policy {
 	return p
 }
 
+func TestPoliciesSayWhatMustBeInView(t *testing.T) {
+	require.Equal(t, SceneWants{Want: []string{"sign", "poster", "person"}, Today: true}, builtin(t, "shop_morning").Scene)
+	require.Equal(t, SceneWants{Want: []string{"logo", "desk", "cabinet", "screen"}}, builtin(t, "office").Scene)
+	plain := builtin(t, "video15")
+	require.Zero(t, plain.Scene)
+	other := plain
+	other.Scene.Want = []string{"sign"}
+	require.NotEqual(t, plain.Digest(), other.Digest())
+	other.Scene.Want = []string{"sign", "door", "sign"}
+	err := other.Validate()
+	require.ErrorContains(t, err, `scene.want[1]: "door" is not accepted`)
+	require.ErrorContains(t, err, "scene.want[2]")
+}
+
 func TestBuiltinPolicies(t *testing.T) {
 	type want map[pipeline.CheckName]Need
 	for name, needs := range map[string]want{
-		"photo":   {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Never, pipeline.CheckPlace: WithFence},
-		"video15": {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always, pipeline.CheckPlace: WithFence},
-		"no_face": {pipeline.CheckFace: Never, pipeline.CheckLiveness: Never, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: WithVideo, pipeline.CheckPlace: WithFence},
+		"photo":        {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Never, pipeline.CheckPlace: WithFence},
+		"video15":      {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always, pipeline.CheckPlace: WithFence},
+		"shop_morning": {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always},
+		"office":       {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always},
+		"no_face":      {pipeline.CheckFace: Never, pipeline.CheckLiveness: Never, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: WithVideo, pipeline.CheckPlace: WithFence},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := builtin(t, name)
@@ -185,7 +201,7 @@ func TestLoadAndFind(t *testing.T) {
 	require.Equal(t, "no_face", p.Name)
 
 	_, err = Find("nowhere")
-	require.ErrorContains(t, err, "photo, video15, no_face")
+	require.ErrorContains(t, err, "photo, video15, shop_morning, office, no_face")
 	_, err = Load(filepath.Join(t.TempDir(), "missing.yaml"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	_, err = Load(t.TempDir())

@@ -53,6 +53,9 @@ func Why(code string) pipeline.Text {
 	return pipeline.Text{EN: code, ZH: code}
 }
 
+// SceneElements lists what a policy may want to see, in the order in which results list them.
+var SceneElements = []string{"sign", "logo", "storefront", "poster", "desk", "cabinet", "room", "screen", "person"}
+
 // elementTexts name the things that a site should show.
 var elementTexts = map[string]pipeline.Text{
 	"logo":       {EN: "Logo", ZH: "标志"},

@@ -64,6 +64,7 @@ func (p Policy) Validate() error {
 	v.checks(p.Checks)
 	v.reasons(p.Reasons)
 	v.thresholds(p.Thresholds)
+	v.scene(p.Scene)
 	v.history(p.History)
 	v.speech(p)
 	v.challenge(p)
@@ -182,6 +183,16 @@ func (v *validator) thresholds(t Thresholds) {
 	// Four points define the plane's transform; with fewer extra points than one nothing is tested.
 	if n := t.Scene.Inliers; n != nil && (*n < 5 || *n > 1000) {
 		v.add("thresholds.scene.inliers", strconv.Itoa(*n), "5 to 1000", "use a calibrated value, or leave the field out")
+	}
+}
+
+func (v *validator) scene(s SceneWants) {
+	for i, w := range s.Want {
+		field := fmt.Sprintf("scene.want[%d]", i)
+		oneOf(v, field, w, SceneElements, "name what must be in view, or leave want out for all that the site has")
+		if slices.Contains(s.Want[:i], w) {
+			v.add(field, w, "each once", "delete it")
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func Check(ctx context.Context, m Models, clip *media.Clip, site *Site, at time.
 	case clip == nil || len(clip.Frames) == 0:
 		return notChecked(WhyNoFrames)
 	}
-	s := &search{models: m, site: site, at: at, cfg: cfg, best: map[Element]sight{}, differs: map[Element]sight{}, far: clip.Info.Kind == media.Photo}
+	s := &search{models: m, site: site, at: at, cfg: cfg, best: map[Element]sight{}, differs: map[Element]sight{}, object: map[Element]object{}, measured: map[int]bool{}, far: clip.Info.Kind == media.Photo}
 	defer s.close()
 	if err := s.run(ctx, clip, want); err != nil {
 		return pipeline.Check{}, Result{}, fmt.Errorf("check the scene of site %s: %w", site.ID, err)
@@ -86,7 +86,9 @@ type search struct {
 	outdated sight             // best poster that does not hang here now
 	foreign  sight             // best reference of another place
 	hints    []hint            // where to look closer
-	periods  []Period          // read on the poster
+	object   map[Element]object
+	measured map[int]bool // frames in which objects were looked for
+	periods  []Period     // read on the poster
 	prices   []Price
 	mirrored bool // a reference, or text, was found mirrored
 	straight bool // a reference was found not mirrored: nothing else needs the mirror
@@ -107,12 +109,15 @@ func (s *search) close() {
 // run looks at the picked frames: references first; text last, because it costs most.
 func (s *search) run(ctx context.Context, clip *media.Clip, want []Element) error {
 	start := time.Now()
-	picks, err := pick(clip.Frames, max(s.cfg.Frames, s.cfg.TextFrames))
+	picks, err := pick(clip.Frames, max(s.cfg.Frames, s.cfg.TextFrames, objectFrames))
 	if err != nil {
 		return err
 	}
 	s.spent.Pick = time.Since(start)
 	if err := s.references(ctx, picks, want); err != nil {
+		return err
+	}
+	if err := s.objects(ctx, picks, want); err != nil {
 		return err
 	}
 	// A sign that was found by its picture need not be read. Where nothing of the site was found, names of other places are looked for, too.
@@ -177,9 +182,7 @@ func (s *search) read(ctx context.Context, picks []media.Frame) error {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(s.looked, func(f media.Frame) bool { return f.Index == picks[i].Index }) {
-			s.looked = append(s.looked, picks[i])
-		}
+		s.see(picks[i])
 		s.words = append(s.words, words...)
 		s.mirrored = r.mirrored
 		for _, n := range names {

@@ -16,6 +16,8 @@ type Config struct {
 	Differs float64
 	// Today wants the dates on a poster read: one that says that it is over is outdated, whatever its enrolment says.
 	Today bool
+	// Heads lets general impressions speak where references settled nothing.
+	Heads bool
 	// TextSide is the long side at which text is looked for; TextSideFar is the second try on the sharpest frame when the
 	// name was not read in a photo (0: none; in a clip it would cost half of the stage's budget). TextLines bounds the lines read per frame.
 	TextSide, TextSideFar, TextLines int

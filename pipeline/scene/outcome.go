@@ -17,9 +17,12 @@ func (s *search) result(want []Element) Result {
 		res.Frames = append(res.Frames, f.Index)
 	}
 	for _, e := range want {
-		if e == Sign {
+		switch {
+		case e == Sign:
 			res.Elements = append(res.Elements, s.signSeen())
-		} else {
+		case objectsOf[e] != nil:
+			res.Elements = append(res.Elements, s.objectSeen(e))
+		default:
 			res.Elements = append(res.Elements, s.planeSeen(e))
 		}
 	}
@@ -286,8 +289,11 @@ func (e Seen) Evidence() pipeline.Evidence {
 	score, threshold := e.Score, e.Threshold
 	ev := pipeline.Evidence{Kind: "match", Keyframe: e.Keyframe, Box: e.Box, Outline: e.Outline, Reference: e.Reference, Label: string(e.Element),
 		Read: e.Read, Score: &score, Threshold: &threshold}
-	if e.Means == ByText {
+	switch e.Means {
+	case ByText:
 		ev.Kind = "text"
+	case ByObject:
+		ev.Kind = "object"
 	}
 	if e.Mirrored {
 		ev.Transform = "mirrored"

@@ -102,7 +102,8 @@ func (s *search) keyed(f media.Frame) error {
 	if err != nil {
 		return err
 	}
-	s.keys, s.looked = append(s.keys, frameKeys{f, k}), append(s.looked, f)
+	s.keys = append(s.keys, frameKeys{f, k})
+	s.see(f)
 	return nil
 }
 

@@ -73,6 +73,7 @@ type Seen struct {
 	Reference string           `json:"reference,omitempty"` // which of the site's references
 	Wanted    string           `json:"wanted,omitempty"`    // sign: the name that was looked for, as the site has it
 	Read      string           `json:"read,omitempty"`      // sign: what was read
+	Object    string           `json:"object,omitempty"`    // what the object detector calls it
 	Keyframe  *int             `json:"keyframe,omitempty"`
 	AtMS      *int64           `json:"at_ms,omitempty"`
 	Score     float64          `json:"score"`              // reference: inliers; text: similarity 0..1
@@ -114,6 +115,6 @@ type Result struct {
 
 // Spent is where the time went: wall time of single-threaded work, for the table of stages.
 type Spent struct {
-	Pick, Keypoints, Match, Text time.Duration
-	Reads                        int // lines recognised
+	Pick, Keypoints, Match, Text, Objects time.Duration
+	Reads                                 int // lines recognised
 }

@@ -45,6 +45,10 @@ func sceneConfig(p policy.Policy) scene.Config {
 	if s := p.Thresholds.Scene.Sign; s != nil {
 		c.SignSimilarity = *s
 	}
+	for _, w := range p.Scene.Want {
+		c.Want = append(c.Want, scene.Element(w))
+	}
+	c.Today, c.Heads = p.Scene.Today, p.Scene.Heads
 	return c
 }
 

@@ -1,0 +1,115 @@
+package scene
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+const (
+	// objectFrames bounds how many frames objects are looked for in; the search stops at the first that has all of them.
+	objectFrames = 4
+	// sureObject is the score from which an object counts as seen, doubtObject that from which it may be. The detectors were not trained on
+	// offices of ours: a chessboard scored .79 as a laptop.
+	sureObject, doubtObject = 0.5, 0.3
+)
+
+// objectsOf lists what shows an element without any reference.
+var objectsOf = map[Element][]string{
+	Screen: {ObjectScreen, ObjectLaptop}, // a laptop has one
+	Person: {ObjectPerson},
+}
+
+// object is the best sight of an element by an object detector.
+type object struct {
+	Object
+	frame media.Frame
+}
+
+// objects looks for what no reference shows: cheap detector first, frame by frame, until every wanted element is seen.
+func (s *search) objects(ctx context.Context, picks []media.Frame, want []Element) error {
+	var open []Element
+	for _, e := range want {
+		if objectsOf[e] != nil {
+			open = append(open, e)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	models, ok := s.models.(FeatureModels)
+	if !ok {
+		return errors.New("look for objects: no models were given")
+	}
+	start := time.Now()
+	defer func() { s.spent.Objects += time.Since(start) }()
+	x := NewExtractor(models)
+	for _, pass := range []Want{{Office: true}, {Scene: true}} {
+		for _, f := range picks[:min(len(picks), objectFrames)] {
+			missing := false
+			for _, e := range open {
+				missing = missing || s.object[e].Score < sureObject
+			}
+			if !missing {
+				return nil
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			m, err := x.Features(ctx, f.Image, pass)
+			if err != nil {
+				return fmt.Errorf("look for objects in frame %d: %w", f.Index, err)
+			}
+			s.see(f)
+			s.measured[f.Index] = true
+			for _, o := range m.Objects {
+				for _, e := range open {
+					for _, class := range objectsOf[e] {
+						if o.Class == class && o.Score > s.object[e].Score {
+							s.object[e] = object{o, f}
+						}
+					}
+				}
+			}
+			if pass.Scene { // the dear one: the sharpest frame alone
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// see notes that a frame was looked at.
+func (s *search) see(f media.Frame) {
+	for _, l := range s.looked {
+		if l.Index == f.Index {
+			return
+		}
+	}
+	s.looked = append(s.looked, f)
+}
+
+// objectSeen is the outcome of an element that objects show. Not finding one is no finding: detectors miss much.
+func (s *search) objectSeen(e Element) Seen {
+	out := Seen{Element: e, Means: ByObject, Threshold: sureObject, Outcome: pipeline.Uncertain, Why: WhyAngle}
+	o := s.object[e]
+	switch {
+	case len(s.measured) == 0:
+		return Seen{Element: e, Outcome: pipeline.NotChecked, Why: WhyNoFrames}
+	case o.Score >= sureObject:
+		out.Outcome, out.Why, out.Sure = pipeline.Pass, "", Medium
+	case o.Score >= doubtObject:
+		out.Why, out.Sure = WhyNearly, Low
+	}
+	if out.Score = o.Score; o.Score >= doubtObject {
+		out.Object = o.Class
+		out.Keyframe, out.AtMS = when(o.frame)
+		box := o.Box
+		out.Box = &box
+	}
+	return out
+}
