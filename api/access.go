@@ -26,28 +26,30 @@ var access = join(accessWork, accessConfiguration)
 
 // accessWork is the part about submissions, jobs and verdicts.
 var accessWork = map[string][]results.Role{
-	opSubmit:     {submit},
-	opUpload:     {submit},
-	opUploadGet:  {submit, read, investigate, audit},
-	opUploadPut:  {public}, // its URL is signed
-	opUploadPost: {public},
-	opEvents:     {public}, // has a secret of its own
-	opJobs:       {submit, read, investigate, audit},
-	opJob:        {submit, read, investigate, audit},
-	opJobSSE:     {submit, read, investigate, audit},
-	opRequeue:    {admin},
-	opDead:       {investigate, audit},
-	opVerdicts:   {read, investigate, audit},
-	opVerdict:    {read, investigate, audit},
-	opRevisions:  {read, investigate, audit},
-	opChanges:    {read, investigate, audit},
-	opExport:     {read, investigate, audit},
-	opNotice:     {notice},
-	opKeyframe:   {investigate}, // pictures of people: not for whoever may read
-	opMedia:      {investigate},
-	opMark:       {investigate},
-	opMarks:      {investigate, audit},
-	opUnmark:     {investigate},
+	opSubmit:       {submit},
+	opChallenge:    {submit},
+	opChallengeGet: {submit, read, investigate, audit},
+	opUpload:       {submit},
+	opUploadGet:    {submit, read, investigate, audit},
+	opUploadPut:    {public}, // its URL is signed
+	opUploadPost:   {public},
+	opEvents:       {public}, // has a secret of its own
+	opJobs:         {submit, read, investigate, audit},
+	opJob:          {submit, read, investigate, audit},
+	opJobSSE:       {submit, read, investigate, audit},
+	opRequeue:      {admin},
+	opDead:         {investigate, audit},
+	opVerdicts:     {read, investigate, audit},
+	opVerdict:      {read, investigate, audit},
+	opRevisions:    {read, investigate, audit},
+	opChanges:      {read, investigate, audit},
+	opExport:       {read, investigate, audit},
+	opNotice:       {notice},
+	opKeyframe:     {investigate}, // pictures of people: not for whoever may read
+	opMedia:        {investigate},
+	opMark:         {investigate},
+	opMarks:        {investigate, audit},
+	opUnmark:       {investigate},
 }
 
 func join(parts ...map[string][]results.Role) map[string][]results.Role {

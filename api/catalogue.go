@@ -55,6 +55,7 @@ const (
 	codeReference    code = "enrolled_photos_unusable"
 	codeUnknown      code = "outcome_unknown"
 	codeUnsigned     code = "not_signed_yet"
+	codeChallenges   code = "too_many_challenges"
 )
 
 type entry struct {
@@ -116,6 +117,8 @@ var catalogue = map[code]entry{
 		say("This is not allowed.", "不允许执行该操作。")},
 	codeBusyStreams: {http.StatusServiceUnavailable, say("Too many open streams", "打开的流过多"),
 		say("Too many clients wait for events. Ask again without wait, or later.", "等待事件的客户端过多。请不带 wait 查询或稍后再试。")},
+	codeChallenges: {http.StatusTooManyRequests, say("Too many challenges", "任务领取过于频繁"),
+		say("This subject was given as many challenges within the last hour as one may get. Wait for the time in Retry-After.", "该人员在过去一小时内领取的任务已达上限。请等待 Retry-After 指定的时间。")},
 	codeBusyTenant: {http.StatusTooManyRequests, say("Too many at once", "同时请求过多"),
 		say("Your tenant has as many requests of this kind open as it may have. Try again after the time in Retry-After.", "您的租户同时打开的此类请求已达上限。请在 Retry-After 指定的时间后重试。")},
 	codeBadSignature: {http.StatusForbidden, say("Signature not valid", "签名无效"),

@@ -28,6 +28,8 @@ type ClaimInput struct {
 	Beacons  []string       `json:"beacons,omitempty" nullable:"false" maxItems:"64" doc:"ids of the beacons in range"`
 	WiFi     []string       `json:"wifi,omitempty" nullable:"false" maxItems:"64" doc:"ids (BSSID) of the Wi-Fi stations in range"`
 	Device   *ClaimDevice   `json:"device,omitempty" doc:"what the device says about itself"`
+
+	Challenge string `json:"challenge,omitempty" maxLength:"26" doc:"id of the challenge that the recording answers, from POST /v1/challenges"`
 }
 
 // ClaimLocation is where a device says that it is.
@@ -127,8 +129,10 @@ func (s *Server) resolve(ctx context.Context, c ClaimInput, place string) (claim
 	if err := s.siteThere(ctx, tenant.ID, c.Site, place); err != nil {
 		return out, err
 	}
-	out.policyRev, err = s.policyRev(ctx, tenant.ID, c.Policy, place)
-	return out, err
+	if out.policyRev, err = s.policyRev(ctx, tenant.ID, c.Policy, place); err != nil {
+		return out, err
+	}
+	return out, s.challengeFits(ctx, tenant.ID, c, place)
 }
 
 func (s *Server) subjectThere(ctx context.Context, tenant, id, place string) error {
@@ -184,7 +188,7 @@ func unknown(field string, text, fix pipeline.Text) *Problem {
 // submission makes the row of a claim, without media.
 func (c claimed) submission(ctx context.Context, job string, now time.Time) (results.Submission, error) {
 	who := PrincipalOf(ctx)
-	claim := pipeline.Claim{Job: job, Tenant: who.Tenant, Subject: c.Subject, Site: c.Site, TakenAt: c.TakenAt.UTC(), Beacons: c.Beacons, WiFi: c.WiFi}
+	claim := pipeline.Claim{Job: job, Tenant: who.Tenant, Subject: c.Subject, Site: c.Site, TakenAt: c.TakenAt.UTC(), Beacons: c.Beacons, WiFi: c.WiFi, Challenge: c.Challenge}
 	if c.TakenAt.IsZero() {
 		claim.TakenAt = time.Time{}
 	}

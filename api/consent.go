@@ -14,10 +14,10 @@ import (
 	"onsite/results"
 )
 
-// Consent is one recorded consent to face processing, and its withdrawal.
+// Consent is one recorded consent, to face processing or to listening, and its withdrawal.
 type Consent struct {
 	ID          string     `json:"id"`
-	Purpose     string     `json:"purpose" enum:"face"`
+	Purpose     string     `json:"purpose" enum:"face,sound"`
 	Notice      string     `json:"notice" doc:"version of the text that the person agreed to"`
 	Reference   string     `json:"reference,omitempty" doc:"where the signed record is, in your own files"`
 	RecordedBy  string     `json:"recorded_by" doc:"API key that recorded it"`
@@ -27,7 +27,7 @@ type Consent struct {
 
 // ConsentInput is what a consent record must say.
 type ConsentInput struct {
-	Purpose   string    `json:"purpose,omitempty" enum:"face" default:"face"`
+	Purpose   string    `json:"purpose,omitempty" enum:"face,sound" default:"face"`
 	Notice    string    `json:"notice" minLength:"1" maxLength:"200" doc:"version of the text that the person agreed to"`
 	Reference string    `json:"reference,omitempty" maxLength:"500" doc:"where the signed record is, in your own files"`
 	GivenAt   time.Time `json:"given_at,omitempty" required:"false" doc:"when it was given; left out: now"`
@@ -51,14 +51,14 @@ type Withdrawn struct {
 
 type withdrawInput struct {
 	SubjectPath
-	Purpose string `path:"purpose" enum:"face" doc:"what the consent is for"`
+	Purpose string `path:"purpose" enum:"face,sound" doc:"what the consent is for"`
 }
 
 type withdrawOutput struct{ Body Withdrawn }
 
 func (s *Server) consentRoutes() {
 	register(s, describe(post, "/v1/subjects/{id}/consents", "give-consent", "subjects", "Record a consent", answers(http.StatusCreated),
-		explained("Without a consent in force no face of the person is processed, at enrolment and in submissions.")), s.giveConsent)
+		explained("Without a consent to face in force no face of the person is processed, at enrolment and in submissions. Without one to sound nobody listens to the person's recordings: speech is not checked, and no fingerprint of the sound is made.")), s.giveConsent)
 	register(s, describe(get, "/v1/subjects/{id}/consents", "list-consents", "subjects", "List consents, also withdrawn ones"),
 		func(ctx context.Context, in *SubjectPath) (*consentsOutput, error) {
 			if _, err := s.Store.Subject(ctx, PrincipalOf(ctx).Tenant, in.ID); err != nil {
@@ -68,7 +68,7 @@ func (s *Server) consentRoutes() {
 			return &consentsOutput{Body: all}, err
 		})
 	register(s, describe(del, "/v1/subjects/{id}/consents/{purpose}", "withdraw-consent", "subjects", "Withdraw a consent",
-		explained("From now on no face of the person is processed. The enrolled photos and what was computed from them are deleted.")), s.withdrawConsent)
+		explained("From now on no face of the person is processed, or nobody listens to the person's recordings. With a consent to face the enrolled photos and what was computed from them are deleted.")), s.withdrawConsent)
 }
 
 func (s *Server) giveConsent(ctx context.Context, in *giveConsentInput) (*consentOutput, error) {
@@ -118,6 +118,17 @@ func (s *Server) withdrawConsent(ctx context.Context, in *withdrawInput) (*withd
 	given := s.Store.WithdrawConsent(ctx, tenant, in.ID, in.Purpose, s.stamp(), s.entry(ctx, "consent.withdrawn", in.ID, in.Purpose, ""))
 	if given != nil && !errors.Is(given, results.ErrNotFound) {
 		return nil, given
+	}
+	if in.Purpose != results.PurposeFace {
+		if given != nil {
+			return nil, given
+		}
+		subject, err := s.Store.Subject(ctx, tenant, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		all, err := s.consents(ctx, in.ID)
+		return &withdrawOutput{Body: Withdrawn{Consents: all, EnrolmentRev: subject.Rev}}, err
 	}
 	// None in force may mean that an earlier withdrawal broke off before the photos were gone: they go in any case.
 	deleted, rev, err := s.dropAllPhotos(ctx, in.ID)

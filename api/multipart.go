@@ -22,7 +22,7 @@ const (
 )
 
 // plainFields may stand instead of the claim's JSON.
-var plainFields = map[string]bool{"subject": true, "site": true, "taken_at": true, "policy": true, "priority": true}
+var plainFields = map[string]bool{"subject": true, "site": true, "taken_at": true, "policy": true, "priority": true, "challenge": true}
 
 // readForm reads a submission's form. It gives media the fields' claim as JSON, with the place it lies in, when the file begins.
 func readForm(form *multipart.Reader, media func(claim []byte, place, name string, file io.Reader) error) error {
@@ -66,7 +66,7 @@ func readForm(form *multipart.Reader, media func(claim []byte, place, name strin
 			}
 		default:
 			return invalid("form."+fieldName(name), "unknown_field", nil, say("there is no such field", "没有该字段"),
-				say("fields are subject, site, taken_at, policy, priority or claim, then media; everything else goes into claim as JSON", "字段为 subject、site、taken_at、policy、priority 或 claim，最后是 media；其余内容请放入 claim（JSON）"))
+				say("fields are subject, site, taken_at, policy, priority, challenge or claim, then media; everything else goes into claim as JSON", "字段为 subject、site、taken_at、policy、priority、challenge 或 claim，最后是 media；其余内容请放入 claim（JSON）"))
 		}
 	}
 	if !stored {

@@ -144,6 +144,7 @@ func (s *Server) build() {
 // routes registers every operation. Each file of routes has one function here.
 func (s *Server) routes() {
 	s.submissionRoutes()
+	s.challengeRoutes()
 	s.uploadRoutes()
 	s.eventRoutes()
 	s.jobRoutes()

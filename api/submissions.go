@@ -35,13 +35,14 @@ type ObjectInput struct {
 
 // formInput describes the form of a multipart submission; readForm reads it.
 type formInput struct {
-	Subject  string    `json:"subject,omitempty" doc:"the claim, field by field; or all of it as claim"`
-	Site     string    `json:"site,omitempty"`
-	TakenAt  time.Time `json:"taken_at,omitempty"`
-	Policy   string    `json:"policy,omitempty"`
-	Priority string    `json:"priority,omitempty" enum:"clock_in,bulk"`
-	Claim    string    `json:"claim,omitempty" contentMediaType:"application/json" doc:"the claim as JSON, instead of single fields: what SubmissionInput has, without object"`
-	Media    string    `json:"media" format:"binary" doc:"the photo or video; the last part of the form"`
+	Subject   string    `json:"subject,omitempty" doc:"the claim, field by field; or all of it as claim"`
+	Site      string    `json:"site,omitempty"`
+	TakenAt   time.Time `json:"taken_at,omitempty"`
+	Policy    string    `json:"policy,omitempty"`
+	Priority  string    `json:"priority,omitempty" enum:"clock_in,bulk"`
+	Challenge string    `json:"challenge,omitempty"`
+	Claim     string    `json:"claim,omitempty" contentMediaType:"application/json" doc:"the claim as JSON, instead of single fields: what SubmissionInput has, without object"`
+	Media     string    `json:"media" format:"binary" doc:"the photo or video; the last part of the form"`
 }
 
 // AcceptedJob is the answer to an accepted submission: it will end in exactly one verdict, or be refused or given up with a reason.

@@ -40,6 +40,8 @@ type Claim struct {
 	Beacons  []string  `json:"beacons,omitempty"` // ids of the beacons in range
 	WiFi     []string  `json:"wifi,omitempty"`    // ids (BSSID) of the Wi-Fi stations in range
 	Device   *Device   `json:"device,omitempty"`
+	// Challenge is the id of the challenge that the recording answers.
+	Challenge string `json:"challenge,omitempty"`
 }
 
 // Location is where a device says that it is.

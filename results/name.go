@@ -21,6 +21,9 @@ func SiteSubject(site string) string { return "_site." + site }
 // PurposeFace is the purpose of a consent to face processing.
 const PurposeFace = "face"
 
+// PurposeSound is the purpose of a consent to listening: to whether and what somebody says, and to comparing the sound of recordings.
+const PurposeSound = "sound"
+
 // The kinds of deadlines.
 const (
 	DeadlineMedia     = "media"

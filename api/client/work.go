@@ -26,24 +26,27 @@ type Claim struct {
 	Beacons  []string
 	WiFi     []string
 	Device   *pipeline.Device
+	// Challenge is the id of the challenge that the recording answers.
+	Challenge string
 }
 
 // fields are the claim as fields of a form: one by one where single fields can say it, else as JSON.
 func (c Claim) fields() ([][2]string, error) {
 	if c.Location == nil && c.Device == nil && len(c.Beacons)+len(c.WiFi) == 0 {
-		return [][2]string{{"subject", c.Subject}, {"site", c.Site}, {"policy", c.Policy}, {"priority", c.Priority}, {"taken_at", stamp(c.TakenAt)}}, nil
+		return [][2]string{{"subject", c.Subject}, {"site", c.Site}, {"policy", c.Policy}, {"priority", c.Priority}, {"challenge", c.Challenge}, {"taken_at", stamp(c.TakenAt)}}, nil
 	}
 	raw, err := json.Marshal(struct {
-		Subject  string             `json:"subject"`
-		Site     string             `json:"site,omitempty"`
-		Policy   string             `json:"policy,omitempty"`
-		Priority string             `json:"priority,omitempty"`
-		TakenAt  string             `json:"taken_at,omitempty"`
-		Location *pipeline.Location `json:"location,omitempty"`
-		Beacons  []string           `json:"beacons,omitempty"`
-		WiFi     []string           `json:"wifi,omitempty"`
-		Device   *pipeline.Device   `json:"device,omitempty"`
-	}{c.Subject, c.Site, c.Policy, c.Priority, stamp(c.TakenAt), c.Location, c.Beacons, c.WiFi, c.Device})
+		Subject   string             `json:"subject"`
+		Site      string             `json:"site,omitempty"`
+		Policy    string             `json:"policy,omitempty"`
+		Priority  string             `json:"priority,omitempty"`
+		TakenAt   string             `json:"taken_at,omitempty"`
+		Location  *pipeline.Location `json:"location,omitempty"`
+		Beacons   []string           `json:"beacons,omitempty"`
+		WiFi      []string           `json:"wifi,omitempty"`
+		Device    *pipeline.Device   `json:"device,omitempty"`
+		Challenge string             `json:"challenge,omitempty"`
+	}{c.Subject, c.Site, c.Policy, c.Priority, stamp(c.TakenAt), c.Location, c.Beacons, c.WiFi, c.Device, c.Challenge})
 	return [][2]string{{"claim", string(raw)}}, err
 }
 

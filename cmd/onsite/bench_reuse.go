@@ -57,7 +57,7 @@ func (c *benchReuseCmd) Run(ctx context.Context, e *env) error {
 		return c.evaluate(ctx, e, core)
 	}
 	bar := newProgress(e)
-	r, err := reuse.Pairs(ctx, c.Pairs, core.Decode, reuse.DefaultConfig(), bar.count("pairs"))
+	r, err := reuse.Pairs(ctx, c.Pairs, core.DecodeSound, reuse.DefaultConfig(), bar.count("pairs"))
 	bar.close()
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (c *benchReuseCmd) evaluate(ctx context.Context, e *env, core *core) error 
 		return pathError("--suite", c.Suite, err, "name a folder that `onsite bench reuse --make` wrote", "请指定由 onsite bench reuse --make 生成的文件夹")
 	}
 	bar := newProgress(e)
-	r, err := copies.Run(ctx, c.Suite, core.Decode, copies.Options{Half: c.Half, Seed: c.Seed, Splits: c.Splits, Config: reuse.DefaultConfig(), Progress: bar.count("files and pairs")})
+	r, err := copies.Run(ctx, c.Suite, core.DecodeSound, copies.Options{Half: c.Half, Seed: c.Seed, Splits: c.Splits, Config: reuse.DefaultConfig(), Progress: bar.count("files and pairs")})
 	bar.close()
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ type program struct {
 	Submit   submitCmd   `cmd:"" group:"A running service" help:"Submit one clip or photo."`
 	Jobs     jobsCmd     `cmd:"" group:"A running service" help:"Show jobs."`
 	Verdicts verdictsCmd `cmd:"" group:"A running service" help:"Show verdicts."`
+	Tasks    tasksCmd    `cmd:"" group:"A running service" name:"challenge" help:"Ask for tasks that a person is to fulfil in the next recording."`
 	Reuse    reuseCmd    `cmd:"" group:"A running service" help:"Mark matches of the reuse check as wrong, list marks, revoke them."`
 	Serve    serveCmd    `cmd:"" group:"Run the service" help:"Run all of it on this machine: API, worker, store, private Redis."`
 	API      apiCmd      `cmd:"" group:"Run the service" name:"api" help:"Run the API alone, with PostgreSQL, Redis and S3."`

@@ -17,13 +17,14 @@ import (
 )
 
 type submitCmd struct {
-	Media    string    `arg:"" help:"The clip or photo to submit."`
-	Subject  string    `help:"Whose upload it is: id of the employee." required:"" placeholder:"ID"`
-	Site     string    `help:"Id of the place of work." placeholder:"ID"`
-	TakenAt  time.Time `help:"When it was taken (RFC 3339), by the device's clock." placeholder:"TIME"`
-	Policy   string    `help:"Name of the policy. Default: video15 for clips, photo for photos." placeholder:"NAME"`
-	Priority string    `help:"clock_in goes first, bulk waits for everything else." enum:"clock_in,bulk" default:"clock_in"`
-	Wait     bool      `help:"Wait for the verdict and print it."`
+	Media     string    `arg:"" help:"The clip or photo to submit."`
+	Subject   string    `help:"Whose upload it is: id of the employee." required:"" placeholder:"ID"`
+	Site      string    `help:"Id of the place of work." placeholder:"ID"`
+	TakenAt   time.Time `help:"When it was taken (RFC 3339), by the device's clock." placeholder:"TIME"`
+	Policy    string    `help:"Name of the policy. Default: video15 for clips, photo for photos." placeholder:"NAME"`
+	Priority  string    `help:"clock_in goes first, bulk waits for everything else." enum:"clock_in,bulk" default:"clock_in"`
+	Challenge string    `help:"Id of the challenge that the recording answers, from \"onsite challenge new\"." placeholder:"ID"`
+	Wait      bool      `help:"Wait for the verdict and print it."`
 
 	groundFlags
 	remoteFlags
@@ -46,7 +47,7 @@ func (c *submitCmd) Run(ctx context.Context, e *env) error {
 	}
 	bar := newProgress(e)
 	defer bar.close()
-	claim := client.Claim{Subject: c.Subject, Site: c.Site, Policy: c.Policy, Priority: c.Priority, TakenAt: c.TakenAt, Beacons: c.Beacon, WiFi: c.WiFi}
+	claim := client.Claim{Subject: c.Subject, Site: c.Site, Policy: c.Policy, Priority: c.Priority, TakenAt: c.TakenAt, Beacons: c.Beacon, WiFi: c.WiFi, Challenge: c.Challenge}
 	if claim.Location, claim.Device, err = c.claimed(); err != nil {
 		return err
 	}
@@ -85,8 +86,11 @@ func (c *submitCmd) key() (string, error) {
 	if !c.TakenAt.IsZero() {
 		at = c.TakenAt.UTC().Format(time.RFC3339Nano)
 	}
-	all := sha256.New()
 	parts := []string{"onsite submit/1", hex.EncodeToString(media.Sum(nil)), c.Subject, c.Site, c.Policy, c.Priority, at}
+	if c.Challenge != "" { // so that the keys of submissions without one stay what they were
+		parts = append(parts, c.Challenge)
+	}
+	all := sha256.New()
 	if ground := c.groundFlags; ground.At != "" || ground.Device != "" || ground.Mock || len(ground.Beacon)+len(ground.WiFi) > 0 {
 		parts = append(parts, fmt.Sprintf("%q %q %q %q %t", ground.At, ground.Beacon, ground.WiFi, ground.Device, ground.Mock))
 	}

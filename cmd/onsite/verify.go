@@ -100,7 +100,7 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 	defer bar.close()
 	job := verify.Job{
 		Claim: claim, Site: site,
-		Media: pipeline.File(c.Media), Consent: true, Picture: c.Report != "", Progress: bar.stage,
+		Media: pipeline.File(c.Media), Consent: true, Hear: true, Picture: c.Report != "", Progress: bar.stage,
 	}
 	if job.Claim.Job == "" {
 		job.Claim.Job = verify.NewJob()
@@ -129,7 +129,7 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 		bar.stage(verify.StageEnroll, true)
 	}
 	if c.Against != "" {
-		history, err := c.history(ctx, e, core, bar)
+		history, err := c.history(ctx, e, core, job.Policy, bar)
 		if err != nil {
 			return err
 		}
@@ -249,9 +249,13 @@ func (c *verifyCmd) policy() (policy.Policy, error) {
 }
 
 // history opens the folder of earlier footage. The submitted file itself, when it lies there, is no earlier footage.
-func (c *verifyCmd) history(ctx context.Context, e *env, core *core, bar *progress) (pipeline.History, error) {
+func (c *verifyCmd) history(ctx context.Context, e *env, core *core, p policy.Policy, bar *progress) (pipeline.History, error) {
+	decode := core.Decode
+	if p.Reuse.Audio {
+		decode = core.DecodeSound
+	}
 	folder, err := reuse.OpenFolder(ctx, reuse.FolderOptions{
-		Dir: c.Against, Except: c.Media, Decode: core.Decode, Blur: core.Blur, Progress: bar.count("earlier footage"),
+		Dir: c.Against, Except: c.Media, Decode: decode, Blur: core.Blur, Progress: bar.count("earlier footage"),
 	})
 	if err != nil {
 		return nil, err

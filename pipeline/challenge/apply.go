@@ -24,7 +24,7 @@ func Apply(c *pipeline.Check, g Given, r Result) {
 	}
 	detail(c)[Element] = d
 	if r.State != Fresh {
-		join(c, pipeline.Finding{Code: pipeline.ChallengeFailed, Outcome: pipeline.Fail, Certain: true, Args: map[string]string{"problem": string(r.State)}})
+		join(c, pipeline.Finding{Code: pipeline.ChallengeFailed, Outcome: pipeline.Fail, Certain: r.State == Used || r.State == Foreign, Args: map[string]string{"problem": string(r.State)}})
 		return
 	}
 	for _, t := range r.Tasks {

@@ -38,7 +38,7 @@ type Asked struct {
 // State is what became of a challenge by the time of its submission.
 type State string
 
-// The states. All but Fresh are proven by what is stored.
+// The states. What is stored proves that a challenge was used before or is another person's. A late one may be an honest upload over a poor line.
 const (
 	Fresh   State = "fresh"
 	Used    State = "used"    // by an earlier submission

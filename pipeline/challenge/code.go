@@ -9,11 +9,11 @@ import (
 	"onsite/pipeline"
 )
 
-// shown judges a code that was to be shown.
-func shown(t *TaskResult, s Seen) {
+// shown judges a code that was to be shown, and says how the camera stores the picture in which it was read.
+func shown(t *TaskResult, s Seen) Camera {
 	if s.NoText != "" {
 		t.Outcome, t.Why = pipeline.NotChecked, s.NoText
-		return
+		return Unsaid
 	}
 	best := codeLength + 1
 	var found *Reading
@@ -34,13 +34,27 @@ func shown(t *TaskResult, s Seen) {
 		t.Why = "near_code"
 	case other:
 		t.Outcome, t.Why = pipeline.Fail, "other_code"
-		return
+		return Unsaid
 	}
 	if best > 2 {
-		return
+		return Unsaid
 	}
 	at := found.At.Milliseconds()
 	t.FromMS, t.ToMS, t.Read, t.Keyframe, t.outline = &at, &at, found.Text, &found.Keyframe, found.Outline
+	if found.Mirrored {
+		return Mirrored
+	}
+	return Plain
+}
+
+// Shows says that a code can be read: nothing more can be learned from further pictures.
+func Shows(code string, texts []Reading) bool {
+	for _, r := range texts {
+		if apart(code, codeForm(r.Text)) <= 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // looks are characters that a text reader takes for one of the code's letters.

@@ -21,6 +21,7 @@ type Reading struct {
 	Keyframe int // index in the verdict's keyframes
 	At       time.Duration
 	Text     string
+	Mirrored bool // the picture shows it mirrored
 	Outline  []pipeline.Point
 }
 
@@ -62,7 +63,7 @@ type TaskResult struct {
 	outline []pipeline.Point
 }
 
-// Verify looks whether what was asked was done. A challenge that is not a fresh one of this person fails, whatever is seen: that is certain.
+// Verify looks whether what was asked was done. A challenge that is not a fresh one of this person fails, whatever is seen.
 // Otherwise every task is judged by itself; the movements must come in the order of the tasks. A task fails only where enough is seen to say
 // that it was not done; not_checked is one that nothing here can look at.
 func Verify(g Given, s Seen) Result {
@@ -70,14 +71,14 @@ func Verify(g Given, s Seen) Result {
 	if g.State != Fresh {
 		return out
 	}
-	for _, t := range g.Tasks { // a code that can be read shows that the picture is no mirror's
+	for _, t := range g.Tasks {
 		r := TaskResult{Kind: t.Kind, Wanted: t.Text}
-		if t.Kind == pipeline.ShowCode {
-			shown(&r, s)
-			if r.Outcome == pipeline.Pass && out.Camera == Unsaid {
-				out.Camera = Plain
+		switch t.Kind {
+		case pipeline.ShowCode: // how a code is read shows whether the picture is a mirror's
+			if by := shown(&r, s); r.Outcome == pipeline.Pass && out.Camera == Unsaid {
+				out.Camera = by
 			}
-		} else if t.Kind == pipeline.SayDigits {
+		case pipeline.SayDigits:
 			said(&r, s)
 		}
 		out.Tasks = append(out.Tasks, r)

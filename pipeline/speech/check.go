@@ -43,8 +43,7 @@ func DefaultConfig() Config {
 
 // Sound is the sound of one clip, and what is seen of the speaker.
 type Sound struct {
-	Track  bool      // the clip has a sound track
-	PCM    []float32 // mono, Rate
+	PCM    []float32 // mono, Rate; empty: the clip has no sound track
 	Length time.Duration
 	Mouth  []Mouth // of the subject; nil: nobody was followed
 	NoLips string  // why nobody was: no_consent, no_face, ...
@@ -88,15 +87,11 @@ func (h Heard) Spoken(pcm []float32) []float32 {
 	return pcm[at(from):at(to)]
 }
 
-// Check answers with what the policy wants: speech at all, lips that go with it, words. A clip without a sound track is not_checked; one
-// with an empty track fails, for a person to look at.
-func Check(ctx context.Context, m Models, transcribe Transcribe, s Sound, c Config) (pipeline.Check, error) {
-	if !s.Track || len(s.PCM) == 0 {
+// Check answers with what the policy wants of what was heard: speech at all, lips that go with it, words. A clip without a sound track is
+// not_checked; one with an empty track fails, for a person to look at.
+func Check(ctx context.Context, h Heard, transcribe Transcribe, s Sound, c Config) (pipeline.Check, error) {
+	if len(s.PCM) == 0 {
 		return pipeline.Check{Outcome: pipeline.NotChecked, Why: "no_audio"}, nil
-	}
-	h, err := Listen(ctx, m, s.PCM, c)
-	if err != nil {
-		return pipeline.Check{}, err
 	}
 	total := Total(h.Segments)
 	score, threshold := seconds(total), c.MinSpeech.Seconds()
@@ -153,8 +148,12 @@ func lips(out *pipeline.Check, h Heard, s Sound, c Config) {
 
 // words adds which of the wanted phrases are said. What else is said goes nowhere.
 func words(ctx context.Context, out *pipeline.Check, h Heard, transcribe Transcribe, s Sound, c Config) error {
-	if len(h.Segments) == 0 {
-		add(out, pipeline.WordsNotSaid, out.Outcome, nil, nil) // as sure as that nobody speaks
+	if len(h.Segments) == 0 { // as sure as that nobody speaks
+		outcome := pipeline.Uncertain
+		if h.Possible < c.MinSpeech {
+			outcome = pipeline.Fail
+		}
+		add(out, pipeline.WordsNotSaid, outcome, nil, nil)
 		return nil
 	}
 	heard, err := transcribe(ctx, h.Spoken(s.PCM))

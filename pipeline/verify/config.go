@@ -1,12 +1,15 @@
 package verify
 
 import (
+	"time"
+
 	"onsite/pipeline/authenticity"
 	"onsite/pipeline/face"
 	"onsite/pipeline/liveness"
 	"onsite/pipeline/policy"
 	"onsite/pipeline/reuse"
 	"onsite/pipeline/scene"
+	"onsite/pipeline/speech"
 )
 
 // The settings of each check: its calibrated defaults, with what the policy overrides.
@@ -56,5 +59,14 @@ func sceneConfig(p policy.Policy) scene.Config {
 func authenticityConfig(wantsFace bool) authenticity.Config {
 	c := authenticity.DefaultConfig()
 	c.ExpectPerson = wantsFace
+	return c
+}
+
+func speechConfig(p policy.Policy) speech.Config {
+	c := speech.DefaultConfig()
+	if s := p.Speech.MinSeconds; s != nil {
+		c.MinSpeech = time.Duration(*s * float64(time.Second))
+	}
+	c.WantLips, c.Words, c.AtLeast = p.Speech.Lips, p.Speech.Words, p.Speech.AtLeast
 	return c
 }

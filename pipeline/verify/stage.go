@@ -22,6 +22,8 @@ const (
 	StageScene        Stage = "scene"
 	StageAuthenticity Stage = "authenticity"
 	StagePlace        Stage = "place"
+	StageSpeech       Stage = "speech"
+	StageChallenge    Stage = "challenge"
 	StageEnroll       Stage = "enroll"
 	StagePictures     Stage = "pictures"
 	StageTotal        Stage = "total"

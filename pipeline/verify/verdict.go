@@ -107,7 +107,7 @@ func (r *run) tasks() []models.Task {
 	if ran(pipeline.CheckScene) && r.Place.reads {
 		tasks = append(tasks, models.TextDetect, models.TextRecognize)
 	}
-	return tasks
+	return r.recordingTasks(tasks)
 }
 
 func (r *run) runtime() pipeline.Runtime {
@@ -136,7 +136,7 @@ func (r *run) recipe(v pipeline.Verdict) (string, error) {
 		"settings": map[string]any{
 			"face": faceConfig(r.Policy), "liveness": livenessConfig(r.Policy), "scene": sceneConfig(r.Policy), "reuse": reuseConfig(r.Policy),
 			"place":        place.DefaultConfig(),
-			"authenticity": authenticityConfig(r.wants(pipeline.CheckFace)),
+			"authenticity": authenticityConfig(r.wants(pipeline.CheckFace)), "speech": speechConfig(r.Policy),
 		},
 	})
 }

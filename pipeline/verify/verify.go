@@ -10,6 +10,7 @@ import (
 	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/authenticity"
+	"onsite/pipeline/challenge"
 	"onsite/pipeline/face"
 	"onsite/pipeline/liveness"
 	"onsite/pipeline/media"
@@ -41,6 +42,10 @@ type Job struct {
 	// Received is when the upload came, by the server's clock; zero: not known.
 	Received time.Time
 	Policy   policy.Policy // the zero policy: video15 for clips, photo for photos
+	// Challenge is what was asked of the person for this recording, and what became of it meanwhile; nil: the submission answers none.
+	Challenge *challenge.Given
+	// Hear says that the sound may be listened to: the person consented to it. Without it no sound is decoded, whatever the policy asks.
+	Hear bool
 	// InTurn runs the parts one after the other on one thread, as a re-verification and a measurement want it; else they run side by side.
 	InTurn bool
 	// Revisions are those of the enrolment and the site as the verdict names them; nil: those of Subject and Place, 1 where they have none.
@@ -115,8 +120,13 @@ func (v *Verifier) Prepare(ctx context.Context, site *pipeline.Site, pictures bo
 	return p, nil
 }
 
-// Decode decodes a photo or a clip with the default request and its sound, which the fingerprint hears.
+// Decode decodes a photo or a clip with the default request, without its sound.
 func (v *Verifier) Decode(ctx context.Context, m pipeline.Media) (*media.Clip, error) {
+	return v.Decoder.Decode(ctx, m, media.DefaultRequest())
+}
+
+// DecodeSound decodes with the sound too, which the fingerprint then hears.
+func (v *Verifier) DecodeSound(ctx context.Context, m pipeline.Media) (*media.Clip, error) {
 	request := media.DefaultRequest()
 	request.Audio = true
 	return v.Decoder.Decode(ctx, m, request)
@@ -124,7 +134,7 @@ func (v *Verifier) Decode(ctx context.Context, m pipeline.Media) (*media.Clip, e
 
 // Verify prepares the person and the place of a submission and runs it: the whole way for a caller with one job.
 func (v *Verifier) Verify(ctx context.Context, s pipeline.Submission, p policy.Policy) (pipeline.Verdict, error) {
-	job := Job{Claim: s.Claim, Media: s.Media, Consent: s.Consent, History: s.History, Policy: p, Site: s.Site, Trail: s.Trail, Received: s.Received}
+	job := Job{Claim: s.Claim, Media: s.Media, Consent: s.Consent, Hear: s.Consent, History: s.History, Policy: p, Site: s.Site, Trail: s.Trail, Received: s.Received}
 	var err error
 	if s.Consent && len(s.Faces) > 0 && WantsFace(p, s.Site != nil) {
 		if job.Subject, err = v.Enroll(ctx, s.Faces, false); err != nil {
@@ -154,6 +164,8 @@ type run struct {
 	measuring bool // no model runs, see Measure
 	clip      *media.Clip
 	found     face.Found
+	track     *liveness.Track // of the face over the bursts, once it was followed
+	heard     *heard          // of the sound, once it was listened to
 
 	mu     sync.Mutex
 	checks map[pipeline.CheckName]pipeline.Check
@@ -191,13 +203,8 @@ func (r *run) whole(ctx context.Context) (Result, error) {
 	if err := r.ground(ctx); err != nil {
 		return Result{}, err
 	}
-	// This one comes with a later step. A policy that wants it gets "review", not a pass.
-	for _, c := range []pipeline.CheckName{pipeline.CheckSpeech} {
-		why := policy.WhyNotWanted
-		if r.wants(c) {
-			why = whyNotBuilt
-		}
-		r.set(c, notChecked(why))
+	if err := r.recording(ctx); err != nil {
+		return Result{}, err
 	}
 	out := Result{Fingerprint: r.print, Child: r.clip.Usage}
 	if err := r.pictures(ctx, &out); err != nil {
@@ -233,8 +240,6 @@ func DefaultPolicy(kind string) (policy.Policy, error) {
 	return policy.Default("video15")
 }
 
-// whyNotBuilt is why a check was not made that this version does not have.
-const whyNotBuilt = "not_in_this_version"
 
 // sideBySide runs parts that do not need each other; every error that ends the job is told.
 func (r *run) sideBySide(ctx context.Context, parts ...func(context.Context) error) error {
@@ -254,7 +259,7 @@ func (r *run) sideBySide(ctx context.Context, parts ...func(context.Context) err
 }
 
 func (r *run) decode(ctx context.Context) error {
-	clip, err := r.Decode(ctx, r.Media)
+	clip, err := r.Decoder.Decode(ctx, r.Media, r.request())
 	if err != nil {
 		return err
 	}
@@ -364,7 +369,11 @@ func (r *run) footage(ctx context.Context) error {
 	}
 	// The fingerprint is made whatever the policy says: it is how later uploads are compared with this one, and verdicts name it.
 	if err := r.stage(ctx, StageFingerprint, func(context.Context) error {
-		r.print, r.prints = reuse.Compute(r.clip)
+		seen := *r.clip
+		if !r.Policy.Reuse.Audio { // it may have been decoded for another check
+			seen.PCM = nil
+		}
+		r.print, r.prints = reuse.Compute(&seen)
 		return nil
 	}); err != nil {
 		return err

@@ -29,6 +29,7 @@ type Store interface {
 	Policy(ctx context.Context, tenant, name string, rev int) (results.Policy, error)
 	Submission(ctx context.Context, job string) (results.Submission, error)
 	Steps(ctx context.Context, f results.StepFilter) ([]pipeline.Step, error)
+	Challenge(ctx context.Context, tenant, id string) (results.Challenge, error)
 	Position(ctx context.Context, tenant string) (int64, error)
 	Prints(ctx context.Context, s results.Scope, before string, asOf int64) ([]results.Print, error)
 	Print(ctx context.Context, tenant, job string) (results.Print, error)

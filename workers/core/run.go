@@ -149,6 +149,9 @@ func (a *attempt) person(ctx context.Context, job *verify.Job) (release func(), 
 	}
 	faces := verify.WantsFace(a.policy, job.Place != nil)
 	job.Subject, job.Consent, err = a.subject(ctx, a.Sub.Tenant, a.Sub.Subject, faces)
+	if err == nil {
+		err = a.recording(ctx, job)
+	}
 	if err != nil {
 		release()
 		return nil, err
