@@ -21,6 +21,8 @@ var (
 		"您无需任何操作：您的数据已在此删除，不会再检查您的任何录像。如认为有误，请联系您的单位。")
 	nextFit = say("Submit a photo or video of the kind that is asked for, as said above. If yours is of that kind, tell your employer's contact for attendance: the rule may be wrong.",
 		"请按上述要求提交所需类型的照片或视频。如果您提交的已符合要求，请联系单位的考勤负责人：规则设置可能有误。")
+	nextTask   = say("Ask for a new task in the app, record right away, and do what it says, facing the camera.", "请在应用中重新领取任务并立即录制，面对镜头完成要求的动作。")
+	nextSpeak  = say("Record again in a quiet place, with your face in view and the microphone uncovered, and speak clearly.", "请在安静处重新录制：露出面部，不要遮挡麦克风，并清楚地说话。")
 	nextNobody = say("You need not do anything; a person will look at it.", "您无需任何操作，会有人工查看。")
 )
 
@@ -47,6 +49,11 @@ var advices = map[pipeline.Code]advice{
 	pipeline.FaceChanged:         {say("It seems that the person in front of the camera changes during the recording.", "录像过程中镜头前似乎换了人。"), nextAlone},
 	pipeline.NoFace:              {say("No face is visible.", "画面中没有出现人脸。"), nextLight},
 	pipeline.SeveralPeople:       {say("Several people are in view.", "画面中有多人。"), nextAlone},
+	pipeline.ChallengeFailed:     {say("It could not be confirmed that the task for this recording was fulfilled.", "未能确认本次录制要求的动作已完成。"), nextTask},
+	pipeline.ChallengeMissing:    {say("The recording was made without the task that is asked for.", "本次录制没有按要求领取任务。"), nextTask},
+	pipeline.NoSpeech:            {say("Nobody is heard speaking for long enough.", "没有听到足够时长的说话声。"), nextSpeak},
+	pipeline.VoiceWithoutLips:    {say("It could not be confirmed that the voice in the recording is yours.", "未能确认录像中的说话声来自您本人。"), nextSpeak},
+	pipeline.WordsNotSaid:        {say("The words that are asked for were not heard.", "没有听到要求说的话。"), nextSpeak},
 	pipeline.SpoofSuspected:      {say("The system could not tell for sure that it sees a live person. This is an estimate that a person will judge.", "系统无法确定看到的是真人。这只是系统的估计，将由人工判断。"), nextLive},
 	pipeline.LivenessUncertain:   {say("It could not be told whether a live person is in front of the camera.", "无法判断镜头前是否为真人。"), nextLive},
 	pipeline.StaticImage:         {say("Hardly anything moves in the video.", "视频中几乎没有任何运动。"), nextLive},

@@ -20,7 +20,7 @@ const mark = "ACMEMARK"
 // walk holds one of everything for acme, and how each operation is asked for it.
 type walk struct {
 	*desk
-	job, upload, photo, key, webhook, delivery, marked, entry string
+	job, upload, photo, key, webhook, delivery, marked, entry, challenge string
 }
 
 // newWalk gives acme a subject with a photo, a site, a policy, a key, a webhook with a delivery, a bucket, jobs and a verdict.
@@ -59,6 +59,8 @@ func newWalk(t *testing.T) *walk {
 	var up UploadAnswer
 	w.ok(http.StatusCreated, http.MethodPost, "/v1/uploads", map[string]string{"subject": "acmeonly"}).into(&up)
 	w.upload = up.Job
+	w.policy("acmetasks", "challenge: {wanted: true}")
+	w.challenge = id(w.ok(http.StatusCreated, http.MethodPost, "/v1/challenges", map[string]string{"subject": "acmeonly", "policy": "acmetasks"}))
 	second := w.accepted("acme")
 	w.marked = id(w.ok(http.StatusCreated, http.MethodPost, "/v1/reuse/marks", map[string]any{"kind": "pair", "job": w.job, "other": second, "note": mark}))
 	w.ended(second, results.Dead)
@@ -71,7 +73,7 @@ func newWalk(t *testing.T) *walk {
 
 // marks are what only acme may see.
 func (w *walk) marks() []string {
-	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery, w.marked, w.entry}
+	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery, w.marked, w.entry, w.challenge}
 }
 
 // path fills in what acme has.
@@ -92,6 +94,8 @@ func (w *walk) path(op *huma.Operation) string {
 		id = w.marked
 	case "audit":
 		id = w.entry
+	case "challenges":
+		id = w.challenge
 	}
 	p := strings.NewReplacer("{job}", job, "{n}", "0", "{id}", id, "{photo}", w.photo, "{purpose}", "face", "{name}", "acmepolicy", "{delivery}", w.delivery).Replace(op.Path)
 	if op.OperationID == "delete-bucket" {
@@ -138,6 +142,8 @@ func (w *walk) body(op *huma.Operation) (any, []string) {
 		return map[string]any{}, nil
 	case "put-bucket":
 		return map[string]string{"bucket": "acmebucket", "prefix": mark + "/"}, nil
+	case opChallenge:
+		return map[string]string{"subject": "acmeonly", "policy": "acmetasks"}, nil
 	case opMark:
 		return map[string]any{"kind": "background", "job": w.job, "at_ms": 0, "note": "mine"}, nil
 	case "put-tenant":

@@ -240,7 +240,6 @@ func DefaultPolicy(kind string) (policy.Policy, error) {
 	return policy.Default("video15")
 }
 
-
 // sideBySide runs parts that do not need each other; every error that ends the job is told.
 func (r *run) sideBySide(ctx context.Context, parts ...func(context.Context) error) error {
 	errs := make([]error, len(parts))
