@@ -87,6 +87,7 @@ type search struct {
 	foreign  sight             // best reference of another place
 	hints    []hint            // where to look closer
 	object   map[Element]object
+	room     roomSight
 	measured map[int]bool // frames in which objects were looked for
 	periods  []Period     // read on the poster
 	prices   []Price
@@ -118,6 +119,9 @@ func (s *search) run(ctx context.Context, clip *media.Clip, want []Element) erro
 		return err
 	}
 	if err := s.objects(ctx, picks, want); err != nil {
+		return err
+	}
+	if err := s.compareRooms(ctx, picks, want); err != nil {
 		return err
 	}
 	// A sign that was found by its picture need not be read. Where nothing of the site was found, names of other places are looked for, too.

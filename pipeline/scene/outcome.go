@@ -20,6 +20,8 @@ func (s *search) result(want []Element) Result {
 		switch {
 		case e == Sign:
 			res.Elements = append(res.Elements, s.signSeen())
+		case e == Room:
+			res.Elements = append(res.Elements, s.roomSeen())
 		case objectsOf[e] != nil:
 			res.Elements = append(res.Elements, s.objectSeen(e))
 		default:

@@ -48,6 +48,7 @@ type reference struct {
 	here    bool  // it belongs to this site: false for posters of other sites
 	sites   []string
 	rivals  []rival
+	room    room // what the whole photo is compared by, of a room
 }
 
 func (r *reference) close() {
@@ -73,6 +74,7 @@ type Site struct {
 	names    []signName
 	foreign  []signName // of other places
 	refs     []reference
+	rooms    rooms
 }
 
 // Close frees the descriptors.
@@ -115,6 +117,7 @@ func Prepare(ctx context.Context, s *pipeline.Site, decode func(context.Context,
 		}
 		ref.neg, ref.here, ref.sites = r.Negative, len(r.Sites) == 0 || slices.Contains(r.Sites, s.ID), r.Sites
 		out.refs, at = append(out.refs, *ref), append(at, i)
+		out.rooms.add(ref.room, ref.neg)
 	}
 	alike, err := out.compare(at)
 	if err != nil {
@@ -168,7 +171,12 @@ func prepare(ctx context.Context, r pipeline.Reference, decode Decode) (*referen
 	if err != nil {
 		return nil, nil, err
 	}
-	if ref.stable < stableKeypoints {
+	if element == Room { // a room needs no texture: it is compared as a whole, too
+		if ref.room, err = roomOf(r.Name, part); err != nil {
+			ref.close()
+			return nil, nil, err
+		}
+	} else if ref.stable < stableKeypoints {
 		ref.close()
 		return nil, &Problem{Trouble: LittleTexture, Field: "photo", Value: clip(r.Name), Text: pipeline.Text{
 			EN: fmt.Sprintf("this %s crop has too little texture: %d stable keypoints, %d are needed; use a sharper or larger picture, or a crop with more detail", r.Kind, ref.stable, stableKeypoints),

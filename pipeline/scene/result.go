@@ -76,12 +76,14 @@ type Seen struct {
 	Object    string           `json:"object,omitempty"`    // what the object detector calls it
 	Keyframe  *int             `json:"keyframe,omitempty"`
 	AtMS      *int64           `json:"at_ms,omitempty"`
-	Score     float64          `json:"score"`              // reference: inliers; text: similarity 0..1
+	Score     float64          `json:"score"`              // reference: inliers; text: similarity 0..1; room: deviations above other places
 	Threshold float64          `json:"threshold"`          // of the score
 	Coverage  float64          `json:"coverage,omitempty"` // share of the reference that the inliers span
 	Agree     int              `json:"agree,omitempty"`    // parts of the reference whose content is the same, after registration
 	Differ    int              `json:"differ,omitempty"`   // parts that show something else
 	Covered   int              `json:"covered,omitempty"`  // parts that are hidden or washed out
+	Compared  int              `json:"compared,omitempty"` // room: frames that were compared as a whole
+	Alike     int              `json:"alike,omitempty"`    // room: how many of them are like its photos
 	Sure      Certainty        `json:"sure,omitempty"`
 	Mirrored  bool             `json:"mirrored,omitempty"`
 	Outline   []pipeline.Point `json:"outline,omitempty"` // pixels of the keyframe, clockwise from the reference's upper left corner

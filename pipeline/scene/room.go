@@ -1,0 +1,198 @@
+package scene
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"gocv.io/x/gocv"
+
+	"onsite/models"
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+// Numbers of room matching, in deviations above strangers (roomMatcher).
+const (
+	sameRoom    = 2.7 // one in a hundred strangers reaches it; docs/benchmarks.md has the table of `onsite bench place`
+	perhapsRoom = 2.0
+	// roomFrames bounds the frames that are compared: each costs a COCO pass.
+	roomFrames = 2
+	// roomSide is the side of the square to which reference photos are stretched and kept, as large as the model wants them.
+	roomSide = 512
+)
+
+// room is one photo of a site's room, kept small, until a model has made vectors of it.
+type room struct {
+	name string
+	img  models.Image // roomSide x roomSide x 3, BGR
+}
+
+// roomOf keeps a photo (BGR) of a room.
+func roomOf(name string, m gocv.Mat) (room, error) {
+	img, err := media.Resized(m, roomSide, roomSide)
+	if err != nil {
+		return room{}, fmt.Errorf("keep the photo of a room: %w", err)
+	}
+	img.Pix = slices.Clone(img.Pix)
+	return room{name: name, img: img}, nil
+}
+
+// rooms is the photos of a site's rooms with what was made of them. The vectors are made at the first check and kept, one set per model.
+type rooms struct {
+	photos  []room
+	against []room // of other places: a picture that is nearer to one of these is not this room
+	mu      sync.Mutex
+	made    map[string]*roomMatcher // by the sha256 of the model
+}
+
+// add keeps a photo of a room, or of another place; the empty room is none.
+func (r *rooms) add(p room, other bool) {
+	switch {
+	case p.img.Pix == nil:
+	case other:
+		r.against = append(r.against, p)
+	default:
+		r.photos = append(r.photos, p)
+	}
+}
+
+// matcher gives the site's matcher for the models' scene embedder, whose sha256 the caller has from a frame's vector.
+func (r *rooms) matcher(ctx context.Context, m FeatureModels, model string) (*roomMatcher, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k := r.made[model]; k != nil {
+		return k, nil
+	}
+	b, err := BuiltinBackground()
+	if err != nil {
+		return nil, err
+	}
+	var vectors []models.Vector
+	for _, p := range slices.Concat(r.photos, r.against) {
+		img, err := gocv.NewMatFromBytes(p.img.H, p.img.W, gocv.MatTypeCV8UC3, p.img.Pix)
+		if err != nil {
+			return nil, fmt.Errorf("look at the photo of a room: %w", err)
+		}
+		f, err := NewExtractor(m).Features(ctx, img, Want{Scene: true})
+		_ = img.Close()
+		if err != nil {
+			return nil, fmt.Errorf("look at the room photo %q: %w", p.name, err)
+		}
+		vectors = append(vectors, models.Vector{Model: f.Model, V: f.Embedding})
+	}
+	k, err := newRoomMatcher(vectors[:len(r.photos)], vectors[len(r.photos):], b)
+	if err != nil {
+		return nil, err
+	}
+	if r.made == nil {
+		r.made = map[string]*roomMatcher{}
+	}
+	r.made[model] = k
+	return k, nil
+}
+
+// roomSight is what the comparison of frames with the room photos gave.
+type roomSight struct {
+	score  float64 // mean over the frames
+	ref    string  // of the best frame
+	frame  media.Frame
+	frames int // compared
+	agree  int // frames that are like the room on their own
+}
+
+// matchRooms compares frames with the site's rooms, flipped left to right if the clip is mirrored. No single frame decides: the score is the
+// mean over the frames.
+func matchRooms(ctx context.Context, m FeatureModels, r *rooms, frames []media.Frame, mirrored bool) (roomSight, error) {
+	var out roomSight
+	best := 0.0
+	for _, f := range frames {
+		if err := ctx.Err(); err != nil {
+			return roomSight{}, err
+		}
+		v, err := lookAtRoom(ctx, m, f.Image, mirrored)
+		if err != nil {
+			return roomSight{}, fmt.Errorf("look at the room in frame %d: %w", f.Index, err)
+		}
+		k, err := r.matcher(ctx, m, v.Model)
+		if err != nil {
+			return roomSight{}, err
+		}
+		s, ref, err := k.score(v)
+		if err != nil {
+			return roomSight{}, err
+		}
+		if out.frames == 0 || s > best {
+			best, out.ref, out.frame = s, r.photos[ref].name, f
+		}
+		out.frames++
+		out.score += s
+		if s >= sameRoom {
+			out.agree++
+		}
+	}
+	if out.frames > 0 {
+		out.score /= float64(out.frames)
+	}
+	return out, nil
+}
+
+// lookAtRoom makes the vector of one picture.
+func lookAtRoom(ctx context.Context, m FeatureModels, img gocv.Mat, mirrored bool) (models.Vector, error) {
+	if mirrored {
+		flipped := gocv.NewMat()
+		defer flipped.Close()
+		if err := gocv.Flip(img, &flipped, 1); err != nil {
+			return models.Vector{}, fmt.Errorf("mirror a frame: %w", err)
+		}
+		img = flipped
+	}
+	f, err := NewExtractor(m).Features(ctx, img, Want{Scene: true})
+	return models.Vector{Model: f.Model, V: f.Embedding}, err
+}
+
+// compareRooms compares the best frames with the photos of the site's rooms, unless one of the photos was found in the picture itself.
+func (s *search) compareRooms(ctx context.Context, picks []media.Frame, want []Element) error {
+	if !slices.Contains(want, Room) || len(s.site.rooms.photos) == 0 || s.found(Room) {
+		return nil
+	}
+	m, ok := s.models.(FeatureModels)
+	if !ok {
+		return errors.New("compare rooms: no models were given")
+	}
+	start := time.Now()
+	defer func() { s.spent.Objects += time.Since(start) }()
+	var err error
+	frames := picks[:min(len(picks), roomFrames)]
+	if s.room, err = matchRooms(ctx, m, &s.site.rooms, frames, s.mirrored); err != nil {
+		return err
+	}
+	for _, f := range frames {
+		s.see(f)
+	}
+	return nil
+}
+
+// roomSeen is the outcome of the room: the photo itself in view, or a picture that is like it. Not finding it says little.
+func (s *search) roomSeen() Seen {
+	out := s.planeSeen(Room)
+	if out.Outcome == pipeline.Pass || out.Outcome == pipeline.NotChecked || s.room.frames == 0 {
+		return out
+	}
+	out = Seen{Element: Room, Means: ByRoom, Score: s.room.score, Threshold: sameRoom, Compared: s.room.frames, Alike: s.room.agree,
+		Outcome: pipeline.Uncertain, Why: WhyAngle}
+	switch {
+	case s.room.score >= sameRoom && 2*s.room.agree >= s.room.frames:
+		out.Outcome, out.Why, out.Sure = pipeline.Pass, "", Medium
+	case s.room.score >= perhapsRoom:
+		out.Why, out.Sure = WhyNearly, Low
+	default:
+		return out
+	}
+	out.Reference = s.room.ref
+	out.Keyframe, out.AtMS = when(s.room.frame)
+	return out
+}

