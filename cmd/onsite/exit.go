@@ -78,7 +78,7 @@ func (e *env) fail(err error, asJSON bool) int {
 			return code
 		}
 	}
-	if settings != nil || remote != nil { // a line for each thing that is wrong
+	if strings.Contains(text.EN, "\n") { // a line for each thing that is wrong
 		for line := range strings.Lines(e.say(text)) {
 			fmt.Fprintln(e.err, "onsite:", report.Clean(strings.TrimRight(line, "\n")))
 		}

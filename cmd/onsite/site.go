@@ -18,6 +18,7 @@ type siteCmd struct {
 	Put  sitePutCmd  `cmd:"" help:"Write a site: the file that \"onsite verify --site\" reads, with the photos that it names."`
 	List siteListCmd `cmd:"" help:"List the sites."`
 	Show siteShowCmd `cmd:"" help:"Print a site."`
+	Test siteTestCmd `cmd:"" help:"Try a photo against a site file, without a service: what would match, and how surely."`
 	Rm   siteRmCmd   `cmd:"" help:"Delete a site. Earlier verdicts keep what they saw."`
 }
 

@@ -22,6 +22,15 @@ const (
 	WhyNoFrames    = "no_frames"       // no picture could be looked at
 	WhyNoPoster    = "no_poster_valid" // none of the site's posters hangs at the time
 	WhyMeasuring   = "measuring"       // the installation measures itself and runs no model
+
+	// Why an element of the scene has its outcome.
+	WhyNearly    = "nearly"
+	WhyAngle     = "only_from_angles"
+	WhyDetail    = "little_detail"
+	WhyOutdated  = "outdated"
+	WhyDiffers   = "other_content"
+	WhyOver      = "date_over"
+	WhyConfirmed = "few_points"
 )
 
 var whyTexts = map[string]pipeline.Text{
@@ -42,6 +51,13 @@ var whyTexts = map[string]pipeline.Text{
 	WhyNotBuilt:    {EN: "this version of the program does not have it", ZH: "此版本程序尚不支持"},
 	WhyMeasuring:   {EN: "this installation only measures itself and runs no model", ZH: "此安装仅用于自身性能测量，不运行任何模型"},
 	WhyNoFence:     {EN: "the site has no geofence, beacons or Wi-Fi stations", ZH: "该地点没有设置地理围栏、信标或 Wi-Fi"},
+	WhyNearly:      {EN: "something like it was seen, too little to claim it", ZH: "看到了相似的内容，但不足以认定"},
+	WhyAngle:       {EN: "not found; from another side it may be missed", ZH: "没有找到；从其他角度可能无法识别"},
+	WhyDetail:      {EN: "the picture is too blurred, dark or empty", ZH: "画面过于模糊、昏暗或空白"},
+	WhyOutdated:    {EN: "it does not hang here at that time", ZH: "当时不应在此处张贴"},
+	WhyDiffers:     {EN: "the same shape with other content", ZH: "形状相同但内容不同"},
+	WhyOver:        {EN: "the date on it is over", ZH: "其上日期已过"},
+	WhyConfirmed:   {EN: "few points match, and the picture between them agrees", ZH: "匹配点较少，但其间的画面一致"},
 	WhyNoClaim:     {EN: "the upload makes no claim that could be compared", ZH: "提交内容中没有可比对的声明"},
 }
 
@@ -217,6 +233,36 @@ var outcomeTexts = map[pipeline.Outcome]pipeline.Text{
 	pipeline.Uncertain:  {EN: "Uncertain", ZH: "不确定"},
 	pipeline.NotChecked: {EN: "Not checked", ZH: "未检查"},
 	pipeline.Error:      {EN: "Error", ZH: "出错"},
+}
+
+// sceneWords say by which means something was seen, how surely, and what a reference is worth.
+var sceneWords = map[string]pipeline.Text{
+	"reference": {EN: "reference", ZH: "参考图片"},
+	"text":      {EN: "text", ZH: "文字"},
+	"object":    {EN: "object", ZH: "物体检测"},
+	"room":      {EN: "room photos", ZH: "房间照片"},
+	"head":      {EN: "general impression", ZH: "总体印象"},
+	"high":      {EN: "high", ZH: "高"},
+	"medium":    {EN: "medium", ZH: "中"},
+	"low":       {EN: "low", ZH: "低"},
+	"good":      {EN: "good", ZH: "良好"},
+	"fair":      {EN: "fair", ZH: "一般"},
+}
+
+// SceneWord gives the words for a means, a certainty or a quality of the scene check; an unknown one shows itself.
+func SceneWord(word string) pipeline.Text {
+	if t, ok := sceneWords[word]; ok {
+		return t
+	}
+	return pipeline.Text{EN: word, ZH: word}
+}
+
+// ElementTitle names a thing that a site should show; an unknown one shows itself.
+func ElementTitle(element string) pipeline.Text {
+	if t, ok := elementTexts[element]; ok {
+		return t
+	}
+	return pipeline.Text{EN: element, ZH: element}
 }
 
 // OutcomeTitle is the word for an outcome.

@@ -133,7 +133,7 @@ func benchSign(ctx context.Context, path string, r signRow, rows []signRow, deco
 	}
 	start := time.Now()
 	if r.wanted != "" {
-		s := &search{models: m, site: &Site{names: namesOf([]string{r.wanted})}, cfg: DefaultConfig(), best: map[Element]sight{}, differs: map[Element]sight{}, far: true}
+		s := newSearch(m, &Site{names: namesOf([]string{r.wanted})}, time.Time{}, DefaultConfig(), true)
 		if err := s.read(ctx, photo.Frames[:1]); err != nil {
 			return item, 0, err
 		}

@@ -44,7 +44,7 @@ func Check(ctx context.Context, m Models, clip *media.Clip, site *Site, at time.
 	case clip == nil || len(clip.Frames) == 0:
 		return notChecked(WhyNoFrames)
 	}
-	s := &search{models: m, site: site, at: at, cfg: cfg, best: map[Element]sight{}, differs: map[Element]sight{}, object: map[Element]object{}, measured: map[int]bool{}, far: clip.Info.Kind == media.Photo}
+	s := newSearch(m, site, at, cfg, clip.Info.Kind == media.Photo)
 	defer s.close()
 	if err := s.run(ctx, clip, want); err != nil {
 		return pipeline.Check{}, Result{}, fmt.Errorf("check the scene of site %s: %w", site.ID, err)
@@ -98,6 +98,10 @@ type search struct {
 	sign     seen
 	signAt   media.Frame
 	spent    Spent
+}
+
+func newSearch(m Models, site *Site, at time.Time, cfg Config, far bool) *search {
+	return &search{models: m, site: site, at: at, cfg: cfg, far: far, best: map[Element]sight{}, differs: map[Element]sight{}, object: map[Element]object{}, measured: map[int]bool{}}
 }
 
 func (s *search) close() {

@@ -52,13 +52,13 @@ func (e *SiteError) Error() string {
 	return fmt.Sprintf("site %s: %s", e.Site, strings.Join(parts, "; "))
 }
 
-// Text is the same in both languages.
+// Text is the same in both languages, a line for each problem.
 func (e *SiteError) Text() pipeline.Text {
-	zh := make([]string, len(e.Problems))
+	en, zh := make([]string, len(e.Problems)), make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		zh[i] = p.line(p.Text.ZH)
+		en[i], zh[i] = fmt.Sprintf("site %s: %s", e.Site, p.line(p.Text.EN)), fmt.Sprintf("地点 %s：%s", e.Site, p.line(p.Text.ZH))
 	}
-	return pipeline.Text{EN: e.Error(), ZH: fmt.Sprintf("地点 %s：%s", e.Site, strings.Join(zh, "；"))}
+	return pipeline.Text{EN: strings.Join(en, "\n"), ZH: strings.Join(zh, "\n")}
 }
 
 func (p Problem) line(text string) string {

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onsite/pipeline/policy"
+	"onsite/pipeline/scene"
 )
 
 // Whatever threshold a policy may name, the check's settings stay valid.
@@ -26,5 +27,19 @@ func TestPolicyThresholdsKeepSettingsValid(t *testing.T) {
 		require.InDelta(t, v, f.Threshold, 0)
 		require.InDelta(t, v, l.Threshold, 0)
 		require.InDelta(t, v, r.Threshold, 0)
+	}
+}
+
+// A policy names elements as the scene check has them.
+func TestPoliciesNameTheElementsOfTheScene(t *testing.T) {
+	var have []string
+	for _, e := range scene.Elements {
+		have = append(have, string(e))
+	}
+	require.Equal(t, policy.SceneElements, have)
+	for _, name := range policy.Names {
+		p, err := policy.Default(name)
+		require.NoError(t, err)
+		require.NoError(t, sceneConfig(p).Validate())
 	}
 }
