@@ -17,9 +17,8 @@ const (
 
 // coarseTrack is the query's motion in the coarse cells of an earlier clip.
 type coarseTrack struct {
-	covered []int // cells
-	diff    []float32
-	valid   []bool
+	made    bool
+	changes centred // of the cells that it covers
 }
 
 // coarseOver lays the query's motion over coarse cells; ok is false where there is no way.
@@ -29,14 +28,15 @@ func (q *query) coarseOver(t Transform) (c coarseTrack, ok bool) {
 		return coarseTrack{}, false
 	}
 	m := newWarp(back, q.grid.w, q.grid.h, coarseCells)
+	var covered []int
 	for at, in := range m.covered() {
 		if in {
-			c.covered = append(c.covered, at)
+			covered = append(covered, at)
 		}
 	}
 	small := m.apply(&q.grid, coarseStride)
-	c.diff, c.valid = differences(&small, 1)
-	return c, true
+	d, valid := differences(&small, 1)
+	return coarseTrack{made: true, changes: centre(d, valid, coarseCells*coarseCells, covered)}, true
 }
 
 // nearForm is how near, as a share of the picture, the corners of a transform must lie to those of a form of the whole picture to be taken
@@ -49,7 +49,7 @@ func (q *query) coarseBy(t Transform) (coarseTrack, bool) {
 		if t.far(f) > nearForm {
 			continue
 		}
-		if q.small[k].valid == nil {
+		if !q.small[k].made {
 			q.small[k], _ = q.coarseOver(f)
 		}
 		return q.small[k], true
@@ -79,14 +79,15 @@ func (q *query) coarse(o *Fingerprint, g *glance) float64 {
 	best := 0.0
 	for _, t := range turns {
 		c, ok := q.coarseBy(t)
-		if !ok || len(c.covered) < minGradient {
+		if !ok || len(c.changes.wanted) < minGradient {
 			continue
 		}
 		var sum float32
-		for _, at := range c.covered {
+		for _, at := range c.changes.wanted {
 			sum += weight[at]
 		}
-		a, b := shape(c.diff, c.valid, size, c.covered, weight[:]), shape(diff, valid, size, c.covered, weight[:])
+		theirs := centre(diff, valid, size, c.changes.wanted)
+		a, b := c.changes.shape(weight[:]), theirs.shape(weight[:])
 		f := search(products(&a, &b), &a, &b, coarsePlan(epsShare*sum))
 		if !math.IsInf(f.z, -1) {
 			best = max(best, f.z)

@@ -33,22 +33,36 @@ const minQuality = 50
 // queryIndex is the query's index, plain and mirrored left to right.
 type queryIndex struct {
 	w, h   float32 // picture at pictureSide
-	plain  []indexPoint
-	flip   []indexPoint
+	plain  indexed
+	flip   indexed
 	hashes hashes
+}
+
+// indexed are the points of an index with their codes side by side, as comparing all with all wants them.
+type indexed struct {
+	points []indexPoint
+	codes  []code
+}
+
+func newIndexed(points []indexPoint) indexed {
+	x := indexed{points: points, codes: make([]code, len(points))}
+	for i := range points {
+		x.codes[i] = points[i].code
+	}
+	return x
 }
 
 // newQueryIndex takes the points of the query's stills; mirrored codes need the descriptors.
 func newQueryIndex(f *Fingerprint, stills []pointStill) queryIndex {
 	w, h := pictureSize(max(1, f.Width), max(1, f.Height))
-	q := queryIndex{w: float32(w), h: float32(h), plain: f.index, hashes: newHashes(f, true)}
+	q := queryIndex{w: float32(w), h: float32(h), plain: newIndexed(f.index), hashes: newHashes(f, true)}
 	flipped := make([]pointStill, len(stills))
 	for _, i := range middle(len(stills), indexStills) {
 		for _, p := range stills[i].points[:min(indexPoints, len(stills[i].points))] {
 			flipped[i].points = append(flipped[i].points, p.mirrored(q.w))
 		}
 	}
-	q.flip = makeIndex(flipped)
+	q.flip = newIndexed(makeIndex(flipped))
 	return q
 }
 
@@ -58,24 +72,29 @@ const codeLimit = 34
 type indexPair struct{ q, o *indexPoint }
 
 // likeness pairs the points of two indexes that are each other's nearest and near enough.
-func likeness(q, o []indexPoint) []indexPair {
+func likeness(q, o *indexed) []indexPair {
 	var out []indexPair
-	for i := range q {
-		best := nearestCode(q[i].code, o)
-		if j := best & 0xffff; best>>16 <= codeLimit && nearestCode(o[j].code, q)&0xffff == int32(i) {
-			out = append(out, indexPair{&q[i], &o[j]})
+	for i, c := range q.codes {
+		j := nearestCode(c, o.codes)
+		if j < 0 {
+			continue
+		}
+		if nearestCode(o.codes[j], q.codes) == i {
+			out = append(out, indexPair{&q.points[i], &o.points[j]})
 		}
 	}
 	return out
 }
 
-// nearestCode gives distance<<16 | position of the nearest code, the first of several; distance 32767 where there is none.
-func nearestCode(c code, in []indexPoint) int32 {
-	best := int32(math.MaxInt32)
+// nearestCode gives the position of the nearest code, the first of several; -1 where none is near enough to count as a likeness.
+func nearestCode(c code, in []code) int {
+	best, at := codeLimit+1, -1
 	for j := range in {
-		best = min(best, int32(c.distance(in[j].code))<<16|int32(j))
+		if d := c.distance(in[j]); d < best {
+			best, at = d, j
+		}
 	}
-	return best
+	return at
 }
 
 // maxProposals bounds how many pairs propose a similarity; one in four of them right is enough to miss it once in 10,000 times.
@@ -182,15 +201,16 @@ func glanceAt(qi *queryIndex, o *Fingerprint, at int) glance {
 	g := glance{at: at, turn: identity}
 	g.sight = qi.hashes.nearest(newHashes(o, false))
 	w, h := pictureSize(max(1, o.Width), max(1, o.Height))
+	theirs := newIndexed(o.index)
 	for _, mirrored := range []bool{false, true} {
-		points := qi.plain
+		points := &qi.plain
 		if mirrored && g.plain >= plainVotes {
 			break
 		}
 		if mirrored {
-			points = qi.flip
+			points = &qi.flip
 		}
-		votes, s := agreement(likeness(points, o.index))
+		votes, s := agreement(likeness(points, &theirs))
 		if mirrored {
 			g.flipped = votes
 		} else {

@@ -27,6 +27,21 @@ type earlierMotion struct {
 	weight [gradientSize]float32
 	fine   [gridSize]float32 // weights of the 32 x 32 cells
 	level  float64           // 95th percentile over the cells of their rms change per 0.1 s, in grey levels
+
+	whole *centred // all cells, when they were wanted once
+}
+
+// shape gives vectors of the wanted cells, which are mostly all of them.
+func (e *earlierMotion) shape(wanted []int) gradients {
+	if len(wanted) < gradientSize {
+		c := centre(e.diff, e.valid, gradientSize, wanted)
+		return c.shape(e.weight[:])
+	}
+	if e.whole == nil {
+		c := centre(e.diff, e.valid, gradientSize, wanted)
+		e.whole = &c
+	}
+	return e.whole.shape(e.weight[:])
 }
 
 // prepareEarlier differentiates a 32 x 32 track and weighs its cells by their motion m as m/(m + p90/2 + 0.1): a static background, which
@@ -116,30 +131,51 @@ type gradients struct {
 
 func (g *gradients) row(i int) []float32 { return g.v[i*g.dim : (i+1)*g.dim] }
 
-// shape makes vectors of the wanted cells: minus the frame's median (a flash moves all cells), clipped, divided by the root of the frame's
-// own rms (so that one quick move does not outweigh all the rest), times the root of the weights.
-func shape(d []float32, valid []bool, size int, wanted []int, weight []float32) gradients {
-	g := gradients{n: len(valid), dim: len(wanted), valid: valid}
+// centred are the changes of the wanted cells, n x dim: minus the frame's median (a flash moves all cells), clipped.
+type centred struct {
+	wanted []int
+	valid  []bool
+	v      []float32
+}
+
+func centre(d []float32, valid []bool, size int, wanted []int) centred {
+	c := centred{wanted: wanted, valid: valid, v: make([]float32, len(valid)*len(wanted))}
+	buf := make([]float32, len(wanted))
+	for i, ok := range valid {
+		if !ok {
+			continue
+		}
+		src, dst := d[i*size:(i+1)*size], c.v[i*len(wanted):(i+1)*len(wanted)]
+		for k, at := range wanted {
+			dst[k] = src[at]
+		}
+		copy(buf, dst)
+		mid := median(buf)
+		for k, x := range dst {
+			dst[k] = min(max(x-mid, -clipGradient), clipGradient)
+		}
+	}
+	return c
+}
+
+// shape makes vectors of the changes: each divided by the root of the frame's own rms (so that one quick move does not outweigh all the
+// rest), times the roots of the cells' weights.
+func (c *centred) shape(weight []float32) gradients {
+	g := gradients{n: len(c.valid), dim: len(c.wanted), valid: c.valid}
 	g.v = make([]float32, g.n*g.dim)
 	g.energy = make([]float32, g.n)
 	root := make([]float32, g.dim)
-	for k, c := range wanted {
-		root[k] = float32(math.Sqrt(float64(weight[c])))
+	for k, at := range c.wanted {
+		root[k] = float32(math.Sqrt(float64(weight[at])))
 	}
-	buf := make([]float32, g.dim)
 	for i := range g.n {
-		if !valid[i] {
+		if !c.valid[i] {
 			continue
 		}
-		src, dst := d[i*size:(i+1)*size], g.row(i)
-		for k, c := range wanted {
-			buf[k] = src[c]
-		}
-		copy(dst, buf)
-		mid := median(buf)
+		src, dst := c.v[i*g.dim:(i+1)*g.dim], g.row(i)
 		var sum float32
-		for k := range dst {
-			x := min(max(dst[k]-mid, -clipGradient), clipGradient) * root[k]
+		for k, x := range src {
+			x *= root[k]
 			dst[k] = x
 			sum += x * x
 		}

@@ -3,6 +3,7 @@ package reuse
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 // line says which moment of the earlier clip a moment of the query shows: sample j = round(dir*unit*speed*i) + offset for query sample i.
@@ -172,13 +173,17 @@ func newFound(p plan) found {
 
 // onLine gives the query samples i0..i1-1 whose partners lie inside the earlier clip; partners rise or fall all along a line.
 func onLine(index []int32, b, n int) (i0, i1 int) {
-	i0, i1 = 0, len(index)
-	out := func(i int) bool { j := int(index[i]) + b; return j < 0 || j >= n }
-	for i0 < i1 && out(i0) {
-		i0++
+	rises := len(index) > 0 && index[0] <= index[len(index)-1]
+	from := func(j int) int { // the first sample at or behind moment j of the earlier clip, in the line's direction
+		return sort.Search(len(index), func(i int) bool { return (int(index[i])+b >= j) == rises })
 	}
-	for i1 > i0 && out(i1-1) {
-		i1--
+	if rises {
+		i0, i1 = from(0), from(n)
+	} else {
+		i0, i1 = from(n), from(0)
+	}
+	if i0 >= i1 {
+		return len(index), len(index)
 	}
 	return i0, i1
 }

@@ -78,14 +78,17 @@ func matchSides(q, o *side) []match {
 	for i := range q.points {
 		n0, n1, n2 := int32(math.MaxInt32), int32(math.MaxInt32), int32(math.MaxInt32)
 		c := q.codes[i]
+		far := math.MaxInt // the distance of the third nearest; of equal ones the first counts
 		for j := range o.codes {
-			d := int32(c.distance(o.codes[j]))<<16 | int32(j)
-			if d >= n2 {
+			away := c.distance(o.codes[j])
+			if away >= far {
 				continue
 			}
+			d := int32(away)<<16 | int32(j)
 			n2 = max(n1, d)
 			n1 = max(n0, min(n1, d))
 			n0 = min(n0, d)
+			far = int(n2 >> 16)
 		}
 		ch := choice{o: -1}
 		for _, d := range [...]int32{n0, n1, n2} {

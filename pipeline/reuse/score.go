@@ -93,65 +93,17 @@ type overlay struct {
 	done    []bool // query samples that belong to another common segment; nil for none
 }
 
-// layered is a motion track with its half in size, which is enough where the earlier clip's cells are large in it.
-type layered struct{ full, half track }
-
-func newLayered(t track) layered {
-	l := layered{full: t}
-	if t.n > 0 && t.w%2 == 0 && t.h%2 == 0 {
-		l.half = t.halve()
-	}
-	return l
-}
-
-// enoughPixels is how many pixels a cell must have in the smaller layer.
-const enoughPixels = 4
-
-// layer gives the track to lay over the earlier clip by turn.
-func (l *layered) layer(turn Transform) *track {
-	area, ok := turn.sane()
-	if ok && float64(l.half.w*l.half.h) >= enoughPixels*gridSize*area {
-		return &l.half
-	}
-	return &l.full
-}
-
 // lay registers the query's motion by turn and searches the best line; ok is false where the pictures hardly overlap.
 func lay(motion *layered, e *earlierMotion, turn Transform) (overlay, bool) {
-	q := motion.layer(turn)
-	back, ok := turn.inverse()
+	l, ok := motion.over(turn)
 	if !ok {
 		return overlay{}, false
 	}
-	m := newWarp(back, q.w, q.h, cells)
-	v := overlay{turn: turn, covered: m.covered()}
-	n := 0
-	for _, c := range v.covered {
-		if c {
-			n++
-		}
+	v := overlay{turn: turn, covered: l.covered, grid: l.grid}
+	for _, at := range l.changes.wanted {
+		v.weights += e.weight[at]
 	}
-	if float64(n) < minCover*gridSize {
-		return overlay{}, false
-	}
-	var wanted []int
-	for y := range gradientCells {
-		for x := range gradientCells {
-			a := 2*y*cells + 2*x
-			if v.covered[a] && v.covered[a+1] && v.covered[a+cells] && v.covered[a+cells+1] {
-				wanted = append(wanted, y*gradientCells+x)
-				v.weights += e.weight[y*gradientCells+x]
-			}
-		}
-	}
-	if len(wanted) < minGradient {
-		return overlay{}, false
-	}
-	v.grid = m.apply(q, 1)
-	half := v.grid.halve()
-	d, valid := differences(&half, 1)
-	v.q = shape(d, valid, gradientSize, wanted, e.weight[:])
-	v.o = shape(e.diff, e.valid, gradientSize, wanted, e.weight[:])
+	v.q, v.o = l.changes.shape(e.weight[:]), e.shape(l.changes.wanted)
 	v.x = products(&v.q, &v.o)
 	v.best = search(v.x, &v.q, &v.o, fullPlan(epsShare*v.weights))
 	return v, !math.IsInf(v.best.z, -1)

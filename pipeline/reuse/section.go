@@ -1,11 +1,9 @@
 package reuse
 
 import (
-	"bufio"
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -14,6 +12,9 @@ import (
 
 // motionUnit is parts of a grey level: cells are means over many pixels, and still faces move them by less than one level.
 const motionUnit = 16
+
+// maxMotionVarint is how many bytes the largest step between two grey levels takes.
+const maxMotionVarint = 2
 
 // encodePoints writes the section of points: stills, each with its time and its points.
 func encodePoints(stills []pointStill) []byte {
@@ -132,7 +133,17 @@ func decodeMotion(b []byte) (track, error) {
 	}
 	size := cells * cells
 	t.v = make([]float32, t.n*size)
-	z := bufio.NewReader(flate.NewReader(bytes.NewReader(r.b)))
+	frames := 0
+	for _, ok := range t.valid {
+		if ok {
+			frames++
+		}
+	}
+	// One byte more than the longest there can be shows that it goes on.
+	raw, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(r.b)), int64(frames*size*maxMotionVarint)+1))
+	if err != nil {
+		return track{}, fmt.Errorf("%w: motion: %w", ErrFormat, err)
+	}
 	last := make([]int32, size)
 	for i := range t.n {
 		if !t.valid[i] {
@@ -140,10 +151,11 @@ func decodeMotion(b []byte) (track, error) {
 		}
 		dst := t.frame(i)
 		for j := range dst {
-			d, err := binary.ReadVarint(z)
-			if err != nil {
-				return track{}, fmt.Errorf("%w: motion frame %d, cell %d: %w", ErrFormat, i, j, err)
+			d, n := binary.Varint(raw)
+			if n <= 0 {
+				return track{}, fmt.Errorf("%w: motion frame %d, cell %d: no number", ErrFormat, i, j)
 			}
+			raw = raw[n:]
 			q := int64(last[j]) + d
 			if q < 0 || q > 255*motionUnit {
 				return track{}, fmt.Errorf("%w: motion frame %d, cell %d: %d is no grey level", ErrFormat, i, j, q)
@@ -152,7 +164,7 @@ func decodeMotion(b []byte) (track, error) {
 			dst[j] = float32(q) / motionUnit
 		}
 	}
-	if _, err := z.ReadByte(); !errors.Is(err, io.EOF) {
+	if len(raw) > 0 {
 		return track{}, fmt.Errorf("%w: motion goes on behind its last frame", ErrFormat)
 	}
 	return t, nil
