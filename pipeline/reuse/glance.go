@@ -2,6 +2,7 @@ package reuse
 
 import (
 	"math"
+	"math/bits"
 )
 
 // glance is what a first, cheap look at an earlier clip gives.
@@ -87,10 +88,13 @@ func likeness(q, o *indexed) []indexPair {
 }
 
 // nearestCode gives the position of the nearest code, the first of several; -1 where none is near enough to count as a likeness.
+//
+//go:noinline
 func nearestCode(c code, in []code) int {
 	best, at := codeLimit+1, -1
+	low, high := c[0], c[1] // in registers, as the caller's many values are not when this is part of it
 	for j := range in {
-		if d := c.distance(in[j]); d < best {
+		if d := bits.OnesCount64(low^in[j][0]) + bits.OnesCount64(high^in[j][1]); d < best {
 			best, at = d, j
 		}
 	}

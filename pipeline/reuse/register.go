@@ -2,6 +2,7 @@ package reuse
 
 import (
 	"math"
+	"math/bits"
 	"sort"
 
 	"gocv.io/x/gocv"
@@ -76,22 +77,8 @@ func matchSides(q, o *side) []match {
 	}
 	chosen := make([]choice, len(q.points))
 	for i := range q.points {
-		n0, n1, n2 := int32(math.MaxInt32), int32(math.MaxInt32), int32(math.MaxInt32)
-		c := q.codes[i]
-		far := math.MaxInt // the distance of the third nearest; of equal ones the first counts
-		for j := range o.codes {
-			away := c.distance(o.codes[j])
-			if away >= far {
-				continue
-			}
-			d := int32(away)<<16 | int32(j)
-			n2 = max(n1, d)
-			n1 = max(n0, min(n1, d))
-			n0 = min(n0, d)
-			far = int(n2 >> 16)
-		}
 		ch := choice{o: -1}
-		for _, d := range [...]int32{n0, n1, n2} {
+		for _, d := range nearestThree(q.codes[i], o.codes) {
 			if d == math.MaxInt32 {
 				break
 			}
@@ -115,6 +102,27 @@ func matchSides(q, o *side) []match {
 		}
 	}
 	return out
+}
+
+// nearestThree gives distance<<16 | position of the three nearest codes, of equal ones the first; math.MaxInt32 where there are fewer.
+//
+//go:noinline
+func nearestThree(c code, in []code) [3]int32 {
+	n0, n1, n2 := int32(math.MaxInt32), int32(math.MaxInt32), int32(math.MaxInt32)
+	low, high := c[0], c[1] // see nearestCode
+	far := math.MaxInt      // the distance of the third
+	for j := range in {
+		away := bits.OnesCount64(low^in[j][0]) + bits.OnesCount64(high^in[j][1])
+		if away >= far {
+			continue
+		}
+		d := int32(away)<<16 | int32(j)
+		n2 = max(n1, d)
+		n1 = max(n0, min(n1, d))
+		n0 = min(n0, d)
+		far = int(n2 >> 16)
+	}
+	return [3]int32{n0, n1, n2}
 }
 
 // register finds up to keepTransform different ways to lay the query over the earlier clip, best first. qw x qh and ow x oh are the
