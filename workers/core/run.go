@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,7 +10,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"onsite/pipeline"
 	"onsite/pipeline/policy"
 	"onsite/pipeline/verify"
 	"onsite/results"
@@ -98,7 +96,7 @@ func (a *attempt) fetch(ctx context.Context) error {
 
 // prepare brings together what the verification core needs, but for the person and the place.
 func (a *attempt) prepare(ctx context.Context) (verify.Job, error) {
-	claim, err := claimOf(a.Sub)
+	claim, err := a.Sub.CoreClaim()
 	if err != nil {
 		return verify.Job{}, err
 	}
@@ -122,21 +120,6 @@ func (a *attempt) prepare(ctx context.Context) (verify.Job, error) {
 		Claim: claim, Media: sealed{a.Vault, a.media.Key, label}, Policy: a.policy, History: a.history, Keyframes: true, Revisions: &verify.Revisions{},
 		Trail: trail{a.history, a.Sub}, Received: a.Sub.ReceivedAt,
 	}, nil
-}
-
-// claimOf reads a submission's claim. Whose it is says the row, not the client; when it was taken says the client, else the time of the upload.
-func claimOf(s results.Submission) (pipeline.Claim, error) {
-	var c pipeline.Claim
-	if len(s.Claim) > 0 {
-		if err := json.Unmarshal(s.Claim, &c); err != nil {
-			return c, fmt.Errorf("read the claim of job %s: %w", s.Job, err)
-		}
-	}
-	c.Job, c.Tenant, c.Subject, c.Site = s.Job, s.Tenant, s.Subject, s.Site
-	if c.TakenAt.IsZero() {
-		c.TakenAt = s.ReceivedAt
-	}
-	return c, nil
 }
 
 // person adds the subject and the site to a job. release must be called when the job has run.
