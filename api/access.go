@@ -47,6 +47,7 @@ var accessWork = map[string][]results.Role{
 	opNotice:       {notice},
 	opKeyframe:     {investigate}, // pictures of people: not for whoever may read
 	opMedia:        {investigate},
+	opEvidence:     {investigate},
 	opMark:         {investigate},
 	opMarks:        {investigate, audit},
 	opUnmark:       {investigate},

@@ -121,26 +121,32 @@ func (s *Server) inclusion(ctx context.Context, in *proofInput) (*proofOutput, e
 	if err != nil {
 		return nil, err
 	}
+	p, err := s.prove(ctx, e)
+	return &proofOutput{Body: p}, err
+}
+
+// prove makes the proof that an entry is in the log.
+func (s *Server) prove(ctx context.Context, e results.LoggedEntry) (p merkle.Inclusion, err error) {
 	if e.Seq < 0 {
-		return nil, problem(codeUnsigned)
+		return p, problem(codeUnsigned)
 	}
 	c, k, err := s.checkpoint(ctx, e.Seq+1)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	head, err := merkle.Open(c.Note, k.Public)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	out := &proofOutput{Body: merkle.Inclusion{Entry: merkle.EntryOf(e.AuditEntry), Nonce: hex.EncodeToString(e.Nonce), Index: e.Seq, Checkpoint: c.Note}}
-	if out.Body.Leaf, out.Body.Path, err = merkle.Include(head, e.Seq, s.hashes(ctx)); err != nil {
-		return nil, err
+	p = merkle.Inclusion{Entry: merkle.EntryOf(e.AuditEntry), Nonce: hex.EncodeToString(e.Nonce), Index: e.Seq, Checkpoint: c.Note}
+	if p.Leaf, p.Path, err = merkle.Include(head, e.Seq, s.hashes(ctx)); err != nil {
+		return p, err
 	}
 	// What is handed out as a proof holds: else the log was changed, and that must be heard.
-	if _, err := out.Body.Check(k.Public); err != nil {
-		return nil, errors.Join(errDamaged, err)
+	if _, err := p.Check(k.Public); err != nil {
+		return p, errors.Join(errDamaged, err)
 	}
-	return out, nil
+	return p, nil
 }
 
 func (s *Server) consistency(ctx context.Context, in *consistencyInput) (*consistencyOutput, error) {

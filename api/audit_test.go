@@ -1,34 +1,42 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 	"testing"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
+	"onsite/pipeline"
 	"onsite/results"
 	merkle "onsite/results/audit"
+	"onsite/results/evidence"
 )
 
 // signLog gives a tenant's entries their places and signs the head, as a worker does. It gives the public key.
-func signLog(t *testing.T, s results.Store, tenant string) string {
-	t.Helper()
-	ctx := t.Context()
+func (s *stage) signLog(tenant string) string {
+	s.t.Helper()
+	ctx := context.Background()
 	for more := true; more; {
 		var err error
-		_, more, err = s.SequenceAudit(ctx, 100)
-		require.NoError(t, err)
+		_, more, err = s.store.SequenceAudit(ctx, 100)
+		require.NoError(s.t, err)
 	}
 	key, err := merkle.NewKey(tenant)
-	require.NoError(t, err)
-	kept, err := s.CreateLogKey(ctx, results.LogKey{Tenant: tenant, Public: key.Public, Sealed: []byte(key.Secret), CreatedAt: s.Now()})
-	require.NoError(t, err)
-	h, err := s.LogHead(ctx, tenant)
-	require.NoError(t, err)
-	note, err := merkle.Sign(merkle.Head{Origin: merkle.Origin(tenant), Size: h.Size, Root: [32]byte(h.Root)}, string(kept.Sealed))
-	require.NoError(t, err)
-	require.NoError(t, s.PutCheckpoint(ctx, results.Checkpoint{Tenant: tenant, Size: h.Size, Note: note, At: s.Now()}))
+	require.NoError(s.t, err)
+	sealed, err := s.vault.SealBytes(ctx, tenant, results.TenantSubject, results.LogKeyRecord, []byte(key.Secret))
+	require.NoError(s.t, err)
+	kept, err := s.store.CreateLogKey(ctx, results.LogKey{Tenant: tenant, Public: key.Public, Sealed: sealed, CreatedAt: s.now()})
+	require.NoError(s.t, err)
+	secret, err := s.vault.OpenBytes(ctx, tenant, results.TenantSubject, results.LogKeyRecord, kept.Sealed)
+	require.NoError(s.t, err)
+	h, err := s.store.LogHead(ctx, tenant)
+	require.NoError(s.t, err)
+	note, err := merkle.Sign(merkle.Head{Origin: merkle.Origin(tenant), Size: h.Size, Root: [32]byte(h.Root)}, string(secret))
+	require.NoError(s.t, err)
+	require.NoError(s.t, s.store.PutCheckpoint(ctx, results.Checkpoint{Tenant: tenant, Size: h.Size, Note: note, At: s.now()}))
 	return kept.Public
 }
 
@@ -38,7 +46,7 @@ func TestAuditProofs(t *testing.T) {
 	d.do(get, "/v1/audit/checkpoint", auditor, nil).problem(404, codeUnsigned)
 	d.do(get, "/v1/audit/consistency?from=1", auditor, nil).problem(404, codeUnsigned)
 	d.consent("e1")
-	public := signLog(t, d.store, "acme")
+	public := d.stage.signLog("acme")
 	var first Checkpoint
 	d.do(get, "/v1/audit/checkpoint", auditor, nil).into(&first)
 	require.Equal(t, public, first.Key)
@@ -51,7 +59,7 @@ func TestAuditProofs(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, waiting)
 	d.do(get, "/v1/audit/entries/"+waiting[0].ID+"/proof", auditor, nil).problem(404, codeUnsigned)
-	signLog(t, d.store, "acme")
+	d.stage.signLog("acme")
 	var page List[AuditEntry]
 	d.do(get, "/v1/audit", auditor, nil).into(&page)
 	for _, e := range page.Items {
@@ -73,4 +81,41 @@ func TestAuditProofs(t *testing.T) {
 	d.do(get, "/v1/audit/consistency?from=1&to=9999", auditor, nil).problem(422, codeInvalid)
 	d.do(get, "/v1/audit/checkpoint", d.key("acme", read), nil).problem(403, codeRole)
 	d.do(get, "/v1/audit/checkpoint", d.key("other", audit), nil).problem(404, codeUnsigned)
+}
+
+func TestEvidencePackage(t *testing.T) {
+	d := newDesk(t)
+	job := d.accepted("acme")
+	v := d.finished(job, pipeline.DecisionAbnormal, pipeline.NoFace)
+	investigator := d.key("acme", investigate)
+	path := "/v1/verdicts/" + job + "/evidence"
+	d.do(get, path, investigator, nil).problem(422, codeInvalid)
+	d.do(get, path+"?recipient=court", investigator, nil).problem(404, codeUnsigned)
+	public := d.stage.signLog("acme")
+	d.do(get, path+"?recipient=court&pdf=true", investigator, nil).problem(404, codeOff)
+	a := d.do(get, path+"?recipient=Labour+court", investigator, nil)
+	require.Equal(t, 200, a.status, string(a.body))
+	r, err := evidence.Check(a.body, public)
+	require.NoError(t, err)
+	require.Empty(t, r.Findings)
+	require.Equal(t, "Labour court", r.Manifest.Recipient)
+	require.Equal(t, job, r.Manifest.Job)
+	var names []string
+	for _, f := range r.Manifest.Files {
+		names = append(names, f.Name)
+	}
+	require.Subset(t, names, []string{"verdict.json", "proof.json", "claim.json", "keyframes/0000.jpg", "report-en.html", "report-zh.html"})
+	waiting, err := d.store.LogWaiting(t.Context(), "acme", "", 10)
+	require.NoError(t, err)
+	last := waiting[len(waiting)-1]
+	require.Equal(t, []string{"evidence.exported", v.Subject, job + " for Labour court", results.Sum(a.body)}, []string{last.Action, last.Subject, last.Target, last.Digest})
+	d.do(get, path+"?recipient=x", d.key("acme", audit), nil).problem(403, codeRole)
+	d.do(get, path+"?recipient=x&revision=7", investigator, nil).problem(404, codeNotFound)
+
+	d.server.Print = func(_ context.Context, html []byte) ([]byte, error) { return []byte("%PDF"), nil }
+	a = d.do(get, path+"?recipient=court&pdf=true", investigator, nil)
+	require.Contains(t, string(a.body), "report-zh.pdf")
+	_, err = d.store.EraseSubject(t.Context(), "acme", v.Subject, d.now(), results.AuditEntry{ID: ulid.Make().String(), Tenant: "acme", Action: merkle.ActionErased, Subject: v.Subject})
+	require.NoError(t, err)
+	d.do(get, path+"?recipient=court", investigator, nil).problem(410, codeErased)
 }

@@ -86,6 +86,7 @@ func (s *Server) configurationRoutes() {
 	s.bucketRoutes()
 	s.insightRoutes()
 	s.auditRoutes()
+	s.evidenceRoutes()
 	s.markRoutes()
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"onsite/pipeline"
 	"onsite/results"
 )
 
@@ -82,6 +83,10 @@ type Server struct {
 	Secret []byte
 	// EventSecret is what bucket notifications must bring as "Authorization: Bearer"; "": the route answers 404.
 	EventSecret string
+	// Print makes a PDF of a page of ours; nil: no PDFs.
+	Print func(ctx context.Context, html []byte) ([]byte, error)
+	// Manifest gives the YAML of a model's manifest; nil, and nil from it: not known.
+	Manifest func(pipeline.ModelRef) []byte
 	// Checks are asked by /readyz; nil from each means ready.
 	Checks map[string]func(context.Context) error
 

@@ -310,15 +310,23 @@ func (s *stage) finished(job string, decision pipeline.Decision, codes ...pipeli
 	for _, c := range codes {
 		v.Reasons = append(v.Reasons, pipeline.Reason{Code: c, Text: say("score 0.31 below 0.42, as in job 01HOTHERJOB", "与任务 01HOTHERJOB 相同，得分 0.31")})
 	}
-	body, err := json.Marshal(v)
-	require.NoError(s.t, err)
 	picture, err := s.vault.Put(ctx, sub.Tenant, sub.Subject, strings.NewReader("\xff\xd8 keyframe of "+job))
 	require.NoError(s.t, err)
+	v.Kept = []pipeline.Kept{{Kind: "keyframe", Bytes: picture.Bytes, SHA256: picture.SHA256}}
+	claim, err := sub.CoreClaim()
+	require.NoError(s.t, err)
+	said, err := json.Marshal(claim)
+	require.NoError(s.t, err)
+	v.Inputs.Claim = "sha256:" + results.Sum(said)
+	body, err := json.Marshal(v)
+	require.NoError(s.t, err)
+	entry := s.audit(sub.Tenant)
+	entry.Action, entry.Subject, entry.Target, entry.Digest = results.EventVerdictCreated, sub.Subject, job, results.Sum(body)
 	row := results.Verdict{Job: job, Tenant: sub.Tenant, Subject: sub.Subject, Site: sub.Site, Revision: 1, Decision: decision, Codes: codes, Policy: sub.Policy,
 		Body: body, SubmittedAt: sub.ReceivedAt, CreatedAt: s.now()}
 	require.NoError(s.t, s.store.Finish(ctx, results.Finish{Job: job, Token: lease.Token, State: results.Done, Verdict: &row,
 		Evidence: []results.Evidence{{Job: job, Revision: 1, Tenant: sub.Tenant, Subject: sub.Subject, Kind: "keyframe", Index: 0, Key: picture.Key, SHA256: picture.SHA256, Bytes: picture.Bytes}},
-		Keep:     []string{picture.Key}, Audit: s.audit(sub.Tenant), Event: "verdict.created", Message: ulid.Make().String(), Payload: []byte(`{}`)}))
+		Keep:     []string{picture.Key}, Audit: entry, Event: "verdict.created", Message: ulid.Make().String(), Payload: []byte(`{}`)}))
 	_, err = s.store.Sequence(ctx, 100)
 	require.NoError(s.t, err)
 	s.bell.Ring(ctx, results.BellJob(job))

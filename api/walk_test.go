@@ -64,7 +64,7 @@ func newWalk(t *testing.T) *walk {
 	second := w.accepted("acme")
 	w.marked = id(w.ok(http.StatusCreated, http.MethodPost, "/v1/reuse/marks", map[string]any{"kind": "pair", "job": w.job, "other": second, "note": mark}))
 	w.ended(second, results.Dead)
-	signLog(t, w.store, "acme")
+	w.stage.signLog("acme")
 	logged, err := w.store.LogEntries(t.Context(), "acme", 0, 1)
 	require.NoError(t, err)
 	w.entry = logged[0].ID
@@ -100,6 +100,9 @@ func (w *walk) path(op *huma.Operation) string {
 	p := strings.NewReplacer("{job}", job, "{n}", "0", "{id}", id, "{photo}", w.photo, "{purpose}", "face", "{name}", "acmepolicy", "{delivery}", w.delivery).Replace(op.Path)
 	if op.OperationID == "delete-bucket" {
 		p += "?bucket=acmebucket&prefix=" + mark + "/"
+	}
+	if op.OperationID == opEvidence {
+		p += "?recipient=court"
 	}
 	if op.OperationID == "get-audit-consistency" {
 		p += "?from=1&to=2"
@@ -158,7 +161,7 @@ func (w *walk) everything() map[string]string {
 	w.t.Helper()
 	seen := map[string]string{}
 	for _, op := range w.server.ops {
-		if op.Method != http.MethodGet || op.OperationID == "list-audit" { // looking at pictures is written there
+		if op.Method != http.MethodGet || op.OperationID == "list-audit" || op.OperationID == opEvidence { // looking at pictures is written there
 			continue
 		}
 		a := w.ask(op.Method, w.path(op), nil)

@@ -76,6 +76,8 @@ type Log interface {
 	// LogWaiting gives up to n entries that have no place yet, by id, after an id.
 	LogWaiting(ctx context.Context, tenant, after string, n int) ([]LoggedEntry, error)
 	LogEntry(ctx context.Context, tenant, id string) (LoggedEntry, error)
+	// LogEntryAbout gives the newest entry with this action, target and digest; ErrNotFound.
+	LogEntryAbout(ctx context.Context, tenant, action, target, digest string) (LoggedEntry, error)
 
 	// PutCheckpoint keeps a signed head; one of the same size that is there stays.
 	PutCheckpoint(ctx context.Context, c Checkpoint) error

@@ -251,6 +251,19 @@ func (c *Client) Export(ctx context.Context, f VerdictFilter, format string, to 
 	return err
 }
 
+// Evidence writes the signed evidence package of a verdict; revision 0 is the newest.
+func (c *Client) Evidence(ctx context.Context, job string, revision int, recipient string, pdf bool, to io.Writer) error {
+	q := url.Values{"recipient": {recipient}}
+	if revision > 0 {
+		q.Set("revision", strconv.Itoa(revision))
+	}
+	if pdf {
+		q.Set("pdf", "true")
+	}
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts", job, "evidence"), query: q, into: to})
+	return err
+}
+
 func page(cursor string, limit int) url.Values {
 	q := url.Values{}
 	set(q, "cursor", cursor)

@@ -263,6 +263,13 @@ func (s *Store) LogEntry(ctx context.Context, tenant, id string) (results.Logged
 	return e, wrap(err, "read audit entry %s", id)
 }
 
+// LogEntryAbout implements results.Log.
+func (s *Store) LogEntryAbout(ctx context.Context, tenant, action, target, digest string) (results.LoggedEntry, error) {
+	e, err := scanLogged(s.db.QueryRow(ctx, `SELECT `+loggedColumns+loggedFrom+` AND a.target = $3 AND a.action = $4 AND a.digest = $5 ORDER BY a.id DESC LIMIT 1`,
+		tenant, audit.ActionErased, target, action, digest))
+	return e, wrap(err, "look for the audit entry %s of %s", action, target)
+}
+
 const checkpointColumns = `tenant, size, note, at`
 
 func scanCheckpoint(r row) (c results.Checkpoint, err error) {

@@ -198,7 +198,8 @@ func (b *base) web(web *site, e *engine, in *intake.Intake, m *api.Metrics) part
 	s := &api.Server{
 		Store: b.steps, Vault: forgetful{b.vault, e}, Bell: b.bell, Events: in, Core: e,
 		Log: b.log, Metrics: m, Gatherer: b.registry, Clock: b.clock, Version: verify.Version,
-		Limits:    api.Limits{MediaBytes: int64(b.cfg.API.MaxUploadBytes), MaxWaiting: b.cfg.API.MaxWaiting},
+		Limits: api.Limits{MediaBytes: int64(b.cfg.API.MaxUploadBytes), MaxWaiting: b.cfg.API.MaxWaiting},
+		Print:  printer(), Manifest: b.manifests(),
 		PublicURL: b.cfg.API.PublicURL, Secret: b.secret, EventSecret: b.cfg.API.EventSecret.Reveal(),
 		Checks: map[string]func(context.Context) error{"objects": b.vault.Ping, "models": e.ready},
 		MayMap: mayMap(b.cfg.Intake.MayMap),

@@ -3,6 +3,7 @@
 -- An audit entry's place in its tenant's Merkle log; NULL until one elected process gave it one.
 ALTER TABLE audit ADD COLUMN seq BIGINT;
 CREATE UNIQUE INDEX audit_place ON audit (tenant, seq) WHERE seq IS NOT NULL;
+CREATE INDEX audit_target ON audit (tenant, target);
 CREATE INDEX audit_waiting ON audit (tenant, id) WHERE seq IS NULL;
 
 -- What hides a subject's entries in their leaves; subject '' is the tenant's own. It goes with the subject.
@@ -52,5 +53,6 @@ DROP TABLE audit_hashes;
 DROP TABLE audit_logs;
 DROP TABLE audit_salts;
 DROP INDEX audit_waiting;
+DROP INDEX audit_target;
 DROP INDEX audit_place;
 ALTER TABLE audit DROP COLUMN seq;

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"onsite/pipeline"
+	"onsite/results/evidence"
+)
+
+type evidenceCmd struct {
+	Export evidenceExportCmd `cmd:"" help:"Write the signed evidence package of a verdict; the export is logged with its recipient."`
+	Verify evidenceVerifyCmd `cmd:"" help:"Check an evidence package: no server, no network."`
+}
+
+type evidenceExportCmd struct {
+	Job       string `arg:"" help:"The job."`
+	Output    string `short:"o" help:"File to write; an existing one is not overwritten." required:"" placeholder:"FILE.zip"`
+	Recipient string `help:"For whom the package is made: stands in it and in the audit log." required:"" placeholder:"NAME"`
+	Revision  int    `help:"Which revision. Default: the newest."`
+	PDF       bool   `name:"pdf" help:"Also with the report as PDF; needs Chromium on the server."`
+
+	remoteFlags
+}
+
+func (c *evidenceExportCmd) Run(ctx context.Context, e *env) error {
+	if c.Revision < 0 {
+		return usagef(pipeline.Text{EN: "--revision counts from 1", ZH: "--revision 从 1 开始"})
+	}
+	service, err := c.open(e)
+	if err != nil {
+		return err
+	}
+	defer service.Close()
+	// The file first: an export is logged, so it must not fail for want of a place to put it.
+	f, err := os.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return pathError("--output", c.Output, err, "name a new file in a folder that you may write to", "请在可写的文件夹中指定一个新文件")
+	}
+	var b bytes.Buffer
+	err = remotely(service.Evidence(ctx, c.Job, c.Revision, c.Recipient, c.PDF, &b))
+	if err == nil {
+		_, err = f.Write(b.Bytes())
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(c.Output))
+	}
+	r, err := evidence.Check(b.Bytes(), "")
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return e.printJSON(map[string]any{"file": c.Output, "manifest": r.Manifest})
+	}
+	_, err = fmt.Fprintf(e.out, "%s\n", e.say(pipeline.Text{
+		EN: fmt.Sprintf("%s: %d files, signed by %s", c.Output, len(r.Manifest.Files), r.Manifest.LogKey),
+		ZH: fmt.Sprintf("%s：%d 个文件，由 %s 签署", c.Output, len(r.Manifest.Files), r.Manifest.LogKey),
+	}))
+	return err
+}
+
+type evidenceVerifyCmd struct {
+	File string `arg:"" help:"The package." placeholder:"FILE.zip"`
+	Key  string `help:"Public key of the company's audit log (\"onsite audit key\"), from elsewhere than the package." placeholder:"PUB"`
+	JSON bool   `help:"Print JSON."`
+}
+
+// maxEvidence bounds a package that is read.
+const maxEvidence = 512 << 20
+
+func (c *evidenceVerifyCmd) Run(e *env) error {
+	raw, err := pipeline.ReadFile(c.File, maxEvidence)
+	if err != nil {
+		return pathError("FILE", c.File, err, "check the path and its permissions", "请检查路径及其权限")
+	}
+	r, err := evidence.Check(raw, strings.TrimSpace(c.Key))
+	if err != nil {
+		return usagef(pipeline.Text{EN: c.File + ": " + err.Error(), ZH: c.File + "：不是证据包：" + err.Error()})
+	}
+	if c.JSON {
+		err = e.printJSON(map[string]any{"intact": r.Intact(), "signer_verified": r.Intact() && r.Signer != "", "result": r})
+	} else {
+		e.evidenceResult(r)
+	}
+	if err == nil && !r.Intact() {
+		err = &errNotIntact{len(r.Findings)}
+	}
+	return err
+}
+
+func (e *env) evidenceResult(r *evidence.Result) {
+	m := r.Manifest
+	say := func(en, zh string) { fmt.Fprintln(e.out, e.say(pipeline.Text{EN: en, ZH: zh})) }
+	switch {
+	case !r.Intact():
+		say("NOT INTACT", "不完好")
+	case r.Signer == "":
+		say("intact, signer not verified (give --key)", "完好，但未核实签署者（请给出 --key）")
+	default:
+		say("intact, signed by "+r.Signer, "完好，由 "+r.Signer+" 签署")
+	}
+	if m.Job != "" {
+		say(fmt.Sprintf("  verdict of job %s, revision %d, of %s: %s", m.Job, m.Revision, m.Tenant, r.Decision), fmt.Sprintf("  租户 %s 任务 %s 第 %d 版结论：%s", m.Tenant, m.Job, m.Revision, r.Decision))
+		say(fmt.Sprintf("  exported %s for %q by %s", m.ExportedAt.Format("2006-01-02 15:04:05Z"), m.Recipient, m.ExportedBy), fmt.Sprintf("  由 %s 于 %s 为 %q 导出", m.ExportedBy, m.ExportedAt.Format("2006-01-02 15:04:05Z"), m.Recipient))
+	}
+	if r.Timestamp {
+		say("  a timestamp token is there; check it with: openssl ts -verify -data manifest.json -in timestamp.tsr -CAfile CA.pem", "  含时间戳令牌；可用 openssl ts -verify -data manifest.json -in timestamp.tsr -CAfile CA.pem 核验")
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(e.out, "  ! %s: %s\n", f.File, e.say(f.Text))
+	}
+}
