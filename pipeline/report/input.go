@@ -71,6 +71,9 @@ type Element struct {
 // ElementSign is the kind of an element that is a name to read.
 const ElementSign pipeline.ReferenceKind = "sign"
 
+// ElementElsewhere is the kind of what belongs to another place.
+const ElementElsewhere pipeline.ReferenceKind = "elsewhere"
+
 // Segment is one stretch of an earlier clip that was found again. Times are in milliseconds.
 type Segment struct {
 	Job                    string

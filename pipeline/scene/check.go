@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/media"
 )
@@ -63,6 +64,23 @@ func wanted(site *Site, want []Element) []Element {
 		if site != nil && ((want == nil && site.has(e)) || slices.Contains(want, e)) {
 			out = append(out, e)
 		}
+	}
+	return out
+}
+
+// Tasks lists the models that a check of this site may use, whatever a clip shows.
+func (s *Site) Tasks(cfg Config) []models.Task {
+	want := wanted(s, cfg.Want)
+	var out []models.Task
+	if (slices.Contains(want, Sign) && len(s.names) > 0) || len(s.foreign) > 0 || (cfg.Today && slices.Contains(want, Poster)) {
+		out = append(out, models.TextDetect, models.TextRecognize)
+	}
+	objects := slices.ContainsFunc(want, func(e Element) bool { return objectsOf[e] != nil })
+	if objects {
+		out = append(out, models.ObjectDetect)
+	}
+	if objects || (slices.Contains(want, Room) && len(s.rooms.photos) > 0) {
+		out = append(out, models.SceneEmbed)
 	}
 	return out
 }

@@ -133,7 +133,7 @@ func (s *search) anything() bool {
 			return true
 		}
 	}
-	return s.sign.found || s.outdated.found
+	return s.sign.found || s.outdated.found || s.room.score >= sameRoom
 }
 
 // tolerance of RANSAC in pixels of a frame.
@@ -215,11 +215,15 @@ func (s *search) weigh(r *reference, f media.Frame, mirrored bool, m match) (sig
 			return st, err
 		}
 		st.settle(s.cfg)
+		if o, ok := plausible(st.content.hom, r.w, r.h); ok { // the plane as the content has it
+			st.Outline = o
+		}
 	}
-	if st.Mirrored = mirrored; mirrored && len(m.Outline) == 4 {
+	if o := st.Outline; mirrored && len(o) == 4 {
 		// The outline starts at the corner that shows the reference's upper left one, and goes on as the reference's corners do.
-		st.Outline = []pipeline.Point{m.Outline[1], m.Outline[0], m.Outline[3], m.Outline[2]}
+		st.Outline = []pipeline.Point{o[1], o[0], o[3], o[2]}
 	}
+	st.Mirrored = mirrored
 	s.note(st)
 	return st, nil
 }

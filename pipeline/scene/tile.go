@@ -73,6 +73,7 @@ type content struct {
 	Covered int     // tiles that somebody or something hides, or that are washed out
 	Mean    float64 // mean correlation of the tiles that could be compared
 	tiles   []tile
+	hom     [9]float64 // the plane that was compared
 }
 
 // tile is one square of the patch.
@@ -309,6 +310,7 @@ func contentOf(p patch, frame gocv.Mat, hom [9]float64) (content, error) {
 		}
 		c, hom = next, finer
 	}
+	c.hom = hom
 	return c, nil
 }
 

@@ -2,12 +2,16 @@ package verify
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"onsite/pipeline"
+	"onsite/pipeline/policy"
 	"onsite/pipeline/report"
 	"onsite/pipeline/reuse"
+	"onsite/pipeline/scene"
 )
 
 // elements turns what the scene check saw into what the page shows.
@@ -22,12 +26,73 @@ func (r *run) elements() []report.Element {
 		if s.Wanted != "" {
 			e.Wanted = []string{s.Wanted}
 		}
-		if s.ValidTo != "" {
-			e.Note = pipeline.Text{EN: "valid " + s.ValidFrom + " to " + s.ValidTo, ZH: "有效期 " + s.ValidFrom + " 至 " + s.ValidTo}
+		if e.Outcome == pipeline.NotChecked {
+			e.Score, e.Threshold = nil, nil
 		}
+		e.Note = elementNote(s)
+		out = append(out, e)
+	}
+	for _, a := range r.shown.scene.Against {
+		score, threshold := a.Score, a.Threshold
+		e := report.Element{
+			Kind: report.ElementElsewhere, Name: a.Reference + a.Name, Outcome: pipeline.Fail, Reference: a.Reference, Keyframe: a.Keyframe,
+			Box: a.Box, Outline: a.Outline, Read: a.Read, Score: &score, Threshold: &threshold,
+		}
+		if a.Means == scene.ByHead {
+			e.Outcome = pipeline.Uncertain
+		}
+		by := policy.SceneWord(string(a.Means))
+		e.Note = pipeline.Text{EN: "by " + by.EN, ZH: "方式：" + by.ZH}
 		out = append(out, e)
 	}
 	return out
+}
+
+// elementNote says by which means an element was seen, how surely, and what else is known of it.
+func elementNote(s scene.Seen) pipeline.Text {
+	var en, zh []string
+	add := func(e, z string) { en, zh = append(en, e), append(zh, z) }
+	if s.Means != "" {
+		by := policy.SceneWord(string(s.Means))
+		add("by "+by.EN, "方式："+by.ZH)
+	}
+	if s.Sure != "" {
+		sure := policy.SceneWord(string(s.Sure))
+		add("certainty "+sure.EN, "把握："+sure.ZH)
+	}
+	if s.Object != "" {
+		add("seen as "+s.Object, "识别为 "+s.Object)
+	}
+	if n := s.Agree + s.Differ; n > 0 {
+		add(fmt.Sprintf("%d of %d parts show the same", s.Agree, n), fmt.Sprintf("%d 个部分中 %d 个一致", n, s.Agree))
+	}
+	if s.Covered > 0 {
+		add(fmt.Sprintf("%d parts are hidden", s.Covered), fmt.Sprintf("%d 个部分被遮挡", s.Covered))
+	}
+	if s.Mirrored {
+		add("seen mirrored", "画面左右镜像")
+	}
+	if s.Why != "" {
+		why := policy.Why(s.Why)
+		add(why.EN, why.ZH)
+	}
+	switch {
+	case s.ValidFrom != "" && s.ValidTo != "":
+		add("valid "+s.ValidFrom+" to "+s.ValidTo, "有效期 "+s.ValidFrom+" 至 "+s.ValidTo)
+	case s.ValidTo != "":
+		add("valid until "+s.ValidTo, "有效期至 "+s.ValidTo)
+	case s.ValidFrom != "":
+		add("valid from "+s.ValidFrom, "有效期自 "+s.ValidFrom)
+	}
+	for _, l := range []struct {
+		en, zh string
+		what   []string
+	}{{"belongs to ", "属于 ", s.Elsewhere}, {"dates on it: ", "其上日期：", s.Dates}, {"prices on it: ", "其上价格：", s.Prices}} {
+		if len(l.what) > 0 {
+			add(l.en+strings.Join(l.what, ", "), l.zh+strings.Join(l.what, "、"))
+		}
+	}
+	return pipeline.Text{EN: strings.Join(en, " · "), ZH: strings.Join(zh, " · ")}
 }
 
 // references are the enrolled photos and the site's pictures, as they were prepared.

@@ -104,8 +104,8 @@ func (r *run) tasks() []models.Task {
 	if ran(pipeline.CheckLiveness) {
 		tasks = append(tasks, models.Liveness)
 	}
-	if ran(pipeline.CheckScene) && r.Place.reads {
-		tasks = append(tasks, models.TextDetect, models.TextRecognize)
+	if ran(pipeline.CheckScene) {
+		tasks = append(tasks, r.Place.Tasks(sceneConfig(r.Policy))...)
 	}
 	return r.recordingTasks(tasks)
 }

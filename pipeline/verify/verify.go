@@ -88,13 +88,12 @@ func (e *ReferenceError) Unwrap() error { return e.Err }
 type Place struct {
 	*scene.Site
 	Pictures []report.Reference // what a report shows of the site's references
-	reads    bool               // it has names to read on signs
 }
 
 // Prepare decodes a site's reference photos and computes what frames are matched with. With pictures, reports can show the references;
 // that looks for faces in them, to blur them, and so is left out where no face may be processed.
 func (v *Verifier) Prepare(ctx context.Context, site *pipeline.Site, pictures bool) (*Place, error) {
-	p := &Place{reads: len(site.SignNames) > 0}
+	p := &Place{}
 	shots := map[pipeline.Media]report.Reference{}
 	s, err := scene.Prepare(ctx, site, func(ctx context.Context, m pipeline.Media) (*media.Clip, error) {
 		clip, err := v.Decode(ctx, m)
