@@ -177,10 +177,9 @@ func prepare(ctx context.Context, r pipeline.Reference, decode Decode) (*referen
 			return nil, nil, err
 		}
 	} else if ref.stable < stableKeypoints {
+		problem, err := weakness(part, ref, element, r.Name)
 		ref.close()
-		return nil, &Problem{Trouble: LittleTexture, Field: "photo", Value: clip(r.Name), Text: pipeline.Text{
-			EN: fmt.Sprintf("this %s crop has too little texture: %d stable keypoints, %d are needed; use a sharper or larger picture, or a crop with more detail", r.Kind, ref.stable, stableKeypoints),
-			ZH: fmt.Sprintf("该%s参考图的纹理太少：只有 %d 个稳定特征点，至少需要 %d 个；请使用更清晰、更大或细节更多的图片", namesZH[element], ref.stable, stableKeypoints)}}, nil
+		return nil, problem, err
 	}
 	ref.element, ref.name, ref.from, ref.to = element, r.Name, r.ValidFrom, r.ValidTo
 	return ref, nil, nil

@@ -29,7 +29,7 @@ func TestPrepareRefusesWhatCannotBeFoundAgain(t *testing.T) {
 		got = append(got, p.Trouble)
 	}
 	require.Equal(t, []Trouble{LittleTexture, UnreadPhoto, BadCrop, BadCrop, UnknownKind, MissingPhoto}, got)
-	require.Contains(t, err.Error(), `references[1].photo "plain": this logo crop has too little texture: 0 stable keypoints`)
+	require.Contains(t, err.Error(), `references[1].photo "plain": this logo crop has too little texture; take the picture from nearer, or crop a part with more detail (0 stable keypoints; 12 are needed`)
 	require.Contains(t, bad.Text().ZH, "该标志参考图的纹理太少")
 	for _, p := range bad.Problems {
 		if p.Trouble != UnreadPhoto || p.Value != "broken" { // its words are the fake decoder's

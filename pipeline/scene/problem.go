@@ -23,6 +23,7 @@ const (
 	BadCrop       Trouble = "bad_crop"           // empty, too small, or outside the picture
 	BadDates      Trouble = "bad_dates"          // the last day lies before the first
 	LittleTexture Trouble = "too_little_texture" // too few stable keypoints to be found again
+	TooSmall      Trouble = "too_small"          // too few pixels
 	Blurred       Trouble = "blurred"            // no fine detail at all
 	Glare         Trouble = "glare"              // a large part is washed out
 	Repeating     Trouble = "repeats_itself"     // the same pattern again and again: its place in a frame cannot be told
