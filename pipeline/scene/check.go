@@ -106,8 +106,8 @@ type search struct {
 	hints    []hint            // where to look closer
 	object   map[Element]object
 	room     roomSight
-	measured map[int]bool // frames in which objects were looked for
-	periods  []Period     // read on the poster
+	measures measures
+	periods  []Period // read on the poster
 	prices   []Price
 	mirrored bool // a reference, or text, was found mirrored
 	straight bool // a reference was found not mirrored: nothing else needs the mirror
@@ -119,7 +119,7 @@ type search struct {
 }
 
 func newSearch(m Models, site *Site, at time.Time, cfg Config, far bool) *search {
-	return &search{models: m, site: site, at: at, cfg: cfg, far: far, best: map[Element]sight{}, differs: map[Element]sight{}, object: map[Element]object{}, measured: map[int]bool{}}
+	return &search{models: m, site: site, at: at, cfg: cfg, far: far, best: map[Element]sight{}, differs: map[Element]sight{}, object: map[Element]object{}}
 }
 
 func (s *search) close() {

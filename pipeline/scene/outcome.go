@@ -12,7 +12,7 @@ import (
 
 // result says what became of every wanted element.
 func (s *search) result(want []Element) Result {
-	res := Result{Words: s.words, Mirrored: s.mirrored, Spent: s.spent, Frames: []int{}, Against: s.against()}
+	res := Result{Words: s.words, Mirrored: s.mirrored, Spent: s.spent, Frames: []int{}, Against: s.against(), Objects: s.measures.sightings()}
 	for _, f := range s.looked {
 		res.Frames = append(res.Frames, f.Index)
 	}
@@ -149,6 +149,9 @@ func day(t time.Time) string {
 // check turns the elements into the outcome of the whole check with its findings.
 func (s *search) check(res Result) pipeline.Check {
 	c := pipeline.Check{Frames: len(s.looked), Detail: map[string]any{"elements": res.Elements, "mirrored": res.Mirrored, "words": texts(res.Words)}}
+	if len(res.Objects) > 0 {
+		c.Detail["objects"] = res.Objects
+	}
 	if len(res.Against) > 0 {
 		c.Detail["against"] = res.Against
 	}

@@ -109,6 +109,7 @@ const (
 type Result struct {
 	Elements []Seen          `json:"elements"`
 	Words    []Word          `json:"words"` // everything that was read
+	Objects  []Sighting      `json:"objects,omitempty"`
 	Against  []Contradiction `json:"against,omitempty"`
 	Frames   []int           `json:"frames"`   // indexes of the frames that were looked at
 	Mirrored bool            `json:"mirrored"` // the clip shows the place mirrored

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"gocv.io/x/gocv"
 
@@ -104,16 +103,16 @@ type roomSight struct {
 	agree  int // frames that are like the room on their own
 }
 
-// matchRooms compares frames with the site's rooms, flipped left to right if the clip is mirrored. No single frame decides: the score is the
-// mean over the frames.
-func matchRooms(ctx context.Context, m FeatureModels, r *rooms, frames []media.Frame, mirrored bool) (roomSight, error) {
+// matchRooms compares frames with the site's rooms; look makes the vector of a frame. No single frame decides: the score is the mean over the
+// frames.
+func matchRooms(ctx context.Context, m FeatureModels, r *rooms, frames []media.Frame, look func(context.Context, media.Frame) (models.Vector, error)) (roomSight, error) {
 	var out roomSight
 	best := 0.0
 	for _, f := range frames {
 		if err := ctx.Err(); err != nil {
 			return roomSight{}, err
 		}
-		v, err := lookAtRoom(ctx, m, f.Image, mirrored)
+		v, err := look(ctx, f)
 		if err != nil {
 			return roomSight{}, fmt.Errorf("look at the room in frame %d: %w", f.Index, err)
 		}
@@ -163,17 +162,17 @@ func (s *search) compareRooms(ctx context.Context, picks []media.Frame, want []E
 	if !ok {
 		return errors.New("compare rooms: no models were given")
 	}
-	start := time.Now()
-	defer func() { s.spent.Objects += time.Since(start) }()
+	look := func(ctx context.Context, f media.Frame) (models.Vector, error) {
+		if s.mirrored {
+			s.see(f)
+			return lookAtRoom(ctx, m, f.Image, true)
+		}
+		d, err := s.measure(ctx, f, Want{Scene: true})
+		return models.Vector{Model: d.Model, V: d.Embedding}, err
+	}
 	var err error
-	frames := picks[:min(len(picks), roomFrames)]
-	if s.room, err = matchRooms(ctx, m, &s.site.rooms, frames, s.mirrored); err != nil {
-		return err
-	}
-	for _, f := range frames {
-		s.see(f)
-	}
-	return nil
+	s.room, err = matchRooms(ctx, m, &s.site.rooms, picks[:min(len(picks), roomFrames)], look)
+	return err
 }
 
 // roomSeen is the outcome of the room: the photo itself in view, or a picture that is like it. Not finding it says little.

@@ -1,6 +1,7 @@
 package scene
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
@@ -140,7 +141,9 @@ func TestRoomInCheck(t *testing.T) {
 	see := func(file string, mirrored bool) (roomSight, Seen) {
 		clip := mustDecode(t, decode, filepath.Join(dir, file))
 		frames := clip.Frames[:min(len(clip.Frames), roomFrames)]
-		got, err := matchRooms(t.Context(), set, &site.rooms, frames, mirrored)
+		got, err := matchRooms(t.Context(), set, &site.rooms, frames, func(ctx context.Context, f media.Frame) (models.Vector, error) {
+			return lookAtRoom(ctx, set, f.Image, mirrored)
+		})
 		require.NoError(t, err)
 		s := &search{site: site, cfg: DefaultConfig(), best: map[Element]sight{}, room: got}
 		return got, s.roomSeen()

@@ -2,9 +2,7 @@ package scene
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"onsite/pipeline"
 	"onsite/pipeline/media"
@@ -41,13 +39,6 @@ func (s *search) objects(ctx context.Context, picks []media.Frame, want []Elemen
 	if len(open) == 0 {
 		return nil
 	}
-	models, ok := s.models.(FeatureModels)
-	if !ok {
-		return errors.New("look for objects: no models were given")
-	}
-	start := time.Now()
-	defer func() { s.spent.Objects += time.Since(start) }()
-	x := NewExtractor(models)
 	for _, pass := range []Want{{Office: true}, {Scene: true}} {
 		for _, f := range picks[:min(len(picks), objectFrames)] {
 			missing := false
@@ -57,15 +48,10 @@ func (s *search) objects(ctx context.Context, picks []media.Frame, want []Elemen
 			if !missing {
 				return nil
 			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			m, err := x.Features(ctx, f.Image, pass)
+			m, err := s.measure(ctx, f, pass)
 			if err != nil {
-				return fmt.Errorf("look for objects in frame %d: %w", f.Index, err)
+				return fmt.Errorf("look for objects: %w", err)
 			}
-			s.see(f)
-			s.measured[f.Index] = true
 			for _, o := range m.Objects {
 				for _, e := range open {
 					for _, class := range objectsOf[e] {
@@ -98,7 +84,7 @@ func (s *search) objectSeen(e Element) Seen {
 	out := Seen{Element: e, Means: ByObject, Threshold: sureObject, Outcome: pipeline.Uncertain, Why: WhyAngle}
 	o := s.object[e]
 	switch {
-	case len(s.measured) == 0:
+	case len(s.measures) == 0:
 		return Seen{Element: e, Outcome: pipeline.NotChecked, Why: WhyNoFrames}
 	case o.Score >= sureObject:
 		out.Outcome, out.Why, out.Sure = pipeline.Pass, "", Medium
