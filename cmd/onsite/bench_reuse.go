@@ -35,7 +35,9 @@ type benchReuseCmd struct {
 	Seconds float64  `help:"--make: length of a cut." default:"5"`
 	Easy    int      `help:"--make: comparisons with other scenes per attack." default:"2"`
 
-	Plots  string `help:"--suite: write SVG plots into this folder." placeholder:"DIR"`
+	Plots   string `help:"--suite: write SVG plots into this folder." placeholder:"DIR"`
+	History bool   `help:"--suite: every attack against all originals at once too, as the product compares; very many pairs of other scenes, and whether the original is among those compared in full."`
+
 	Half   string `help:"--suite: only half of the scene families (a or b), to work on one while the other stays unseen." enum:"both,a,b" default:"both"`
 	Splits int    `help:"--suite: how often the families are halved to choose and to report." default:"20"`
 	Seed   uint64 `help:"--make, --suite: of all choices." default:"1"`
@@ -105,7 +107,7 @@ func (c *benchReuseCmd) evaluate(ctx context.Context, e *env, core *core) error 
 		return pathError("--suite", c.Suite, err, "name a folder that `onsite bench reuse --make` wrote", "请指定由 onsite bench reuse --make 生成的文件夹")
 	}
 	bar := newProgress(e)
-	r, err := copies.Run(ctx, c.Suite, core.DecodeSound, copies.Options{Half: c.Half, Seed: c.Seed, Splits: c.Splits, Config: reuse.DefaultConfig(), Progress: bar.count("files and pairs")})
+	r, err := copies.Run(ctx, c.Suite, core.DecodeSound, copies.Options{Half: c.Half, Seed: c.Seed, Splits: c.Splits, History: c.History, Config: reuse.DefaultConfig(), Progress: bar.count("files and pairs")})
 	bar.close()
 	if err != nil {
 		return err
@@ -160,6 +162,18 @@ func interval(s copies.Share) string {
 	return out
 }
 
+// historyTable prints what all originals at once gave; h may be nil.
+func historyTable(w *tabwriter.Writer, h *copies.History) {
+	if h == nil {
+		return
+	}
+	fmt.Fprintf(w, "all %d originals at once (%d families): original among those compared in full\t%s\n... reused\t%s\n... or left to a person\t%s\n", h.Originals, h.Families, interval(h.Chosen), interval(h.Reused), interval(h.Asked))
+	fmt.Fprintf(w, "... pairs of other scenes\t%d, %d of them compared in full: same content %d, cannot tell %d, reused %d\n", h.Pairs, h.Full, h.SameContent, h.CannotTell, h.WrongReused)
+	for _, line := range h.Wrong {
+		fmt.Fprintf(w, "    %s\n", line)
+	}
+}
+
 func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
 	fmt.Fprintf(w, "%s: %d copies, %d look-alikes, %d strangers; %d scene families, %d of them with look-alikes\n\n", name, p.Same, p.Hard, p.Easy, p.Families, p.Lookalikes)
 	fmt.Fprintf(w, "at the product's thresholds\tsame recording\tsame content\n")
@@ -172,7 +186,10 @@ func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
 			fmt.Fprintf(w, "%s\t%s\t%s\n", x.name, interval(x.a), interval(x.b))
 		}
 	}
-	fmt.Fprintf(w, "copies: cannot tell\t%s\n\nhonest footage\treused\tcannot tell\ttop S\n", interval(p.Asked))
+	fmt.Fprintf(w, "copies: cannot tell\t%s\n", interval(p.Asked))
+	fmt.Fprintf(w, "tenant-wide lookup, some frame within %.0f bits: copies\t%s\n... look-alikes, strangers\t%s\t%s\n", p.Lookup.Threshold, interval(p.Lookup.Recall), interval(p.Lookup.Hard), interval(p.Lookup.Easy))
+	historyTable(w, p.History)
+	fmt.Fprintf(w, "\nhonest footage\treused\tcannot tell\ttop S\n")
 	for _, h := range p.Honest {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.2f\n", h.Relation, interval(h.Reused), interval(h.CannotTell), h.TopS)
 	}
@@ -189,11 +206,11 @@ func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
 			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.3f\t%s\t%s\t%s\t%.3f (%.3f to %.3f)\n", m.Name, x.what, x.h.Recall, x.h.Worst, share(x.h.FalseHard), share(x.h.WorstHard), share(x.h.FalseEasy), x.h.Threshold[1], x.h.Threshold[0], x.h.Threshold[2])
 		}
 	}
-	fmt.Fprintf(w, "\ntransform\tn\treused\tcannot tell\tsame content\theld out: reused\tcontent\tplain PDQ\n")
+	fmt.Fprintf(w, "\ntransform\tn\treused\tcannot tell\tsame content\tlookup\theld out: reused\tcontent\tplain PDQ\n")
 	for _, k := range p.Kinds {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Transform, k.N, share(k.Reused.Rate), share(k.CannotTell.Rate), share(k.Content.Rate), share(k.HeldOut), share(k.ContentOut), share(k.PDQOut))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Transform, k.N, share(k.Reused.Rate), share(k.CannotTell.Rate), share(k.Content.Rate), share(k.Lookup.Rate), share(k.HeldOut), share(k.ContentOut), share(k.PDQOut))
 	}
-	fmt.Fprintf(w, "\nms per fingerprint (decoding not counted)\t%.0f\nms per still, PDQ in eight forms\t%.1f\n", p.MSPerClip, p.MSPerStill)
+	fmt.Fprintf(w, "\nprocessor time\nms per fingerprint (decoding not counted)\t%.0f\nms per still, PDQ in eight forms\t%.1f\n", p.MSPerClip, p.MSPerStill)
 	for _, kind := range slices.Sorted(maps.Keys(p.MSPerPair)) {
 		fmt.Fprintf(w, "ms per comparison, %s\t%.0f\n", kind, p.MSPerPair[kind])
 	}

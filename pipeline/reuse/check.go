@@ -229,12 +229,12 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 	if err != nil {
 		return Match{}, err
 	}
-	if q.track.full.n > minOnLine && motion.n > minOnLine {
+	if q.track.full.n >= minOnLine && motion.n >= minOnLine {
 		e := prepareEarlier(&motion)
 		m.Level = e.level
 		a, ok, err := compare(ctx, &q.track, &e, turns)
 		if err == nil && ok {
-			err = q.fill(ctx, cfg, &m, o, &a, &e, float64(w), float64(h))
+			err = q.fill(ctx, cfg, &m, o, &a, &motion, float64(w), float64(h))
 		}
 		if err != nil {
 			return Match{}, err
@@ -265,12 +265,23 @@ func motionLevel(t *track) float64 {
 }
 
 // fill writes stage B's findings. The error says that ctx ended.
-func (q *query) fill(ctx context.Context, cfg Config, m *Match, o *Fingerprint, a *aligned, e *earlierMotion, w, h float64) error {
+func (q *query) fill(ctx context.Context, cfg Config, m *Match, o *Fingerprint, a *aligned, motion *track, w, h float64) error {
+	e := a.all[0].e
 	score := func(s *stretch) float64 {
 		x := forLine(forLength(s.parts.S(), q.track.full.n, (e.up.n+1)/2), s.line, s.share)
 		return forRegistration(x, m.Inliers, m.matches, m.residual)
 	}
-	m.Parts, m.QueryLevel, m.Backdrop = a.parts, a.queryLevel, a.backdrop
+	m.QueryLevel, m.Backdrop = a.queryLevel, a.backdrop
+	if first := score(&a.stretch); m.Inliers >= minInliers && a.parts.S() >= secondFrom && Score(first) < cfg.Threshold {
+		b, ok, err := a.steady(ctx, motion)
+		if err != nil {
+			return err
+		}
+		if ok && score(&b.stretch) > first {
+			*a = b
+		}
+	}
+	m.Parts = a.parts
 	m.Sound = listen(q.f, o, &a.stretch, e.up.start-q.track.full.start)
 	m.silent = score(&a.stretch)
 	m.S = cfg.forSound(m.silent, m.Sound)
@@ -286,7 +297,7 @@ func (q *query) fill(ctx context.Context, cfg Config, m *Match, o *Fingerprint, 
 	found := []stretch{a.stretch}
 	if m.Score >= cfg.Threshold {
 		var err error
-		if found, err = others(ctx, a.all, e, a.stretch, func(s *stretch) bool { return Score(score(s)) >= cfg.CannotTell }); err != nil {
+		if found, err = others(ctx, a.all, a.stretch, func(s *stretch) bool { return Score(score(s)) >= cfg.CannotTell }); err != nil {
 			return err
 		}
 	}

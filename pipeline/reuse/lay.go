@@ -34,6 +34,10 @@ type laid struct {
 	covered []bool  // 32 x 32
 	grid    track   // 32 x 32
 	changes centred // of 16 x 16 cells over 0.1 s, where the query covers them
+
+	from *track // what was laid
+	by   warpMap
+	calm *calm // when it was asked for
 }
 
 // over lays the motion over an earlier clip; ok is false where the pictures hardly overlap. The forms of the whole picture, which are tried
@@ -59,7 +63,7 @@ func (l *layered) make(turn Transform) *laid {
 	}
 	q := l.layer(turn)
 	m := newWarp(back, q.w, q.h, cells)
-	p := &laid{covered: m.covered()}
+	p := &laid{covered: m.covered(), from: q, by: m}
 	n := 0
 	for _, c := range p.covered {
 		if c {

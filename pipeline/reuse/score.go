@@ -19,7 +19,13 @@ type Parts struct {
 
 // S is the score of the reuse method. Two honest takes of one person in one room, 5 s each, stayed below 1.2 there (2,194 pairs); copies
 // lie above 1.3.
-func (p Parts) S() float64 { return (p.N15 + p.TTop + p.G2) / 3 * math.Sqrt(max(0, p.Z)) }
+//
+// Under heavy noise nothing is much alike any more, but over so many samples that it cannot be chance: z is 6 to 16 there, and stayed below 5
+// in every honest pair. So a match that is less alike may have more of z.
+func (p Parts) S() float64 {
+	alike, z := max(0, (p.N15+p.TTop+p.G2)/3), max(0, p.Z)
+	return max(alike*math.Sqrt(z), surely*math.Sqrt(alike)*z)
+}
 
 // Two long clips have more places at which they may agree by chance: the method's bands hold for 5 s against 5 s. Honest parts of 15 s of
 // one 200 s take (franck.mp4) reach 1.26 where parts of 5 s reach 0.86, so 0.15 of the logarithm of how many more places there are is
@@ -34,6 +40,9 @@ func forLength(s float64, nq, no int) float64 {
 	return s - placesShare*math.Log(max(1, float64(nq)*float64(no)/placesBase))
 }
 
+// surely weighs z where a match is hardly alike: the greatest z x sqrt(alike) of an honest pair of the tuning half, 3.4, comes to 1.0.
+const surely = 0.3
+
 // Numbers of the reuse method, step 3 and 4.
 const (
 	epsShare    = 0.035 // of the sum of weights: the energy that each sample gets for nothing
@@ -46,6 +55,7 @@ const (
 	minWindow   = 8     // samples without which the fine parts are not computed
 	minSample   = 6     // samples below which z is 0
 	tileCells   = 4     // side of a tile in 32 x 32 cells
+	tileRest    = 1.0   // squared grey levels per sample that a tile's motion gets for nothing: noise must not correlate
 )
 
 // The pictures of a copy lie over the earlier ones to a fraction of a pixel, or nearly all of their points agree; those of two takes mostly
@@ -84,13 +94,17 @@ func forLine(s float64, l line, share float64) float64 {
 // overlay is one way to lay the query over an earlier clip, with the best line in time for it.
 type overlay struct {
 	turn    Transform
-	grid    track // the query's motion in the earlier clip's 32 x 32 cells
+	e       *earlierMotion
+	laid    *laid
+	grid    track   // the query's motion in the earlier clip's 32 x 32 cells
 	covered []bool
 	q, o    gradients
 	x       []float32
 	weights float32 // sum
 	best    found
 	done    []bool // query samples that belong to another common segment; nil for none
+
+	tileRest float64
 }
 
 // lay registers the query's motion by turn and searches the best line; ok is false where the pictures hardly overlap.
@@ -99,14 +113,20 @@ func lay(motion *layered, e *earlierMotion, turn Transform) (overlay, bool) {
 	if !ok {
 		return overlay{}, false
 	}
-	v := overlay{turn: turn, covered: l.covered, grid: l.grid}
-	for _, at := range l.changes.wanted {
-		v.weights += e.weight[at]
+	v := overlay{turn: turn, laid: l, covered: l.covered, grid: l.grid, e: e, tileRest: tileRest}
+	ok = v.correlate(&l.changes, fullPlan)
+	return v, ok
+}
+
+// correlate searches the best line by the query's changes; it is false where there is nothing to compare.
+func (v *overlay) correlate(changes *centred, by func(eps float32) plan) bool {
+	for _, at := range changes.wanted {
+		v.weights += v.e.weight[at]
 	}
-	v.q, v.o = l.changes.shape(e.weight[:]), e.shape(l.changes.wanted)
+	v.q, v.o = changes.shape(v.e.weight[:]), v.e.shape(changes.wanted)
 	v.x = products(&v.q, &v.o)
-	v.best = search(v.x, &v.q, &v.o, fullPlan(epsShare*v.weights))
-	return v, !math.IsInf(v.best.z, -1)
+	v.best = search(v.x, &v.q, &v.o, by(epsShare*v.weights))
+	return !math.IsInf(v.best.z, -1)
 }
 
 // aligned is what stage B says about one earlier clip.
@@ -141,7 +161,7 @@ func compare(ctx context.Context, q *layered, e *earlierMotion, turns []Transfor
 		return aligned{}, false, nil
 	}
 	top := &a.all[0]
-	a.stretch = top.stretch(e, n15)
+	a.stretch = top.stretch(n15)
 	a.queryLevel, a.backdrop = top.queryLevel(), top.backdrop(e)
 	return a, true, nil
 }
@@ -229,7 +249,7 @@ func (v *overlay) zOf(sel []int, place map[int]int, gram []float32) float64 {
 
 // fine compares the 32 x 32 grids in the best window: g2 over all covered cells by their weights, and ttop over tiles, each correlated
 // over time on its own, the best ones that hold half of the motion; an overlay that hides the rest does no harm.
-func (v *overlay) fine(e *earlierMotion) (g2, ttop float64) {
+func (v *overlay) fine() (g2, ttop float64) {
 	var qi, oi []int
 	shift := 0
 	if v.best.line.dir < 0 {
@@ -237,7 +257,7 @@ func (v *overlay) fine(e *earlierMotion) (g2, ttop float64) {
 	}
 	for i := v.best.from; i < min(v.best.from+v.best.length, v.grid.n-1); i++ {
 		j := v.best.line.at(i, 2) + shift
-		if j >= 0 && j < e.up.n && v.grid.valid[i] && e.up.valid[j] {
+		if j >= 0 && j < v.e.up.n && v.grid.valid[i] && v.e.up.valid[j] {
 			qi, oi = append(qi, i), append(oi, j)
 		}
 	}
@@ -260,7 +280,7 @@ func (v *overlay) fine(e *earlierMotion) (g2, ttop float64) {
 		return median(buf)
 	}
 	for k := range qi {
-		a, b := v.grid.frame(qi[k]), e.up.frame(oi[k])
+		a, b := v.grid.frame(qi[k]), v.e.up.frame(oi[k])
 		qm[k] = medianOf(func(c int) float32 { return a[c] })
 		om[k] = medianOf(func(c int) float32 { return b[c] })
 	}
@@ -269,14 +289,14 @@ func (v *overlay) fine(e *earlierMotion) (g2, ttop float64) {
 	var txy, txx, tyy [side * side]float64
 	n := 0
 	for k := 0; k+fineLag < len(qi); k++ {
-		a0, a1, b0, b1 := v.grid.frame(qi[k]), v.grid.frame(qi[k+fineLag]), e.up.frame(oi[k]), e.up.frame(oi[k+fineLag])
+		a0, a1, b0, b1 := v.grid.frame(qi[k]), v.grid.frame(qi[k+fineLag]), v.e.up.frame(oi[k]), v.e.up.frame(oi[k+fineLag])
 		da, db := qm[k+fineLag]-qm[k], om[k+fineLag]-om[k]
 		ma := medianOf(func(c int) float32 { return a1[c] - a0[c] })
 		mb := medianOf(func(c int) float32 { return b1[c] - b0[c] })
 		n++
 		for _, c := range wanted {
 			x, y := a1[c]-a0[c], b1[c]-b0[c]
-			w := float64(e.fine[c])
+			w := float64(v.e.fine[c])
 			gx, gy := float64(cut(x-da)), float64(cut(y-db))
 			xy, xx, yy = xy+w*gx*gy, xx+w*gx*gx, yy+w*gy*gy
 			tx, ty := float64(cut(x-ma)), float64(cut(y-mb))
@@ -285,14 +305,14 @@ func (v *overlay) fine(e *earlierMotion) (g2, ttop float64) {
 		}
 	}
 	g2 = xy / math.Sqrt(xx*yy+1e-9)
-	return g2, bestTiles(txy[:], txx[:], tyy[:], v.covered, n)
+	return g2, bestTiles(txy[:], txx[:], tyy[:], v.covered, v.tileRest*float64(n))
 }
 
 func cut(x float32) float32 { return min(max(x, -clipFine), clipFine) }
 
 // bestTiles takes the tiles that are mostly covered by falling correlation until half of the motion is reached, and gives their mean by
 // motion.
-func bestTiles(xy, xx, yy []float64, covered []bool, n int) float64 {
+func bestTiles(xy, xx, yy []float64, covered []bool, rest float64) float64 {
 	const side = cells / tileCells
 	type tile struct{ c, e float64 }
 	var tiles []tile
@@ -309,7 +329,7 @@ func bestTiles(xy, xx, yy []float64, covered []bool, n int) float64 {
 		if 2*k <= tileCells*tileCells {
 			continue
 		}
-		tiles = append(tiles, tile{xy[t] / math.Sqrt((xx[t]+float64(n))*(yy[t]+float64(n))), math.Sqrt(yy[t])})
+		tiles = append(tiles, tile{xy[t] / math.Sqrt((xx[t]+rest)*(yy[t]+rest)), math.Sqrt(yy[t])})
 		sum += math.Sqrt(yy[t])
 	}
 	if len(tiles) < 4 || sum <= 0 {

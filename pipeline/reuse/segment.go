@@ -38,11 +38,11 @@ type stretch struct {
 }
 
 // stretch scores the best line of the overlay. n15 is the best 1.5 s of all overlays.
-func (v *overlay) stretch(e *earlierMotion, n15 float64) stretch {
+func (v *overlay) stretch(n15 float64) stretch {
 	s := stretch{turn: v.turn, line: v.best.line, parts: Parts{N15: n15}}
 	match := v.frameMatches()
 	s.parts.Z = v.effectiveZ(match)
-	s.parts.G2, s.parts.TTop = v.fine(e)
+	s.parts.G2, s.parts.TTop = v.fine()
 	s.from, s.to = v.segment()
 	on := 0
 	for i := range match {
@@ -70,7 +70,7 @@ func (v *overlay) without(done []stretch) overlay {
 
 // others looks for further common segments besides the first: other parts of the query that show other parts of the earlier clip, or the
 // same line behind an insert. enough says which of them count. The error says that ctx ended.
-func others(ctx context.Context, all []overlay, e *earlierMotion, first stretch, enough func(*stretch) bool) ([]stretch, error) {
+func others(ctx context.Context, all []overlay, first stretch, enough func(*stretch) bool) ([]stretch, error) {
 	found := []stretch{first}
 	for len(found) < maxSegments {
 		var top overlay
@@ -88,7 +88,7 @@ func others(ctx context.Context, all []overlay, e *earlierMotion, first stretch,
 		if !any {
 			break
 		}
-		s := top.stretch(e, n15)
+		s := top.stretch(n15)
 		if s.to-s.from < minWindow || !enough(&s) {
 			break
 		}

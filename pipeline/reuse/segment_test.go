@@ -115,6 +115,6 @@ func TestComparisonsEndWithTheContext(t *testing.T) {
 	other := Candidate{Job: "a", Fingerprint: stored(t, f)}
 	_, err = q.full(ctx, &other, glanceAt(&q.index, &other.Fingerprint, 0), DefaultConfig())
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = others(ctx, make([]overlay, 1), nil, stretch{}, nil)
+	_, err = others(ctx, make([]overlay, 1), stretch{}, nil)
 	require.ErrorIs(t, err, context.Canceled)
 }

@@ -84,7 +84,7 @@ func transforms() []transform {
 		film("splice", "33", true, splice), film("insert", "33", true, insert),
 		film("freeze", "", false, freeze),
 	}
-	return append(list, transform{name: "combo3", photo: true, video: true, apply: func(g *graph) { combine(g, list) }})
+	return append(list, transform{name: combined, photo: true, video: true, apply: func(g *graph) { combine(g, list) }})
 }
 
 // combine applies three different transforms that may be combined.

@@ -182,6 +182,19 @@ func Kinds() []string {
 	return out
 }
 
+// Mixes says whether a transform (its name, without severity) may show a second clip beside the one that it is made from.
+func Mixes(name string) bool {
+	for _, t := range transforms() {
+		if t.name == name && t.needsHost {
+			return true
+		}
+	}
+	return name == combined
+}
+
+// combined is the name of the transform that is made of three others.
+const combined = "combo3"
+
 // clean makes a file's base name one that any shell and table takes.
 func clean(file string) string {
 	base := strings.TrimSuffix(file, filepath.Ext(file))

@@ -8,9 +8,9 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"onsite/models"
 	"onsite/pipeline"
@@ -24,6 +24,8 @@ type Options struct {
 	Seed   uint64 // of splits and intervals
 	Splits int    // 0: 20, each both ways round
 	Config reuse.Config
+	// History compares every attack with all originals at once too, as the product does.
+	History bool
 	// Progress is told how many files and pairs are done of how many; may be nil.
 	Progress func(done, total int)
 }
@@ -53,6 +55,7 @@ type Kind struct {
 	HeldOut    *float64 `json:"reused_held_out"`
 	ContentOut *float64 `json:"same_content_held_out"`
 	PDQOut     *float64 `json:"pdq_held_out"` // strangers alone kept out: the baseline at its best
+	Lookup     Share    `json:"lookup"`       // by the tenant-wide index: some frame within index.MaxRadius bits
 }
 
 // Method is one measure with the thresholds that the protocol gives it.
@@ -81,6 +84,8 @@ type Part struct {
 	Recording  Fixed                         `json:"same_recording"`
 	Content    Fixed                         `json:"same_content"`
 	Asked      Share                         `json:"cannot_tell_of_same"`
+	Lookup     Fixed                         `json:"lookup"`            // the tenant-wide index; its threshold is in bits
+	History    *History                      `json:"history,omitempty"` // with Options.History
 	Honest     []Honest                      `json:"honest"`
 	Kinds      []Kind                        `json:"kinds"`
 	Methods    []Method                      `json:"methods"`
@@ -141,6 +146,7 @@ func Run(ctx context.Context, dir string, decode reuse.Decode, o Options) (Repor
 	}
 	r := Report{Suite: dir, Half: o.Half, Seed: o.Seed, Splits: o.Splits, Rows: rows}
 	r.Video, r.Photo = summarise(rows, e.prints, o, false), summarise(rows, e.prints, o, true)
+	e.history(&r)
 	return r, nil
 }
 
@@ -154,6 +160,9 @@ type evaluation struct {
 	mu        sync.Mutex
 	prints    map[string]printed           // what each file cost
 	originals map[string]reuse.Fingerprint // as they would be stored: without the motion at its own size
+	all       []reuse.Candidate            // the originals, with Options.History
+	of        map[string]string            // their families
+	whole     []wholeRow
 	done      int
 }
 
@@ -210,6 +219,7 @@ func (e *evaluation) run(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	e.gather()
 	return each(slices.Sorted(maps.Keys(byQuery)), func(ctx context.Context, n string) (int, error) {
 		rows := byQuery[n]
 		fp, err := e.print(ctx, n, rows[0].Photo)
@@ -221,6 +231,9 @@ func (e *evaluation) run(ctx context.Context) error {
 			if err := r.measure(ctx, &fp, &o, e.o.Config); err != nil {
 				return 0, fmt.Errorf("compare with %s: %w", r.Original, err)
 			}
+		}
+		if err := e.atOnce(ctx, rows[0], &fp); err != nil {
+			return 0, err
 		}
 		return len(rows), nil
 	})
@@ -247,12 +260,12 @@ func fingerprint(ctx context.Context, path string, decode reuse.Decode) (reuse.F
 		return reuse.Fingerprint{}, p, fmt.Errorf("decode: %w", err)
 	}
 	defer clip.Close()
-	began := time.Now()
+	stop := stopwatch()
 	fp, err := reuse.Compute(clip)
+	p.ms, p.seconds = stop(), fp.Duration.Seconds()
 	if err != nil {
 		return reuse.Fingerprint{}, p, err
 	}
-	p.ms, p.seconds = ms(began), fp.Duration.Seconds()
 	raw, err := fp.MarshalBinary()
 	if err != nil {
 		return reuse.Fingerprint{}, p, err
@@ -262,33 +275,55 @@ func fingerprint(ctx context.Context, path string, decode reuse.Decode) (reuse.F
 	if err != nil {
 		return reuse.Fingerprint{}, p, err
 	}
-	began = time.Now()
-	if _, _, err := reuse.PDQVariants(v); err != nil {
-		return reuse.Fingerprint{}, p, err
-	}
-	p.still = ms(began)
-	return fp, p, nil
+	stop = stopwatch()
+	_, _, err = reuse.PDQVariants(v)
+	p.still = stop()
+	return fp, p, err
 }
 
 // view is the first still of a clip.
 func view(c *media.Clip) (models.Image, error) { return media.View(c.Frames[0].Image) }
 
-// ms is the wall time since, in milliseconds.
-func ms(since time.Time) float64 { return float64(time.Since(since).Microseconds()) / 1000 }
+// stopwatch begins to count the processor time of this goroutine, which keeps its thread until the count is taken, in milliseconds: other
+// work of the machine does not count. OpenCV must not use threads of its own (cmd/onsite sees to that).
+func stopwatch() (stop func() float64) {
+	runtime.LockOSThread()
+	began := cpuTime(unix.CLOCK_THREAD_CPUTIME_ID)
+	return func() float64 {
+		defer runtime.UnlockOSThread()
+		return float64((cpuTime(unix.CLOCK_THREAD_CPUTIME_ID) - began).Microseconds()) / 1000
+	}
+}
 
 // measure compares one pair in every way.
 func (r *Row) measure(ctx context.Context, q, o *reuse.Fingerprint, cfg reuse.Config) error {
-	began := time.Now()
+	stop := stopwatch()
 	_, res, err := reuse.Check(ctx, *q, []reuse.Candidate{{Job: r.Original, Fingerprint: *o}}, 0, cfg)
+	r.MS = stop()
 	if err != nil {
 		return err
 	}
-	r.MS = ms(began)
 	m := &res.Matches[0]
 	r.Verdict, r.S = m.Verdict, m.S
 	r.Scores[Recording], r.Scores[Content] = m.Score, m.Content
+	r.Lookup = nearestFrame(q, o)
 	r.baselines(q, o)
 	return nil
+}
+
+// nearestFrame is the least distance, in bits, of what the tenant-wide lookup asks (the stills, as they stand and mirrored) and the frames
+// by which the index knows the original.
+func nearestFrame(q, o *reuse.Fingerprint) int {
+	best := bitsOfHash + 1
+	frames := o.Frames()
+	for _, a := range q.Asked(false) {
+		for i := range a.Forms {
+			for k := range frames {
+				best = min(best, a.Forms[i].Distance(&frames[k].Hash))
+			}
+		}
+	}
+	return best
 }
 
 // vpdqBits is the distance at which the vPDQ rule counts a frame as matched.

@@ -9,6 +9,7 @@ import (
 	"onsite/pipeline"
 	"onsite/pipeline/bench/attack"
 	"onsite/pipeline/reuse"
+	"onsite/pipeline/reuse/index"
 )
 
 // Measure is one way of telling how alike two files are; more is more alike.
@@ -40,7 +41,8 @@ type Row struct {
 	Scores  [measures]float64
 	Verdict reuse.Verdict
 	S       float64 // of stage B, before it is brought into 0..1
-	MS      float64 // wall time of the comparison
+	MS      float64 // processor time of the comparison
+	Lookup  int     // least distance in bits of the frames by which the tenant-wide lookup asks; 257: none can be asked about
 }
 
 // tag is the transform with its severity.
@@ -50,6 +52,9 @@ func (r *Row) tag() string {
 	}
 	return r.Transform
 }
+
+// lookup says whether the tenant-wide lookup would find the original.
+func (r *Row) lookup() bool { return r.Lookup <= index.MaxRadius }
 
 // hard says whether the pair is honest footage that looks like a copy.
 func (r *Row) hard() bool { return !r.Same && attack.Hard(r.Transform) }

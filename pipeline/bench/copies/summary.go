@@ -5,6 +5,7 @@ import (
 
 	"onsite/pipeline/bench/attack"
 	"onsite/pipeline/reuse"
+	"onsite/pipeline/reuse/index"
 )
 
 // summarise makes the table of the clips or of the photos; nil without pairs of that kind.
@@ -33,20 +34,21 @@ func summarise(all []Row, prints map[string]printed, o Options, photo bool) *Par
 	}
 	p := &Part{Same: len(same), Hard: len(hard), Easy: len(easy), Families: len(families), Lookalikes: len(lookalikes),
 		Curves: map[string]map[string][]Point{"hard": {}, "easy": {}}, MSPerPair: map[string]float64{}}
+	var moving []*Row
+	for _, r := range same {
+		if !photo && r.Transform != "freeze" {
+			moving = append(moving, r)
+		}
+	}
 	fixed := func(m Measure, threshold float64) Fixed {
 		called := func(r *Row) bool { return r.Scores[m] >= threshold }
-		var moving []*Row
-		for _, r := range same {
-			if !photo && r.Transform != "freeze" {
-				moving = append(moving, r)
-			}
-		}
 		return Fixed{threshold, count(same, o.Seed, called), count(moving, o.Seed, called), count(hard, o.Seed, called), count(easy, o.Seed, called)}
 	}
 	p.Recording, p.Content = fixed(Recording, o.Config.Threshold), fixed(Content, reuse.ContentThreshold)
 	unsure := func(r *Row) bool { return r.Verdict == reuse.CannotTell }
 	reused := func(r *Row) bool { return r.Verdict == reuse.Same }
 	p.Asked = count(same, o.Seed, unsure)
+	p.Lookup = Fixed{float64(index.MaxRadius), count(same, o.Seed, (*Row).lookup), count(moving, o.Seed, (*Row).lookup), count(hard, o.Seed, (*Row).lookup), count(easy, o.Seed, (*Row).lookup)}
 
 	stranger := func(r *Row) bool { return !r.hard() }
 	anyone := func(*Row) bool { return true }
@@ -81,7 +83,7 @@ func summarise(all []Row, prints map[string]printed, o Options, photo bool) *Par
 	}
 	for tag, of := range byTag {
 		k := Kind{Transform: tag, N: len(of), Reused: count(of, o.Seed, reused), CannotTell: count(of, o.Seed, unsure),
-			Content: count(of, o.Seed, func(r *Row) bool { return r.Scores[Content] >= reuse.ContentThreshold })}
+			Content: count(of, o.Seed, func(r *Row) bool { return r.Scores[Content] >= reuse.ContentThreshold }), Lookup: count(of, o.Seed, (*Row).lookup)}
 		k.HeldOut = p.Methods[Recording].All.of(tag)
 		k.ContentOut = p.Methods[Content].Strangers.of(tag)
 		k.PDQOut = p.Methods[PDQ].Strangers.of(tag)
