@@ -12,7 +12,7 @@ import (
 func BenchmarkTask(b *testing.B) {
 	s := open(b)
 	ctx := context.Background()
-	grey, second := Pattern(64, 64, 1, 1), PatternSound(16000, 1)
+	grey, scene, second := Pattern(64, 64, 1, 1), Pattern(512, 512, 3, 1), PatternSound(16000, 1)
 	cases := []struct {
 		name string
 		task Task
@@ -26,6 +26,8 @@ func BenchmarkTask(b *testing.B) {
 		{"eye_state", EyeState, on(ctx, s.EyeOpen, Pattern(24, 24, 1, 1))},
 		{"text_detect_640x384", TextDetect, on(ctx, s.TextMap, Pattern(640, 384, 3, 1))},
 		{"text_recognize_320", TextRecognize, on(ctx, s.ReadText, Pattern(320, 48, 3, 1))},
+		{"object_detect", ObjectDetect, on(ctx, s.DetectObjects, Pattern(300, 300, 3, 1))},
+		{"scene_embed", SceneEmbed, func() error { _, _, err := s.EmbedScene(ctx, scene); return err }},
 		{"voice_activity_1s", VoiceActivity, func() error { _, err := s.VoiceActivity(ctx, second); return err }},
 	}
 	for _, c := range cases {

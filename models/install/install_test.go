@@ -15,6 +15,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"onsite/models/convert"
+	"onsite/models/manifest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -112,6 +115,54 @@ func TestInstallIsIdempotentAndRepairs(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(o.Cache, ".fetch-*"))
 	require.NoError(t, err)
 	require.Empty(t, left, "no temporary folder stays")
+}
+
+// converting is a package with a small TensorFlow.js model, in the middle of a longer file, and options that make an ONNX file of it.
+func converting(t testing.TB) (*fake, Options) {
+	t.Helper()
+	model := `{"modelTopology":{"node":[{"name":"x","op":"Placeholder","attr":{"shape":{"shape":{"dim":[{"size":"1"},{"size":"2"}]}}}},{"name":"y","op":"Sigmoid","input":["x"]}]}}`
+	onnx, err := convert.TFJS([]byte(model), nil, []convert.Output{{Tensor: "y", Name: "out"}})
+	require.NoError(t, err)
+	tgz := tarball(t, entry{name: "package/m.json", body: "junk" + model + "junk"}, entry{name: "package/m.bin", body: "none"})
+	p := Package{NPM: "models", Version: "1.0.0", TarballSHA256: sum(tgz), Files: []File{{
+		Name: "m.onnx", Bytes: int64(len(onnx)), SHA256: sum(onnx), group: Models,
+		made: &manifest.Convert{From: manifest.TFJS, Outputs: []manifest.ConvertOutput{{Tensor: "y", Name: "out"}}, Parts: []manifest.ConvertPart{
+			{Member: "m.json", Bytes: int64(len(model)) + 8, SHA256: sum([]byte("junk" + model + "junk")), First: 4, End: int64(len(model)) + 4},
+			{Member: "m.bin", Bytes: 4, SHA256: sum([]byte("none")), First: 4, End: 4},
+		}},
+	}}}
+	f := &fake{data: map[string][]byte{p.id(): tgz}}
+	return f, Options{Cache: filepath.Join(t.TempDir(), "cache"), Fetch: f, packages: []Package{p}}
+}
+
+func TestInstallConverts(t *testing.T) {
+	f, o := converting(t)
+	var steps []string
+	o.Progress = func(e Event) { steps = append(steps, e.Step) }
+	require.NoError(t, Install(t.Context(), o))
+	require.Equal(t, []string{"fetch", "check", "unpack", "convert", "done"}, steps)
+	got, err := os.ReadFile(filepath.Join(o.Cache, "models", "m.onnx"))
+	require.NoError(t, err)
+	require.Equal(t, o.packages[0].Files[0].SHA256, sum(got))
+	require.NoError(t, Install(t.Context(), o))
+	require.Equal(t, 1, f.calls, "what was made is not made again")
+
+	for name, c := range map[string]struct {
+		change func(f *File)
+		want   string
+	}{
+		"another result": {func(f *File) { f.SHA256 = sum([]byte("another")) }, "the converted m.onnx has the wrong sha256"},
+		"another part":   {func(f *File) { f.made.Parts[0].SHA256 = sum([]byte("another")) }, "m.json has the wrong sha256"},
+		"no operator":    {func(f *File) { f.made.Outputs[0].Tensor = "z" }, `no node "z"`},
+		"another form":   {func(f *File) { f.made.From = "caffe" }, `no converter from "caffe"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, o := converting(t)
+			c.change(&o.packages[0].Files[0])
+			require.ErrorContains(t, Install(t.Context(), o), c.want)
+			require.NoFileExists(t, filepath.Join(o.Cache, "models", "m.onnx"))
+		})
+	}
 }
 
 func TestCheckVerifiesBytes(t *testing.T) {

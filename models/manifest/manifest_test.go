@@ -81,6 +81,15 @@ func TestTemplatesOfSpeechModels(t *testing.T) {
 	require.ErrorContains(t, err, "takes no speech fields")
 }
 
+func TestAnchors(t *testing.T) {
+	a := Anchors(300, 300, .2, .95)
+	require.Len(t, a, 1917, "19, 10, 5, 3, 2 and 1 squared, with 3 boxes each on the first layer and 6 on the others")
+	require.Equal(t, Anchor{X: .5 / 19, Y: .5 / 19, W: .1, H: .1}, a[0])
+	last := a[len(a)-1]
+	require.InDeltaSlice(t, []float64{.5, .5, .97468, .97468}, []float64{last.X, last.Y, last.W, last.H}, 1e-5)
+	require.InDelta(t, .95*1.7320508, a[len(a)-3].W, 1e-6, "aspect 3")
+}
+
 func TestParseRefuses(t *testing.T) {
 	cases := []struct{ name, task, from, to, want string }{
 		{"unknown key", "liveness", "outputs:", "colour: red\noutputs:", "colour"},
@@ -122,6 +131,16 @@ func TestParseRefuses(t *testing.T) {
 		{"rate", "voice_activity", "rate: 16000", "rate: 0", "input.rate"},
 		{"context", "voice_activity", "context: 64", "context: 1000", "input.context"},
 		{"sound with colour", "voice_activity", "rate: 16000", "rate: 16000\n  colour: rgb", "takes no picture fields"},
+		{"convert from", "object_detect", "from: tflite", "from: caffe", "convert.from"},
+		{"convert parts", "scene_embed", "from: tfjs", "from: tflite", "convert.parts: has 2 entries, tflite has 1"},
+		{"convert part", "object_detect", "      sha256: 4709", "      sha256: X709", "convert.parts[0].sha256"},
+		{"convert bytes", "object_detect", "end: 9987912", "end: 99999999", "convert.parts[0].end"},
+		{"convert output", "scene_embed", "tensor: tower_0/wh", "tensor: \"\"", "convert.outputs[2]"},
+		{"converted member", "scene_embed", "  name: scene_embed.onnx\n", "  name: scene_embed.onnx\n  member: a\n", "file.member"},
+		{"labels", "object_detect", "  background, ", "  ", "labels: has 23 entries, the model has 24 classes"},
+		{"labels of none", "liveness", "outputs:", "labels: [a]\noutputs:", "labels: has 1 entries, the model has 0"},
+		{"ssd anchors", "object_detect", "boxes, shape: [1, 1917, 4]", "boxes, shape: [1, 1916, 4]", "1917 anchors"},
+		{"map", "scene_embed", "sizes, shape: [1, 4, 128, 128]", "sizes, shape: [1, 4, 128, 64]", "same, fixed map"},
 		{"by hand without note", "liveness", "source:\n  npm: faceplugin-face-recognition-js\n  version: \"0.0.1\"\n", "source:\n", "source:"},
 	}
 	for _, c := range cases {
