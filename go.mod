@@ -3,6 +3,7 @@ module onsite
 go 1.26.0
 
 require (
+	github.com/bep/imagemeta v1.0.1
 	golang.org/x/sync v0.24.0
 	gonum.org/v1/gonum v0.17.0
 )

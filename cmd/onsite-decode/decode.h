@@ -30,6 +30,8 @@ typedef struct od_header {
   int encrypted;
   int has_picture, has_audio;
   int64_t duration_us;
+  int range, primaries, transfer, matrix, reorder; // as libav numbers them
+  int sound_rate, sound_channels;
 } od_header;
 
 // What to do with a packet.

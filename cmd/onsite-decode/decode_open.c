@@ -108,6 +108,10 @@ int od_headers(od_clip *c, od_header *h) {
   }
   h->has_audio = c->audio >= 0;
   if (c->audio >= 0) av_strlcpy(h->audio, avcodec_get_name(c->fmt->streams[c->audio]->codecpar->codec_id), sizeof h->audio);
+  if (c->audio >= 0) {
+    h->sound_rate = c->fmt->streams[c->audio]->codecpar->sample_rate;
+    h->sound_channels = c->fmt->streams[c->audio]->codecpar->ch_layout.nb_channels;
+  }
   h->duration_us = c->fmt->duration == AV_NOPTS_VALUE ? 0 : c->fmt->duration;
   if (c->video < 0) return OD_OK;
   AVStream *st = c->fmt->streams[c->video];
@@ -117,6 +121,11 @@ int od_headers(od_clip *c, od_header *h) {
   av_strlcpy(h->codec, avcodec_get_name(st->codecpar->codec_id), sizeof h->codec);
   h->width = st->codecpar->width;
   h->height = st->codecpar->height;
+  h->range = st->codecpar->color_range;
+  h->primaries = st->codecpar->color_primaries;
+  h->transfer = st->codecpar->color_trc;
+  h->matrix = st->codecpar->color_space;
+  h->reorder = st->codecpar->video_delay;
   h->sar_num = sar.num;
   h->sar_den = sar.den;
   if (matrix) h->orientation = matrix_orientation(matrix);

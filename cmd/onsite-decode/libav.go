@@ -14,6 +14,9 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"onsite/pipeline/media/origin"
+	"onsite/pipeline/media/wire"
 )
 
 // libError is an error of libav or of our own C code.
@@ -74,6 +77,8 @@ type header struct {
 	encrypted            bool
 	hasPicture, hasAudio bool
 	durationUS           int64
+	video                origin.Video
+	sound                origin.Sound
 }
 
 // packet is one coded packet in decoding order; ptsUS is absolute.
@@ -110,7 +115,25 @@ func (v *clip) header() header {
 		codec: C.GoString(&h.codec[0]), audio: C.GoString(&h.audio[0]), width: int(h.width), height: int(h.height),
 		sarNum: int(h.sar_num), sarDen: int(h.sar_den), orientation: int(h.orientation), streams: int(h.streams),
 		encrypted: h.encrypted != 0, hasPicture: h.has_picture != 0, hasAudio: h.has_audio != 0, durationUS: int64(h.duration_us),
+		video: origin.Video{Range: int(h._range), Primaries: int(h.primaries), Transfer: int(h.transfer), Matrix: int(h.matrix), Reorder: int(h.reorder)},
+		sound: origin.Sound{Rate: int(h.sound_rate), Channels: int(h.sound_channels)},
 	}
+}
+
+// origin is what the container and the stream say of how they were made.
+func (v *clip) origin(req wire.Request, h header) *origin.Facts {
+	var f origin.Facts
+	if req.Container == "mp4" || req.Container == "mov" {
+		f = origin.Movie(req.Size, readAt)
+	}
+	f.Video = &h.video
+	if h.hasAudio {
+		f.Sound = &h.sound
+	}
+	for i := 0; i < min(3, len(v.raw())) && f.Encoder == ""; i++ {
+		f.Encoder = origin.Encoder(v.bytesOf(i))
+	}
+	return &f
 }
 
 func (v *clip) tags(limit int) map[string]string {

@@ -119,10 +119,14 @@ func refuse(rule string, value, limit any) error {
 	return r
 }
 
-// addTag keeps a container tag when it is short, printable text.
+// addTag keeps the beginning of a container tag when it is text.
 func addTag(tags map[string]string, key, value string) {
+	const most = 512
 	key = strings.ToLower(key)
-	if len(key) > 64 || len(value) > 512 || len(tags) >= 48 || !utf8.ValidString(key) || !utf8.ValidString(value) {
+	if len(value) > most && utf8.ValidString(value) {
+		value = strings.ToValidUTF8(value[:most], "")
+	}
+	if len(key) > 64 || len(value) > most || len(tags) >= 48 || !utf8.ValidString(key) || !utf8.ValidString(value) {
 		return
 	}
 	if _, there := tags[key]; !there {

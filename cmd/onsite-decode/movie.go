@@ -79,6 +79,9 @@ func movie(req wire.Request, status selfStatus, out *bufio.Writer) error {
 		Width: p.fullW, Height: p.fullH,
 	}
 	info.Rotation, info.Mirrored = turn(h.orientation)
+	if !req.Bare {
+		info.Origin = c.origin(req, h)
+	}
 	if t.endUS > 0 {
 		info.FPS = math.Round(float64(len(t.shown))*1e9/float64(t.endUS)) / 1000
 	}

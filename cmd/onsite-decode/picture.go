@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"onsite/pipeline/media/origin"
 	"onsite/pipeline/media/wire"
 )
 
@@ -87,6 +88,10 @@ func photo(req wire.Request, status selfStatus, out *bufio.Writer) error {
 	info.Rotation, info.Mirrored = turn(s.orientation)
 	if req.Container == "jpeg" {
 		info.Codec = "jpeg"
+	}
+	if !req.Bare {
+		f := origin.Still(req.Container, data)
+		info.Origin = &f
 	}
 	if err := wire.WriteJSON(out, wire.KindInfo, info); err != nil {
 		return err

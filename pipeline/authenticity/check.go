@@ -19,7 +19,8 @@ const (
 	stillSlides = "slides"       // one still after another
 )
 
-// Check looks for a still picture, a frozen stretch and a repeated stretch. Its score is the strongest suspicion found: 1 and more is a
+// Check looks for a still picture, a frozen stretch and a repeated stretch, for programs that the file names, and for traces of cutting and
+// of a second encoding. Of a photo it looks at what the file says of itself. Its score is the strongest suspicion found: 1 and more is a
 // fail, whatever the kind.
 func Check(clip *media.Clip, cfg Config) pipeline.Check {
 	if err := cfg.Validate(); err != nil {
@@ -29,8 +30,10 @@ func Check(clip *media.Clip, cfg Config) pipeline.Check {
 	m := &clip.Motion
 	out.Frames = len(m.Frames)
 	switch n := len(m.Frames); {
-	case clip.Info.Kind == media.Photo:
-		return notChecked(out, "photo_no_time")
+	case clip.Info.Kind == media.Photo: // a photo has no motion: what its file says of itself is all there is
+		c := checker{cfg: &cfg, clip: clip, out: &out}
+		c.origin()
+		return c.scored()
 	case n < 8 || (m.Frames[n-1].PTS-m.Frames[0].PTS).Seconds() < minSeconds:
 		return notChecked(out, "too_short")
 	}
@@ -40,10 +43,16 @@ func Check(clip *media.Clip, cfg Config) pipeline.Check {
 		c.frozen(s)
 		c.repeat(s)
 	}
+	c.origin()
+	return c.scored()
+}
+
+// scored gives the check with its score.
+func (c *checker) scored() pipeline.Check {
 	threshold := 1.0
-	out.Score, out.Threshold = &c.score, &threshold
-	out.Near = math.Abs(c.score-threshold) < 0.05 // a few times what another decoder or processor changes in the residuals
-	return out
+	c.out.Score, c.out.Threshold = &c.score, &threshold
+	c.out.Near = math.Abs(c.score-threshold) < 0.05 // a few times what another decoder or processor changes in the residuals
+	return *c.out
 }
 
 func notChecked(c pipeline.Check, why string) pipeline.Check {

@@ -3,6 +3,7 @@ package media
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -10,6 +11,8 @@ import (
 
 	"gocv.io/x/gocv"
 
+	"onsite/pipeline"
+	"onsite/pipeline/media/origin"
 	"onsite/pipeline/media/wire"
 )
 
@@ -89,8 +92,31 @@ func (b *builder) Info(i wire.Info) error {
 	for k, v := range i.Tags {
 		c.Tags[clean(k)] = clean(v)
 	}
+	if i.Origin != nil {
+		c.Origin = i.Origin.Clean()
+	}
+	c.Location = location(c)
 	for _, w := range i.Windows {
 		b.clip.Motion.Windows = append(b.clip.Motion.Windows, Window{micros(w[0]), micros(w[1])})
+	}
+	return nil
+}
+
+// location is where a file says that it was made: EXIF of a photo, or what phones write into a clip, with their accuracy where they say it.
+func location(i *Info) *pipeline.Location {
+	if p := i.Origin.Photo; p != nil && p.HasGPS {
+		return &pipeline.Location{Latitude: p.Lat, Longitude: p.Lon, AccuracyM: p.Accuracy}
+	}
+	for _, key := range []string{"com.apple.quicktime.location.iso6709", "location", "location-eng"} {
+		lat, lon, ok := origin.Position(i.Tags[key])
+		if !ok {
+			continue
+		}
+		l := &pipeline.Location{Latitude: lat, Longitude: lon}
+		if a, err := strconv.ParseFloat(i.Tags["com.apple.quicktime.location.accuracy.horizontal"], 64); err == nil && a > 0 && a <= 100_000 {
+			l.AccuracyM = a
+		}
+		return l
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"onsite/pipeline"
+	"onsite/pipeline/media/origin"
 )
 
 // Kind says what the bytes turned out to be; names and extensions are never asked.
@@ -32,6 +33,7 @@ type Info struct {
 	Mirrored      bool    // the decoder also undid a mirroring (after turning: left and right exchanged)
 	HasAudio      bool
 	Tags          map[string]string  // container and stream tags, keys lower case
+	Origin        origin.Facts       // how the file was made, as it says itself
 	Location      *pipeline.Location // where the file says that it was made; nil: it does not say
 }
 

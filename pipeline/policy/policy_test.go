@@ -37,7 +37,7 @@ func TestPoliciesSayWhatMustBeInView(t *testing.T) {
 func TestBuiltinPolicies(t *testing.T) {
 	type want map[pipeline.CheckName]Need
 	for name, needs := range map[string]want{
-		"photo":        {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Never, pipeline.CheckPlace: WithFence},
+		"photo":        {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always, pipeline.CheckPlace: WithFence},
 		"video15":      {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: WithSite, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always, pipeline.CheckPlace: WithFence},
 		"shop_morning": {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always},
 		"office":       {pipeline.CheckFace: Always, pipeline.CheckLiveness: Always, pipeline.CheckScene: Always, pipeline.CheckReuse: Always, pipeline.CheckAuthenticity: Always},

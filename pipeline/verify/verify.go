@@ -360,7 +360,13 @@ func (r *run) footage(ctx context.Context) error {
 	if !r.wants(pipeline.CheckAuthenticity) {
 		r.set(pipeline.CheckAuthenticity, notChecked(policy.WhyNotWanted))
 	} else if err := r.stage(ctx, StageAuthenticity, func(context.Context) error {
-		r.set(pipeline.CheckAuthenticity, authenticity.Check(r.clip, authenticityConfig(r.wants(pipeline.CheckFace))))
+		check := authenticity.Check(r.clip, authenticityConfig(r.wants(pipeline.CheckFace)))
+		said := authenticity.Said{Received: r.Received}
+		if r.dated() {
+			said.Taken = r.Claim.TakenAt
+		}
+		authenticity.Clock(&check, &r.clip.Info, said)
+		r.set(pipeline.CheckAuthenticity, check)
 		return nil
 	}); err != nil {
 		return err

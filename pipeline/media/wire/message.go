@@ -1,5 +1,7 @@
 package wire
 
+import "onsite/pipeline/media/origin"
+
 // Limits bound what the child accepts. A zero field is not allowed; the parent fills in its defaults.
 type Limits struct {
 	Bytes         int64 `json:"bytes"`           // of the file
@@ -52,6 +54,7 @@ type Info struct {
 	HasAudio   bool              `json:"has_audio"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	Windows    [][2]int64        `json:"windows,omitempty"` // microseconds covered by the motion track
+	Origin     *origin.Facts     `json:"origin,omitempty"`  // how the file was made, as it says itself
 }
 
 // Refusal says why the child does not give the media. Rule is a name that the parent knows; the sentence is made there.

@@ -1,0 +1,166 @@
+package authenticity
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+const (
+	// cutRatio is how many times more than around it the picture must change at a cut, and cutLevel how much at least, grey levels (root mean
+	// square after the brightness was evened out).
+	cutRatio, cutLevel = 5.0, 9.0
+	// cutAround is the time on both sides within which the picture's usual change is taken, seconds, and cutBack that within which it must
+	// not come back to what it was: a hand or a flash before the lens.
+	cutAround, cutBack = 1.2, 1.0
+	// mostCuts is how many cuts are told.
+	mostCuts = 3
+)
+
+// cutSigns looks for moments at which the picture is another one at once, and stays so: two recordings joined, or a part taken out.
+func cutSigns(m *media.Motion, p []media.Packet) []sign {
+	n := len(m.Frames)
+	if n < 12 {
+		return nil
+	}
+	change := make([]float64, n) // from frame i-1 to i
+	for i := 1; i < n; i++ {
+		if (m.Frames[i].PTS - m.Frames[i-1].PTS) <= 250*time.Millisecond {
+			change[i] = difference(m.Frames[i-1].Gray, m.Frames[i].Gray)
+		}
+	}
+	type cut struct {
+		i     int
+		ratio float64
+	}
+	var cuts []cut
+	for i := 2; i < n-2; i++ {
+		if change[i] < cutLevel {
+			continue
+		}
+		var near []float64
+		at := m.Frames[i].PTS.Seconds()
+		for j := 1; j < n; j++ {
+			if d := math.Abs(m.Frames[j].PTS.Seconds() - at); j != i && d <= cutAround {
+				near = append(near, change[j])
+			}
+		}
+		if len(near) < 6 {
+			continue
+		}
+		ratio := change[i] / math.Max(quantile(near, 0.9), 1)
+		if ratio < cutRatio || comesBack(m, i, change[i]) {
+			continue
+		}
+		cuts = append(cuts, cut{i, ratio})
+	}
+	slices.SortFunc(cuts, func(a, b cut) int { return int(1000 * (b.ratio - a.ratio)) })
+	var out []sign
+	for k, c := range cuts[:min(len(cuts), mostCuts)] {
+		at := m.Frames[c.i].PTS.Seconds()
+		when := seconds(at)
+		out = append(out, sign{code: "cut", proof: fmt.Sprintf("at %s: %.1f levels, %.1f times the usual", when, change[c.i], c.ratio), at: at,
+			text: pipeline.Text{EN: "the picture jumps at " + when, ZH: "画面在 " + when + " 处跳变"}})
+		if k > 0 {
+			continue
+		}
+		if keyAt(p, m.Frames[c.i-1].PTS, m.Frames[c.i].PTS) {
+			out = append(out, sign{code: "cut_coded", proof: "a complete picture at " + when, at: at, text: pipeline.Text{EN: "the encoder began anew there", ZH: "编码在该处重新开始"}})
+		}
+		if gapAt(p, m.Frames[c.i-1].PTS, m.Frames[c.i].PTS) {
+			out = append(out, sign{code: "cut_timed", proof: "a gap in time at " + when, at: at, text: pipeline.Text{EN: "time jumps there, too", ZH: "时间在该处也有跳变"}})
+		}
+	}
+	return out
+}
+
+// difference is the root mean square between two pictures after their brightness and contrast were evened out, in grey levels: a lamp that
+// is switched on is no cut.
+func difference(a, b []byte) float64 {
+	if len(a) != len(b) || len(a) == 0 {
+		return 0
+	}
+	var sa, sb, saa, sbb, sab float64
+	for i := range a {
+		x, y := float64(a[i]), float64(b[i])
+		sa, sb, saa, sbb, sab = sa+x, sb+y, saa+x*x, sbb+y*y, sab+x*y
+	}
+	n := float64(len(a))
+	va, vb, cov := saa/n-sa/n*sa/n, sbb/n-sb/n*sb/n, sab/n-sa/n*sb/n
+	if va < 1 || vb < 1 { // a covered lens
+		return 0
+	}
+	r := math.Max(-1, math.Min(1, cov/math.Sqrt(va*vb)))
+	return math.Sqrt(2*(1-r)) * math.Sqrt(math.Min(va, vb))
+}
+
+// comesBack says that the picture soon is again what it was before frame i, or that it is again what it was shortly before.
+func comesBack(m *media.Motion, i int, change float64) bool {
+	before, after := m.Frames[i-1].Gray, m.Frames[i].Gray
+	for j := i + 1; j < len(m.Frames) && (m.Frames[j].PTS-m.Frames[i].PTS).Seconds() <= cutBack; j++ {
+		if difference(before, m.Frames[j].Gray) < change/2 {
+			return true
+		}
+	}
+	for j := i - 2; j >= 0 && (m.Frames[i].PTS-m.Frames[j].PTS).Seconds() <= cutBack; j-- {
+		if difference(m.Frames[j].Gray, after) < change/2 {
+			return true
+		}
+	}
+	return false
+}
+
+// keyAt says that a complete picture lies between two times where the rhythm of complete pictures has none.
+func keyAt(p []media.Packet, from, to time.Duration) bool {
+	var keys []float64
+	at := -1.0
+	for _, k := range p {
+		if k.Key {
+			if k.PTS > from && k.PTS <= to {
+				at = k.PTS.Seconds()
+			}
+			keys = append(keys, k.PTS.Seconds())
+		}
+	}
+	if at < 0 {
+		return false
+	}
+	if len(keys) < 4 { // too few to have a rhythm: but for the first, one in a clip of this length is remarkable
+		return true
+	}
+	slices.Sort(keys)
+	var steps []float64
+	for i := 1; i < len(keys); i++ {
+		steps = append(steps, keys[i]-keys[i-1])
+	}
+	usual := quantile(steps, 0.5)
+	for i := 1; i < len(keys); i++ {
+		if keys[i] == at {
+			return math.Abs(steps[i-1]-usual) > 0.1*usual
+		}
+	}
+	return false
+}
+
+// gapAt says that a picture is missing between two times.
+func gapAt(p []media.Packet, from, to time.Duration) bool {
+	s := shown(p)
+	var steps []float64
+	for i := 1; i < len(s); i++ {
+		steps = append(steps, (s[i].PTS - s[i-1].PTS).Seconds())
+	}
+	if len(steps) < 10 {
+		return false
+	}
+	usual := quantile(steps, 0.5)
+	for i := 1; i < len(s); i++ {
+		if s[i].PTS > from && s[i].PTS <= to && steps[i-1] > 2.5*usual {
+			return true
+		}
+	}
+	return false
+}
