@@ -18,7 +18,7 @@ type bar struct {
 }
 
 // lowerIsBetter names the checks whose score measures what speaks against the upload.
-var lowerIsBetter = map[pipeline.CheckName]bool{pipeline.CheckReuse: true, pipeline.CheckAuthenticity: true}
+var lowerIsBetter = map[pipeline.CheckName]bool{pipeline.CheckReuse: true, pipeline.CheckAuthenticity: true, pipeline.CheckPlace: true}
 
 // scoreBar gives the bar of a check, nil without a score or a threshold. Which side passes is read off the outcome where it is clear, so
 // that a check is never drawn against its own answer; else from the check's name.

@@ -218,6 +218,8 @@ func (b *builder) reason(r pipeline.Reason) reason {
 	switch {
 	case r.Check == pipeline.CheckReuse && len(b.in.Segments) > 0:
 		out.Link, out.LinkTo = "#matched", word("matched")
+	case r.Check == pipeline.CheckPlace && b.in.Ground != nil:
+		out.Link, out.LinkTo = "#where", word("where")
 	case r.Check == pipeline.CheckScene && len(b.in.Elements) > 0:
 		out.Link, out.LinkTo = "#place", word("place")
 	case out.More > 0 && len(b.in.Pictures) > 0:
@@ -302,7 +304,11 @@ func (b *builder) evidenceShot(g []pipeline.Evidence, closeUp bool) shot {
 
 // evidenceLine says evidence in words where a picture alone does not: a stretch of time, a text that was read.
 func evidenceLine(e pipeline.Evidence) (pipeline.Text, bool) {
-	if e.Read != "" {
+	if e.Kind == "fact" && e.FromMS == nil {
+		read, label := clean(e.Read), clean(e.Label)
+		return pipeline.Text{EN: "Proof: " + read + " (" + label + ")", ZH: "依据：" + read + "（" + label + "）"}, read != ""
+	}
+	if e.Read != "" && e.Kind != "fact" {
 		read := clean(e.Read)
 		return pipeline.Text{EN: "Read in the picture: “" + read + "”", ZH: "画面中读到：“" + read + "”"}, true
 	}

@@ -21,7 +21,8 @@ type Input struct {
 	Elements   []Element       // what the site should show, and whether it was found
 	Segments   []Segment       // matched earlier footage
 	Timeline   Timeline
-	JSON       []byte // the verdict as it was written; nil: marshalled here
+	Ground     *Ground // nil: no map
+	JSON       []byte  // the verdict as it was written; nil: marshalled here
 }
 
 // Picture is a keyframe to show. W and H are the size of the keyframe that boxes and outlines count in; the JPEG may be smaller.

@@ -39,6 +39,7 @@ type page struct {
 	Segments       []match
 	Elements       []element
 	Timeline       *timeline
+	Ground         *ground
 	Details        details
 	JSON           string
 }
@@ -198,6 +199,7 @@ func (b *builder) build() (page, error) {
 		p.Elements = append(p.Elements, b.element(e))
 	}
 	p.Timeline = b.timeline()
+	p.Ground = b.groundOf(b.in.Ground)
 	p.Details = b.details()
 	raw := b.in.JSON
 	if raw == nil {

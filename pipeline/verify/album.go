@@ -36,6 +36,7 @@ type Album struct {
 	Segments   []report.Segment
 	References []report.Reference
 	Timeline   report.Timeline
+	Ground     *report.Ground
 	Notes      []pipeline.Text
 	PolicyName string
 	Media      string
@@ -54,7 +55,7 @@ func (r Result) Report(lang, note string) report.Input {
 	in := report.Input{
 		Verdict: r.Verdict, Lang: lang, Name: r.Album.Media, PolicyName: r.Album.PolicyName, Notes: r.Album.Notes,
 		Pictures: r.Album.Pictures, References: r.Album.References, Marks: r.Album.Marks, Elements: r.Album.Elements,
-		Segments: r.Album.Segments, Timeline: r.Album.Timeline,
+		Segments: r.Album.Segments, Timeline: r.Album.Timeline, Ground: r.Album.Ground,
 	}
 	if note != "" {
 		in.Notes = append([]pipeline.Text{{EN: note, ZH: note}}, in.Notes...)
@@ -117,6 +118,7 @@ func (r *run) keyframes(ctx context.Context, chosen []int) ([]report.Picture, er
 func (r *run) album(ctx context.Context, a *Album) error {
 	a.PolicyName, a.Media = r.Policy.Name, r.Media.Name()
 	a.Timeline = r.timeline()
+	a.Ground = r.drawn()
 	if !r.looked() {
 		a.Notes = append(a.Notes, pipeline.Text{
 			EN: "No pictures are shown: faces were not looked for, so other people could not be blurred.",

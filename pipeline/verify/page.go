@@ -144,6 +144,8 @@ func spanLabel(c pipeline.Code) pipeline.Text {
 		return pipeline.Text{EN: "seen before", ZH: "曾出现过"}
 	case pipeline.ReplayedWithinClip:
 		return pipeline.Text{EN: "repeated", ZH: "重复"}
+	case pipeline.StreamAltered:
+		return pipeline.Text{EN: "cut", ZH: "剪接"}
 	case pipeline.SameContent:
 		return pipeline.Text{EN: "same content", ZH: "内容相同"}
 	default:
