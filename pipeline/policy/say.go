@@ -240,6 +240,7 @@ var sceneWords = map[string]pipeline.Text{
 	"reference": {EN: "reference", ZH: "参考图片"},
 	"text":      {EN: "text", ZH: "文字"},
 	"object":    {EN: "object", ZH: "物体检测"},
+	"face":      {EN: "face", ZH: "人脸"},
 	"room":      {EN: "room photos", ZH: "房间照片"},
 	"head":      {EN: "general impression", ZH: "总体印象"},
 	"high":      {EN: "high", ZH: "高"},

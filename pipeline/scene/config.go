@@ -18,6 +18,8 @@ type Config struct {
 	Today bool
 	// Heads lets general impressions speak where references settled nothing.
 	Heads bool
+	// People is how many people the face check found in the clip: with any, nobody looks for a person again. It is no setting.
+	People int `json:"-"`
 	// TextSide is the long side at which text is looked for; TextSideFar is the second try on the sharpest frame when the
 	// name was not read in a photo (0: none; in a clip it would cost half of the stage's budget). TextLines bounds the lines read per frame.
 	TextSide, TextSideFar, TextLines int

@@ -226,6 +226,12 @@ func TestScreensAndPeopleAreObjects(t *testing.T) {
 	require.Equal(t, pipeline.Uncertain, c.Outcome, "a detector that finds nothing proves nothing")
 	require.Equal(t, []pipeline.Code{pipeline.ScreenMissing, pipeline.PersonMissing}, []pipeline.Code{c.Findings[0].Code, c.Findings[1].Code})
 
+	cfg.People = 1
+	m = &fakeScene{score: .1}
+	_, r, err = Check(context.Background(), m, clip, site, time.Time{}, cfg)
+	require.NoError(t, err)
+	require.Equal(t, []any{pipeline.Pass, ByFace}, []any{r.Elements[1].Outcome, r.Elements[1].Means}, "the face check saw somebody")
+
 	_, _, err = Check(context.Background(), &fakeText{}, clip, site, time.Time{}, cfg)
 	require.ErrorContains(t, err, "look for objects", "without the models there is an error, never silence")
 	_, _, err = Check(context.Background(), &fakeText{err: errors.New("x")}, clip, site, time.Time{}, cfg)

@@ -47,6 +47,7 @@ const (
 	ByReference Means = "reference" // an enrolled picture matched
 	ByText      Means = "text"      // its name was read
 	ByObject    Means = "object"    // an object detector found it
+	ByFace      Means = "face"      // the face check found somebody
 	ByRoom      Means = "room"      // the whole picture is like photos of the room
 	ByHead      Means = "head"      // a general impression, without any reference
 )

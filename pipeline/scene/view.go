@@ -14,7 +14,16 @@ const (
 	// sureObject is the score from which an object counts as seen, doubtObject that from which it may be. The detectors were not trained on
 	// offices of ours: a chessboard scored .79 as a laptop.
 	sureObject, doubtObject = 0.5, 0.3
+	surePerson              = 0.4 // people are what both detectors know best
 )
+
+// sureAt is the score from which an element counts as seen.
+func sureAt(e Element) float64 {
+	if e == Person {
+		return surePerson
+	}
+	return sureObject
+}
 
 // objectsOf lists what shows an element without any reference.
 var objectsOf = map[Element][]string{
@@ -32,7 +41,7 @@ type object struct {
 func (s *search) objects(ctx context.Context, picks []media.Frame, want []Element) error {
 	var open []Element
 	for _, e := range want {
-		if objectsOf[e] != nil {
+		if objectsOf[e] != nil && !(e == Person && s.cfg.People > 0) {
 			open = append(open, e)
 		}
 	}
@@ -43,7 +52,7 @@ func (s *search) objects(ctx context.Context, picks []media.Frame, want []Elemen
 		for _, f := range picks[:min(len(picks), objectFrames)] {
 			missing := false
 			for _, e := range open {
-				missing = missing || s.object[e].Score < sureObject
+				missing = missing || s.object[e].Score < sureAt(e)
 			}
 			if !missing {
 				return nil
@@ -81,12 +90,15 @@ func (s *search) see(f media.Frame) {
 
 // objectSeen is the outcome of an element that objects show. Not finding one is no finding: detectors miss much.
 func (s *search) objectSeen(e Element) Seen {
-	out := Seen{Element: e, Means: ByObject, Threshold: sureObject, Outcome: pipeline.Uncertain, Why: WhyAngle}
+	if e == Person && s.cfg.People > 0 {
+		return Seen{Element: e, Means: ByFace, Outcome: pipeline.Pass, Score: float64(s.cfg.People), Threshold: 1, Sure: High}
+	}
+	out := Seen{Element: e, Means: ByObject, Threshold: sureAt(e), Outcome: pipeline.Uncertain, Why: WhyAngle}
 	o := s.object[e]
 	switch {
 	case len(s.measures) == 0:
 		return Seen{Element: e, Outcome: pipeline.NotChecked, Why: WhyNoFrames}
-	case o.Score >= sureObject:
+	case o.Score >= sureAt(e):
 		out.Outcome, out.Why, out.Sure = pipeline.Pass, "", Medium
 	case o.Score >= doubtObject:
 		out.Why, out.Sure = WhyNearly, Low

@@ -345,7 +345,9 @@ func (r *run) place(ctx context.Context) error {
 		return nil
 	}
 	return r.stage(ctx, StageScene, func(ctx context.Context) error {
-		check, result, err := scene.Check(ctx, r.Models, r.clip, r.Place.Site, r.takenAt(), sceneConfig(r.Policy))
+		cfg := sceneConfig(r.Policy)
+		cfg.People = len(r.found.Tracks)
+		check, result, err := scene.Check(ctx, r.Models, r.clip, r.Place.Site, r.takenAt(), cfg)
 		if err != nil {
 			return r.broke(pipeline.CheckScene, err)
 		}
