@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -74,7 +75,24 @@ func (s *Server) getNotice(ctx context.Context, in *struct {
 	return &struct{ Body Notice }{n}, nil
 }
 
-// checked fills in a verdict. Only the codes are taken from it: its own texts may name other uploads and times.
+// alikeOnly says that a verdict's recording was not compared with earlier ones only because its pictures are like very many of them: nothing
+// was broken then. A body that does not say so counts as broken.
+func alikeOnly(body []byte) bool {
+	var v struct {
+		Checks struct {
+			Reuse struct {
+				Detail struct{ Missing, Flooded int }
+			}
+		}
+	}
+	if json.Unmarshal(body, &v) != nil {
+		return false
+	}
+	d := v.Checks.Reuse.Detail
+	return d.Flooded > 0 && d.Missing == 0
+}
+
+// checked fills in a verdict. Only the codes are taken from it, and why it could not be compared: its own texts may name other uploads and times.
 func (n *Notice) checked(v results.Verdict) {
 	n.State, n.Decision, n.Revision = "checked", string(v.Decision), v.Revision
 	n.Message = pick(map[pipeline.Decision]pipeline.Text{pipeline.DecisionPass: noticePass, pipeline.DecisionReview: noticeReview, pipeline.DecisionAbnormal: noticeAbnormal}[v.Decision], n.Lang)
@@ -83,6 +101,9 @@ func (n *Notice) checked(v results.Verdict) {
 		a, ok := advices[code]
 		if !ok {
 			a = otherAdvice
+		}
+		if code == pipeline.HistoryIncomplete && alikeOnly(v.Body) {
+			a.what = noticeAlike
 		}
 		text, next := pick(a.what, n.Lang), pick(a.next, n.Lang)
 		if !seen[text] { // two checks may give the same reason

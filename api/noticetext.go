@@ -87,6 +87,7 @@ var (
 	noticePass     = say("Your upload was checked; nothing needs your attention.", "您的上传已检查，没有需要您处理的事项。")
 	noticeReview   = say("Your upload was checked by a program, and a person will look at it. Nothing has been decided about you.", "您的上传已由程序检查，将由人工查看。尚未对您作出任何决定。")
 	noticeAbnormal = say("A program found something in your upload that does not fit, and a person must look at it. This finding has no consequence by itself.", "程序发现您的上传有不相符之处，须由人工查看。该结果本身不产生任何后果。")
+	noticeAlike    = say("What this recording shows looks like very many earlier recordings, so it was not compared with all of them. This says nothing about you.", "该录像的画面与大量以前的录像相似，因此未与全部录像逐一比对。这不代表您有任何问题。")
 	noticeRefused  = say("Your upload could not be used.", "您的上传无法使用。")
 	noticeDead     = say("Your upload was received but could not be checked for a technical reason. This says nothing about you; an administrator was told.", "您的上传已收到，但因技术原因未能完成检查。这不代表您有任何问题，管理员会收到通知。")
 	noticeAppeal   = say("If you think that this is wrong, tell your employer's contact for attendance and give the number of this upload. A person will look at it again.", "如果您认为有误，请联系单位的考勤负责人，并提供本次上传的编号。会有人工重新查看。")

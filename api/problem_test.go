@@ -55,7 +55,7 @@ func TestEveryReasonHasANotice(t *testing.T) {
 			require.NotContains(t, a.what.EN+a.next.EN, string(digit), "no scores, thresholds or counts")
 		}
 	}
-	for _, text := range []pipeline.Text{noticeWaiting, noticePass, noticeReview, noticeAbnormal, noticeRefused, noticeDead, noticeAppeal, otherAdvice.what, otherAdvice.next} {
+	for _, text := range []pipeline.Text{noticeWaiting, noticePass, noticeReview, noticeAbnormal, noticeAlike, noticeRefused, noticeDead, noticeAppeal, otherAdvice.what, otherAdvice.next} {
 		bilingualText(t, text.EN, text)
 	}
 }
@@ -145,5 +145,22 @@ func TestLanguages(t *testing.T) {
 	for header, want := range map[string]string{"": "en", "zh": "zh", "zh-CN": "zh", "zh-Hant-TW": "zh", "en-GB,zh;q=0.5": "en", "zh;q=0.9,en;q=0.1": "zh",
 		"fr": "en", "fr,zh;q=0.2": "zh", "*": "en", ";;;": "en", strings.Repeat("zh,", 200): "en"} {
 		require.Equal(t, want, langOf(header), header)
+	}
+}
+
+// A recording whose pictures are like very many others was not compared because of what it shows: nothing broke.
+func TestNoticeSaysWhyNothingWasCompared(t *testing.T) {
+	for body, want := range map[string]pipeline.Text{
+		`{"checks":{"reuse":{"detail":{"flooded":8,"compared":3}}}}`: noticeAlike,
+		`{"checks":{"reuse":{"detail":{"flooded":8,"missing":1}}}}`:  advices[pipeline.HistoryIncomplete].what,
+		`{"checks":{"reuse":{"detail":{"missing":1}}}}`:              advices[pipeline.HistoryIncomplete].what,
+		`{"checks":{"reuse":{"detail":{"flooded":"eight"}}}}`:        advices[pipeline.HistoryIncomplete].what,
+		``: advices[pipeline.HistoryIncomplete].what,
+	} {
+		for _, lang := range []string{"en", "zh"} {
+			n := Notice{Lang: lang}
+			n.checked(results.Verdict{Decision: pipeline.DecisionReview, Codes: []pipeline.Code{pipeline.HistoryIncomplete}, Body: []byte(body)})
+			require.Equal(t, pick(want, lang), n.Reasons[0].Text, body)
+		}
 	}
 }
