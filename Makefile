@@ -65,8 +65,14 @@ test: setup-test ## all tests
 	go test -race $(PLAIN) -timeout 20m ./...
 	go test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...
 
-bench: setup-demo ## CPU per stage of a 15 s clip against its budget
-	@bin/onsite bench
+bench: setup-demo bin/onsite-naive ## CPU per stage of a 15 s clip against its budget, and the obvious pipeline in the same run
+	@bin/onsite bench --baseline naive
+
+# The only program with OpenCV's videoio; it measures and is never installed.
+bin/onsite-naive: $(shell find cmd/onsite-naive pipeline models -name '*.go' -not -name '*_test.go')
+	@deploy/setup/apt.sh deploy/setup/apt-bench.txt
+	@echo "build: bin/onsite-naive (the first time compiles the OpenCV bindings again: about a minute)"
+	@GOFLAGS="$(GOFLAGS),gocv_videoio" CGO_LDFLAGS="$(OPENCV) -lopencv_videoio" go build -trimpath -o $@ ./cmd/onsite-naive
 
 fuzz: build ## every fuzz target for 30 s
 	@deploy/setup/fuzz.sh 30s

