@@ -117,7 +117,7 @@ var checkTexts = map[pipeline.CheckName]checkWords{
 		question: pipeline.Text{EN: "Is the site recognisable in the picture?", ZH: "画面中能否认出该地点？"},
 		outcome: map[pipeline.Outcome]pipeline.Text{
 			pipeline.Pass:      {EN: "What the site should show was found.", ZH: "找到了该地点应有的内容。"},
-			pipeline.Fail:      {EN: "The site was not recognised in the picture.", ZH: "画面中没有认出该地点。"},
+			pipeline.Fail:      {EN: "Not everything that the site should show was found as it should be.", ZH: "该地点应有的内容没有全部按要求出现。"},
 			pipeline.Uncertain: {EN: "The site was recognised only in part.", ZH: "只能部分认出该地点。"},
 		},
 	},

@@ -76,10 +76,13 @@ func (s *Site) Tasks(cfg Config) []models.Task {
 		out = append(out, models.TextDetect, models.TextRecognize)
 	}
 	objects := slices.ContainsFunc(want, func(e Element) bool { return objectsOf[e] != nil })
-	if objects {
+	if objects || cfg.Heads {
 		out = append(out, models.ObjectDetect)
 	}
-	if objects || (slices.Contains(want, Room) && len(s.rooms.photos) > 0) {
+	if cfg.Heads {
+		out = append(out, sceneHead)
+	}
+	if objects || cfg.Heads || (slices.Contains(want, Room) && len(s.rooms.photos) > 0) {
 		out = append(out, models.SceneEmbed)
 	}
 	return out
@@ -107,7 +110,8 @@ type search struct {
 	object   map[Element]object
 	room     roomSight
 	measures measures
-	periods  []Period // read on the poster
+	looks    []Contradiction // what the surroundings look like in general
+	periods  []Period        // read on the poster
 	prices   []Price
 	mirrored bool // a reference, or text, was found mirrored
 	straight bool // a reference was found not mirrored: nothing else needs the mirror
@@ -167,7 +171,7 @@ func (s *search) run(ctx context.Context, clip *media.Clip, want []Element) erro
 		}
 	}
 	if !s.anything() {
-		if err := s.elsewhere(ctx); err != nil {
+		if err := s.elsewhere(ctx, picks); err != nil {
 			return err
 		}
 	}

@@ -2,10 +2,15 @@ package scene
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
+	"onsite/models"
+	"onsite/models/manifest"
 	"onsite/pipeline"
 	"onsite/pipeline/media"
+	"onsite/pipeline/scene/head"
 )
 
 // Contradiction is something in view that belongs to another place. It counts only where nothing of the site was found: a cafe next door
@@ -26,7 +31,7 @@ type Contradiction struct {
 }
 
 // elsewhere looks for what belongs to another place, in the frames that were searched.
-func (s *search) elsewhere(ctx context.Context) error {
+func (s *search) elsewhere(ctx context.Context, picks []media.Frame) error {
 	for k := range s.keys {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -35,7 +40,65 @@ func (s *search) elsewhere(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.closer(ctx)
+	if err := s.closer(ctx); err != nil || !s.cfg.Heads || s.foreign.found {
+		return err
+	}
+	return s.impression(ctx, picks[0])
+}
+
+// contrary lists the heads that speak against a place of work, in the order in which they are said.
+var contrary = []string{head.Cafe, head.Home}
+
+// supporting lists the head that speaks for an element: where it does, the surroundings are no contradiction.
+var supporting = map[Element]string{Storefront: head.Storefront, Desk: head.Desk, Poster: head.Poster, Screen: head.Desk}
+
+// impression asks the heads what the sharpest frame looks like in general. It is weak evidence: it counts only with a margin, where nothing of
+// the site was found, and where no head speaks for anything that the site should show.
+func (s *search) impression(ctx context.Context, f media.Frame) error {
+	m, ok := s.models.(HeadModels)
+	if !ok {
+		return errors.New("ask for a general impression: no models were given")
+	}
+	man, ok := m.Manifest(sceneHead)
+	if !ok {
+		return errors.New("ask for a general impression: the model of scene_head was not opened; install it, or set scene.heads to false in the policy")
+	}
+	heads, err := head.New(m, man)
+	if err != nil {
+		return err
+	}
+	v, err := s.measure(ctx, f, Everything)
+	if err != nil {
+		return err
+	}
+	votes, err := heads.Score(ctx, head.Input{Office: v.Office, OfficeMean: v.OfficeMean, COCO: v.COCO, Embedding: v.Embedding, Text: v.Text.Values()})
+	if err != nil {
+		return fmt.Errorf("ask for a general impression of frame %d: %w", f.Index, err)
+	}
+	for e, h := range supporting {
+		if s.site.has(e) && votes[h].Says > 0 {
+			return nil
+		}
+	}
+	for _, h := range contrary {
+		if b := votes[h]; b.Says > 0 {
+			c := Contradiction{Means: ByHead, Looks: h, Score: b.P, Threshold: b.Threshold}
+			c.Keyframe, c.AtMS = when(f)
+			s.looks = append(s.looks, c)
+			return nil
+		}
+	}
+	return nil
+}
+
+// sceneHead is the task of the heads.
+const sceneHead models.Task = "scene_head"
+
+// HeadModels is what the general impression needs besides features: models.Set gives it.
+type HeadModels interface {
+	FeatureModels
+	head.Model
+	Manifest(task models.Task) (manifest.Manifest, bool)
 }
 
 // foreignRead gives the best reading of a name of another place.
@@ -77,7 +140,7 @@ func (s *search) against() []Contradiction {
 		c.Box, c.Outline, c.Mirrored = b.place(f)
 		out = append(out, c)
 	}
-	return append(out, s.looksLike()...)
+	return append(out, s.looks...)
 }
 
 // place is where the words of a name are in a frame.
@@ -143,6 +206,3 @@ func (c Contradiction) finding() pipeline.Finding {
 var looksTexts = map[string]pipeline.Text{
 	"cafe": {EN: "a cafe", ZH: "咖啡馆"}, "home": {EN: "a home", ZH: "住宅"}, "street": {EN: "a street", ZH: "街道"},
 }
-
-// looksLike says what the surroundings look like in general.
-func (s *search) looksLike() []Contradiction { return nil }

@@ -1,0 +1,87 @@
+package scene
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/models"
+	"onsite/models/manifest"
+	"onsite/pipeline"
+	"onsite/pipeline/scene/head"
+)
+
+// fakeHeads says how sure each head is.
+type fakeHeads struct {
+	fakeScene
+	p     map[string]float32
+	asked int
+}
+
+var headNames = []string{head.Cafe, head.Home, head.Desk, head.Storefront, head.Poster}
+
+func (f *fakeHeads) SceneHeads(context.Context, []float32) ([]float32, error) {
+	f.asked++
+	out := make([]float32, len(headNames))
+	for i, n := range headNames {
+		out[i] = f.p[n]
+	}
+	return out, nil
+}
+
+func (f *fakeHeads) Manifest(models.Task) (manifest.Manifest, bool) {
+	m := manifest.Manifest{Input: manifest.Input{Parts: []manifest.Part{{Name: head.GroupText, Size: 9}}}}
+	for _, n := range headNames {
+		m.Outputs = append(m.Outputs, manifest.Output{Name: n, Uses: []string{head.GroupText}})
+		m.Thresholds = append(m.Thresholds, manifest.Threshold{Name: n + "_yes", Value: .8}, manifest.Threshold{Name: n + "_no", Value: .2})
+	}
+	return m, true
+}
+
+// A general impression contradicts only with a margin, where nothing of the site was found and nothing speaks for it; and it proves nothing.
+func TestAGeneralImpression(t *testing.T) {
+	picture := drawn(t, 600, 400, 1)
+	site := prepared(t, album{"a": picture}, &pipeline.Site{ID: "s", References: []pipeline.Reference{{Kind: pipeline.RefStorefront, Name: "a", Media: pipeline.File("a")}}})
+	wall := drawn(t, 1280, 720, 2)
+	hang(t, wall, picture, aslant)
+	for name, c := range map[string]struct {
+		p     map[string]float32
+		seen  bool
+		off   bool
+		says  string
+		asked int
+	}{
+		"a cafe":               {map[string]float32{head.Cafe: .9}, false, false, "a cafe", 1},
+		"perhaps a cafe":       {map[string]float32{head.Cafe: .7}, false, false, "", 1},
+		"a cafe or a shop":     {map[string]float32{head.Cafe: .9, head.Storefront: .9}, false, false, "", 1},
+		"a home":               {map[string]float32{head.Home: .95}, false, false, "a home", 1},
+		"the storefront is in": {map[string]float32{head.Cafe: .9}, true, false, "", 0},
+		"not asked for":        {map[string]float32{head.Cafe: .9}, false, true, "", 0},
+	} {
+		cfg := DefaultConfig()
+		cfg.Heads = !c.off
+		m := &fakeHeads{p: c.p}
+		view := drawn(t, 1280, 720, 2)
+		if c.seen {
+			view = wall
+		}
+		got, r, err := Check(context.Background(), m, clipOf(view), site, time.Time{}, cfg)
+		require.NoError(t, err, name)
+		require.Equal(t, c.asked, m.asked, name)
+		if c.says == "" {
+			require.Empty(t, r.Against, name)
+			continue
+		}
+		f := mismatches(got)
+		require.Len(t, f, 1, name)
+		require.Equal(t, pipeline.Uncertain, f[0].Outcome, name)
+		require.Equal(t, c.says, f[0].Args["place_en"], name)
+		require.Equal(t, ByHead, r.Against[0].Means)
+	}
+	cfg := DefaultConfig()
+	cfg.Heads = true
+	_, _, err := Check(context.Background(), &fakeScene{}, clipOf(drawn(t, 1280, 720, 2)), site, time.Time{}, cfg)
+	require.ErrorContains(t, err, "general impression", "a missing model is an error")
+}
