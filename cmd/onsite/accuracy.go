@@ -7,9 +7,7 @@ import (
 	"slices"
 	"text/tabwriter"
 
-	"onsite/pipeline"
 	"onsite/pipeline/face"
-	"onsite/pipeline/liveness"
 	"onsite/pipeline/media"
 	"onsite/pipeline/scene"
 )
@@ -87,40 +85,6 @@ func (c *benchTextCmd) Run(ctx context.Context, e *env) error {
 		for _, i := range r.Items {
 			if i.Wanted != "" {
 				fmt.Fprintf(w, "%s\t%s\t%v\t%v\n", i.File, i.Wanted, i.Found, i.Read)
-			}
-		}
-	})
-}
-
-type benchLivenessCmd struct {
-	benchCommon
-	folderFlag
-}
-
-func (c *benchLivenessCmd) Run(ctx context.Context, e *env) error {
-	core, err := newCore(media.Options{})
-	if err != nil {
-		return err
-	}
-	defer core.close()
-	bar := newProgress(e)
-	o := liveness.DefaultBenchOptions()
-	o.Progress = bar.count("files")
-	r, err := liveness.Bench(ctx, c.Data, o, core.Decode, core.Models)
-	bar.close()
-	if err != nil {
-		return err
-	}
-	return c.show(e, r, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "real files\t%d\tBPCER %s\t(95 %%: %.2f to %.2f)\n", r.Real.N, share(r.BPCER), r.Real.CI95[0], r.Real.CI95[1])
-		for _, s := range slices.Sorted(maps.Keys(r.Species)) {
-			n := r.Species[s]
-			fmt.Fprintf(w, "%s\t%d\tAPCER %.3f\t(95 %%: %.2f to %.2f; %d uncertain)\n", s, n.N, r.APCER[s], n.CI95[0], n.CI95[1], n.Uncertain)
-		}
-		fmt.Fprintf(w, "ms per file\t%.0f\n\n", r.MSPerItem)
-		for _, i := range r.Items {
-			if i.Outcome != pipeline.Pass || i.Error != "" {
-				fmt.Fprintf(w, "%s\t%s\t%v\t%s\n", i.File, i.Outcome, i.Reasons, i.Error)
 			}
 		}
 	})

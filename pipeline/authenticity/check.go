@@ -42,6 +42,9 @@ func Check(clip *media.Clip, cfg Config) pipeline.Check {
 		s := newSeries(m)
 		c.frozen(s)
 		c.repeat(s)
+		if len(out.Findings) == 0 { // where a loop begins again the picture jumps, too
+			c.joined(s)
+		}
 	}
 	c.origin()
 	return c.scored()

@@ -2,6 +2,7 @@ package face
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"math"
@@ -65,4 +66,14 @@ func (m *Matcher) placeTwice(ctx context.Context, picture gocv.Mat, b box) ([68]
 		first[i] = Point{(first[i].X + second[i].X) / 2, (first[i].Y + second[i].Y) / 2}
 	}
 	return first, nil
+}
+
+// Align brings the face with the given landmarks in a BGR picture to the template of face comparison: dst becomes 112 x 112, BGR, uint8; ok is
+// false when the landmarks form no face.
+func Align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) (ok bool, err error) {
+	err = align(picture, l, dst)
+	if errors.Is(err, errNotAFace) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -20,7 +20,7 @@ import (
 
 // BenchModels is what the benchmark needs from the models: faces are found first.
 type BenchModels interface {
-	face.Models
+	EyeModels
 	Models
 }
 
@@ -33,12 +33,17 @@ type BenchOptions struct {
 	Face         face.Config
 	Authenticity authenticity.Config
 	Progress     func(done, total int) // called after each item; nil: not
+	// Suite says of the files of a generated suite who is in them and which family of attacks they belong to; nil: the folder is no suite.
+	Suite map[string]Origin
 }
 
 // DefaultBenchOptions measure what the product uses.
 func DefaultBenchOptions() BenchOptions {
 	return BenchOptions{Liveness: DefaultConfig(), Face: face.DefaultConfig(), Authenticity: authenticity.DefaultConfig()}
 }
+
+// Origin is who is seen in a file of a suite, and the family of attacks that it belongs to, empty for an honest one.
+type Origin struct{ Person, Group string }
 
 // BenchItem is one file as measured.
 type BenchItem struct {
@@ -49,11 +54,20 @@ type BenchItem struct {
 	// (suspicion 1 is its threshold, so 0.5 again). Null when neither could be computed.
 	Score        *float64         `json:"score"`
 	Liveness     pipeline.Outcome `json:"liveness"`
+	Votes        pipeline.Outcome `json:"votes"` // liveness by the single-frame model alone
 	LiveScore    *float64         `json:"live_score"`
 	Authenticity pipeline.Outcome `json:"authenticity"`
 	Suspicion    *float64         `json:"suspicion"`
 	Reasons      []pipeline.Code  `json:"reasons"`
-	Error        string           `json:"error,omitempty"` // the file could not be measured
+	CaughtBy     []string         `json:"caught_by"` // who did not let it pass: votes, signs, authenticity
+	// Person and Group are known of a suite that --make wrote. HeldOut is the outcome with weights of the signs that were fitted without this person
+	// and, for an attack, without its species.
+	Person  string             `json:"person,omitempty"`
+	Group   string             `json:"group,omitempty"`
+	HeldOut pipeline.Outcome   `json:"held_out,omitempty"`
+	Cues    map[string]float64 `json:"cues,omitempty"`
+	Signs   map[string]float64 `json:"signs,omitempty"` // what each took from the log odds of a live person
+	Error   string             `json:"error,omitempty"` // the file could not be measured
 }
 
 // Rate is a share with its counts and the exact (Clopper-Pearson) bounds of 95 %.
@@ -78,8 +92,12 @@ type BenchResult struct {
 	APCERStrict map[string]float64 `json:"apcer_strict"`
 	Real        Rate               `json:"real"`
 	Species     map[string]Rate    `json:"species"`
-	MSPerItem   float64            `json:"ms_per_item"` // finding faces and both checks, without decoding
-	DecodeMS    float64            `json:"decode_ms_per_item"`
+	// HeldOut are the same counts with weights of the signs that were fitted without the person and without the species; only of a suite.
+	HeldOut map[string]Rate `json:"held_out,omitempty"`
+	// CaughtBy counts, for each species, which witness did not let how many files pass.
+	CaughtBy  map[string]map[string]int `json:"caught_by"`
+	MSPerItem float64                   `json:"ms_per_item"` // finding faces and both checks, without decoding
+	DecodeMS  float64                   `json:"decode_ms_per_item"`
 }
 
 const realSpecies = "real"
@@ -105,6 +123,7 @@ func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Ben
 			items[i].Outcome, items[i].Error = pipeline.Error, err.Error()
 		} else {
 			decoded := time.Now()
+			items[i].Person, items[i].Group = o.Suite[items[i].File].Person, o.Suite[items[i].File].Group
 			err := items[i].measure(ctx, clip, matcher, m, &o)
 			clip.Close()
 			if err != nil {
@@ -119,6 +138,9 @@ func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Ben
 		}
 	}
 	r.Items = items
+	if o.Suite != nil {
+		heldOut(r.Items, &o.Liveness)
+	}
 	r.rates()
 	if measured > 0 {
 		r.MSPerItem = checks.Seconds() * 1000 / float64(measured)
@@ -171,18 +193,37 @@ func listItems(dir string) ([]BenchItem, error) {
 }
 
 // measure runs both checks on one file.
-func (it *BenchItem) measure(ctx context.Context, clip *media.Clip, matcher *face.Matcher, m Models, o *BenchOptions) error {
+func (it *BenchItem) measure(ctx context.Context, clip *media.Clip, matcher *face.Matcher, m BenchModels, o *BenchOptions) error {
 	found, err := matcher.Find(ctx, clip)
 	if err != nil {
 		return err
 	}
-	live, err := Check(ctx, m, clip, found, o.Liveness)
+	track, err := Follow(ctx, m, clip, found)
+	if err != nil {
+		return err
+	}
+	live, err := Check(ctx, m, clip, found, &track, o.Liveness)
 	if err != nil {
 		return err
 	}
 	auth := authenticity.Check(clip, o.Authenticity)
 	it.Liveness, it.LiveScore, it.Authenticity, it.Suspicion = live.Outcome, live.Score, auth.Outcome, auth.Score
 	it.Outcome = worse(live.Outcome, auth.Outcome)
+	it.Votes, _ = live.Detail["votes"].(pipeline.Outcome)
+	if it.Votes == "" {
+		it.Votes = live.Outcome
+	}
+	it.Cues, _ = live.Detail["cues"].(map[string]float64)
+	signs, _ := live.Detail["signs"].(map[string]float64)
+	for _, w := range []struct {
+		name string
+		said pipeline.Outcome
+	}{{"votes", it.Votes}, {"signs", bySigns(&fitted, it.Cues, &o.Liveness)}, {"authenticity", auth.Outcome}} {
+		if w.said == pipeline.Fail || w.said == pipeline.Uncertain {
+			it.CaughtBy = append(it.CaughtBy, w.name)
+		}
+	}
+	it.Signs = signs
 	if live.Score != nil {
 		v := *live.Score
 		it.Score = &v
@@ -212,9 +253,43 @@ func worse(live, auth pipeline.Outcome) pipeline.Outcome {
 
 // rates counts the outcomes by species.
 func (r *BenchResult) rates() {
-	all := map[string]*Rate{}
+	real, attacks := count(r.Items, func(it *BenchItem) pipeline.Outcome { return it.Outcome })
+	if real != nil {
+		r.Real = *real
+		v := float64(real.Fail) / float64(real.N)
+		r.BPCER = &v
+	}
+	r.Species = attacks
+	for species, c := range attacks {
+		r.APCER[species] = float64(c.Pass) / float64(c.N)
+		r.APCERStrict[species] = float64(c.N-c.Fail) / float64(c.N)
+	}
+	r.CaughtBy = map[string]map[string]int{}
+	suite := false
 	for i := range r.Items {
 		it := &r.Items[i]
+		suite = suite || it.HeldOut != ""
+		for _, who := range it.CaughtBy {
+			if r.CaughtBy[it.Species] == nil {
+				r.CaughtBy[it.Species] = map[string]int{}
+			}
+			r.CaughtBy[it.Species][who]++
+		}
+	}
+	if !suite {
+		return
+	}
+	real, r.HeldOut = count(r.Items, func(it *BenchItem) pipeline.Outcome { return it.HeldOut })
+	if real != nil {
+		r.HeldOut[realSpecies] = *real
+	}
+}
+
+// count counts outcomes by species; those of the real files are apart, nil when there are none.
+func count(items []BenchItem, of func(*BenchItem) pipeline.Outcome) (real *Rate, attacks map[string]Rate) {
+	all := map[string]*Rate{}
+	for i := range items {
+		it := &items[i]
 		if it.Error != "" {
 			continue
 		}
@@ -224,7 +299,7 @@ func (r *BenchResult) rates() {
 			all[it.Species] = c
 		}
 		c.N++
-		switch it.Outcome {
+		switch of(it) {
 		case pipeline.Pass:
 			c.Pass++
 		case pipeline.Fail:
@@ -235,19 +310,17 @@ func (r *BenchResult) rates() {
 			c.NonResponse++
 		}
 	}
+	attacks = map[string]Rate{}
 	for species, c := range all {
 		if species == realSpecies {
 			c.CI95 = clopperPearson(c.Fail, c.N)
-			r.Real = *c
-			v := float64(c.Fail) / float64(c.N)
-			r.BPCER = &v
+			real = c
 			continue
 		}
 		c.CI95 = clopperPearson(c.Pass, c.N)
-		r.Species[species] = *c
-		r.APCER[species] = float64(c.Pass) / float64(c.N)
-		r.APCERStrict[species] = float64(c.N-c.Fail) / float64(c.N)
+		attacks[species] = *c
 	}
+	return real, attacks
 }
 
 // clopperPearson gives the exact 95 % bounds of k of n (Clopper and Pearson 1934), by bisection on the binomial tails.

@@ -79,7 +79,7 @@ func TestBenchOnRealFootage(t *testing.T) {
 	}{
 		"real/photo.jpg":    {pipeline.Pass, []pipeline.Code{}},
 		"real/talk.mp4":     {pipeline.Pass, []pipeline.Code{}},
-		"fake/still/a.mp4":  {pipeline.Fail, []pipeline.Code{pipeline.StaticImage}},
+		"fake/still/a.mp4":  {pipeline.Fail, []pipeline.Code{pipeline.SpoofSuspected, pipeline.StaticImage}},
 		"fake/loop/a.mp4":   {pipeline.Fail, []pipeline.Code{pipeline.ReplayedWithinClip}},
 		"fake/broken/a.mp4": {pipeline.Error, []pipeline.Code{}},
 	}

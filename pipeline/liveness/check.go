@@ -17,19 +17,25 @@ const (
 	LackVotes        = "few"          // too few usable faces
 	LackSurroundings = "surroundings" // the face fills the photo
 	LackTime         = "single_frame" // a photo whose one score lies in between
+	LackAccord       = "accord"       // some signs of a print or a screen, too few to say so
 )
 
 // Lacks lists them.
-var Lacks = []string{LackSmall, LackLight, LackVotes, LackSurroundings, LackTime}
+var Lacks = []string{LackSmall, LackLight, LackVotes, LackSurroundings, LackTime, LackAccord}
 
 // shown is how many of the least live faces a finding points to.
 const shown = 3
 
-// Check asks the model about every prominent face of the sampled frames. The score is the weighted median over the subject's faces; another
-// prominent face that is clearly a picture fails the clip too, since in a replay the live person may stand beside the phone. A fail is
-// spoof_suspected and never certain: one model on single frames proves nothing. A photo has a single vote: Detail says so, and between
-// ClearSpoof and Threshold, and of a face that fills it, nothing is claimed.
-func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, cfg Config) (pipeline.Check, error) {
+// Check asks two witnesses, and the score is that of the one who believes less in a live person.
+//
+// The model looks at every prominent face of the sampled frames: its score is the weighted median over the subject's faces; another prominent
+// face that is clearly a picture fails the clip too, since in a replay the live person may stand beside the phone. The signs are what the
+// burst frames, the surroundings of the faces and their surfaces show (Detail: cues as measured, signs as log odds): a face that stays the
+// same, an outline, moire. They are not put into one sum with the model, because its mistakes on real attacks are not known.
+//
+// A fail is spoof_suspected and never certain. A photo has a single vote and the signs of surfaces alone: Detail says so, and between ClearSpoof
+// and Threshold, of a face that fills it, and by signs alone nothing is claimed. track is what Follow gave; an empty one is taken as it is.
+func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, track *Track, cfg Config) (pipeline.Check, error) {
 	cfg.ClearSpoof = math.Min(cfg.ClearSpoof, cfg.Threshold) // a policy may lower the threshold alone
 	if err := cfg.Validate(); err != nil {
 		return pipeline.Check{}, err
@@ -52,10 +58,66 @@ func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, cf
 		out.Detail["basis"] = "single_frame" // nothing that needs time was looked at
 	}
 	judgeSubject(&out, &own, photo, &cfg)
+	tracks := []int{subject}
 	for i := range others {
 		judgeOther(&out, &others[i], photo, &cfg)
+		tracks = append(tracks, others[i].track)
 	}
+	out.Detail["votes"] = out.Outcome
+	c, outline, err := measure(clip, &found, tracks, track, &cfg)
+	if err != nil {
+		return pipeline.Check{}, err
+	}
+	judgeSigns(&out, c, &outline, &own, photo, &cfg)
 	return out, nil
+}
+
+// judgeSigns adds what the signs say.
+func judgeSigns(out *pipeline.Check, c cues, outline *rim, own *ballot, photo bool, cfg *Config) {
+	if len(c) == 0 {
+		return
+	}
+	alive, took := fitted.alive(c)
+	out.Detail["cues"], out.Detail["signs"], out.Detail["signs_score"] = rounded(c), rounded(took), round(alive)
+	if !photo && c.overTime() {
+		out.Detail["basis"] = "votes_and_signs"
+	}
+	if out.Score == nil || alive-cfg.SignsDoubt < *out.Score-*out.Threshold {
+		out.Score, out.Threshold = &alive, &cfg.SignsDoubt
+		out.Near = math.Abs(alive-cfg.SignsDoubt) < cfg.Near || math.Abs(alive-cfg.SignsSpoof) < cfg.Near
+	}
+	switch verdict := bySigns(&fitted, c, cfg); {
+	case verdict == pipeline.Fail && !photo:
+		suspect(out, own, cfg.SignsSpoof, "face")
+		f := &out.Findings[len(out.Findings)-1]
+		if took["outline"] > 0 && !outline.box.Empty() {
+			b := outline.box
+			f.Evidence = append([]pipeline.Evidence{{
+				Kind: "keyframe", Keyframe: &outline.frame, Label: "outline", Box: &pipeline.Box{X: b.Min.X, Y: b.Min.Y, W: b.Dx(), H: b.Dy()},
+			}}, f.Evidence...)
+		}
+	case verdict != pipeline.Pass && out.Outcome == pipeline.Pass:
+		doubt(out, own, LackAccord)
+	}
+}
+
+// bySigns is what the signs alone say.
+func bySigns(w *weights, c cues, cfg *Config) pipeline.Outcome {
+	switch alive, _ := w.alive(c); {
+	case alive < cfg.SignsSpoof:
+		return pipeline.Fail
+	case alive < cfg.SignsDoubt:
+		return pipeline.Uncertain
+	}
+	return pipeline.Pass
+}
+
+func rounded(m map[string]float64) map[string]float64 {
+	out := map[string]float64{}
+	for k, v := range m {
+		out[k] = round(v)
+	}
+	return out
 }
 
 // judgeSubject sets score and outcome from the subject's votes.

@@ -101,7 +101,7 @@ func TestCheckClips(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			clip, found := painted(t, media.Video, 10, c.people...)
-			got, err := Check(context.Background(), &grey{}, clip, found, DefaultConfig())
+			got, err := Check(context.Background(), &grey{}, clip, found, &Track{}, DefaultConfig())
 			require.NoError(t, err)
 			require.Equal(t, c.outcome, got.Outcome, "%v", got.Detail)
 			require.Equal(t, "model_votes", got.Detail["basis"])
@@ -124,7 +124,7 @@ func TestEvidencePointsToTheLeastLiveFaces(t *testing.T) {
 	clip, found := painted(t, media.Video, 6,
 		person{live: same(0.9, 6), size: 120, x: 300, light: 120},
 		person{live: []float64{0.2, 0.2, 0.0, 0.2, 0.1, 0.2}, size: 100, x: 20, light: 120})
-	got, err := Check(context.Background(), &grey{}, clip, found, DefaultConfig())
+	got, err := Check(context.Background(), &grey{}, clip, found, &Track{}, DefaultConfig())
 	require.NoError(t, err)
 	require.Len(t, got.Findings, 1)
 	ev := got.Findings[0].Evidence
@@ -145,7 +145,7 @@ func TestLargeBrightFacesWeighMore(t *testing.T) {
 		f := &found.Frames[i].Faces[0]
 		f.Box = image.Rect(280, 190, 322, 232)
 	}
-	got, err := Check(context.Background(), &grey{}, clip, found, DefaultConfig())
+	got, err := Check(context.Background(), &grey{}, clip, found, &Track{}, DefaultConfig())
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Pass, got.Outcome)
 	require.InDelta(t, 0.9, *got.Score, 0.01)
@@ -157,7 +157,7 @@ func TestPhotos(t *testing.T) {
 		outcome pipeline.Outcome
 	}{{0.9, pipeline.Pass}, {0.4, pipeline.Uncertain}, {0.1, pipeline.Fail}} {
 		clip, found := painted(t, media.Photo, 1, person{live: []float64{c.live}, size: 120, x: 240, light: 120})
-		got, err := Check(context.Background(), &grey{}, clip, found, DefaultConfig())
+		got, err := Check(context.Background(), &grey{}, clip, found, &Track{}, DefaultConfig())
 		require.NoError(t, err)
 		require.Equal(t, c.outcome, got.Outcome)
 		require.Equal(t, "single_frame", got.Detail["basis"])
@@ -172,7 +172,7 @@ func TestAPhotoWithoutSurroundingsIsNotCalledASpoof(t *testing.T) {
 	}{{0.1, pipeline.Uncertain}, {0.9, pipeline.Pass}} {
 		clip, found := painted(t, media.Photo, 1, person{live: []float64{c.live}, size: 300, x: 100, light: 120})
 		found.Frames[0].Faces[0].Box = image.Rect(100, 20, 540, 460) // the picture is 480 high
-		got, err := Check(context.Background(), &grey{}, clip, found, DefaultConfig())
+		got, err := Check(context.Background(), &grey{}, clip, found, &Track{}, DefaultConfig())
 		require.NoError(t, err)
 		require.Equal(t, c.outcome, got.Outcome, "%v", got.Detail)
 	}
@@ -182,7 +182,7 @@ func TestAPolicyMayLowerTheThresholdAlone(t *testing.T) {
 	clip, found := painted(t, media.Video, 5, person{live: same(0.25, 5), size: 120, x: 240, light: 120})
 	cfg := DefaultConfig()
 	cfg.Threshold = 0.2
-	got, err := Check(context.Background(), &grey{}, clip, found, cfg)
+	got, err := Check(context.Background(), &grey{}, clip, found, &Track{}, cfg)
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Pass, got.Outcome)
 }
@@ -190,7 +190,7 @@ func TestAPolicyMayLowerTheThresholdAlone(t *testing.T) {
 func TestNoFaceIsNotChecked(t *testing.T) {
 	clip, _ := painted(t, media.Video, 2)
 	m := &grey{}
-	got, err := Check(context.Background(), m, clip, face.Found{Frames: make([]face.FrameFaces, 2)}, DefaultConfig())
+	got, err := Check(context.Background(), m, clip, face.Found{Frames: make([]face.FrameFaces, 2)}, &Track{}, DefaultConfig())
 	require.NoError(t, err)
 	require.Equal(t, pipeline.NotChecked, got.Outcome)
 	require.Equal(t, "no_face", got.Why)
@@ -205,7 +205,7 @@ func TestTheModelIsCalledWithinItsBudget(t *testing.T) {
 	clip, found := painted(t, media.Video, 60, everybody...)
 	m := &grey{}
 	cfg := DefaultConfig()
-	got, err := Check(context.Background(), m, clip, found, cfg)
+	got, err := Check(context.Background(), m, clip, found, &Track{}, cfg)
 	require.NoError(t, err)
 	require.Equal(t, cfg.MaxVotes, got.Frames)
 	require.LessOrEqual(t, m.calls, cfg.MaxVotes+cfg.MaxOthers)
@@ -215,7 +215,7 @@ func TestTheModelIsCalledWithinItsBudget(t *testing.T) {
 func TestModelErrorsSayWhere(t *testing.T) {
 	clip, found := painted(t, media.Video, 3, person{live: same(0.9, 3), size: 120, x: 240, light: 120})
 	broken := errors.New("no memory")
-	_, err := Check(context.Background(), &grey{fail: broken}, clip, found, DefaultConfig())
+	_, err := Check(context.Background(), &grey{fail: broken}, clip, found, &Track{}, DefaultConfig())
 	require.ErrorIs(t, err, broken)
 	require.ErrorContains(t, err, "frame 0")
 }
@@ -239,6 +239,6 @@ func TestConfigSaysAllThatIsWrong(t *testing.T) {
 	require.ErrorContains(t, err, "threshold")
 	require.ErrorContains(t, err, "crop")
 	require.ErrorContains(t, err, "min_votes")
-	_, err = Check(context.Background(), &grey{}, &media.Clip{}, face.Found{}, cfg)
+	_, err = Check(context.Background(), &grey{}, &media.Clip{}, face.Found{}, &Track{}, cfg)
 	require.Error(t, err)
 }

@@ -13,6 +13,9 @@ type Config struct {
 	// television in the room is nobody's fault; and a photo's only face, since nothing else confirms its vote. Of 122 real photos 6 lie below
 	// 0.5 and 3 below 0.3, of 3 real attacks all below 0.13.
 	ClearSpoof float64
+	// SignsDoubt and SignsSpoof are the probabilities of a live person, by the signs together, below which nothing is claimed, and below which the
+	// clip counts as a picture of a person.
+	SignsDoubt, SignsSpoof float64
 	// Near is the distance from a threshold within which another machine may decide otherwise.
 	Near float64
 
@@ -45,6 +48,8 @@ func DefaultConfig() Config {
 	return Config{
 		Threshold:  0.5,
 		ClearSpoof: 0.3,
+		SignsDoubt: 0.5,
+		SignsSpoof: 0.3,
 		Near:       0.05,
 
 		Crop:      2.0,
@@ -53,8 +58,8 @@ func DefaultConfig() Config {
 		DarkFace: 45, GoodLight: 80,
 		MaxTurn: 60, GoodTurn: 25,
 
-		MaxVotes:       14,
-		MaxOthers:      8,
+		MaxVotes:       10,
+		MaxOthers:      6,
 		MinVotes:       2,
 		MinWeight:      0.8,
 		PhotoMinWeight: 0.25,
@@ -72,6 +77,8 @@ func (c *Config) Validate() error {
 	}
 	bad(c.Threshold > 0 && c.Threshold < 1, "threshold", "above 0, below 1", c.Threshold)
 	bad(c.ClearSpoof > 0 && c.ClearSpoof <= c.Threshold, "clear_spoof", "above 0, at most the threshold", c.ClearSpoof)
+	bad(c.SignsDoubt > 0 && c.SignsDoubt < 1, "signs_doubt", "above 0, below 1", c.SignsDoubt)
+	bad(c.SignsSpoof >= 0 && c.SignsSpoof <= c.SignsDoubt, "signs_spoof", "0 to signs_doubt", c.SignsSpoof)
 	bad(c.Near >= 0 && c.Near < 0.5, "near", "0 to 0.5", c.Near)
 	bad(c.Crop >= 1 && c.Crop <= 4, "crop", "1 to 4", c.Crop)
 	bad(c.PhotoView >= 0 && c.PhotoView <= c.Crop, "photo_view", "0 to crop", c.PhotoView)

@@ -311,7 +311,11 @@ func (r *run) person(ctx context.Context) error {
 		return nil
 	}
 	return r.stage(ctx, StageLiveness, func(ctx context.Context) error {
-		check, err := liveness.Check(ctx, r.Models, r.clip, r.found, livenessConfig(r.Policy))
+		track, err := r.follow(ctx)
+		if err != nil {
+			return r.broke(pipeline.CheckLiveness, err)
+		}
+		check, err := liveness.Check(ctx, r.Models, r.clip, r.found, track, livenessConfig(r.Policy))
 		if err != nil {
 			return r.broke(pipeline.CheckLiveness, err)
 		}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"onsite/pipeline"
+	"onsite/pipeline/bench/spoof"
+	"onsite/pipeline/liveness"
+	"onsite/pipeline/media"
+)
+
+type benchLivenessCmd struct {
+	benchCommon
+	Data string `help:"Folder with honest photos and clips in real/ and attacks in fake/ or fake/<species>/." placeholder:"DIR" xor:"what" required:""`
+	Make string `help:"Write a suite of generated attacks into this folder with ffmpeg; files that are there are kept." placeholder:"DIR" xor:"what" required:""`
+
+	Clips   string   `help:"--make: folder of real clips; a folder in it, or a name up to '__', says whose they are." placeholder:"FOLDER"`
+	Species []string `help:"--make: only these species or families."`
+	Seconds float64  `help:"--make: length of a cut." default:"6"`
+	Seed    uint64   `help:"--make: of all choices." default:"1"`
+	Fit     string   `help:"--data: fit the weights of the signs to the suite and write them to this file." placeholder:"FILE"`
+}
+
+func (c *benchLivenessCmd) Run(ctx context.Context, e *env) error {
+	if c.Make != "" {
+		return c.make(ctx, e)
+	}
+	o := liveness.DefaultBenchOptions()
+	suite, err := originsOf(c.Data)
+	if err != nil {
+		return err
+	}
+	o.Suite = suite
+	core, err := newCore(media.Options{})
+	if err != nil {
+		return err
+	}
+	defer core.close()
+	bar := newProgress(e)
+	o.Progress = bar.count("files")
+	r, err := liveness.Bench(ctx, c.Data, o, core.Decode, core.Models)
+	bar.close()
+	if err != nil {
+		return err
+	}
+	if c.Fit != "" {
+		raw, err := liveness.Refit(r.Items, fmt.Sprintf("%d files of a generated suite, fitDecay and priors as in fuse.go and fit.go", len(r.Items)))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(c.Fit, raw, 0o644); err != nil {
+			return fmt.Errorf("write the weights: %w", err)
+		}
+	}
+	return c.show(e, r, func(w *tabwriter.Writer) { showLiveness(w, &r) })
+}
+
+func showLiveness(w *tabwriter.Writer, r *liveness.BenchResult) {
+	fmt.Fprintf(w, "real files\t%d\tBPCER %s\t(95 %%: %.2f to %.2f; %d uncertain)\n", r.Real.N, share(r.BPCER), r.Real.CI95[0], r.Real.CI95[1], r.Real.Uncertain)
+	for _, s := range slices.Sorted(maps.Keys(r.Species)) {
+		n := r.Species[s]
+		fmt.Fprintf(w, "%s\t%d\tAPCER %.3f\t(95 %%: %.2f to %.2f; %d fail, %d uncertain)\t%s\n", s, n.N, r.APCER[s], n.CI95[0], n.CI95[1], n.Fail, n.Uncertain, caught(r.CaughtBy[s]))
+	}
+	if len(r.HeldOut) > 0 {
+		fmt.Fprintf(w, "\nweights fitted without the person and the species\t\n")
+		for _, s := range slices.Sorted(maps.Keys(r.HeldOut)) {
+			n := r.HeldOut[s]
+			fmt.Fprintf(w, "%s\t%d\t%d pass, %d fail, %d uncertain\t(95 %%: %.2f to %.2f)\n", s, n.N, n.Pass+n.NonResponse, n.Fail, n.Uncertain, n.CI95[0], n.CI95[1])
+		}
+	}
+	fmt.Fprintf(w, "ms per file\t%.0f\n\n", r.MSPerItem)
+	for i := range r.Items {
+		it := &r.Items[i]
+		if it.Error != "" || (it.Species == "real") == (it.Outcome != pipeline.Pass) { // what went wrong
+			fmt.Fprintf(w, "%s\t%s\t%v\t%s\n", it.File, it.Outcome, it.Reasons, it.Error)
+		}
+	}
+}
+
+// caught says which witness caught how many.
+func caught(by map[string]int) string {
+	var out []string
+	for _, who := range slices.Sorted(maps.Keys(by)) {
+		out = append(out, fmt.Sprintf("%s %d", who, by[who]))
+	}
+	return strings.Join(out, ", ")
+}
+
+// originsOf reads who is in the files of a suite; nil for any other folder.
+func originsOf(dir string) (map[string]liveness.Origin, error) {
+	rows, err := spoof.ReadTable(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]liveness.Origin{}
+	for _, r := range rows {
+		out[r.File] = liveness.Origin{Person: r.Person, Group: r.Group}
+	}
+	return out, nil
+}
+
+// make writes a suite.
+func (c *benchLivenessCmd) make(ctx context.Context, e *env) error {
+	if c.Clips == "" {
+		return &usageError{err: errors.New("--make: no material"), text: pipeline.Text{
+			EN: "--make needs real clips to make attacks of: --clips FOLDER", ZH: "--make 需要真实视频作为素材：请用 --clips 指定文件夹"}}
+	}
+	bar := newProgress(e)
+	rows, err := spoof.Make(ctx, c.Make, spoof.Options{Clips: c.Clips, Seed: c.Seed, Species: c.Species, Seconds: c.Seconds, Progress: bar.count("files")})
+	bar.close()
+	if errors.Is(err, spoof.ErrNoFFmpeg) {
+		return &usageError{err: err, text: pipeline.Text{EN: err.Error(), ZH: "PATH 中没有 ffmpeg 和 ffprobe：请先安装 ffmpeg（Debian：apt-get install ffmpeg），或使用在别处生成的测试集"}}
+	}
+	if err != nil {
+		return err
+	}
+	count := map[string]int{}
+	for _, r := range rows {
+		count[r.Species]++
+	}
+	return c.show(e, count, func(w *tabwriter.Writer) {
+		for _, s := range slices.Sorted(maps.Keys(count)) {
+			fmt.Fprintf(w, "%s\t%d\n", s, count[s])
+		}
+	})
+}

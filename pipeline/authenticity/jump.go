@@ -1,0 +1,195 @@
+package authenticity
+
+import (
+	"fmt"
+	"math"
+
+	"onsite/pipeline"
+)
+
+// A place where footage was joined: the picture is elsewhere from one picture to the next, and moves neither before nor after as it moved there.
+// Two measures must agree, or one be very clear.
+const (
+	// jumpStep is how many times larger than the largest of the steps around it a step is that is a jump by itself; jumpHint where the cells must
+	// say so too. Honest clips: 19 of people at most 2.6 (200 s of one man; the others 1.9), of things 2.5.
+	jumpStep, jumpHint = 3.0, 1.4
+	// jumpLeast is the least such step, root mean square of the cells in grey levels, light and contrast made equal first.
+	jumpLeast = 1.0
+	// jumpAround is how many steps before and after are looked at: what moves fast moves for longer than a tenth of a second.
+	jumpAround = 4
+	// jumpSoft (grey levels) is added to the steps around it: nearly nothing moves, and a first movement is no jump.
+	jumpSoft = 0.35
+	// jumpStays is the part of the jump that must be left one picture later: a flash or a broken picture goes away again.
+	jumpStays = 0.6
+	// cellStep and cellLeast are the same for one cell, cellSoft and cellStays too; cellShare is the part of the cells that change at all, and
+	// cellAll the part of all cells, that must have jumped.
+	cellStep, cellLeast, cellSoft = 2.2, 2.5, 0.5
+	cellShare, cellAll            = 0.6, 0.04
+)
+
+// Stalls: the picture stands still for a while, and goes on; what a program does that feeds a stream and cannot keep up.
+const (
+	// stallLeast is the shortest time, in seconds, that counts: a camera that drops two or three pictures is none. stallStep is the largest change
+	// of any cell while it stands still, stallGoes how much must change at its end.
+	stallLeast, stallStep, stallGoes = 0.38, 0.6, 2.5
+	// stallsMany and stallTime: so many, or so long together in seconds with at least two, make a pattern. Of 45 honest clips none has one stall
+	// (two recordings of a minute have one each).
+	stallsMany, stallTime = 3, 0.9
+)
+
+// jump is a place where the picture goes on elsewhere than it was.
+type jump struct {
+	at    float64 // seconds, of the first picture behind it
+	score float64 // 1 and more: a jump
+}
+
+// findJump gives the clearest place where the footage may have been joined; score 0: none. A change of the light alone is none, nor is a gap in
+// the pictures' times.
+func (s *series) findJump() jump {
+	n := s.n()
+	steps := make([]float64, max(n-1, 0))
+	for i := range steps {
+		steps[i] = s.levelled(i, i+1)
+	}
+	var best jump
+	for i := 2; i < len(steps)-2; i++ {
+		if steps[i] < jumpLeast || s.gap(i) || s.gap(i-1) {
+			continue
+		}
+		around := 0.0
+		for k := max(i-jumpAround, 0); k <= min(i+jumpAround, len(steps)-1); k++ {
+			if k != i {
+				around = math.Max(around, steps[k])
+			}
+		}
+		ratio := steps[i] / (around + jumpSoft)
+		if ratio < jumpHint*0.7 || s.levelled(i-1, i+2) < jumpStays*steps[i] {
+			continue
+		}
+		score := ratio / jumpStep
+		if share, all := s.cellsJump(i); all > 0 {
+			score = math.Max(score, math.Min(ratio/jumpHint, math.Min(share/cellShare, all/cellAll)))
+		}
+		if score > best.score {
+			best = jump{s.t[i+1], score}
+		}
+	}
+	return best
+}
+
+// cellsJump gives the share of the cells that change from picture i to the next, and of all cells, that change far more than at any step around.
+func (s *series) cellsJump(i int) (share, all float64) {
+	jumped, changed := 0, 0
+	last := s.n() - 2
+	for c := range s.cells {
+		d := s.cell(i, i+1, c)
+		if d < cellLeast {
+			continue
+		}
+		changed++
+		around := 0.0
+		for k := max(i-jumpAround, 0); k <= min(i+jumpAround, last); k++ {
+			if k != i {
+				around = math.Max(around, s.cell(k, k+1, c))
+			}
+		}
+		if d > cellStep*(around+cellSoft) && s.cell(i-1, i+2, c) > jumpStays*d {
+			jumped++
+		}
+	}
+	return float64(jumped) / float64(changed+8), float64(jumped) / float64(max(s.cells, 1))
+}
+
+func (s *series) cell(i, j, c int) float64 {
+	return math.Abs(float64(s.pix[i*s.cells+c] - s.pix[j*s.cells+c]))
+}
+
+// levelled is the root mean square difference of two pictures after the second was given the mean and the contrast of the first.
+func (s *series) levelled(i, j int) float64 {
+	a, b := s.picture(i), s.picture(j)
+	ma, sa := moments(a)
+	mb, sb := moments(b)
+	k := float32(1)
+	if sb > 1e-3 {
+		k = sa / sb
+	}
+	var sum float32
+	for c := range a {
+		d := a[c] - ma - (b[c]-mb)*k
+		sum += d * d
+	}
+	return math.Sqrt(float64(sum) / float64(len(a)))
+}
+
+// moments are mean and standard deviation.
+func moments(v []float32) (mean, dev float32) {
+	var sum, sq float32
+	for _, x := range v {
+		sum += x
+		sq += x * x
+	}
+	n := float32(len(v))
+	mean = sum / n
+	return mean, float32(math.Sqrt(math.Max(float64(sq/n-mean*mean), 0)))
+}
+
+// findStalls counts the stalls and gives their time together, in seconds, and the first of them.
+func (s *series) findStalls() (count int, time float64, first frozen) {
+	steps := make([]float64, max(s.n()-1, 0))
+	for i := range steps {
+		steps[i] = s.change(i, i+1)
+	}
+	for i := 0; i < len(steps); {
+		j := i
+		for j < len(steps) && steps[j] <= stallStep && !s.gap(j) {
+			j++
+		}
+		if held := s.t[j] - s.t[i]; held >= stallLeast && j < len(steps) && steps[j] > stallGoes {
+			if count == 0 {
+				first = frozen{s.t[i], s.t[j]}
+			}
+			count++
+			time += held
+		}
+		i = j + 1
+	}
+	return count, time, first
+}
+
+// joined reports a jump and a pattern of stalls. Both are for a person to look at: a phone that is short of breath stalls too.
+func (c *checker) joined(s *series) {
+	one := 1.0
+	if j := s.findJump(); j.score >= 0.5 {
+		c.out.Detail["jump"] = map[string]any{"at_ms": ms(j.at), "score": round(math.Min(j.score, 99))}
+		c.suspect(math.Min(j.score, 1.3) * 0.75)
+		if j.score >= 1 {
+			ev := span("segment", math.Max(j.at-0.5, s.t[0]), math.Min(j.at+0.5, s.t[s.n()-1]))
+			score := math.Min(j.score, 99)
+			ev.Score, ev.Threshold = &score, &one
+			c.add(pipeline.Finding{
+				Code: pipeline.StreamAltered, Outcome: pipeline.Uncertain, Evidence: []pipeline.Evidence{ev},
+				Args: map[string]string{
+					"signs_en": fmt.Sprintf("the picture jumps at %s, as where two parts are joined", seconds(j.at)),
+					"signs_zh": fmt.Sprintf("画面在 %s 处跳变，像是拼接", seconds(j.at)),
+				},
+			})
+		}
+	}
+	count, time, first := s.findStalls()
+	if count == 0 {
+		return
+	}
+	c.out.Detail["stalls"] = map[string]any{"count": count, "ms": ms(time)}
+	if count < stallsMany && (count < 2 || time < stallTime) {
+		return
+	}
+	ev := span("segment", first.from, first.to)
+	c.suspect(0.75)
+	c.add(pipeline.Finding{
+		Code: pipeline.StreamAltered, Outcome: pipeline.Uncertain, Evidence: []pipeline.Evidence{ev},
+		Args: map[string]string{
+			"signs_en": fmt.Sprintf("the picture stops and goes on %d times", count),
+			"signs_zh": fmt.Sprintf("画面停顿后继续，共 %d 次", count),
+		},
+	})
+}

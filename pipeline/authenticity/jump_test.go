@@ -1,0 +1,98 @@
+package authenticity
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+	"onsite/pipeline/media"
+)
+
+// swayed is a motion track of a bright blob before a striped wall; where gives its place in pixels for each of n pictures, 10 a second.
+func swayed(n int, where func(i int) float64) *media.Clip {
+	clip := &media.Clip{Info: media.Info{Kind: media.Video}, Motion: media.Motion{W: 160, H: 120}}
+	for i := range n {
+		g := make([]byte, 160*120)
+		at := where(i)
+		for y := range 120 {
+			for x := range 160 {
+				v := 90 + 30*math.Sin(float64(x)*0.4)*math.Sin(float64(y)*0.3)
+				if d := math.Hypot(float64(x)-at, float64(y)-60); d < 34 {
+					v = 170 + 40*math.Sin(d*0.5+float64(i)*0.1)
+				}
+				g[y*160+x] = byte(v)
+			}
+		}
+		clip.Motion.Frames = append(clip.Motion.Frames, media.MotionFrame{PTS: time.Duration(i) * 100 * time.Millisecond, Gray: g})
+	}
+	return clip
+}
+
+func TestWhereFootageWasJoined(t *testing.T) {
+	sway := func(i int) float64 { return 80 + 8*math.Sin(float64(i)*0.37) + 3*math.Sin(float64(i)*0.83) }
+	for name, c := range map[string]struct {
+		where func(i int) float64
+		sign  string
+	}{
+		"one take": {sway, ""},
+		"a fast step aside takes several pictures": {func(i int) float64 {
+			return sway(i) - 14*math.Tanh((float64(i)-30)/2.5)
+		}, ""},
+		"two parts joined": {func(i int) float64 {
+			if i >= 30 {
+				return sway(i) - 28
+			}
+			return sway(i)
+		}, "jumps at 3.0 s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := Check(swayed(60, c.where), DefaultConfig())
+			if c.sign == "" {
+				require.NotContains(t, codes(check), pipeline.StreamAltered, "%v", check.Detail)
+				return
+			}
+			require.Equal(t, pipeline.Uncertain, check.Outcome, "%v", check.Detail)
+			require.Contains(t, codes(check), pipeline.StreamAltered)
+			require.Contains(t, check.Findings[0].Args["signs_en"], c.sign)
+			require.NotEmpty(t, check.Findings[0].Args["signs_zh"])
+			require.False(t, check.Findings[0].Certain)
+			require.Less(t, *check.Score, 1.0, "a person looks at it")
+		})
+	}
+}
+
+func TestStallsMakeAPattern(t *testing.T) {
+	clip := swayed(80, func(i int) float64 { return 80 + 12*math.Sin(float64(i)*0.37) + 5*math.Sin(float64(i)*0.83) })
+	for _, from := range []int{12, 30, 52} {
+		for i := from + 1; i <= from+5; i++ {
+			clip.Motion.Frames[i].Gray = clip.Motion.Frames[from].Gray
+		}
+	}
+	count, time, first := newSeries(&clip.Motion).findStalls()
+	require.Equal(t, 3, count)
+	require.InDelta(t, 1.5, time, 1e-6)
+	require.InDelta(t, 1.2, first.from, 1e-6)
+	check := Check(clip, DefaultConfig())
+	require.Contains(t, codes(check), pipeline.StreamAltered, "%v", check.Detail)
+}
+
+func TestALampIsNoJump(t *testing.T) {
+	clip := swayed(60, func(i int) float64 { return 80 + 8*math.Sin(float64(i)*0.37) })
+	for i := 30; i < 60; i++ {
+		for k, v := range clip.Motion.Frames[i].Gray {
+			clip.Motion.Frames[i].Gray[k] = byte(float64(v)*0.6 + 20)
+		}
+	}
+	require.Less(t, newSeries(&clip.Motion).findJump().score, 1.0)
+}
+
+func codes(c pipeline.Check) []pipeline.Code {
+	var out []pipeline.Code
+	for _, f := range c.Findings {
+		out = append(out, f.Code)
+	}
+	return out
+}

@@ -1,0 +1,125 @@
+package spoof
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// ErrNoFFmpeg says that the program which reads and writes clips is not installed.
+var ErrNoFFmpeg = errors.New("ffmpeg and ffprobe are not on the PATH: install ffmpeg (Debian: apt-get install ffmpeg), or use a suite that was made elsewhere")
+
+// picture is W x H x 3, BGR, 0..255.
+type picture struct {
+	w, h int
+	pix  []byte
+}
+
+func newPicture(w, h int) picture { return picture{w: w, h: h, pix: make([]byte, w*h*3)} }
+
+// film is a cut of a clip in memory.
+type film struct {
+	w, h   int
+	fps    float64
+	frames []picture
+}
+
+// at is the frame shown at a time, the last one after the end.
+func (f *film) at(seconds float64) picture {
+	i := int(seconds * f.fps)
+	return f.frames[min(max(i, 0), len(f.frames)-1)]
+}
+
+func (f *film) seconds() float64 { return float64(len(f.frames)) / f.fps }
+
+// loadFilm reads a cut with its longer side at most side pixels, at most 30 frames a second.
+func loadFilm(ctx context.Context, path string, from, length float64, side int) (*film, error) {
+	out, err := run(ctx, "ffprobe", nil, "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height,avg_frame_rate:stream_side_data=rotation", "-of", "csv=p=0", path)
+	if err != nil {
+		return nil, fmt.Errorf("look into %s: %w", path, err)
+	}
+	parts := strings.Split(strings.TrimSpace(strings.Split(string(out), "\n")[0]), ",")
+	if len(parts) < 3 {
+		return nil, fmt.Errorf("look into %s: no picture stream", path)
+	}
+	w, _ := strconv.Atoi(parts[0])
+	h, _ := strconv.Atoi(parts[1])
+	a, b, _ := strings.Cut(parts[2], "/")
+	n, _ := strconv.ParseFloat(a, 64)
+	d, _ := strconv.ParseFloat(b, 64)
+	if w < 16 || h < 16 || n <= 0 || d <= 0 {
+		return nil, fmt.Errorf("look into %s: %s is no picture size and rate", path, strings.Join(parts, ","))
+	}
+	f := &film{fps: min(n/d, 30)}
+	if len(parts) > 3 {
+		if turn, err := strconv.Atoi(strings.TrimSpace(parts[3])); err == nil && turn%180 != 0 {
+			w, h = h, w
+		}
+	}
+	scale := min(float64(side)/float64(max(w, h)), 1)
+	f.w, f.h = even(float64(w)*scale), even(float64(h)*scale)
+	raw, err := run(ctx, "ffmpeg", nil, "-nostdin", "-v", "error", "-threads", "1", "-ss", fmt.Sprintf("%.3f", from), "-t", fmt.Sprintf("%.3f", length), "-i", path,
+		"-vf", fmt.Sprintf("fps=%.4f,scale=%d:%d:flags=area", f.fps, f.w, f.h), "-an", "-f", "rawvideo", "-pix_fmt", "bgr24", "-")
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	size := f.w * f.h * 3
+	for i := 0; i+size <= len(raw); i += size {
+		f.frames = append(f.frames, picture{f.w, f.h, raw[i : i+size]})
+	}
+	if len(f.frames) < 8 {
+		return nil, fmt.Errorf("read %s from %.1f s: %d frames, at least 8 are needed", path, from, len(f.frames))
+	}
+	return f, nil
+}
+
+// save writes the frames that draw gives as H.264. The file takes its name only when it is whole.
+func save(ctx context.Context, path string, w, h int, fps float64, n, crf int, draw func(i int) picture) error {
+	ext := filepath.Ext(path)
+	part := strings.TrimSuffix(path, ext) + ".part" + ext
+	r, wr := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		for i := range n {
+			if _, err := wr.Write(draw(i).pix); err != nil {
+				done <- wr.CloseWithError(err)
+				return
+			}
+		}
+		done <- wr.Close()
+	}()
+	_, err := run(ctx, "ffmpeg", r, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", fmt.Sprintf("%dx%d", w, h), "-r", fmt.Sprintf("%.4f", fps), "-i", "-",
+		"-c:v", "libx264", "-preset", "superfast", "-threads", "1", "-crf", strconv.Itoa(crf), "-pix_fmt", "yuv420p", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", part)
+	r.CloseWithError(io.ErrClosedPipe)
+	<-done
+	if err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("make %s: %w", path, err), os.RemoveAll(part))
+	}
+	return nil
+}
+
+// run runs a program and gives what it printed; an error has what it said.
+func run(ctx context.Context, program string, in io.Reader, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // G204: our own arguments for a program found on the PATH
+	var out, said bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &out, &said
+	if err := cmd.Run(); err != nil {
+		if errors.Is(err, exec.ErrNotFound) {
+			return nil, ErrNoFFmpeg
+		}
+		return nil, fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(said.String()[max(0, said.Len()-500):]))
+	}
+	return out.Bytes(), nil
+}
+
+func even(v float64) int { return max(2, int(v/2+0.5)*2) }

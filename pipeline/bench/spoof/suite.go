@@ -1,0 +1,228 @@
+package spoof
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Options say what to make.
+type Options struct {
+	Clips    string   // folder of real clips, or of folders of one person each: the folder's name, or the file's up to "__", names the person
+	Seed     uint64   // of all choices
+	Species  []string // only these, by name or group; empty: all
+	Seconds  float64  // length of a cut; 0: 6
+	Side     int      // longer side in pixels; 0: 512
+	Progress func(done, total int)
+}
+
+// Row is one file of the suite.
+type Row struct {
+	File    string // relative to the suite, real/... or fake/<species>/...
+	Person  string
+	Species string // "real" for honest clips
+	Group   string // species that are left out together
+	Source  string // the clip it was made of, and from which second
+}
+
+// Table is the name of the list of files in a suite.
+const Table = "suite.csv"
+
+// Make writes a suite into dir: dir/real/PERSON__CLIP__plain.mp4 and so on, dir/fake/SPECIES/PERSON__CLIP.mp4, and dir/suite.csv. Files that
+// are there already are kept, so that an interrupted run goes on.
+func Make(ctx context.Context, dir string, o Options) ([]Row, error) {
+	if o.Seconds == 0 {
+		o.Seconds = 6
+	}
+	if o.Side == 0 {
+		o.Side = 512
+	}
+	kinds, err := chosen(o.Species)
+	if err != nil {
+		return nil, err
+	}
+	clips, err := list(o.Clips)
+	if err != nil {
+		return nil, err
+	}
+	s := suite{dir: dir, o: o}
+	var rows []Row
+	total, done := len(clips)*(len(kinds)+len(honest)), 0
+	for i := range clips {
+		c := &clips[i]
+		if s.film, err = loadFilm(ctx, c.path, c.from, o.Seconds, o.Side); err != nil {
+			return nil, err
+		}
+		if s.second, err = loadFilm(ctx, c.path, c.from+o.Seconds, o.Seconds, o.Side); err != nil {
+			if ctx.Err() != nil {
+				return nil, err
+			}
+			s.second = s.film // the take is too short for another part
+		}
+		s.other = nil
+		if other := stranger(clips, i); other != nil {
+			if s.other, err = loadFilm(ctx, other.path, other.from, o.Seconds, o.Side); err != nil {
+				return nil, err
+			}
+		}
+		for k, kind := range append(slices.Clone(honest), kinds...) {
+			row := Row{Person: c.person, Species: "real", Source: fmt.Sprintf("%s@%.1f", filepath.Base(c.path), c.from), File: filepath.Join("real", c.name()+"__"+kind.name+".mp4")}
+			if k >= len(honest) {
+				row.Species, row.Group, row.File = kind.name, kind.group, filepath.Join("fake", kind.name, c.name()+".mp4")
+			}
+			if err := s.draw(ctx, kind, row); err != nil {
+				return nil, err
+			}
+			rows = append(rows, row)
+			if done++; o.Progress != nil {
+				o.Progress(done, total)
+			}
+		}
+	}
+	return rows, s.table(rows)
+}
+
+// suite is the state of a run: the films of the clip at hand.
+type suite struct {
+	dir                 string
+	o                   Options
+	film, second, other *film
+}
+
+// draw makes one file, unless it is there.
+func (s *suite) draw(ctx context.Context, kind species, row Row) error {
+	path := filepath.Join(s.dir, row.File)
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d|%s|%s|%s", s.o.Seed, row.Person, row.Source, kind.name))
+	r := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16]))) //nolint:gosec // G404: reproducible choices, no secret
+	shot := kind.make(take{r: r, film: s.film, second: s.second, other: s.other})
+	return save(ctx, path, shot.w, shot.h, shot.fps, shot.n, shot.crf, shot.motion)
+}
+
+func (s *suite) table(rows []Row) error {
+	f, err := os.Create(filepath.Join(s.dir, Table))
+	if err != nil {
+		return fmt.Errorf("write the list of the suite: %w", err)
+	}
+	w := csv.NewWriter(f)
+	_ = w.Write([]string{"file", "person", "species", "group", "source"})
+	for _, r := range rows {
+		_ = w.Write([]string{r.File, r.Person, r.Species, r.Group, r.Source})
+	}
+	w.Flush()
+	if err := errors.Join(w.Error(), f.Close()); err != nil {
+		return fmt.Errorf("write the list of the suite: %w", err)
+	}
+	return nil
+}
+
+// ReadTable reads the list of a suite.
+func ReadTable(dir string) ([]Row, error) {
+	f, err := os.Open(filepath.Join(dir, Table))
+	if err != nil {
+		return nil, fmt.Errorf("read the list of a suite: %w", err)
+	}
+	defer f.Close()
+	all, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
+	}
+	var out []Row
+	for i, r := range all {
+		if i == 0 {
+			continue
+		}
+		if len(r) != 5 {
+			return nil, fmt.Errorf("read %s: line %d has %d fields, want file, person, species, group, source", f.Name(), i+1, len(r))
+		}
+		out = append(out, Row{r[0], r[1], r[2], r[3], r[4]})
+	}
+	return out, nil
+}
+
+// cut is one part of a clip.
+type cut struct {
+	path, person string
+	from         float64
+}
+
+func (c *cut) name() string {
+	base := strings.TrimSuffix(filepath.Base(c.path), filepath.Ext(c.path))
+	return c.person + "__" + strings.ReplaceAll(base, c.person+"__", "")
+}
+
+// list finds the clips of a folder and of its folders, by name.
+func list(dir string) ([]cut, error) {
+	var out []cut
+	for _, pattern := range []string{"*", "*/*"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", dir, err)
+		}
+		for _, f := range files {
+			if !slices.Contains([]string{".mp4", ".mov", ".webm", ".mkv"}, strings.ToLower(filepath.Ext(f))) {
+				continue
+			}
+			person, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(f), filepath.Ext(f)), "__")
+			if pattern == "*/*" {
+				person = filepath.Base(filepath.Dir(f))
+			}
+			out = append(out, cut{path: f, person: person})
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("list %s: no clips (mp4, mov, webm, mkv) in it or in its folders", dir)
+	}
+	return out, nil
+}
+
+// stranger is the next clip of another person; nil when there is none.
+func stranger(clips []cut, i int) *cut {
+	for k := 1; k < len(clips); k++ {
+		if c := &clips[(i+k)%len(clips)]; c.person != clips[i].person {
+			return c
+		}
+	}
+	return nil
+}
+
+func chosen(names []string) ([]species, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var out []species
+	for _, name := range names {
+		n := len(out)
+		for _, s := range all {
+			if s.name == name || s.group == name {
+				out = append(out, s)
+			}
+		}
+		if len(out) == n {
+			return nil, fmt.Errorf("make a suite: no species is called %s; there are %s", name, strings.Join(Species(), ", "))
+		}
+	}
+	return out, nil
+}
+
+// Species lists the names.
+func Species() []string {
+	var out []string
+	for _, s := range all {
+		out = append(out, s.name)
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+package liveness
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"math"
+)
+
+// sign is something about a clip that speaks for a picture of a person, as a number from 0 (nothing) to 1 (clearly). Its ranges come from what the
+// cues mean and from a look at honest clips; how much each sign counts is fitted, beginning at prior: what the sign should be worth by what is
+// known of real screens and prints, so that one that the suite at hand shows rarely is not forgotten. most bounds the signs that honest
+// people have too, by their room and their lamp, and whatever the formulas of a generated suite would make of them.
+type sign struct {
+	name        string
+	of          func(c cues) (value float64, ok bool)
+	prior, most float64 // log odds
+}
+
+// rising is a cue that speaks from the value lo on, and fully from hi on; with lo above hi, one that speaks the less the higher it is.
+func rising(cue string, lo, hi float64) func(cues) (float64, bool) {
+	return func(c cues) (float64, bool) {
+		v, ok := c[cue]
+		if !ok || math.IsNaN(v) {
+			return 0, false
+		}
+		return math.Max(0, math.Min(1, (v-lo)/(hi-lo))), true
+	}
+}
+
+// signs lists them. A sign that was not measured counts nothing.
+var signs = []sign{
+	{"still_face", rising(cueFlat, 1.6, 0.9), 2, 4},         // registered to itself over seconds, only noise is left
+	{"stiff_face", rising(cueDeform, 1.1, 0.55), 1.2, 4},    // the 68 points move as a plane does
+	{"still_mouth", rising(cueMouth, 0.03, 0.008), 0.8, 2},  // ... and the lips
+	{"still_eyes", rising(cueEyes, 0.03, 0.01), 0.8, 2},     // ... and the lids
+	{"no_depth", rising(cueThird, 1.6, 1), 0, 0.5},          // a head that turns shows none
+	{"never_blinks", neverBlinks, 0, 0.3},                   // in all bursts together: three seconds are short
+	{"moves_with_background", rising(cueSlip, 2, 5), 3, 4},  // what is beside the head moves with it, against the room
+	{"fine_pattern", rising(cuePattern, 1.65, 2.6), 3.5, 4}, // moire, pixel grid
+	{"fringes", rising(cueFringe, 1.4, 2.3), 3, 4},          // ... in colour
+	{"outline", rising(cueRim, 0.62, 0.85), 3.2, 4},         // an edge all around
+	{"bezel", bezelOf, 1, 2},                                // ... beside a dark strip
+	{"grey_black", rising(cueBlack, 60, 85), 0.3, 0.5},      // nothing is dark: paper, a glowing screen
+	{"dull_white", rising(cueWhite, 150, 120), 0.1, 0.3},    // nothing is bright
+	{"burnt_out", rising(cueGlare, 0.02, 0.1), 0.1, 0.3},    // a lamp mirrored in glass
+	{"sharp_all_over", rising(cueFocus, 0, 0.3), 0.1, 0.3},  // face and surroundings are in one plane of focus
+}
+
+func bezelOf(c cues) (float64, bool) {
+	outline, ok := rising(cueRim, 0.62, 0.85)(c)
+	return outline * c[cueBezel], ok
+}
+
+func neverBlinks(c cues) (float64, bool) {
+	v, ok := c[cueBlinks]
+	if !ok || v > 0 {
+		return 0, ok
+	}
+	return 1, true
+}
+
+// weights say how much each sign counts: the logarithm of the odds that it adds for an attack.
+type weights struct {
+	Fitted string             `json:"fitted"` // how and on what
+	Bias   float64            `json:"bias"`   // log odds without any sign
+	Signs  map[string]float64 `json:"signs"`
+}
+
+//go:embed weights.json
+var weightsFile []byte
+
+// fitted are the weights that the product uses.
+var fitted = mustWeights(weightsFile)
+
+func mustWeights(raw []byte) weights {
+	w, err := readWeights(raw)
+	if err != nil {
+		panic(err) // the file is part of the program
+	}
+	return w
+}
+
+func readWeights(raw []byte) (weights, error) {
+	var w weights
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return w, fmt.Errorf("read the weights of the liveness signs: %w", err)
+	}
+	known := map[string]bool{}
+	for _, s := range signs {
+		known[s.name] = true
+	}
+	for name, v := range w.Signs {
+		if !known[name] || v < 0 || math.IsNaN(v) {
+			return w, fmt.Errorf("read the weights of the liveness signs: %s has weight %g; known signs have weights of 0 and more", name, v)
+		}
+	}
+	return w, nil
+}
+
+// alive is the probability (0..1, on the data that the weights were fitted to) that a clip with these cues shows a live person, and what each
+// sign took from it, in log odds.
+func (w *weights) alive(c cues) (p float64, took map[string]float64) {
+	odds := w.Bias
+	took = map[string]float64{}
+	for _, s := range signs {
+		if v, ok := s.of(c); ok && v*w.Signs[s.name] > 0 {
+			took[s.name] = v * w.Signs[s.name]
+			odds += took[s.name]
+		}
+	}
+	return 1 / (1 + math.Exp(odds)), took
+}

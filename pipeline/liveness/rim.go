@@ -1,0 +1,262 @@
+package liveness
+
+import (
+	"image"
+	"math"
+	"sort"
+
+	"onsite/pipeline/face"
+	"onsite/pipeline/media"
+)
+
+const (
+	rimSide   = 320  // pixels, longer side of the pictures that are searched
+	rimFrames = 5    // sampled frames that are searched
+	rimEdge   = 10.0 // grey levels: the least step across an edge
+	rimSlant  = 0.22 // the most that a side may slant: about 12 degrees
+	rimKept   = 4    // lines that are kept of each side
+)
+
+// rim is the outline of a flat thing around a face: a phone, a tablet, a sheet of paper.
+type rim struct {
+	score float64         // how much of the outline is an edge, 0..1
+	dark  float64         // how much of it is a dark strip: a bezel
+	frame int             // index of the frame in which it is clearest
+	box   image.Rectangle // there, in pixels of the frame; a side outside the picture lies on its edge
+}
+
+// line is x = at + slant*(y - mid) for upright ones, y = at + slant*(x - mid) for level ones.
+type line struct{ at, slant, mid, support float64 }
+
+func (l *line) pos(t float64) float64 { return l.at + l.slant*(t-l.mid) }
+
+// rimOf looks for an outline around a track's face in the sampled frames and gives the medians; ok is false without a frame in which there is room
+// for one.
+func rimOf(clip *media.Clip, found *face.Found, track int, c *Config) (rim, bool, error) {
+	var fit []face.Spot
+	for _, s := range found.Tracks[track].Spots {
+		if found.At(s).Box.Dy() >= c.MinFace {
+			fit = append(fit, s)
+		}
+	}
+	var score, dark []float64
+	var out rim
+	for _, k := range spread(len(fit), rimFrames) {
+		g, w, h, scale, err := reduced(clip.Frames[fit[k].Frame].Image, rimSide)
+		if err != nil {
+			return rim{}, false, err
+		}
+		b := found.At(fit[k]).Box
+		box := image.Rect(int(float64(b.Min.X)*scale), int(float64(b.Min.Y)*scale), int(float64(b.Max.X)*scale), int(float64(b.Max.Y)*scale))
+		r := outline(g, w, h, box)
+		score, dark = append(score, r.score), append(dark, r.dark)
+		if r.score > out.score {
+			out = r
+			out.frame = clip.Frames[fit[k].Frame].Index
+			full := func(v int) int { return int(float64(v) / scale) }
+			out.box = image.Rect(full(r.box.Min.X), full(r.box.Min.Y), full(r.box.Max.X), full(r.box.Max.Y)).
+				Intersect(image.Rect(0, 0, clip.Frames[fit[k].Frame].Image.Cols(), clip.Frames[fit[k].Frame].Image.Rows()))
+		}
+	}
+	out.score, out.dark = quantile(score, 0.5), quantile(dark, 0.5)
+	return out, len(score) > 0, nil
+}
+
+// outline finds the best quadrangle around a face.
+func outline(g []byte, w, h int, box image.Rectangle) rim {
+	if box.Dy() < 12 {
+		return rim{}
+	}
+	at := func(x, y int) float64 { return float64(g[y*w+x]) }
+	upright := func(x, y float64) float64 { // the step across an upright edge
+		ix, iy := int(x+0.5), int(y+0.5)
+		if ix < 3 || iy < 1 || ix >= w-3 || iy >= h-1 {
+			return math.NaN()
+		}
+		return (at(ix+2, iy) + at(ix+1, iy) - at(ix-1, iy) - at(ix-2, iy)) / 2
+	}
+	level := func(y, x float64) float64 {
+		ix, iy := int(x+0.5), int(y+0.5)
+		if iy < 3 || ix < 1 || iy >= h-3 || ix >= w-1 {
+			return math.NaN()
+		}
+		return (at(ix, iy+2) + at(ix, iy+1) - at(ix, iy-1) - at(ix, iy-2)) / 2
+	}
+	hgt := float64(box.Dy())
+	cx, cy := float64(box.Min.X+box.Max.X)/2, float64(box.Min.Y+box.Max.Y)/2
+	y0, y1 := cy-0.6*hgt, cy+0.6*hgt
+	x0, x1 := cx-0.5*hgt, cx+0.5*hgt
+	left := lines(upright, math.Max(3, cx-3*hgt), cx-0.5*hgt, y0, y1)
+	right := lines(upright, cx+0.5*hgt, math.Min(float64(w-4), cx+3*hgt), y0, y1)
+	top := lines(level, math.Max(3, cy-3*hgt), cy-0.5*hgt, x0, x1)
+	low := lines(level, cy+0.55*hgt, math.Min(float64(h-4), cy+3.5*hgt), x0, x1)
+	var best rim
+	for _, l := range orNone(left) {
+		for _, r := range orNone(right) {
+			for _, t := range orNone(top) {
+				for _, b := range orNone(low) {
+					if s := quad(upright, level, [4]*line{l, t, r, b}, w, h, best.score); s.score > best.score {
+						best = s
+					}
+				}
+			}
+		}
+	}
+	if best.score > 0 {
+		best.dark = bezel(at, best.box, w, h)
+	}
+	return best
+}
+
+// lines finds the best edges whose middle lies between lo and hi, along t0..t1.
+func lines(step func(p, t float64) float64, lo, hi, t0, t1 float64) []line {
+	var out []line
+	mid := (t0 + t1) / 2
+	for p := lo; p <= hi; p++ {
+		best := line{}
+		for k := -6; k <= 6; k++ {
+			l := line{at: p, slant: float64(k) / 6 * rimSlant, mid: mid}
+			if l.support = along(step, &l, t0, t1); l.support > best.support {
+				best = l
+			}
+		}
+		if best.support > 0.6 {
+			out = append(out, best)
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].support > out[j].support })
+	var kept []line
+	for _, l := range out {
+		if near := nearest(kept, l.at); near > 4 && len(kept) < rimKept {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+func nearest(kept []line, at float64) float64 {
+	d := math.Inf(1)
+	for _, k := range kept {
+		d = math.Min(d, math.Abs(k.at-at))
+	}
+	return d
+}
+
+// along is the share of a line between two places that is an edge, one that is brighter on the same side all along; 0 when most of it is outside.
+func along(step func(p, t float64) float64, l *line, t0, t1 float64) float64 {
+	up, down, n, outside := 0, 0, 0, 0
+	for t := t0; t <= t1; t += 2 {
+		v := step(l.pos(t), t)
+		switch {
+		case math.IsNaN(v):
+			outside++
+		case v > rimEdge:
+			up++
+		case v < -rimEdge:
+			down++
+		}
+		n++
+	}
+	if outside*2 > n || n == 0 {
+		return 0
+	}
+	return float64(max(up, down)) / float64(n-outside)
+}
+
+// orNone are the lines, and none: that side may lie outside the picture.
+func orNone(list []line) []*line {
+	out := []*line{nil}
+	for i := range list {
+		out = append(out, &list[i])
+	}
+	return out
+}
+
+// quad scores an outline of left, top, right and lower side. One of them may be missing: then it lies outside the picture. An outline whose sides
+// alone cannot reach the score beat is not looked at.
+func quad(upright, level func(p, t float64) float64, sides [4]*line, w, h int, beat float64) rim {
+	frame := [4]*line{{at: 0}, {at: 0}, {at: float64(w - 1)}, {at: float64(h - 1)}}
+	missing, bound := 0, 0.0
+	for i, s := range sides {
+		if s == nil {
+			missing++
+			sides[i] = frame[i]
+			continue
+		}
+		bound += s.support / 4
+	}
+	if missing > 1 || bound+0.25*float64(missing) < beat {
+		return rim{}
+	}
+	l, t, r, b := sides[0], sides[1], sides[2], sides[3]
+	yl, yr, bl, br := corner(t, l), corner(t, r), corner(b, l), corner(b, r)
+	xl, xr := l.pos(yl), r.pos(yr)
+	width, height := xr-xl, (bl+br)/2-(yl+yr)/2
+	if width < 12 || height < 12 || width > 4*height || height > 4*width {
+		return rim{}
+	}
+	var on, beyond []float64
+	add := func(side *line, step func(p, t float64) float64, from, to float64) {
+		if side.support == 0 {
+			return
+		}
+		on = append(on, along(step, side, from+2, to-2))
+		// What goes on beyond the corner is a wall, a door or a shelf.
+		long := 0.3 * (to - from)
+		beyond = append(beyond, math.Max(along(step, side, from-long, from-4), along(step, side, to+4, to+long)))
+	}
+	add(l, upright, yl, bl)
+	add(r, upright, yr, br)
+	add(t, level, xl, xr)
+	add(b, level, xl, xr)
+	least, score := 1.0, -missingSide*float64(missing)
+	for i, s := range on {
+		least = math.Min(least, s)
+		score += (0.5*s - 0.4*beyond[i]) / float64(len(on))
+	}
+	return rim{score: score + 0.5*least, box: image.Rect(int(xl), int((yl+yr)/2), int(xr), int((bl+br)/2))}
+}
+
+// missingSide is what a side outside the picture costs: three sides are less than four.
+const missingSide = 0.12
+
+// corner is the y at which a level line meets an upright one.
+func corner(level, upright *line) float64 {
+	y := level.at
+	for range 3 {
+		y = level.pos(upright.pos(y))
+	}
+	return y
+}
+
+// bezel is the share of the outline's length along which a dark strip runs, at least 3 pixels wide.
+func bezel(at func(x, y int) float64, box image.Rectangle, w, h int) float64 {
+	dark, n := 0, 0
+	look := func(x, y, dx, dy int) {
+		n++
+		run := 0
+		for d := -6; d <= 6; d++ {
+			px, py := x+dx*d, y+dy*d
+			if px < 0 || py < 0 || px >= w || py >= h || at(px, py) > 55 {
+				run = 0
+				continue
+			}
+			if run++; run == 3 {
+				dark++
+				return
+			}
+		}
+	}
+	for y := max(box.Min.Y, 0); y < min(box.Max.Y, h); y += 3 {
+		look(box.Min.X, y, 1, 0)
+		look(box.Max.X, y, 1, 0)
+	}
+	for x := max(box.Min.X, 0); x < min(box.Max.X, w); x += 3 {
+		look(x, box.Min.Y, 0, 1)
+		look(x, box.Max.Y, 0, 1)
+	}
+	if n == 0 {
+		return 0
+	}
+	return float64(dark) / float64(n)
+}

@@ -1,0 +1,279 @@
+package liveness
+
+import (
+	"fmt"
+	"image"
+	"math"
+
+	"gocv.io/x/gocv"
+	"gonum.org/v1/gonum/dsp/fourier"
+
+	"onsite/models"
+	"onsite/pipeline/face"
+	"onsite/pipeline/media"
+)
+
+// surface is what the skin and what is around it look like, where a screen or a print differs from a room.
+type surface struct {
+	peak   float64 // moire and pixel grid: how far the strongest fine line pattern stands out of the face's spectrum, natural logarithm
+	fringe float64 // the same for coloured stripes
+	black  float64 // grey level (0..255) that the darkest hundredth of face and surroundings stays below: screens glow, paper is grey
+	white  float64 // the same for the brightest hundredth: prints and dim screens have little
+	glare  float64 // share of face and surroundings that is burnt out to white
+	focus  float64 // sharpness of the face over that of its surroundings, natural logarithm: a flat thing is sharp all over
+}
+
+// surfaceFrames is how many sampled frames are looked at.
+const surfaceFrames = 5
+
+// surfaceOf measures a track's faces in the sampled frames: the medians. ok is false without a face that is large enough.
+func surfaceOf(clip *media.Clip, found *face.Found, track int, c *Config) (surface, bool, error) {
+	var fit []face.Spot
+	for _, s := range found.Tracks[track].Spots {
+		if found.At(s).Box.Dy() >= c.MinFace {
+			fit = append(fit, s)
+		}
+	}
+	var black, white, glare, focus []float64
+	var pictures []gocv.Mat
+	var boxes []image.Rectangle
+	for _, k := range spread(len(fit), surfaceFrames) {
+		f := found.At(fit[k])
+		picture := clip.Frames[fit[k].Frame].Image
+		pictures, boxes = append(pictures, picture), append(boxes, f.Box)
+		grey, err := media.Gray(picture)
+		if err != nil {
+			return surface{}, false, fmt.Errorf("surface of the face at %v: %w", f.Box, err)
+		}
+		g := grey.ToBytes()
+		w, h := grey.Cols(), grey.Rows()
+		_ = grey.Close()
+		lo, hi, burnt := tones(g, w, square(f.Box, c.Crop, w, h))
+		black, white, glare = append(black, lo), append(white, hi), append(glare, burnt)
+		focus = append(focus, relativeFocus(g, w, h, f.Box))
+	}
+	if len(black) == 0 {
+		return surface{}, false, nil
+	}
+	peak, fringe, ok, err := finePattern(pictures, boxes)
+	return surface{peak, fringe, quantile(black, 0.5), quantile(white, 0.5), quantile(glare, 0.5), quantile(focus, 0.5)}, ok, err
+}
+
+// patches are the places of a frame that are searched for patterns, the face and what is beside it on both sides, squares of n pixels; none when the
+// face has fewer than 48 pixels.
+func patches(w, h int, box image.Rectangle) (at []image.Rectangle, n int) {
+	n = 128
+	if box.Dy() < n*3/4 || w < n || h < n {
+		n = 64
+	}
+	if box.Dy() < n*3/4 || w < n || h < n {
+		return nil, 0
+	}
+	c := box.Min.Add(box.Max).Div(2)
+	for _, dx := range []int{0, -1, 1} {
+		x0, y0 := c.X-n/2+dx*(box.Dy()/2+n/2), c.Y-n/2
+		if dx != 0 {
+			y0 -= box.Dy() / 3
+		}
+		x0, y0 = min(max(x0, 0), w-n), min(max(y0, 0), h-n)
+		at = append(at, image.Rect(x0, y0, x0+n, y0+n))
+	}
+	return at, n
+}
+
+// powers are the power spectra of one place over the frames, n x n values each.
+type powers struct{ light, colour []float64 }
+
+// add takes one more frame. Both spectra come from one transform: the light is its real part, the colour, green against red and blue, its imaginary
+// one. The second difference takes away what is coarse, a Hann window the edges.
+func (p *powers) add(patch *models.Image, n int) {
+	y, c := make([]float64, n*n), make([]float64, n*n)
+	for i := range y {
+		b, g, r := float64(patch.Pix[3*i]), float64(patch.Pix[3*i+1]), float64(patch.Pix[3*i+2])
+		y[i], c[i] = (29*b+150*g+77*r)/256, g-(b+r)/2
+	}
+	data, hann := make([]complex128, n*n), make([]float64, n)
+	for i := range hann {
+		hann[i] = 0.5 - 0.5*math.Cos(2*math.Pi*(float64(i)+0.5)/float64(n))
+	}
+	for v := range n {
+		up, down := max(v-1, 0)*n, min(v+1, n-1)*n
+		for x := range n {
+			at, left, right := v*n+x, v*n+max(x-1, 0), v*n+min(x+1, n-1)
+			k := hann[x] * hann[v]
+			data[at] = complex((4*y[at]-y[up+x]-y[down+x]-y[left]-y[right])*k, (4*c[at]-c[up+x]-c[down+x]-c[left]-c[right])*k)
+		}
+	}
+	fft := fourier.NewCmplxFFT(n)
+	row, col := make([]complex128, n), make([]complex128, n)
+	for v := range n {
+		fft.Coefficients(row, data[v*n:(v+1)*n])
+		copy(data[v*n:], row)
+	}
+	for x := range n {
+		for v := range n {
+			col[v] = data[v*n+x]
+		}
+		fft.Coefficients(row, col)
+		for v := range n {
+			data[v*n+x] = row[v]
+		}
+	}
+	if p.light == nil {
+		p.light, p.colour = make([]float64, n*n), make([]float64, n*n)
+	}
+	for v := range n {
+		for x := range n {
+			z, w := data[v*n+x], data[(n-v)%n*n+(n-x)%n]
+			re, im := real(z)+real(w), imag(z)-imag(w)
+			p.light[v*n+x] += re*re + im*im
+			re, im = imag(z)+imag(w), real(w)-real(z)
+			p.colour[v*n+x] += re*re + im*im
+		}
+	}
+}
+
+// finePattern looks for a pattern of fine lines in a face and beside it, at the full size of the frames: moire or the grid of a screen is a peak in
+// the spectrum of the light, and coarser coloured stripes one in that of the colours, where a face and a room have next to nothing. The
+// power is summed over the frames, in which a screen's pattern stays and noise does not. Of the three places the second strongest counts: a
+// screen covers them all, a blind or a brick wall one.
+func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour float64, ok bool, err error) {
+	var places [3]powers
+	n := 0
+	for i, picture := range frames {
+		at, size := patches(picture.Cols(), picture.Rows(), boxes[i])
+		if len(at) == 0 || n != 0 && size != n {
+			continue
+		}
+		n = size
+		for k, r := range at {
+			patch, err := media.Crop(picture, r, n, n)
+			if err != nil {
+				return 0, 0, false, fmt.Errorf("spectrum of the face at %v: %w", boxes[i], err)
+			}
+			places[k].add(&patch, n)
+		}
+	}
+	if n == 0 {
+		return 0, 0, false, nil
+	}
+	var lights, colours []float64
+	for k := range places {
+		lights = append(lights, spectralPeak(places[k].light, n, 0.12, 0.48))
+		colours = append(colours, spectralPeak(places[k].colour, n, 0.05, 0.25))
+	}
+	light, colour = quantile(lights, 0.5), quantile(colours, 0.5)
+	if len(frames) == 1 { // noise stands out more where it is not summed over frames
+		light, colour = light-alonePattern, colour-aloneFringe
+	}
+	return light, colour, true, nil
+}
+
+// alonePattern and aloneFringe are what single frames of honest clips have more than five of them: 13 photos reach 1.94 and 2.30, 15 clips 1.57
+// and 1.28.
+const alonePattern, aloneFringe = 0.4, 1.0
+
+// spectralPeak is the logarithm of the strongest peak's power over that of its surroundings, among frequencies from lo to hi cycles per pixel. On
+// the axes the coder's blocks are left out.
+func spectralPeak(power []float64, n int, lo, hi float64) float64 {
+	// The half plane that says everything, with a margin to look around in, as sums of rectangles.
+	const m = 5
+	wide, high := n+2*m, n/2+2*m
+	sums := make([]float64, (wide+1)*(high+1))
+	for y := range high {
+		line := 0.0
+		for x := range wide {
+			line += power[(y-m+n)%n*n+(x-m+n/2+n)%n]
+			sums[(y+1)*(wide+1)+x+1] = sums[y*(wide+1)+x+1] + line
+		}
+	}
+	around := func(x, y, r int) float64 { // power of a square of side 2r+1
+		x, y = x+m, y+m
+		return sums[(y+r+1)*(wide+1)+x+r+1] - sums[(y-r)*(wide+1)+x+r+1] - sums[(y+r+1)*(wide+1)+x-r] + sums[(y-r)*(wide+1)+x-r]
+	}
+	best, size := 0.0, float64(n*n)
+	for v := range n/2 - 2 {
+		for x := 3; x < n-3; x++ {
+			u := x - n/2
+			if r := float64(u*u + v*v); r < lo*lo*size || r > hi*hi*size || v < 3 && block(u, n) || u > -3 && u < 3 && block(v, n) {
+				continue
+			}
+			inner := around(x, v, 1) / 9
+			outer := (around(x, v, 4) - around(x, v, 2)) / 56
+			best = math.Max(best, inner/(outer+1e-6))
+		}
+	}
+	return math.Log(math.Max(best, 1e-3))
+}
+
+// block tells whether a place on an axis of the spectrum belongs to the coder's blocks of 8 and 4 pixels.
+func block(u, n int) bool {
+	r := (u + n) % (n / 8)
+	return r < 3 || r > n/8-3
+}
+
+// tones gives the grey levels of the darkest and the brightest hundredth of a part of a picture, and the share of it that is burnt out.
+func tones(g []byte, w int, part image.Rectangle) (lo, hi, burnt float64) {
+	var hist [256]int
+	n := 0
+	for y := part.Min.Y; y < part.Max.Y; y += 2 {
+		for x := part.Min.X; x < part.Max.X; x += 2 {
+			hist[g[y*w+x]]++
+			n++
+		}
+	}
+	sum := 0
+	lo, hi = -1, 255
+	for v, k := range hist {
+		sum += k
+		if lo < 0 && sum*100 > n {
+			lo = float64(v)
+		}
+		if sum*100 <= n*99 {
+			hi = float64(v)
+		}
+	}
+	for _, k := range hist[250:] {
+		burnt += float64(k)
+	}
+	return math.Max(lo, 0), hi, burnt / float64(max(n, 1))
+}
+
+// relativeFocus is the logarithm of the face's sharpness (mean size of the second difference over that of the first) over that of what is around it.
+func relativeFocus(g []byte, w, h int, box image.Rectangle) float64 {
+	inner := box.Inset(box.Dy() / 8)
+	outer := box.Inset(-box.Dy() / 2).Intersect(image.Rect(0, 0, w, h))
+	var in, out [2]float64
+	for y := max(outer.Min.Y, 1); y < min(outer.Max.Y, h-1); y += 2 {
+		for x := max(outer.Min.X, 1); x < min(outer.Max.X, w-1); x += 2 {
+			at := y*w + x
+			first := math.Abs(float64(g[at+1]) - float64(g[at-1]))
+			second := math.Abs(float64(g[at+1]) + float64(g[at-1]) - 2*float64(g[at]))
+			if p := image.Pt(x, y); p.In(inner) {
+				in[0], in[1] = in[0]+first, in[1]+second
+			} else if !p.In(box) {
+				out[0], out[1] = out[0]+first, out[1]+second
+			}
+		}
+	}
+	return math.Log((in[1] + 1) / (in[0] + 10) / ((out[1] + 1) / (out[0] + 10)))
+}
+
+// reduced is a picture in grey with its longer side at most side pixels, and by what its coordinates were multiplied.
+func reduced(m gocv.Mat, side int) (g []byte, w, h int, k float64, err error) {
+	k = math.Min(float64(side)/float64(max(m.Cols(), m.Rows())), 1)
+	w, h = max(int(math.Round(float64(m.Cols())*k)), 1), max(int(math.Round(float64(m.Rows())*k)), 1)
+	small, err := media.Resized(m, w, h)
+	if err != nil {
+		return nil, 0, 0, 0, err
+	}
+	g = make([]byte, w*h)
+	for i := range g {
+		if small.C == 1 {
+			g[i] = small.Pix[i]
+			continue
+		}
+		g[i] = byte((29*int(small.Pix[3*i]) + 150*int(small.Pix[3*i+1]) + 77*int(small.Pix[3*i+2])) >> 8)
+	}
+	return g, w, h, k, nil
+}
