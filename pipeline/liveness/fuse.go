@@ -32,8 +32,8 @@ func rising(cue string, lo, hi float64) func(cues) (float64, bool) {
 var signs = []sign{
 	{"still_face", rising(cueFlat, 1.6, 0.9), 2, 4},         // registered to itself over seconds, only noise is left
 	{"stiff_face", rising(cueDeform, 1.1, 0.55), 1.2, 4},    // the 68 points move as a plane does
-	{"still_mouth", rising(cueMouth, 0.03, 0.008), 0.8, 2},  // ... and the lips
-	{"still_eyes", rising(cueEyes, 0.03, 0.01), 0.8, 2},     // ... and the lids
+	{"still_mouth", rising(cueMouth, 0.03, 0.008), 0.6, 0.8},  // ... and the lips
+	{"still_eyes", rising(cueEyes, 0.03, 0.01), 0.6, 0.8},     // ... and the lids
 	{"no_depth", rising(cueThird, 1.6, 1), 0, 0.5},          // a head that turns shows none
 	{"never_blinks", neverBlinks, 0, 0.3},                   // in all bursts together: three seconds are short
 	{"moves_with_background", rising(cueSlip, 2, 5), 3, 4},  // what is beside the head moves with it, against the room
