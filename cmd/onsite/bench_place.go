@@ -35,7 +35,7 @@ func (c *benchPlaceCmd) Run(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(c.WriteBackground, data, 0o644) //nolint:gosec // G306: numbers of public photos
+		return os.WriteFile(c.WriteBackground, data, 0o644)
 	}
 	bar := newProgress(e)
 	r, err := scene.BenchPlace(ctx, c.Data, scene.PlaceOptions{Others: c.Others, Sources: c.Sources, Revisits: c.Revisits, Progress: bar.count("photos")}, core.Decode, core.Models)

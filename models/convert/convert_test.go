@@ -16,14 +16,14 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 )
 
-// run runs an ONNX file with one input and one output on ONNX Runtime.
-func run(t *testing.T, onnx []byte, in string, inShape []int64, values []float32, out string, outShape []int64) []float32 {
+// run runs an ONNX file with one input, x, and one output on ONNX Runtime.
+func run(t *testing.T, onnx []byte, inShape []int64, values []float32, out string, outShape []int64) []float32 {
 	t.Helper()
 	if !ort.IsInitialized() {
 		ort.SetSharedLibraryPath(filepath.Join(os.Getenv("ONSITE_CACHE"), "runtime", "libonnxruntime.so.1"))
 		require.NoError(t, ort.InitializeEnvironment(ort.WithLogLevelError()), "these tests need the installed runtime; ONSITE_CACHE is %q", os.Getenv("ONSITE_CACHE"))
 	}
-	s, err := ort.NewDynamicAdvancedSessionWithONNXData(onnx, []string{in}, []string{out}, nil)
+	s, err := ort.NewDynamicAdvancedSessionWithONNXData(onnx, []string{"x"}, []string{out}, nil)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Destroy()) }()
 	x, err := ort.NewTensor(inShape, values)
@@ -177,7 +177,7 @@ func TestTFJSComputesTheSame(t *testing.T) {
 	for i := range w {
 		w[i] = float32(i%7)/4 - .7
 	}
-	got := run(t, onnx, "x", []int64{1, 2, 5, 4}, first, "y", []int64{1, 3, 3, 2})
+	got := run(t, onnx, []int64{1, 2, 5, 4}, first, "y", []int64{1, 3, 3, 2})
 	for i, want := range expectSwish(last, w) {
 		require.InDelta(t, want, got[i%3*6+i/3], 1e-4, "pixel %d, channel %d", i/3, i%3)
 	}
@@ -198,7 +198,7 @@ func TestTFJSDense(t *testing.T) {
 	j.node("Softmax", "s", nil, "d")
 	onnx, err := TFJS(j.file(t), j.data.Bytes(), []Output{{Tensor: "s:0", Name: "y"}})
 	require.NoError(t, err)
-	got := run(t, onnx, "x", []int64{1, 3, 1, 2}, []float32{1, 3, -5, 1, .1, .3}, "y", []int64{1, 2})
+	got := run(t, onnx, []int64{1, 3, 1, 2}, []float32{1, 3, -5, 1, .1, .3}, "y", []int64{1, 2})
 	// means after the floor and the factors: 2, (-1+1)/2*2 = 0, .2*3 = .6; dense: 2+.6+.5 = 3.1 and 0+.6-.5 = .1
 	e := math.Exp(3.1) / (math.Exp(3.1) + math.Exp(.1))
 	require.InDeltaSlice(t, []float64{e, 1 - e}, []float64{float64(got[0]), float64(got[1])}, 1e-5)

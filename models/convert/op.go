@@ -49,7 +49,7 @@ type window struct {
 
 // place gives the output's sides and the padding (top, left, bottom, right) for a kernel over h x w.
 func (w window) place(h, wd int, kernel [2]int) (out [2]int, pads []int, err error) {
-	pads = make([]int, 4)
+	var before, after [2]int
 	for k, side := range []int{h, wd} {
 		s, d := w.stride[k], w.dilation[k]
 		if s < 1 || s > 64 || d < 1 || d > 64 || kernel[k] < 1 || kernel[k] > 64 {
@@ -59,7 +59,7 @@ func (w window) place(h, wd int, kernel [2]int) (out [2]int, pads []int, err err
 		if w.same {
 			out[k] = (side + s - 1) / s
 			total := max(0, (out[k]-1)*s+reach-side)
-			pads[k], pads[k+2] = total/2, total-total/2
+			before[k], after[k] = total/2, total-total/2
 			continue
 		}
 		if side < reach {
@@ -67,7 +67,7 @@ func (w window) place(h, wd int, kernel [2]int) (out [2]int, pads []int, err err
 		}
 		out[k] = (side-reach)/s + 1
 	}
-	return out, pads, nil
+	return out, []int{before[0], before[1], after[0], after[1]}, nil
 }
 
 // conv is a convolution of a picture with weights in ONNX's order (out x in/groups x height x width); bias may be nil.

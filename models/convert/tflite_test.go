@@ -144,7 +144,7 @@ func TestTFLiteComputesTheSame(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, onnx, again, "the same bytes in give the same bytes out")
 	last := []float32{1, 2, 3, 4, -5, 1, .5, .5} // pixel by pixel
-	got := run(t, onnx, "x", []int64{1, 2, 2, 2}, []float32{1, 3, -5, .5, 2, 4, 1, .5}, "y", []int64{1, 16})
+	got := run(t, onnx, []int64{1, 2, 2, 2}, []float32{1, 3, -5, .5, 2, 4, 1, .5}, "y", []int64{1, 16})
 	for i := range 8 {
 		a, b := float64(last[i/2*2]), float64(last[i/2*2+1])
 		want := a + 2*b + .25
@@ -157,7 +157,7 @@ func TestTFLiteComputesTheSame(t *testing.T) {
 	}
 	mean, err := TFLite(small(3), []Output{{Tensor: "x", Name: "m", Mean: true}})
 	require.NoError(t, err)
-	require.InDeltaSlice(t, []float32{-.125, 1.875}, run(t, mean, "x", []int64{1, 2, 2, 2}, []float32{1, 3, -5, .5, 2, 4, 1, .5}, "m", []int64{1, 2}), 1e-6)
+	require.InDeltaSlice(t, []float32{-.125, 1.875}, run(t, mean, []int64{1, 2, 2, 2}, []float32{1, 3, -5, .5, 2, 4, 1, .5}, "m", []int64{1, 2}), 1e-6)
 }
 
 func TestTFLiteRefuses(t *testing.T) {

@@ -63,5 +63,5 @@ func (f File) convert(dir string, i int) error {
 	if int64(len(onnx)) != f.Bytes {
 		return fmt.Errorf("make %s: %d bytes came out, want %d", f.Name, len(onnx), f.Bytes)
 	}
-	return os.WriteFile(staged(dir, i), onnx, 0o644) //nolint:gosec // G302: public files; the worker may run as another user than the installer
+	return os.WriteFile(staged(dir, i), onnx, 0o644)
 }

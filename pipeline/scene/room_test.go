@@ -16,7 +16,8 @@ import (
 )
 
 // around gives n vectors of length 1 near a direction of their own, so that a set of them is a place.
-func around(r *rand.Rand, n, dim int, spread float64) [][]float32 {
+func around(r *rand.Rand, n int, spread float64) [][]float32 {
+	const dim = 64
 	at := make([]float64, dim)
 	for i := range at {
 		at[i] = r.NormFloat64()
@@ -34,14 +35,13 @@ func around(r *rand.Rand, n, dim int, spread float64) [][]float32 {
 
 func TestRoomMatcher(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	const dim = 64
 	b := Background{Model: "m"}
 	for range 30 {
-		b.Vectors = append(b.Vectors, around(r, 1, dim, 0)...)
+		b.Vectors = append(b.Vectors, around(r, 1, 0)...)
 	}
 	vector := func(v []float32) models.Vector { return models.Vector{Model: "m", V: v} }
-	place := around(r, 5, dim, .1)
-	next := around(r, 2, dim, .1)
+	place := around(r, 5, .1)
+	next := around(r, 2, .1)
 	k, err := newRoomMatcher([]models.Vector{vector(place[0]), vector(place[1])}, []models.Vector{vector(next[0])}, b)
 	require.NoError(t, err)
 	for _, v := range place[2:] {
@@ -51,7 +51,7 @@ func TestRoomMatcher(t *testing.T) {
 	}
 	strangers := 0
 	for range 100 {
-		s, _, err := k.score(vector(around(r, 1, dim, 0)[0]))
+		s, _, err := k.score(vector(around(r, 1, 0)[0]))
 		require.NoError(t, err)
 		if s >= sameRoom {
 			strangers++
@@ -82,7 +82,7 @@ func TestRoomMatcher(t *testing.T) {
 	require.ErrorAs(t, err, &other)
 	_, _, err = k.score(vector(place[0][:9]))
 	require.ErrorContains(t, err, "9 values")
-	nan := make([]float32, dim)
+	nan := make([]float32, len(place[0]))
 	nan[3] = float32(math.NaN())
 	s, _, err = k.score(vector(nan))
 	require.True(t, err != nil || s == 0, "what is no number matches nothing")
@@ -175,6 +175,7 @@ func TestRevisitsAreSeeded(t *testing.T) {
 		require.NoError(t, err)
 		return img
 	}
-	require.Equal(t, make1(1), make1(1))
-	require.NotEqual(t, make1(1), make1(2))
+	one, again := make1(1), make1(1)
+	require.Equal(t, one, again)
+	require.NotEqual(t, one, make1(2))
 }
