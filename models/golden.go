@@ -57,6 +57,17 @@ func PatternSound(n int, seed uint32) []float32 {
 	return out
 }
 
+// PatternVector is the generated feature vector of the golden samples: n values 0..1 that depend on their position and the seed.
+func PatternVector(n int, seed uint32) []float32 {
+	out := make([]float32, n)
+	for i := range out {
+		h := (uint32(i)+seed)*2654435761 ^ seed // wraps on purpose
+		h ^= h >> 15
+		out[i] = float32(h%256) / 256
+	}
+	return out
+}
+
 // goldenSize is the size of a generated picture; dynamic sides take the sample's, or a small default.
 func (m *model) goldenSize(g manifest.Golden) (w, h int) {
 	w, h = m.man.Input.Width, m.man.Input.Height
@@ -112,13 +123,19 @@ func (s *Set) raw(ctx context.Context, m *model, g manifest.Golden) (map[string]
 		out, _, err := m.say(in, shape)
 		return map[string][]float32{m.man.Outputs[0].Name: out}, err
 	}
-	if m.man.Input.Layout == manifest.PCM {
+	switch m.man.Input.Layout {
+	case manifest.Vec:
+		if err := slot.vector(m); err != nil {
+			return nil, err
+		}
+		copy(slot.in, PatternVector(len(slot.in), g.Seed))
+	case manifest.PCM:
 		if err := slot.voice(m); err != nil {
 			return nil, err
 		}
 		clear(slot.state())
 		copy(slot.in, PatternSound(len(slot.in), g.Seed))
-	} else {
+	default:
 		w, h := m.goldenSize(g)
 		img := Pattern(w, h, 3, g.Seed)
 		if err := m.checkImage(img); err != nil {

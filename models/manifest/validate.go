@@ -17,6 +17,7 @@ const (
 	PCM   = "pcm"
 	Wave  = "wave"
 	FBank = "fbank"
+	Vec   = "vector"
 	RGB   = "rgb"
 	BGR   = "bgr"
 	Grey  = "grey"
@@ -51,6 +52,7 @@ var decoderParams = map[string][]string{
 	"ctc":          {"blank", "pixels_per_step"},
 	"silero":       {},
 	"ctc_speech":   {"blank"},
+	"logistic":     {},
 	"ssd":          {"score", "iou", "min_scale", "max_scale"},
 	"centernet":    {"score"},
 }
@@ -67,6 +69,7 @@ var taskDecoders = map[string][]string{
 	"text_recognize": {"ctc"},
 	"voice_activity": {"silero"},
 	"transcribe":     {"ctc_speech"},
+	"scene_head":     {"logistic"},
 	"object_detect":  {"ssd"},
 	"scene_embed":    {"centernet", "embedding"},
 }
@@ -84,6 +87,7 @@ var decoderShapes = map[string][][]int{
 	"ctc":          {{1, -1, -1}},
 	"silero":       {{1, 1}, {2, 1, 128}},
 	"ctc_speech":   {{1, -1, -1}},
+	"logistic":     nil, // one [1, 1] per question, as many as the file has
 	"ssd":          {{1, -1, -1}, {1, -1, 4}, {1, -1}},
 	"centernet":    {{1, -1}, {1, -1, -1, -1}, {1, 4, -1, -1}},
 }
@@ -156,6 +160,7 @@ func (m Manifest) validateFiles(p *problems) {
 		m.Keys.validate(p, "keys")
 	}
 	p.want((m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech") == (m.Keys != nil), "keys", "belongs to decoders ctc and ctc_speech and only to them")
+	m.validateEmbedded(p)
 	if m.Source.NPM == "" {
 		p.want(m.Convert == nil, "convert", "needs source.npm")
 		p.want(m.Source.Note != "", "source", "names no npm package, so its note must say where the file comes from")
@@ -210,9 +215,12 @@ func (in Input) validate(p *problems) {
 		p.want(in.Colour == "" && in.Width == 0 && in.Height == 0 && in.Mean == nil && in.Std == nil && in.Scale == 0, "input", "layout pcm takes no picture fields")
 	case Wave, FBank:
 		in.validateSpeech(p)
+	case Vec:
+		in.validateVector(p)
 	default:
-		p.add("input.layout", "%q is not one of %s, %s, %s, %s", in.Layout, NCHW, PCM, Wave, FBank)
+		p.add("input.layout", "%q is not one of %s, %s, %s, %s, %s", in.Layout, NCHW, PCM, Wave, FBank, Vec)
 	}
+	p.want(in.Layout == Vec || in.Parts == nil, "input.parts", "belongs to layout %s and only to it", Vec)
 	speech := in.Layout == Wave || in.Layout == FBank
 	p.want(speech || (in.Bins == 0 && in.LowHz == 0 && in.HighHz == 0 && !in.Normalise && in.Length == ""), "input", "layout %s takes no speech fields", in.Layout)
 }
@@ -281,6 +289,10 @@ func (m Manifest) validateDecoder(p *problems) {
 		p.want(slices.Contains(names, n), "decoder.params."+n, "is not a parameter of %s", m.Decoder.Name)
 	}
 	want := decoderShapes[m.Decoder.Name]
+	if m.Decoder.Name == "logistic" {
+		m.validateHeads(p)
+		return
+	}
 	if len(m.Outputs) != len(want) {
 		p.add("outputs", "has %d entries, decoder %s reads %d", len(m.Outputs), m.Decoder.Name, len(want))
 		return
@@ -315,7 +327,7 @@ func (m Manifest) validateIndices(p *problems) {
 		p.want(m.Dimension() > 0, "outputs[0].shape", "the last axis must be fixed")
 	}
 	dynamic := m.Decoder.Name == "dbmap" || m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech"
-	p.want(dynamic || m.Input.Layout == PCM || (m.Input.Width > 0 && m.Input.Height > 0), "input", "decoder %s needs a fixed width and height", m.Decoder.Name)
+	p.want(dynamic || m.Input.Layout != NCHW || (m.Input.Width > 0 && m.Input.Height > 0), "input", "decoder %s needs a fixed width and height", m.Decoder.Name)
 	p.want(m.Decoder.Name != "ctc" || m.Input.Height > 0, "input.height", "decoder ctc needs a fixed height")
 }
 

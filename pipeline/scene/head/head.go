@@ -63,6 +63,9 @@ func (in Input) group(name string) []float32 {
 	return nil
 }
 
+// Len is the number of values of a group.
+func (in Input) Len(group string) int { return len(in.group(group)) }
+
 // Vote is the answer of one head to one picture.
 type Vote struct {
 	Head      string
