@@ -8,6 +8,7 @@ import (
 
 	"onsite/models"
 	"onsite/models/install"
+	"onsite/models/manifest"
 	"onsite/pipeline"
 )
 
@@ -47,6 +48,17 @@ func (c *modelsInstallCmd) Run(ctx context.Context, e *env) error {
 	return e.printJSON(map[string]any{"cache": o.Cache, "files": items})
 }
 
+// sourceWord says where a model's file comes from.
+func sourceWord(s manifest.Source) string {
+	switch {
+	case s.Embedded:
+		return "part of the program"
+	case s.NPM == "":
+		return s.Note
+	}
+	return s.NPM + "@" + s.Version
+}
+
 type modelsListCmd struct {
 	JSON bool `help:"Print JSON."`
 }
@@ -75,7 +87,7 @@ func (c *modelsListCmd) Run(e *env) error {
 		}
 		rows = append(rows, modelRow{
 			Task: task, Name: m.Name, Version: m.Version, SHA256: m.File.SHA256, Licence: m.Licence.SPDX,
-			Source: m.Source.NPM + "@" + m.Source.Version,
+			Source: sourceWord(m.Source),
 		})
 	}
 	if c.JSON {

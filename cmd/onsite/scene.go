@@ -196,6 +196,7 @@ type sceneTrainCmd struct {
 	Version string `help:"Version of the model." default:"1.0.0"`
 	SPDX    string `help:"Licence of the weights." default:"Apache-2.0"`
 	Note    string `help:"Where the pictures come from, for the manifest and the card." default:"Trained by onsite scene train."`
+	Builtin bool   `help:"The files will become part of the program: lie beside the built-in manifests."`
 	JSON    bool   `help:"Print JSON."`
 }
 
@@ -241,7 +242,7 @@ func (c *sceneTrainCmd) Run(ctx context.Context, e *env) error {
 	}
 	export := head.Export{
 		Name: c.Name, Version: c.Version, Heads: heads, Parts: m.parts, Samples: filled, Origins: origins,
-		Licence: manifest.Licence{SPDX: c.SPDX}, Note: c.Note, Options: head.DefaultFitOptions(), Golden: golden(heads, m.parts),
+		Licence: manifest.Licence{SPDX: c.SPDX}, Note: c.Note, Embedded: c.Builtin, Options: head.DefaultFitOptions(), Golden: golden(heads, m.parts),
 	}
 	return export.Write(c.Out)
 }
@@ -253,12 +254,12 @@ func golden(heads []head.Trained, parts []manifest.Part) []manifest.Golden {
 	return []manifest.Golden{head.GoldenOf(heads, parts, models.PatternVector(in.Size(), seed), seed)}
 }
 
-// trainVariants: photos are also learnt grey and badly taken; drawings are made with such faults already.
+// trainVariants: photos are learnt grey, too; drawings are now and then grey already.
 func trainVariants(s head.Sample) []string {
 	if strings.HasPrefix(s.Source, "drawn-") {
-		return []string{head.Plain, head.Gray}
+		return []string{head.Plain}
 	}
-	return []string{head.Plain, head.Gray, head.Poor}
+	return []string{head.Plain, head.Gray}
 }
 
 // readOrigins reads where the pictures of a folder come from, if its table says so.

@@ -3,7 +3,6 @@ package scene
 import (
 	"errors"
 	"fmt"
-	"image"
 	"math"
 
 	"gocv.io/x/gocv"
@@ -27,13 +26,6 @@ func (f Features) HeadInput(want Want) head.Input {
 	return in
 }
 
-// A bad camera, as head.Poor wants it.
-const (
-	poorSide    = 320
-	poorGain    = 0.6
-	poorQuality = 35
-)
-
 // Changed gives a copy of a picture (BGR) in one of head's variants; the caller closes it.
 func Changed(img gocv.Mat, variant string) (gocv.Mat, error) {
 	out := gocv.NewMat()
@@ -45,8 +37,6 @@ func Changed(img gocv.Mat, variant string) (gocv.Mat, error) {
 		if err = gocv.CvtColor(img, &out, gocv.ColorBGRToGray); err == nil {
 			err = gocv.CvtColor(out, &out, gocv.ColorGrayToBGR)
 		}
-	case head.Poor:
-		err = poor(img, &out)
 	default:
 		err = fmt.Errorf("%q is no variant", variant)
 	}
@@ -54,27 +44,4 @@ func Changed(img gocv.Mat, variant string) (gocv.Mat, error) {
 		return gocv.Mat{}, errors.Join(fmt.Errorf("change a picture: %w", err), out.Close())
 	}
 	return out, nil
-}
-
-func poor(img gocv.Mat, out *gocv.Mat) error {
-	small := gocv.NewMat()
-	defer small.Close()
-	f := min(1, float64(poorSide)/float64(max(img.Cols(), img.Rows())))
-	if err := gocv.Resize(img, &small, sizeOf(img, f), 0, 0, gocv.InterpolationArea); err != nil {
-		return err
-	}
-	if err := small.ConvertToWithParams(&small, gocv.MatTypeCV8UC3, poorGain, 0); err != nil {
-		return err
-	}
-	raw, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, small, []int{gocv.IMWriteJpegQuality, poorQuality})
-	if err != nil {
-		return err
-	}
-	defer raw.Close()
-	return gocv.IMDecodeIntoMat(raw.GetBytes(), gocv.IMReadColor, out)
-}
-
-// sizeOf is the size of a picture times f, at least one pixel.
-func sizeOf(img gocv.Mat, f float64) image.Point {
-	return image.Pt(max(1, int(float64(img.Cols())*f)), max(1, int(float64(img.Rows())*f)))
 }

@@ -10,15 +10,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Variants of a picture that features are measured on.
 const (
 	Plain = ""     // as it is
 	Gray  = "grey" // without colours
-	Poor  = "poor" // small, dark, strongly compressed: a bad camera
 )
 
 // Measure gives the features of one variant of the picture at path.
@@ -31,29 +34,50 @@ type Cache struct {
 	Versions []string // sha256 of the models and a word for the code around them
 }
 
-// Fill measures every sample of the folder in the given variants. The result has one sample per picture and variant, in the order of the
-// samples; spent is the time that was spent on pictures whose features were not in the cache, and how many these were.
+// Fill measures every sample of the folder in the given variants, as many at once as there are cores. The result has one sample per picture
+// and variant, in the order of the samples; spent is the time that was spent on pictures whose features were not in the cache, and
+// measured how many these were.
 func (c Cache) Fill(ctx context.Context, dir string, samples []Sample, variants func(Sample) []string, measure Measure, progress func(done, of int)) (out []Sample, spent time.Duration, measured int, err error) {
-	for i, s := range samples {
+	for _, s := range samples {
 		for _, v := range variants(s) {
-			in, ok := c.read(s, v)
+			s.Variant = v
+			out = append(out, s)
+		}
+	}
+	var mu sync.Mutex
+	done := 0
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range out {
+		g.Go(func() error {
+			s := &out[i]
+			var took time.Duration
+			in, ok := c.read(*s, s.Variant)
 			if !ok {
 				start := time.Now()
-				if in, err = measure(ctx, filepath.Join(dir, filepath.FromSlash(s.File)), v); err != nil {
-					return nil, 0, 0, fmt.Errorf("measure %s: %w", s.File, err)
+				var err error
+				if in, err = measure(ctx, filepath.Join(dir, filepath.FromSlash(s.File)), s.Variant); err != nil {
+					return fmt.Errorf("measure %s: %w", s.File, err)
 				}
-				spent, measured = spent+time.Since(start), measured+1
-				if err := c.write(s, v, in); err != nil {
-					return nil, 0, 0, err
+				took = time.Since(start)
+				if err := c.write(*s, s.Variant, in); err != nil {
+					return err
 				}
 			}
-			filled := s
-			filled.Variant, filled.Input = v, in
-			out = append(out, filled)
-		}
-		if progress != nil {
-			progress(i+1, len(samples))
-		}
+			s.Input = in
+			mu.Lock()
+			defer mu.Unlock()
+			if !ok {
+				spent, measured = spent+took, measured+1
+			}
+			if done++; progress != nil {
+				progress(done, len(out))
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, 0, 0, err
 	}
 	return out, spent, measured, nil
 }

@@ -43,6 +43,7 @@ type Export struct {
 	Origins       map[string]Origin // by file; may lack some
 	Licence       manifest.Licence
 	Note          string // where the pictures come from, in a sentence
+	Embedded      bool   // the files become part of the program
 	Golden        []manifest.Golden
 	Options       FitOptions
 }
@@ -98,7 +99,7 @@ func (e Export) manifest(onnx []byte) ([]byte, error) {
 	man := manifest.Manifest{
 		Task: "scene_head", Name: e.Name, Version: e.Version,
 		File:    manifest.File{Name: ModelFile, Bytes: int64(len(onnx)), SHA256: hex.EncodeToString(sum[:])},
-		Source:  manifest.Source{Note: e.Note},
+		Source:  manifest.Source{Note: e.Note, Embedded: e.Embedded},
 		Licence: e.Licence,
 		Input:   manifest.Input{Name: "features", Layout: manifest.Vec, Parts: e.Parts},
 		Decoder: manifest.Decoder{Name: "logistic"},

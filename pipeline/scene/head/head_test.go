@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -162,9 +163,9 @@ func TestFolder(t *testing.T) {
 
 func TestCache(t *testing.T) {
 	dir := t.TempDir()
-	asked := 0
+	var asked atomic.Int32
 	measure := func(_ context.Context, path, variant string) (Input, error) {
-		asked++
+		asked.Add(1)
 		return Input{Office: []float32{float32(len(variant))}, Text: nil}, nil
 	}
 	both := func(Sample) []string { return []string{Plain, Gray} }
@@ -174,11 +175,11 @@ func TestCache(t *testing.T) {
 		return out
 	}
 	first := fill("1")
-	require.Equal(t, 6, asked)
+	require.EqualValues(t, 6, asked.Load())
 	require.Equal(t, first, fill("1"))
-	require.Equal(t, 6, asked, "nothing is measured twice")
+	require.EqualValues(t, 6, asked.Load(), "nothing is measured twice")
 	fill("2")
-	require.Equal(t, 12, asked, "another model measures anew")
+	require.EqualValues(t, 12, asked.Load(), "another model measures anew")
 }
 
 // fake answers with fixed probabilities.

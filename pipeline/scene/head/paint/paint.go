@@ -29,7 +29,7 @@ type Plan struct {
 
 // DefaultPlan is what the shipped heads were trained with.
 func DefaultPlan() Plan {
-	return Plan{Posters: 60, Fronts: 80, Signs: 40, Houses: 30, Frames: 20, Seed: 1}
+	return Plan{Posters: 40, Fronts: 50, Signs: 30, Houses: 20, Frames: 14, Seed: 1}
 }
 
 // family is how many drawings of a kind are one source.
