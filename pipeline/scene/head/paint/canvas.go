@@ -19,10 +19,11 @@ type canvas struct {
 	*image.RGBA
 	r     *rand.Rand
 	fonts []*opentype.Font
+	board image.Rectangle // of a front: where its sign is
 }
 
 func newCanvas(w, h int, r *rand.Rand, fonts []*opentype.Font) *canvas {
-	return &canvas{image.NewRGBA(image.Rect(0, 0, w, h)), r, fonts}
+	return &canvas{RGBA: image.NewRGBA(image.Rect(0, 0, w, h)), r: r, fonts: fonts}
 }
 
 // between gives a number from a up to b.

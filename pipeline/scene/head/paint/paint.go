@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
 	"image/draw"
 	"image/jpeg"
 	"math/rand/v2"
@@ -23,13 +22,13 @@ type Drawing struct {
 
 // Plan says how many pictures of each kind are drawn.
 type Plan struct {
-	Posters, Fronts, Signs, Houses, Frames int
-	Seed                                   uint64
+	Posters, Fronts, Signs, Houses, Frames, Boards int
+	Seed                                           uint64
 }
 
 // DefaultPlan is what the shipped heads were trained with.
 func DefaultPlan() Plan {
-	return Plan{Posters: 40, Fronts: 50, Signs: 30, Houses: 20, Frames: 14, Seed: 1}
+	return Plan{Posters: 40, Fronts: 50, Signs: 30, Houses: 20, Frames: 14, Boards: 30, Seed: 1}
 }
 
 // family is how many drawings of a kind are one source.
@@ -94,6 +93,12 @@ func Draw(p Plan, inside, outside []image.Image, fonts []*opentype.Font, done fu
 			c.frame(c.Bounds(), 8, pick(c, strong))
 			return c.hung(append(inside, outside...)), nil
 		}},
+		{"board", "storefront", p.Boards, func(c *canvas) (*canvas, error) {
+			if err := c.front(true, inside); err != nil {
+				return nil, err
+			}
+			return c.closeUp().seen(outside), nil
+		}},
 	}
 	for k, kind := range kinds {
 		for i := range kind.n {
@@ -128,6 +133,9 @@ func sizes(kind string, r *rand.Rand) image.Point {
 		return image.Pt(w, w/(2+r.IntN(4)))
 	}
 	w := 560 + r.IntN(300)
+	if kind == "board" { // a part of it remains
+		w *= 2
+	}
 	return image.Pt(w, w*(2+r.IntN(3))/4)
 }
 
@@ -192,12 +200,5 @@ func Small(p image.Image, n int) image.Image {
 	}
 	out := image.NewRGBA(image.Rect(0, 0, max(int(float64(b.Dx())*f), 1), max(int(float64(b.Dy())*f), 1)))
 	xdraw.ApproxBiLinear.Scale(out, out.Rect, p, b, draw.Src, nil)
-	return out
-}
-
-// Grey gives a plain photo, for tests and as a wall without anything.
-func Grey(w, h int, tone uint8) image.Image {
-	out := image.NewRGBA(image.Rect(0, 0, w, h))
-	draw.Draw(out, out.Rect, image.NewUniform(color.RGBA{tone, tone, tone, 255}), image.Point{}, draw.Src)
 	return out
 }

@@ -3,6 +3,7 @@ package paint
 import (
 	"image"
 	"image/color"
+	"image/draw"
 
 	"golang.org/x/image/font/opentype"
 )
@@ -191,7 +192,8 @@ func (c *canvas) front(shop bool, photos []image.Image) error {
 			}
 		}
 	}
-	if err := c.sign(box(b, c.between(0, 0.12), floor, c.between(0.85, 1), floor+board)); err != nil {
+	c.board = box(b, c.between(0, 0.12), floor, c.between(0.85, 1), floor+board)
+	if err := c.sign(c.board); err != nil {
 		return err
 	}
 	for range c.r.IntN(3) { // notes in the window
@@ -203,6 +205,26 @@ func (c *canvas) front(shop bool, photos []image.Image) error {
 		}
 	}
 	return nil
+}
+
+// closeUp is the part of a front around its board, as somebody photographs the sign of a shop: by day or, lit, by night.
+func (c *canvas) closeUp() *canvas {
+	if c.chance(0.25) {
+		for _, r := range []image.Rectangle{
+			{c.Rect.Min, image.Pt(c.Rect.Max.X, c.board.Min.Y)}, {image.Pt(c.Rect.Min.X, c.board.Max.Y), c.Rect.Max},
+		} {
+			c.dim(r, 0.25)
+		}
+	}
+	h := float64(c.board.Dy())
+	top, bottom := float64(c.board.Min.Y)-h*c.between(0.3, 2), float64(c.board.Max.Y)+h*c.between(0.3, 2.5)
+	wide := min((bottom-top)*c.between(1.1, 2), float64(c.board.Dx())+h) // long boards are seen in part, as photos have their shape
+	x1 := float64(c.board.Min.X) - h/2 + c.r.Float64()*(float64(c.board.Dx())+h-wide)
+	x2 := x1 + wide
+	part := image.Rect(int(x1), int(top), int(x2), int(bottom)).Intersect(c.Rect)
+	out := newCanvas(part.Dx(), part.Dy(), c.r, c.fonts)
+	draw.Draw(out, out.Rect, c.RGBA, part.Min, draw.Src)
+	return out
 }
 
 // window shows what is behind glass: a photo, darkened, between bars.
