@@ -23,6 +23,11 @@ func (c *Core) marksFor(ctx context.Context, sub results.Submission) (marks, err
 	if err != nil {
 		return marks{}, fmt.Errorf("read the position of the marks: %w", err)
 	}
+	return c.marksAt(ctx, sub, asOf)
+}
+
+// marksAt reads the marks that were in force for a job at a position.
+func (c *Core) marksAt(ctx context.Context, sub results.Submission, asOf int64) (marks, error) {
 	m := marks{asOf: asOf, pairs: map[string]string{}}
 	if asOf == 0 { // nobody ever marked anything, as in most tenants
 		return m, nil

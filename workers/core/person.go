@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"onsite/models"
+	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/verify"
 	"onsite/results"
@@ -14,7 +15,8 @@ import (
 
 // subject makes a job's person ready: without consent, or where no face is looked at, only the sums of the enrolled photos, which say
 // nothing of a face. nil: nobody of that id.
-func (c *Core) subject(ctx context.Context, tenant, id string, faces bool) (s *verify.Subject, consent bool, err error) {
+// With pinned inputs the photos are those of their revision.
+func (c *Core) subject(ctx context.Context, tenant, id string, faces bool, pinned *pipeline.Inputs) (s *verify.Subject, consent bool, err error) {
 	row, err := c.Store.Subject(ctx, tenant, id)
 	switch {
 	case errors.Is(err, results.ErrNotFound):
@@ -23,6 +25,9 @@ func (c *Core) subject(ctx context.Context, tenant, id string, faces bool) (s *v
 		return nil, false, fmt.Errorf("read the subject: %w", err)
 	case !row.ErasedAt.IsZero():
 		return nil, false, fmt.Errorf("read the subject: %w", results.ErrErased)
+	}
+	if pinned != nil {
+		row.Rev = pinned.EnrolmentRev
 	}
 	if consent, err = c.Store.Consented(ctx, tenant, id, results.PurposeFace); err != nil {
 		return nil, false, fmt.Errorf("look for the subject's consent: %w", err)

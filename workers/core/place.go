@@ -15,10 +15,16 @@ import (
 )
 
 // site gives the newest revision of a site, prepared, with where it lies and its number. A site without anything to look for has no place;
-// one that was deleted since the job was accepted is nowhere, and has no revision either.
-func (c *Core) site(ctx context.Context, tenant, id string) (*verify.Place, *pipeline.Site, int, func(), error) {
+// one that was deleted since the job was accepted is nowhere, and has no revision either. With pinned inputs it is their revision.
+func (c *Core) site(ctx context.Context, tenant, id string, pinned *pipeline.Inputs) (*verify.Place, *pipeline.Site, int, func(), error) {
 	none := func() {}
-	row, err := c.Store.Site(ctx, tenant, id, 0)
+	rev := 0
+	if pinned != nil {
+		if rev = pinned.SiteRev; rev == 0 {
+			return nil, nil, 0, none, nil
+		}
+	}
+	row, err := c.Store.Site(ctx, tenant, id, rev)
 	switch {
 	case errors.Is(err, results.ErrNotFound):
 		return nil, nil, 0, none, nil

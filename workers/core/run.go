@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"onsite/pipeline"
 	"onsite/pipeline/policy"
 	"onsite/pipeline/verify"
 	"onsite/results"
@@ -25,8 +26,9 @@ type attempt struct {
 	policy  policy.Policy
 	history *history
 	media   results.Media
-	own     *results.Media // our copy of a bucket's object, when this attempt made one
-	written []string       // objects that no row names yet
+	own     *results.Media   // our copy of a bucket's object, when this attempt made one
+	written []string         // objects that no row names yet
+	pinned  *pipeline.Inputs // a run that is made again: what the first one saw; nil: what there is now
 }
 
 // Run verifies the job of a lease and gives what to write. With an error it gives our own copy of a bucket's object, if it made one, which the
@@ -103,11 +105,7 @@ func (a *attempt) prepare(ctx context.Context) (verify.Job, error) {
 	if a.policy, err = a.rules(ctx, a.Sub); err != nil {
 		return verify.Job{}, err
 	}
-	asOf, err := a.Store.Position(ctx, a.Sub.Tenant)
-	if err != nil {
-		return verify.Job{}, fmt.Errorf("read the position of the history: %w", err)
-	}
-	marks, err := a.marksFor(ctx, a.Sub)
+	asOf, marks, err := a.asOf(ctx)
 	if err != nil {
 		return verify.Job{}, err
 	}
@@ -122,16 +120,29 @@ func (a *attempt) prepare(ctx context.Context) (verify.Job, error) {
 	}, nil
 }
 
+// asOf gives the position of the history, and the marks, that the attempt goes by.
+func (a *attempt) asOf(ctx context.Context) (position int64, m marks, err error) {
+	if a.pinned != nil {
+		m, err = a.marksAt(ctx, a.Sub, a.pinned.MarksAsOf)
+		return a.pinned.HistoryAsOf, m, err
+	}
+	if position, err = a.Store.Position(ctx, a.Sub.Tenant); err != nil {
+		return 0, m, fmt.Errorf("read the position of the history: %w", err)
+	}
+	m, err = a.marksFor(ctx, a.Sub)
+	return position, m, err
+}
+
 // person adds the subject and the site to a job. release must be called when the job has run.
 func (a *attempt) person(ctx context.Context, job *verify.Job) (release func(), err error) {
 	release = func() {}
 	if a.Sub.Site != "" {
-		if job.Place, job.Site, job.Revisions.Site, release, err = a.site(ctx, a.Sub.Tenant, a.Sub.Site); err != nil {
+		if job.Place, job.Site, job.Revisions.Site, release, err = a.site(ctx, a.Sub.Tenant, a.Sub.Site, a.pinned); err != nil {
 			return nil, err
 		}
 	}
 	faces := verify.WantsFace(a.policy, job.Place != nil)
-	job.Subject, job.Consent, err = a.subject(ctx, a.Sub.Tenant, a.Sub.Subject, faces)
+	job.Subject, job.Consent, err = a.subject(ctx, a.Sub.Tenant, a.Sub.Subject, faces, a.pinned)
 	if err == nil {
 		err = a.recording(ctx, job)
 	}
