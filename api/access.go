@@ -48,6 +48,7 @@ var accessWork = map[string][]results.Role{
 	opKeyframe:     {investigate}, // pictures of people: not for whoever may read
 	opMedia:        {investigate},
 	opEvidence:     {investigate},
+	opReverify:     {investigate, audit},
 	opMark:         {investigate},
 	opMarks:        {investigate, audit},
 	opUnmark:       {investigate},

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onsite/pipeline"
+	"onsite/pipeline/verify"
 	"onsite/results"
 	merkle "onsite/results/audit"
 	"onsite/results/evidence"
@@ -118,4 +119,40 @@ func TestEvidencePackage(t *testing.T) {
 	_, err = d.store.EraseSubject(t.Context(), "acme", v.Subject, d.now(), results.AuditEntry{ID: ulid.Make().String(), Tenant: "acme", Action: merkle.ActionErased, Subject: v.Subject})
 	require.NoError(t, err)
 	d.do(get, path+"?recipient=court", investigator, nil).problem(410, codeErased)
+}
+
+func TestReverify(t *testing.T) {
+	d := newDesk(t)
+	job := d.accepted("acme")
+	auditor := d.key("acme", audit)
+	path := "/v1/verdicts/" + job + "/reverify"
+	d.do("POST", path, auditor, nil).problem(404, codePending)
+	v := d.finished(job, pipeline.DecisionPass)
+	var r Reverification
+	d.do("POST", path, auditor, nil).into(&r)
+	require.Equal(t, Reverification{Job: job, Agreement: verify.Equal, Before: v.Decision, Now: v.Decision, Checks: []verify.CheckDiff{}, Recipe: []string{}, Gone: 2}, r)
+	d.do("POST", path+"?recipe=current&body=true", auditor, nil).into(&r)
+	require.Equal(t, verify.Different, r.Agreement)
+	require.Equal(t, []string{"face_embed: a -> b"}, r.Recipe)
+	require.NotEmpty(t, r.Verdict)
+	d.core.err = &CannotReverify{State: "media_gone", Text: say("gone", "没有了")}
+	d.do("POST", path, auditor, nil).into(&r)
+	require.Equal(t, impossible, r.Agreement)
+	require.Equal(t, "media_gone", r.State)
+	d.core.err = nil
+	d.server.remaking <- struct{}{}
+	d.do("POST", path, auditor, nil).problem(429, codeBusyTenant)
+	<-d.server.remaking
+	d.do("POST", path, d.key("acme", read), nil).problem(403, codeRole)
+	d.do("POST", path, d.key("other", audit), nil).problem(404, codeNotFound)
+	d.do("POST", path+"?recipe=other", auditor, nil).field(422, codeInvalid, "query.recipe", "choice")
+	log, err := d.store.LogWaiting(t.Context(), "acme", "", 50)
+	require.NoError(t, err)
+	said := 0
+	for _, e := range log {
+		if e.Action == "verdict.reverified" && e.Target == job && e.Digest != "" {
+			said++
+		}
+	}
+	require.Equal(t, 3, said)
 }

@@ -74,6 +74,7 @@ var accessConfiguration = map[string][]results.Role{
 // configurationRoutes registers those operations.
 func (s *Server) configurationRoutes() {
 	s.looking = make(chan struct{}, enrolAtOnce)
+	s.remaking = make(chan struct{}, 1)
 	s.tenantRoutes()
 	s.subjectRoutes()
 	s.consentRoutes()
@@ -87,6 +88,7 @@ func (s *Server) configurationRoutes() {
 	s.insightRoutes()
 	s.auditRoutes()
 	s.evidenceRoutes()
+	s.reverifyRoutes()
 	s.markRoutes()
 }
 

@@ -27,9 +27,27 @@ type Core interface {
 	// changes something. It gives the newest verdict, and whether it is new. results.ErrNotFound without a verdict, ErrNoFootage,
 	// *verify.OtherPolicyError; any other error is one of the moment.
 	Reconsider(ctx context.Context, tenant, job string) (v results.Verdict, changed bool, err error)
+	// Reverify makes the first revision of a verdict again from the inputs that it names, on one thread, and writes nothing. With current the
+	// models may be others. results.ErrNotFound without a verdict, *CannotReverify; any other error is one of the moment.
+	Reverify(ctx context.Context, tenant, job string, current bool) (Reverified, error)
 	// Models lists what this server runs.
 	Models() []Model
 }
+
+// Reverified is a verdict beside the one that was made of the same inputs.
+type Reverified struct {
+	verify.Comparison
+	Gone    int
+	Verdict pipeline.Verdict
+}
+
+// CannotReverify says why a verdict cannot be made again.
+type CannotReverify struct {
+	State string
+	Text  pipeline.Text
+}
+
+func (e *CannotReverify) Error() string { return e.Text.EN }
 
 // NewPhoto is a photo that is to be enrolled under an id that it has already.
 type NewPhoto struct {

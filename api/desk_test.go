@@ -16,6 +16,7 @@ import (
 	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/scene"
+	"onsite/pipeline/verify"
 	"onsite/results"
 )
 
@@ -94,6 +95,17 @@ func (f *fakeCore) Reconsider(_ context.Context, _, job string) (results.Verdict
 		return results.Verdict{Job: job, Revision: 1, Decision: pipeline.DecisionPass}, false, nil
 	}
 	return f.again(job)
+}
+
+func (f *fakeCore) Reverify(_ context.Context, _, _ string, current bool) (Reverified, error) {
+	if f.err != nil {
+		return Reverified{}, f.err
+	}
+	r := Reverified{Comparison: verify.Comparison{Agreement: verify.Equal, Before: pipeline.DecisionPass, Now: pipeline.DecisionPass}, Gone: 2}
+	if current {
+		r.Agreement, r.Recipe = verify.Different, []string{"face_embed: a -> b"}
+	}
+	return r, nil
 }
 
 func (f *fakeCore) CheckSite(ctx context.Context, s *pipeline.Site) error {

@@ -105,6 +105,7 @@ type Server struct {
 	open      *places       // of open streams and long polls
 	plain     *places       // of opened media: each is in memory while it is sent
 	looking   chan struct{} // one entry for every enrolment whose faces are looked at
+	remaking  chan struct{} // one entry for the verdict that is being made again
 	drained   chan struct{}
 	drain     sync.Once
 	once      sync.Once

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"onsite/pipeline"
+	"onsite/pipeline/verify"
 )
 
 // Claim is what a submission says.
@@ -262,6 +263,31 @@ func (c *Client) Evidence(ctx context.Context, job string, revision int, recipie
 	}
 	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts", job, "evidence"), query: q, into: to})
 	return err
+}
+
+// Reverification is what came of making a verdict again.
+type Reverification struct {
+	Job       string             `json:"job"`
+	Agreement string             `json:"agreement"` // equal, within_tolerance, near_threshold, different, impossible
+	State     string             `json:"state,omitempty"`
+	Text      *pipeline.Text     `json:"text,omitempty"`
+	Before    pipeline.Decision  `json:"before,omitempty"`
+	Now       pipeline.Decision  `json:"now,omitempty"`
+	Checks    []verify.CheckDiff `json:"checks"`
+	Recipe    []string           `json:"recipe"`
+	Gone      int                `json:"gone"`
+}
+
+// Reverify makes a verdict again; current: with the models that run there, whatever the verdict names. While the server makes another one
+// it is asked again.
+func (c *Client) Reverify(ctx context.Context, job string, current bool) (Reverification, error) {
+	q := url.Values{}
+	if current {
+		q.Set("recipe", "current")
+	}
+	var out Reverification
+	_, err := c.do(ctx, call{method: http.MethodPost, path: at("verdicts", job, "reverify"), query: q, repeat: true, into: &out})
+	return out, err
 }
 
 func page(cursor string, limit int) url.Values {

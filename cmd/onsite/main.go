@@ -31,6 +31,7 @@ type program struct {
 	Verdicts verdictsCmd `cmd:"" group:"A running service" help:"Show verdicts."`
 	Tasks    tasksCmd    `cmd:"" group:"A running service" name:"challenge" help:"Ask for tasks that a person is to fulfil in the next recording."`
 	Reuse    reuseCmd    `cmd:"" group:"A running service" help:"Mark matches of the reuse check as wrong, list marks, revoke them."`
+	Reverify reverifyCmd `cmd:"" group:"A running service" help:"Make verdicts again from what they name, and say what differs."`
 	Evidence evidenceCmd `cmd:"" group:"A running service" help:"Export a signed evidence package of a verdict; check one offline."`
 	Serve    serveCmd    `cmd:"" group:"Run the service" help:"Run all of it on this machine: API, worker, store, private Redis."`
 	API      apiCmd      `cmd:"" group:"Run the service" name:"api" help:"Run the API alone, with PostgreSQL, Redis and S3."`

@@ -21,6 +21,7 @@ import (
 	"onsite/api"
 	"onsite/pipeline"
 	"onsite/pipeline/scene"
+	"onsite/pipeline/verify"
 	"onsite/results"
 	"onsite/results/database"
 	"onsite/results/object"
@@ -120,6 +121,10 @@ func (wordCore) Enroll(ctx context.Context, tenant, subject string, add []api.Ne
 		out.Templates = append(out.Templates, results.Template{Photo: p.ID, Tenant: tenant, Subject: subject, ModelSHA256: "m", Sealed: []byte("s")})
 	}
 	return out, nil
+}
+
+func (wordCore) Reverify(context.Context, string, string, bool) (api.Reverified, error) {
+	return api.Reverified{Comparison: verify.Comparison{Agreement: verify.Equal}}, nil
 }
 
 func (wordCore) Reconsider(_ context.Context, _, job string) (results.Verdict, bool, error) {

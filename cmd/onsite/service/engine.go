@@ -304,3 +304,17 @@ func (f forgetful) Erase(ctx context.Context, tenant, subject string, a results.
 	}
 	return err
 }
+
+// Reverify is api.Core.
+func (e *engine) Reverify(ctx context.Context, tenant, job string, current bool) (api.Reverified, error) {
+	c, err := e.faces()
+	if err != nil {
+		return api.Reverified{}, err
+	}
+	r, err := c.Reverify(ctx, tenant, job, current)
+	var cannot *core.CannotReverify
+	if errors.As(err, &cannot) {
+		err = &api.CannotReverify{State: cannot.State, Text: cannot.Text}
+	}
+	return api.Reverified{Comparison: r.Comparison, Gone: r.Gone, Verdict: r.Verdict}, err
+}

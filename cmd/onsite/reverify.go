@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"onsite/api/client"
+	"onsite/pipeline"
+)
+
+// reverifyCmd makes verdicts again, one after the other. With --log it can be stopped at any time and goes on where it was.
+type reverifyCmd struct {
+	Jobs     []string  `arg:"" optional:"" help:"The jobs. Without any: all that the filters leave."`
+	Recipe   string    `help:"pinned: with the models that the verdict names, or not at all; current: with what runs on the server, to see what that would change." enum:"pinned,current" default:"pinned"`
+	Subject  string    `help:"Only those of this employee." placeholder:"ID"`
+	Site     string    `help:"Only those of this place of work." placeholder:"ID"`
+	Decision string    `help:"Only these: pass, abnormal or review." enum:",pass,abnormal,review" default:"" placeholder:"DECISION"`
+	Reason   string    `help:"Only those with this reason." placeholder:"CODE"`
+	From     time.Time `help:"Submitted at or after (RFC 3339)." placeholder:"TIME"`
+	To       time.Time `help:"Submitted before (RFC 3339)." placeholder:"TIME"`
+	Limit    int       `help:"How many at most, newest first." default:"1000" placeholder:"N"`
+	Log      string    `help:"File to which each result is added as a line of JSON; jobs that are in it already are not made again." placeholder:"FILE"`
+
+	remoteFlags
+}
+
+func (c *reverifyCmd) Run(ctx context.Context, e *env) error {
+	filtered := c.Subject+c.Site+c.Decision+c.Reason != "" || !c.From.IsZero() || !c.To.IsZero()
+	switch {
+	case len(c.Jobs) > 0 && filtered:
+		return usagef(pipeline.Text{EN: "name jobs, or filters, not both", ZH: "请只给出任务，或只给出筛选条件"})
+	case len(c.Jobs) == 0 && !filtered && c.Log == "":
+		return usagef(pipeline.Text{EN: "name the jobs, or a filter (--from, --site, ...); for all of them give --log FILE", ZH: "请给出任务或筛选条件（--from、--site 等）；要全部核验请给出 --log FILE"})
+	}
+	service, err := c.open(e)
+	if err != nil {
+		return err
+	}
+	defer service.Close()
+	jobs := c.Jobs
+	if len(jobs) == 0 {
+		if jobs, err = c.list(ctx, service); err != nil {
+			return remotely(err)
+		}
+	}
+	done, log, err := c.resume()
+	if err != nil {
+		return err
+	}
+	if log != nil {
+		defer log.Close()
+	}
+	sum := reverified{Agreements: map[string]int{}}
+	bar := newProgress(e)
+	defer bar.close()
+	for i, job := range jobs {
+		r, seen := done[job]
+		if !seen {
+			if r, err = service.Reverify(ctx, job, c.Recipe == "current"); err != nil {
+				bar.close()
+				return remotely(err)
+			}
+			if err := keepLine(log, r); err != nil {
+				return fmt.Errorf("write to %s: %w", c.Log, err)
+			}
+		}
+		bar.show(len(jobs), i+1, e.say(pipeline.Text{EN: "verdicts made again", ZH: "已重新核验"}))
+		sum.add(r)
+		if !c.JSON && (len(jobs) <= 20 || r.Agreement != "equal") {
+			bar.close()
+			e.reverification(r)
+		}
+	}
+	bar.close()
+	if c.JSON {
+		return e.printJSON(sum)
+	}
+	return sum.print(e)
+}
+
+// reverified sums up a run.
+type reverified struct {
+	Verdicts   int                     `json:"verdicts"`
+	Agreements map[string]int          `json:"agreements"`
+	Flips      map[string]int          `json:"flips,omitempty"` // "pass -> review"
+	Results    []client.Reverification `json:"results"`
+}
+
+func (s *reverified) add(r client.Reverification) {
+	s.Verdicts++
+	s.Agreements[r.Agreement]++
+	if r.Before != r.Now {
+		if s.Flips == nil {
+			s.Flips = map[string]int{}
+		}
+		s.Flips[string(r.Before)+" -> "+string(r.Now)]++
+	}
+	s.Results = append(s.Results, r)
+}
+
+// agreementText names the agreements.
+var agreementText = map[string]pipeline.Text{
+	"equal":            {EN: "equal", ZH: "相同"},
+	"within_tolerance": {EN: "equal within tolerance", ZH: "在容差内相同"},
+	"near_threshold":   {EN: "differs near a threshold", ZH: "在阈值附近不同"},
+	"different":        {EN: "different", ZH: "不同"},
+	"impossible":       {EN: "cannot be made again", ZH: "无法重新核验"},
+}
+
+func (s *reverified) print(e *env) error {
+	var parts []string
+	for _, name := range []string{"equal", "within_tolerance", "near_threshold", "different", "impossible"} {
+		if n := s.Agreements[name]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, e.say(agreementText[name])))
+		}
+	}
+	_, err := fmt.Fprintf(e.out, "%d: %s\n", s.Verdicts, strings.Join(parts, ", "))
+	return err
+}
+
+func (e *env) reverification(r client.Reverification) {
+	fmt.Fprintf(e.out, "%s: %s", r.Job, e.say(agreementText[r.Agreement]))
+	switch {
+	case r.Text != nil:
+		fmt.Fprintf(e.out, ": %s", e.say(*r.Text))
+	case r.Before != r.Now:
+		fmt.Fprintf(e.out, " (%s -> %s)", r.Before, r.Now)
+	default:
+		fmt.Fprintf(e.out, " (%s)", r.Now)
+	}
+	fmt.Fprintln(e.out)
+	for _, line := range r.Recipe {
+		fmt.Fprintf(e.out, "    %s\n", line)
+	}
+	for _, d := range r.Checks {
+		if d.Agreement == "equal" {
+			continue
+		}
+		fmt.Fprintf(e.out, "    %s: %s; %s %s %v -> %s %s %v\n", d.Check, e.say(agreementText[string(d.Agreement)]), d.Before.Outcome, score(d.Before.Score), d.Before.Codes, d.Now.Outcome, score(d.Now.Score), d.Now.Codes)
+	}
+	if r.Gone > 0 {
+		fmt.Fprintf(e.out, "    %s\n", e.say(pipeline.Text{
+			EN: fmt.Sprintf("%d earlier recordings are not there any more", r.Gone), ZH: fmt.Sprintf("有 %d 份更早的录像已不存在", r.Gone),
+		}))
+	}
+}
+
+func score(s *float64) string {
+	if s == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.4f", *s)
+}
+
+func (c *reverifyCmd) list(ctx context.Context, service *client.Client) (jobs []string, err error) {
+	f := client.VerdictFilter{Subject: c.Subject, Site: c.Site, Decision: c.Decision, Reason: c.Reason, From: c.From, To: c.To}
+	rows, err := gather(c.Limit, func(cursor string, limit int) (client.Page[client.VerdictRow], error) {
+		return service.Verdicts(ctx, f, cursor, limit)
+	})
+	for _, r := range rows {
+		jobs = append(jobs, r.Job)
+	}
+	return jobs, err
+}
+
+// maxLog bounds the file of --log that is read again.
+const maxLog = 256 << 20
+
+// resume reads what an earlier run wrote, and opens the file for more. A line that was cut off when the run was killed is made again.
+func (c *reverifyCmd) resume() (done map[string]client.Reverification, log *os.File, err error) {
+	done = map[string]client.Reverification{}
+	if c.Log == "" {
+		return done, nil, nil
+	}
+	raw, err := pipeline.ReadFile(c.Log, maxLog)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, pathError("--log", c.Log, err, "name a file that you may write", "请指定可写的文件")
+	}
+	whole := raw[:strings.LastIndexByte(string(raw), '\n')+1]
+	for lines := bufio.NewScanner(strings.NewReader(string(whole))); lines.Scan(); {
+		var r client.Reverification
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil || r.Job == "" {
+			return nil, nil, usagef(pipeline.Text{EN: fmt.Sprintf("--log %s: it is not what an earlier run wrote", c.Log), ZH: fmt.Sprintf("--log %s：不是先前运行写入的内容", c.Log)})
+		}
+		done[r.Job] = r
+	}
+	if log, err = os.OpenFile(c.Log, os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+		if err = log.Truncate(int64(len(whole))); err == nil {
+			_, err = log.Seek(0, 2)
+		}
+	}
+	if err != nil {
+		return nil, nil, pathError("--log", c.Log, err, "name a file that you may write", "请指定可写的文件")
+	}
+	return done, log, nil
+}
+
+func keepLine(log *os.File, r client.Reverification) error {
+	if log == nil {
+		return nil
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = log.Write(append(line, '\n'))
+	return err
+}
