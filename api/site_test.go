@@ -13,12 +13,13 @@ import (
 const siteFile = `id: store-9
 label: Octavia
 timezone: Asia/Shanghai
-sign: {names: [港记烧腊]}
+sign: {names: [港记烧腊], foreign_names: [星巴克]}
 geofence: [{latitude: 31.2, longitude: 121.4, radius_m: 150}]
 beacons: [b-9]
 references:
   - {kind: logo, name: wall, photo: pics/wall.jpg, crop: [10, 20, 110, 220]}
-  - {kind: poster, name: spring, photo: "spring \"2026\".png", valid_from: 2026-03-01, valid_to: 2026-03-31}
+  - {kind: poster, name: spring, photo: "spring \"2026\".png", valid_from: 2026-03-01, valid_to: 2026-03-31, sites: [store-9, store-10]}
+  - {kind: storefront, name: next door, photo: pics/wall.jpg, crop: [200, 20, 310, 220], negative: true}
 `
 
 func (d *desk) site(headers []string, file string, parts ...string) answer {
@@ -37,7 +38,9 @@ func TestSites(t *testing.T) {
 	a.into(&s)
 	require.Equal(t, "2026-03-31", s.References[1].ValidTo)
 	require.Equal(t, 100, s.References[0].Crop.W)
-	require.Equal(t, []string{"港记烧腊"}, s.Sign.Names)
+	require.Equal(t, SiteSign{Names: []string{"港记烧腊"}, ForeignNames: []string{"星巴克"}}, *s.Sign)
+	require.Equal(t, []string{"store-9", "store-10"}, s.References[1].Sites)
+	require.True(t, s.References[2].Negative)
 	require.InDelta(t, 150, s.Geofence[0].RadiusM, 0)
 	d.tidy(2)
 
