@@ -71,7 +71,7 @@ func (s *search) impression(ctx context.Context, f media.Frame) error {
 	if err != nil {
 		return err
 	}
-	votes, err := heads.Score(ctx, head.Input{Office: v.Office, OfficeMean: v.OfficeMean, COCO: v.COCO, Embedding: v.Embedding, Text: v.Text.Values()})
+	votes, err := heads.Score(ctx, v.HeadInput(Everything))
 	if err != nil {
 		return fmt.Errorf("ask for a general impression of frame %d: %w", f.Index, err)
 	}
