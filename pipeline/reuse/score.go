@@ -96,7 +96,7 @@ type overlay struct {
 	turn    Transform
 	e       *earlierMotion
 	laid    *laid
-	grid    track   // the query's motion in the earlier clip's 32 x 32 cells
+	grid    track // the query's motion in the earlier clip's 32 x 32 cells
 	covered []bool
 	q, o    gradients
 	x       []float32

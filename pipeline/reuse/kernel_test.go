@@ -1,0 +1,153 @@
+package reuse
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What was made faster gives the same bits as the plain way to say it.
+
+func values(seed uint64, n int) []float32 {
+	r := rand.New(rand.NewPCG(seed, 1))
+	out := make([]float32, n)
+	for i := range out {
+		out[i] = r.Float32()*300 - 20
+	}
+	return out
+}
+
+func TestResampleIsTheSumOfItsTapsInOrder(t *testing.T) {
+	for _, size := range [][2]int{{5, 5}, {131, 67}, {64, 258}} { // heights that four does and does not divide
+		in := luma{p: values(7, size[0]*size[1]), w: size[0], h: size[1], k: 1, fullW: size[0], fullH: size[1], known: kernels{}}
+		for _, c := range []kernel{tent, triangle64, triangle256} {
+			kx, ky := in.taps(c, in.w), in.taps(c, in.h)
+			mid := make([]float32, in.h*len(kx))
+			for y := range in.h {
+				for x, k := range kx {
+					for i, w := range k.w {
+						mid[y*len(kx)+x] += w * in.p[y*in.w+k.start+i]
+					}
+				}
+			}
+			want := make([]float32, len(ky)*len(kx))
+			for y, k := range ky {
+				for x := range kx {
+					for i, w := range k.w {
+						want[y*len(kx)+x] += w * mid[(k.start+i)*len(kx)+x]
+					}
+				}
+			}
+			require.Equal(t, want, in.sample(c), "%v %s", size, c.name)
+			require.Equal(t, want, in.sample(c), "kept kernels and used work space change nothing")
+		}
+	}
+}
+
+func TestDecimateIsTheSumOfItsTapsInOrder(t *testing.T) {
+	low := soundPlan().low
+	for _, n := range []int{0, 1, 40, 41, 1000, 1001, 1002} {
+		pcm := values(uint64(n), n)
+		got := decimate(pcm, low)
+		for i, v := range got {
+			var want float32
+			for k, w := range low {
+				if at := i*audioStep - len(low)/2 + k; at >= 0 && at < n {
+					want += w * pcm[at]
+				}
+			}
+			require.Equal(t, want, v, "%d of %d", i, n) //nolint:testifylint // to the bit
+		}
+	}
+}
+
+func TestNearestOfAll(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 1))
+	few := func() uint64 { return r.Uint64() & r.Uint64() & r.Uint64() & r.Uint64() } // many equal distances
+	for range 200 {
+		c := code{few(), few()}
+		in := make([]code, r.IntN(12))
+		hashes := make([]hashed, len(in))
+		order := make([]int, len(in))
+		for i := range in {
+			in[i], hashes[i].bits, order[i] = code{few(), few()}, Bits256{few(), few(), few(), few()}, i
+		}
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(c.distance(in[a]), c.distance(in[b])) })
+		for i, d := range nearestThree(c, in) {
+			if i >= len(in) {
+				require.EqualValues(t, 1<<31-1, d)
+				continue
+			}
+			require.EqualValues(t, c.distance(in[order[i]])<<16|order[i], d)
+		}
+		if at := nearestCode(c, in); at >= 0 {
+			require.Equal(t, order[0], at)
+			require.LessOrEqual(t, c.distance(in[at]), codeLimit)
+		} else {
+			require.True(t, len(in) == 0 || c.distance(in[order[0]]) > codeLimit)
+		}
+		h := Bits256{few(), few(), few(), few()}
+		want, nearest := -1, 60
+		for j := range hashes {
+			if d := h.Distance(hashes[j].bits); d < nearest {
+				want, nearest = j, d
+			}
+		}
+		at, d := nearestBits(&h, hashes, 60)
+		require.Equal(t, want, at)
+		require.Equal(t, nearest, d)
+	}
+}
+
+func TestRoundedMotionIsWhatOthersRead(t *testing.T) {
+	m := track{start: 1234567 * time.Nanosecond, n: 3, w: cells, h: cells, valid: []bool{true, false, true}, v: values(5, 3*gridSize)}
+	clear(m.frame(1))
+	roundMotion(&m)
+	read, err := decodeMotion(encodeMotion(&m))
+	require.NoError(t, err)
+	require.Equal(t, read, m)
+}
+
+func TestOnLineIsWhatAScanFinds(t *testing.T) {
+	for _, l := range []line{{1, 1, 0}, {1, .75, 0}, {-1, 1.33, 0}, {-1, .1, 0}} {
+		index := make([]int32, 40)
+		for i := range index {
+			index[i] = int32(l.at(i, 2))
+		}
+		for b := -120; b < 200; b++ {
+			first, last := -1, -1
+			for i, j := range index {
+				if at := int(j) + b; at >= 0 && at < 50 {
+					if last = i; first < 0 {
+						first = i
+					}
+				}
+			}
+			i0, i1 := onLine(index, b, 50)
+			if first < 0 {
+				require.Equal(t, i0, i1)
+				continue
+			}
+			require.Equal(t, []int{first, last + 1}, []int{i0, i1}, "%v %d", l, b)
+		}
+	}
+}
+
+func TestFormsAreLaidOnce(t *testing.T) {
+	m := newLayered(track{n: 12, w: 40, h: 24, valid: slices.Repeat([]bool{true}, 12), v: values(9, 12*40*24)})
+	p, ok := m.over(forms[FlipY])
+	require.True(t, ok)
+	again, _ := m.over(forms[FlipY])
+	require.Same(t, p, again)
+	anew := m.make(forms[FlipY])
+	require.Equal(t, anew.grid, p.grid)
+	require.Equal(t, anew.changes, p.changes)
+	odd := Transform{1, 0, .1, 0, 1, 0, 0, 0, 1}
+	a, _ := m.over(odd)
+	b, _ := m.over(odd)
+	require.NotSame(t, a, b, "others are seldom tried twice")
+}
