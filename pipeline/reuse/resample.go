@@ -143,7 +143,7 @@ var spares = sync.Pool{New: func() any { return new(floats) }}
 
 // spare gives n values of whatever content.
 func spare(n int) *floats {
-	f := spares.Get().(*floats) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	f := spares.Get().(*floats) //nolint:forcetypeassert // the pool holds nothing else
 	if cap(f.v) < n {
 		f.v = make([]float32, n)
 	}
