@@ -12,8 +12,11 @@ import (
 
 const (
 	// cutRatio is how many times more than around it the picture must change at a cut, and cutLevel how much at least, grey levels (root mean
-	// square after the brightness was evened out).
-	cutRatio, cutLevel = 5.0, 9.0
+	// square after the brightness was evened out). The 15 honest clips that it was looked at with reach 2.1 times, at 2.9 levels.
+	cutRatio, cutLevel = 3.0, 4.0
+	// calmRatio is for a cut between a calm part and one that moves a lot: so many times more than on the calmer side, still loudRatio times
+	// more than on the other (a camera that is swung goes on swinging), and at least calmLevel. Honest clips reach 2.5.
+	calmRatio, loudRatio, calmLevel = 6.0, 1.3, 20.0
 	// cutAround is the time on both sides within which the picture's usual change is taken, seconds, and cutBack that within which it must
 	// not come back to what it was: a hand or a flash before the lens.
 	cutAround, cutBack = 1.2, 1.0
@@ -42,18 +45,23 @@ func cutSigns(m *media.Motion, p []media.Packet) []sign {
 		if change[i] < cutLevel {
 			continue
 		}
-		var near []float64
+		var before, after []float64
 		at := m.Frames[i].PTS.Seconds()
 		for j := 1; j < n; j++ {
-			if d := math.Abs(m.Frames[j].PTS.Seconds() - at); j != i && d <= cutAround {
-				near = append(near, change[j])
+			switch d := m.Frames[j].PTS.Seconds() - at; {
+			case j < i && -d <= cutAround:
+				before = append(before, change[j])
+			case j > i && d <= cutAround:
+				after = append(after, change[j])
 			}
 		}
-		if len(near) < 6 {
+		if len(before) < 4 || len(after) < 4 {
 			continue
 		}
-		ratio := change[i] / math.Max(quantile(near, 0.9), 1)
-		if ratio < cutRatio || comesBack(m, i, change[i]) {
+		one, other := quantile(before, 0.9), quantile(after, 0.9)
+		ratio, calm := change[i]/math.Max(math.Max(one, other), 1), change[i]/math.Max(math.Min(one, other), 1)
+		swung := calm < calmRatio || ratio < loudRatio || change[i] < calmLevel
+		if ratio < cutRatio && swung || comesBack(m, i, change[i]) {
 			continue
 		}
 		cuts = append(cuts, cut{i, ratio})

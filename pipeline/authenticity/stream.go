@@ -147,7 +147,7 @@ func repeatSign(p []media.Packet) (sign, bool) {
 	for i := range s {
 		sizes[i] = float64(s[i].Bytes)
 	}
-	usual := quantile(sizes, 0.5)
+	usual := quantile(sizes, 0.75) // half of them may be repeats
 	empty, n := make([]bool, len(s)), 0
 	for i := range s {
 		empty[i] = !s[i].Key && sizes[i] < 0.08*usual
