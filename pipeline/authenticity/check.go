@@ -3,6 +3,7 @@ package authenticity
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"onsite/pipeline"
 	"onsite/pipeline/media"
@@ -38,15 +39,20 @@ func Check(clip *media.Clip, cfg Config) pipeline.Check {
 		return notChecked(out, "too_short")
 	}
 	c := checker{cfg: &cfg, clip: clip, out: &out}
-	if !c.still() {
-		s := newSeries(m)
-		c.frozen(s)
-		c.repeat(s)
-		if len(out.Findings) == 0 { // where a loop begins again the picture jumps, too
-			c.joined(s)
-		}
+	if c.still() {
+		c.origin()
+		return c.scored()
 	}
+	s := newSeries(m)
+	c.frozen(s)
+	c.repeat(s)
+	repeats := len(out.Findings) > 0
 	c.origin()
+	// Where a loop begins again the picture jumps, too; and what the file's signs say already is not said twice.
+	altered := slices.ContainsFunc(out.Findings, func(f pipeline.Finding) bool { return f.Code == pipeline.StreamAltered })
+	if !repeats && !altered {
+		c.joined(s)
+	}
 	return c.scored()
 }
 
