@@ -116,7 +116,7 @@ func (f *fakeCore) CheckSite(ctx context.Context, s *pipeline.Site) error {
 		}
 	}
 	if len(bad.Problems) > 0 {
-		return bad
+		return &verify.ReferenceError{Name: s.ID, Err: bad} // as the core wraps it
 	}
 	return f.err
 }

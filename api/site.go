@@ -293,7 +293,12 @@ func (u *siteUpload) check(ctx context.Context, row results.Site) error {
 	if err != nil {
 		return err
 	}
-	if err := u.Core.CheckSite(ctx, site); err != nil {
+	err = u.Core.CheckSite(ctx, site)
+	var bad *scene.SiteError
+	switch {
+	case errors.As(err, &bad): // whatever it is wrapped in: each reference is named
+		return siteFault(bad, "site")
+	case err != nil:
 		return siteFault(coreFault(fmt.Errorf("look at the references of site %s: %w", u.id, err)), "site")
 	}
 	return nil
