@@ -20,8 +20,8 @@ type Parts struct {
 // S is the score of the reuse method. Two honest takes of one person in one room, 5 s each, stayed below 1.2 there (2,194 pairs); copies
 // lie above 1.3.
 //
-// Under heavy noise nothing is much alike any more, but over so many samples that it cannot be chance: z is 6 to 16 there, and stayed below 5
-// in every honest pair. So a match that is less alike may have more of z.
+// Under heavy noise nothing is much alike any more, but over so many samples that it cannot be chance: z is 6 to 16 there, and at most 5.2
+// in every honest pair of the tuning half. So a match that is less alike may have more of z.
 func (p Parts) S() float64 {
 	alike, z := max(0, (p.N15+p.TTop+p.G2)/3), max(0, p.Z)
 	return max(alike*math.Sqrt(z), surely*math.Sqrt(alike)*z)

@@ -185,3 +185,9 @@ func TestStretches(t *testing.T) {
 		require.Equal(t, []float64{c.first, c.later}, []float64{first, later}, "%+v", c)
 	}
 }
+
+func TestMixes(t *testing.T) {
+	for name, want := range map[string]bool{"pip": true, "splice": true, "insert": true, "combo3": true, "crop": false, "reverse": false, "": false} {
+		require.Equal(t, want, Mixes(name), name)
+	}
+}

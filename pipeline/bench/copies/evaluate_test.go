@@ -93,6 +93,46 @@ func TestRun(t *testing.T) {
 	require.FileExists(t, filepath.Join(plots, "photos-easy.svg"))
 }
 
+// All originals at once: every copy finds its own, and each is compared with the three others.
+func TestHistory(t *testing.T) {
+	dir := suite(t)
+	r, err := Run(context.Background(), dir, decode, Options{Seed: 1, Config: reuse.DefaultConfig(), History: true})
+	require.NoError(t, err)
+	h := r.Photo.History
+	require.Equal(t, []int{4, 4, 12, 12}, []int{h.Originals, h.Families, h.Pairs, h.Full})
+	require.Equal(t, []int{4, 0, 4}, []int{h.Chosen.Hits, h.Reused.Hits, h.Asked.Hits}, "a photo is asked about")
+	require.Equal(t, []int{0, 0, 0}, []int{h.SameContent, h.CannotTell, h.WrongReused})
+	require.Empty(t, h.Wrong)
+	require.Equal(t, []int{4, 0}, []int{r.Photo.Lookup.Recall.Hits, r.Photo.Lookup.Easy.Hits})
+	require.Equal(t, 4, r.Photo.Kinds[0].Lookup.Hits)
+
+	r, err = Run(context.Background(), dir, decode, Options{Seed: 1, Config: reuse.DefaultConfig()})
+	require.NoError(t, err)
+	require.Nil(t, r.Photo.History)
+}
+
+func TestOthersNamesWhatIsWrong(t *testing.T) {
+	var h History
+	w := wholeRow{&Row{Query: "q", Family: "f"}, map[string]*reuse.Match{
+		"alike": {Content: 0.6, Verdict: reuse.Different}, "asked": {Verdict: reuse.CannotTell}, "reused": {Verdict: reuse.Same}, "fine": {Verdict: reuse.Different}, "own": {Verdict: reuse.Same}}}
+	h.others(&w, map[string]string{"alike": "a", "asked": "b", "reused": "c", "fine": "d", "own": "f", "not chosen": "e"})
+	require.Equal(t, []int{5, 4, 1, 1, 1, 3}, []int{h.Pairs, h.Full, h.SameContent, h.CannotTell, h.WrongReused, len(h.Wrong)})
+}
+
+func TestNearestFrame(t *testing.T) {
+	still := func(quality int, plain, mirrored uint64) reuse.Still {
+		s := reuse.Still{Quality: quality}
+		s.PDQ[reuse.AsIs][0], s.PDQ[reuse.FlipY][0] = plain, mirrored
+		return s
+	}
+	o := &reuse.Fingerprint{Stills: []reuse.Still{still(90, 0xff, 0)}}
+	for want, q := range map[int]reuse.Still{0: still(90, 0xff, 7), 1: still(90, 1, 0xfe), 8: still(90, 0, ^uint64(0)), bitsOfHash + 1: still(40, 0xff, 0)} {
+		require.Equal(t, want, nearestFrame(&reuse.Fingerprint{Stills: []reuse.Still{q}}, o))
+	}
+	require.True(t, (&Row{Lookup: 31}).lookup())
+	require.False(t, (&Row{Lookup: 32}).lookup())
+}
+
 func TestBaselinesPassOverStillsWithoutQuality(t *testing.T) {
 	of := func(quality ...int) *reuse.Fingerprint {
 		f := &reuse.Fingerprint{}
