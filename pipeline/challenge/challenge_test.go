@@ -73,10 +73,10 @@ func TestEveryKindAndProblemHasWords(t *testing.T) {
 	}
 }
 
-// motion makes poses at ten a second from what head and eyes do.
-func motion(length time.Duration, do func(sec float64) (yaw, pitch, eyes float64)) []Pose {
+// motion makes a clip's poses at ten a second from what head and eyes do.
+func motion(do func(sec float64) (yaw, pitch, eyes float64)) []Pose {
 	var out []Pose
-	for at := time.Duration(0); at < length; at += 100 * time.Millisecond {
+	for at := time.Duration(0); at < clip; at += 100 * time.Millisecond {
 		noise := math.Sin(float64(at) / 3e7)
 		y, p, e := do(at.Seconds())
 		out = append(out, Pose{At: at, Yaw: y + 3 + noise, Pitch: p - 8 - noise, Eyes: e})
@@ -132,7 +132,7 @@ func TestTurns(t *testing.T) {
 		"no turn, whatever the camera": {still, Unsaid, []pipeline.ChallengeKind{L}, []pipeline.Outcome{F}, "not_seen", Unsaid},
 		"a slight turn":                {slight, Plain, []pipeline.ChallengeKind{L}, []pipeline.Outcome{U}, "slight", Plain},
 	} {
-		got := verify(c.camera, Seen{Poses: motion(clip, c.do)}, c.kinds...)
+		got := verify(c.camera, Seen{Poses: motion(c.do)}, c.kinds...)
 		for i, want := range c.want {
 			require.Equal(t, want, got.Tasks[i].Outcome, "%s: %+v", name, got.Tasks)
 		}
@@ -142,12 +142,12 @@ func TestTurns(t *testing.T) {
 		require.Equal(t, c.shows, got.Camera, name)
 		require.Equal(t, worst(got.Tasks), got.Outcome)
 	}
-	got := verify(Plain, Seen{Poses: motion(clip, left)}, L).Tasks[0]
+	got := verify(Plain, Seen{Poses: motion(left)}, L).Tasks[0]
 	require.InDelta(t, 30, *got.Degrees, 5)
 	require.InDelta(t, 2200, *got.FromMS, 400)
 	require.InDelta(t, 4900, *got.ToMS, 500)
 
-	half := motion(clip, still)[:50]
+	half := motion(still)[:50]
 	require.Equal(t, "little_seen", verify(Plain, Seen{Poses: half}, L).Tasks[0].Why, "what was not seen may have been done")
 	none := verify(Plain, Seen{NoFace: "no_consent"}, L)
 	require.Equal(t, pipeline.NotChecked, none.Outcome)
@@ -157,21 +157,21 @@ func TestTurns(t *testing.T) {
 
 func TestNodsAndOrder(t *testing.T) {
 	nodding := func(sec float64) (float64, float64, float64) { return 0, bump(sec, 3, 4, -16), 1 }
-	got := verify(Unsaid, Seen{Poses: motion(clip, nodding)}, pipeline.Nod)
+	got := verify(Unsaid, Seen{Poses: motion(nodding)}, pipeline.Nod)
 	require.Equal(t, pipeline.Pass, got.Outcome)
 	require.InDelta(t, 16, *got.Tasks[0].Degrees, 4)
 	turning := func(sec float64) (float64, float64, float64) {
 		return bump(sec, 3, 4.5, -30), bump(sec, 3, 4.5, -10), 1
 	}
-	require.NotEqual(t, pipeline.Pass, verify(Unsaid, Seen{Poses: motion(clip, turning)}, pipeline.Nod).Outcome, "a turn that dips is no nod")
+	require.NotEqual(t, pipeline.Pass, verify(Unsaid, Seen{Poses: motion(turning)}, pipeline.Nod).Outcome, "a turn that dips is no nod")
 	sinking := func(sec float64) (float64, float64, float64) { return 0, -math.Min(sec*3, 20), 1 }
-	require.NotEqual(t, pipeline.Pass, verify(Unsaid, Seen{Poses: motion(clip, sinking)}, pipeline.Nod).Outcome, "it never comes back")
+	require.NotEqual(t, pipeline.Pass, verify(Unsaid, Seen{Poses: motion(sinking)}, pipeline.Nod).Outcome, "it never comes back")
 	still := func(float64) (float64, float64, float64) { return 0, 0, 1 }
-	require.Equal(t, pipeline.Fail, verify(Unsaid, Seen{Poses: motion(clip, still)}, pipeline.Nod).Outcome)
+	require.Equal(t, pipeline.Fail, verify(Unsaid, Seen{Poses: motion(still)}, pipeline.Nod).Outcome)
 
 	both := func(sec float64) (float64, float64, float64) { return bump(sec, 6, 9, -30), bump(sec, 3, 4, -16), 1 }
-	require.Equal(t, pipeline.Pass, verify(Plain, Seen{Poses: motion(clip, both)}, pipeline.Nod, pipeline.TurnLeft).Outcome)
-	wrong := verify(Plain, Seen{Poses: motion(clip, both)}, pipeline.TurnLeft, pipeline.Nod)
+	require.Equal(t, pipeline.Pass, verify(Plain, Seen{Poses: motion(both)}, pipeline.Nod, pipeline.TurnLeft).Outcome)
+	wrong := verify(Plain, Seen{Poses: motion(both)}, pipeline.TurnLeft, pipeline.Nod)
 	require.Equal(t, pipeline.Uncertain, wrong.Outcome)
 	require.Equal(t, "order", wrong.Tasks[1].Why)
 }
@@ -199,11 +199,11 @@ func TestBlinks(t *testing.T) {
 		"among others":              {[]float64{1, 5, 6.5, 10}, pipeline.Pass},
 		"at the very end of a clip": {[]float64{10, 11.7}, pipeline.Uncertain},
 	} {
-		got := verify(Unsaid, Seen{Poses: motion(clip, shut(c.times...))}, pipeline.BlinkTwice)
+		got := verify(Unsaid, Seen{Poses: motion(shut(c.times...))}, pipeline.BlinkTwice)
 		require.Equal(t, c.want, got.Outcome, "%s: %+v", name, got.Tasks)
 	}
 	var sparse []Pose
-	for i, p := range motion(clip, shut()) {
+	for i, p := range motion(shut()) {
 		if i%3 == 0 {
 			sparse = append(sparse, p)
 		}
@@ -259,7 +259,7 @@ func TestCodes(t *testing.T) {
 	require.Equal(t, pipeline.NotChecked, got.Outcome)
 
 	// A code that is read shows that the picture is no mirror's: then a turn to the other side is one.
-	left := motion(clip, func(sec float64) (float64, float64, float64) { return bump(sec, 2, 5, -30), 0, 1 })
+	left := motion(func(sec float64) (float64, float64, float64) { return bump(sec, 2, 5, -30), 0, 1 })
 	got = verify(Unsaid, Seen{Poses: left, Texts: []Reading{{Text: "K7M4PX"}}}, pipeline.TurnRight, pipeline.ShowCode)
 	require.Equal(t, Plain, got.Camera)
 	require.Equal(t, pipeline.Fail, got.Tasks[0].Outcome)
@@ -272,7 +272,7 @@ func TestApply(t *testing.T) {
 	score := 0.9
 	live := func() pipeline.Check { return pipeline.Check{Outcome: pipeline.Pass, Score: &score} }
 	given := Given{ID: "C1", State: Fresh, Asked: Asked{Tasks: []Task{{Kind: pipeline.Nod}, {Kind: pipeline.ShowCode, Text: "K7M4PX"}}}}
-	still := Seen{Length: clip, Poses: motion(clip, func(float64) (float64, float64, float64) { return 0, 0, 1 }), Texts: []Reading{{Keyframe: 2, Text: "K7M4PX"}}}
+	still := Seen{Length: clip, Poses: motion(func(float64) (float64, float64, float64) { return 0, 0, 1 }), Texts: []Reading{{Keyframe: 2, Text: "K7M4PX"}}}
 
 	c := live()
 	Apply(&c, given, Verify(given, still))

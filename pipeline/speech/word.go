@@ -72,7 +72,7 @@ var digitWords = map[string]string{
 	"eighteen": "18", "nineteen": "19",
 }
 
-var tens = map[string]string{"twenty": "2", "thirty": "3", "forty": "4", "fourty": "4", "fifty": "5", "sixty": "6", "seventy": "7", "eighty": "8", "ninety": "9"}
+var tens = map[string]string{"twenty": "2", "thirty": "3", "forty": "4", "fifty": "5", "sixty": "6", "seventy": "7", "eighty": "8", "ninety": "9"}
 
 // spoken gives the digits that one unit says; "" where it says none.
 func spoken(u unit) string {
