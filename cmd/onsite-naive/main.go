@@ -94,7 +94,7 @@ func (n *naive) verify(ctx context.Context, path, person string) error {
 			return err
 		}
 		if err := n.stage("liveness", func() error {
-			check, err := liveness.Check(ctx, n.models, one, found, liveness.DefaultConfig())
+			check, err := liveness.Check(ctx, n.models, one, found, &liveness.Track{}, liveness.DefaultConfig())
 			lives[check.Outcome]++
 			return err
 		}); err != nil {
@@ -125,7 +125,7 @@ func (n *naive) warm(ctx context.Context, still *media.Clip) error {
 	if err != nil {
 		return err
 	}
-	if _, err := liveness.Check(ctx, n.models, still, found, liveness.DefaultConfig()); err != nil {
+	if _, err := liveness.Check(ctx, n.models, still, found, &liveness.Track{}, liveness.DefaultConfig()); err != nil {
 		return err
 	}
 	_, err = scene.ReadLines(ctx, n.models, still.Frames[0], "", scene.DefaultConfig())

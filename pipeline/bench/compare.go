@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // Compared is a result beside an earlier one. Machines and their hours differ, so costs are also given in units of bare libav on the same
@@ -28,6 +29,9 @@ func (r *Result) Compare(path string) error {
 	}
 	if old.CPUSPerClip <= 0 || old.BareDecodeMS <= 0 {
 		return fmt.Errorf("bench: %s is no result of `onsite bench --json`: it has no CPU time", path)
+	}
+	if !slices.Equal(old.Files, r.Files) {
+		return fmt.Errorf("bench: %s measured other clips (%v) than this run (%v); measure the same ones", path, old.Files, r.Files)
 	}
 	c := Compared{With: path, Machine: r.BareDecodeMS / old.BareDecodeMS, Total: r.CPUSPerClip / old.CPUSPerClip, Stages: map[string]float64{}}
 	for s, was := range old.Stages {

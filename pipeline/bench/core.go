@@ -68,6 +68,7 @@ type Scale struct {
 // Result is the table. CPU counts the pipeline's threads and the child.
 type Result struct {
 	Clips        int                                   `json:"clips"`
+	Files        []string                              `json:"files"`
 	Runs         int                                   `json:"runs"`
 	ClipsPerS    float64                               `json:"clips_per_s"`
 	CPUSPerClip  float64                               `json:"cpu_s_per_clip"`
@@ -222,7 +223,7 @@ func history(prints []pipeline.Earlier, without int) memory {
 
 func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared) (Result, error) {
 	r := Result{
-		Clips: len(jobs), Runs: o.Runs, Stages: map[string]float64{}, Checks: map[pipeline.CheckName]map[string]int{},
+		Clips: len(jobs), Files: names(o.Clips), Runs: o.Runs, Stages: map[string]float64{}, Checks: map[pipeline.CheckName]map[string]int{},
 		Cores: runtime.GOMAXPROCS(0),
 	}
 	stages := map[verify.Stage]series{}
@@ -328,6 +329,14 @@ func throughput(ctx context.Context, v *verify.Verifier, o Options, jobs []*prep
 	close(next)
 	wait.Wait()
 	return latency, time.Since(began), context.Cause(ctx)
+}
+
+func names(clips []Clip) []string {
+	out := make([]string, len(clips))
+	for i, c := range clips {
+		out[i] = c.Media.Name()
+	}
+	return out
 }
 
 // NotRun lists the checks that the workload wants and that were not made on every clip.

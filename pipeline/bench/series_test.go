@@ -67,6 +67,8 @@ func TestCompareWithAnEarlierRun(t *testing.T) {
 	r := Result{CPUSPerClip: 3, BareDecodeMS: 1000, Stages: map[string]float64{"face": 300, "new": 1}}
 	require.NoError(t, r.Compare(path))
 	require.Equal(t, &Compared{With: path, Machine: 2, Stages: map[string]float64{"face": 1.5}, Total: 1.5, Fair: .75}, r.Compared)
+	r.Files = []string{"other.mp4"}
+	require.ErrorContains(t, r.Compare(path), "other clips")
 	require.NoError(t, os.WriteFile(path, []byte(`{"images": 3}`), 0o600))
 	require.ErrorContains(t, r.Compare(path), "no CPU time")
 	require.Error(t, r.Compare(path+".gone"))
