@@ -21,6 +21,7 @@ const (
 	WhyNotBuilt    = "not_in_this_version"
 	WhyNoFrames    = "no_frames"       // no picture could be looked at
 	WhyNoPoster    = "no_poster_valid" // none of the site's posters hangs at the time
+	WhyBackground  = "no_background"   // the built-in pictures of other places belong to another scene model
 	WhyMeasuring   = "measuring"       // the installation measures itself and runs no model
 
 	// Why an element of the scene has its outcome.
@@ -48,6 +49,7 @@ var whyTexts = map[string]pipeline.Text{
 	WhyNoSpeech:    {EN: "no speech model is installed that could tell what is said", ZH: "没有安装可识别说话内容的语音模型"},
 	WhyNoFrames:    {EN: "there is no picture to look at", ZH: "没有可供查看的画面"},
 	WhyNoPoster:    {EN: "none of the enrolled posters hangs at the site at that time", ZH: "当时没有处于有效期内的登记海报"},
+	WhyBackground:  {EN: "another scene model is installed, and rooms are not calibrated for it", ZH: "已安装其他场景模型，尚未针对它进行房间校准"},
 	WhyNotBuilt:    {EN: "this version of the program does not have it", ZH: "此版本程序尚不支持"},
 	WhyMeasuring:   {EN: "this installation only measures itself and runs no model", ZH: "此安装仅用于自身性能测量，不运行任何模型"},
 	WhyNoFence:     {EN: "the site has no geofence, beacons or Wi-Fi stations", ZH: "该地点没有设置地理围栏、信标或 Wi-Fi"},

@@ -62,6 +62,7 @@ const (
 	WhyDetail      = "little_detail"    // the picture is too blurred, dark or empty to find anything
 	WhyDiffers     = "other_content"    // the shape of the reference is there, with other content
 	WhyOver        = "date_over"        // the poster says itself that it is over
+	WhyBackground  = "no_background"    // rooms are not calibrated for the scene model that is installed
 	WhyConfirmed   = "few_points"       // few points match, and the picture between them agrees
 )
 

@@ -104,6 +104,8 @@ type roomSight struct {
 	frame  media.Frame
 	frames int // compared
 	agree  int // frames that are like the room on their own
+
+	uncalibrated bool // the background belongs to another model: nothing was compared
 }
 
 // matchRooms compares frames with the site's rooms; look makes the vector of a frame. No single frame decides: the score is the mean over the
@@ -175,12 +177,20 @@ func (s *search) compareRooms(ctx context.Context, picks []media.Frame, want []E
 	}
 	var err error
 	s.room, err = matchRooms(ctx, m, &s.site.rooms, picks[:min(len(picks), roomFrames)], look)
+	var other *OtherModelError
+	if errors.As(err, &other) {
+		s.room = roomSight{uncalibrated: true} // said in the result: somebody swapped the model
+		return nil
+	}
 	return err
 }
 
 // roomSeen is the outcome of the room: the photo itself in view, or a picture that is like it. Not finding it says little.
 func (s *search) roomSeen() Seen {
 	out := s.planeSeen(Room)
+	if s.room.uncalibrated && out.Outcome != pipeline.Pass {
+		return Seen{Element: Room, Outcome: pipeline.NotChecked, Why: WhyBackground}
+	}
 	if out.Outcome == pipeline.Pass || out.Outcome == pipeline.NotChecked || s.room.frames == 0 {
 		return out
 	}

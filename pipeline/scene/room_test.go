@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"gocv.io/x/gocv"
@@ -160,6 +161,13 @@ func TestRoomInCheck(t *testing.T) {
 		_, seen = see(file, false)
 		require.Equal(t, pipeline.Uncertain, seen.Outcome, "%s: %v", file, seen.Score)
 	}
+	// With another scene model the built-in background says nothing.
+	swapped := newSearch(sceneFake{vector: models.Vector{Model: "another", V: []float32{1}}}, site, time.Time{}, DefaultConfig(), true)
+	still := mustDecode(t, decode, filepath.Join(dir, "franck_04117.jpg"))
+	require.NoError(t, swapped.compareRooms(t.Context(), still.Frames[:1], []Element{Room}))
+	seen = swapped.roomSeen()
+	require.Equal(t, []any{pipeline.NotChecked, WhyBackground}, []any{seen.Outcome, seen.Why})
+
 	none := &search{site: &Site{}, cfg: DefaultConfig()}
 	require.Equal(t, pipeline.NotChecked, none.roomSeen().Outcome)
 }
