@@ -54,13 +54,13 @@ func (w *walker) walk(at, end int64, depth int, visit func(b box, depth int)) {
 			return
 		}
 		n, skip := int64(binary.BigEndian.Uint32(head[:4])), int64(8)
-		switch {
-		case n == 1:
+		switch n {
+		case 1:
 			if end-at < 16 || !w.read(at, head[:16]) {
 				return
 			}
 			n, skip = int64(binary.BigEndian.Uint64(head[8:16])), 16
-		case n == 0:
+		case 0:
 			n = end - at
 		}
 		if n < skip || n > end-at {
