@@ -165,7 +165,7 @@ func spine(edge []image.Point) (middle [][2]float64, thick float64) {
 // circle fits a circle to the middle of pieces (Kasa 1976: least squares of x2 + y2 + ax + by + c); ok is false where they do not lie along
 // one, or along a straight line.
 func circle(p models.ProbMap, pieces []piece) (bend, bool) {
-	var n, sx, sy, sxx, syy, sxy, sxz, syz, sz, thick float64
+	var thick float64
 	var points [][2]float64
 	for _, q := range pieces {
 		points = append(points, q.spine...)
@@ -174,22 +174,21 @@ func circle(p models.ProbMap, pieces []piece) (bend, bool) {
 	if len(points) < 4 {
 		return bend{}, false
 	}
-	for _, q := range points {
-		x, y := q[0], q[1]
-		z := x*x + y*y
-		n, sx, sy, sxx, syy, sxy = n+1, sx+x, sy+y, sxx+x*x, syy+y*y, sxy+x*y
-		sxz, syz, sz = sxz+x*z, syz+y*z, sz+z
-	}
-	// Centred normal equations.
-	cxx, cyy, cxy := sxx-sx*sx/n, syy-sy*sy/n, sxy-sx*sy/n
-	cxz, cyz := sxz-sx*sz/n, syz-sy*sz/n
-	det := cxx*cyy - cxy*cxy
-	if math.Abs(det) < 1e-6 {
+	b, ok := fitted(points)
+	if !ok {
 		return bend{}, false
 	}
-	b := bend{cx: (cxz*cyy - cyz*cxy) / det / 2, cy: (cyz*cxx - cxz*cxy) / det / 2, n: len(pieces)}
+	// Once more with the middle taken along the radius: along a chord it lies too far in.
+	if finer := polar(b, pieces, thick); len(finer) >= 4 {
+		if again, ok := fitted(finer); ok {
+			b, points = again, finer
+		}
+	}
+	b.n = len(pieces)
+	n := float64(len(points))
+	var sx, sy float64
 	for _, q := range points {
-		b.r += math.Hypot(q[0]-b.cx, q[1]-b.cy) / n
+		sx, sy = sx+q[0], sy+q[1]
 	}
 	if b.r > bentLargest*float64(max(p.W, p.H)) {
 		return bend{}, false
@@ -218,6 +217,56 @@ func circle(p models.ProbMap, pieces []piece) (bend, bool) {
 		b.from, b.to = b.to, b.from
 	}
 	return b, true
+}
+
+// fitted is the circle through points.
+func fitted(points [][2]float64) (bend, bool) {
+	var n, sx, sy, sxx, syy, sxy, sxz, syz, sz float64
+	for _, q := range points {
+		x, y := q[0], q[1]
+		z := x*x + y*y
+		n, sx, sy, sxx, syy, sxy = n+1, sx+x, sy+y, sxx+x*x, syy+y*y, sxy+x*y
+		sxz, syz, sz = sxz+x*z, syz+y*z, sz+z
+	}
+	// Centred normal equations.
+	cxx, cyy, cxy := sxx-sx*sx/n, syy-sy*sy/n, sxy-sx*sy/n
+	cxz, cyz := sxz-sx*sz/n, syz-sy*sz/n
+	det := cxx*cyy - cxy*cxy
+	if math.Abs(det) < 1e-6 {
+		return bend{}, false
+	}
+	b := bend{cx: (cxz*cyy - cyz*cxy) / det / 2, cy: (cyz*cxx - cxz*cxy) / det / 2}
+	for _, q := range points {
+		b.r += math.Hypot(q[0]-b.cx, q[1]-b.cy) / n
+	}
+	return b, true
+}
+
+// polar puts points halfway between the inner and the outer edge of pieces, in steps of half a thickness along the circle.
+func polar(b bend, pieces []piece, thick float64) [][2]float64 {
+	var out [][2]float64
+	step := math.Max(2, thick/2) / b.r
+	for _, q := range pieces {
+		type edge struct{ lo, hi float64 }
+		at := map[int]edge{}
+		var order []int
+		for _, p := range q.points {
+			dx, dy := float64(p.X)-b.cx, float64(p.Y)-b.cy
+			i, r := int(math.Floor(math.Atan2(dy, dx)/step)), math.Hypot(dx, dy)
+			e, ok := at[i]
+			if !ok {
+				e, order = edge{r, r}, append(order, i)
+			}
+			at[i] = edge{math.Min(e.lo, r), math.Max(e.hi, r)}
+		}
+		for _, i := range order {
+			if e := at[i]; e.hi-e.lo > q.thick/2 { // the caps of a line have one edge
+				a, r := (float64(i)+.5)*step, (e.lo+e.hi)/2
+				out = append(out, [2]float64{b.cx + r*math.Cos(a), b.cy + r*math.Sin(a)})
+			}
+		}
+	}
+	return out
 }
 
 // meanOn is the mean probability of the map inside a contour's upright box where the map counts as text.

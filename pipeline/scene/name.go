@@ -132,7 +132,7 @@ func (n signName) edits() int {
 	case n.han:
 		return len(n.key) / 4
 	case n.pinyin:
-		return len(n.key) / 8 // other names sound nearly the same
+		return 0 // shaola, roast meat, and shaokao, barbecue, are one letter apart
 	}
 	return len(n.key) / 5
 }
