@@ -72,7 +72,7 @@ func (c *sceneDataCmd) Run(ctx context.Context, e *env) error {
 				return err
 			}
 			rows = append(rows, []string{f.Name, photoSource(f.Name), p.NPM + "@" + p.Version + " " + f.Member, p.Licence})
-			photo, _, err := image.Decode(bytes.NewReader(raw))
+			photo, _, err := image.Decode(bytes.NewReader(raw)) //nolint:forbidigo // pinned photos whose sha256 was just compared
 			if err != nil {
 				return fmt.Errorf("read the photo %s: %w", f.Name, err)
 			}
@@ -86,7 +86,7 @@ func (c *sceneDataCmd) Run(ctx context.Context, e *env) error {
 	}
 	var files [][]byte
 	for _, name := range paintFonts {
-		raw, err := os.ReadFile(filepath.Join(cache, install.Fonts, name)) //nolint:gosec // a file that was just installed
+		raw, err := os.ReadFile(filepath.Join(cache, install.Fonts, name))
 		if err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func put(dir, name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return os.WriteFile(path, data, 0o644) //nolint:gosec // pictures of a package, no secret
+	return os.WriteFile(path, data, 0o644)
 }
 
 // measuring is what the training and the table of heads share: the pictures of a folder and their features.

@@ -67,7 +67,7 @@ func (e Export) Write(dir string) error {
 	}
 	var errs []error
 	for name, data := range map[string][]byte{ModelFile: onnx, ManifestFile: man, ImageFile: images, CardFile: e.card(onnx)} {
-		errs = append(errs, os.WriteFile(filepath.Join(dir, name), data, 0o644)) //nolint:gosec // a model that everybody may read
+		errs = append(errs, os.WriteFile(filepath.Join(dir, name), data, 0o644))
 	}
 	return errors.Join(errs...)
 }

@@ -157,8 +157,8 @@ func (c *canvas) seen(photos []image.Image) *canvas {
 	out := newCanvas(c.Rect.Dx(), c.Rect.Dy(), c.r, c.fonts)
 	out.photo(out.Bounds(), pick(c, photos))
 	w, h := float64(c.Rect.Dx()), float64(c.Rect.Dy())
-	j := func(v, side float64) float64 { return v + c.between(-0.12, 0.06)*side }
-	out.warp(c.RGBA, [4][2]float64{{-j(0, w), -j(0, h)}, {w + j(0, w), -j(0, h)}, {w + j(0, w), h + j(0, h)}, {-j(0, w), h + j(0, h)}})
+	j := func(side float64) float64 { return c.between(-0.12, 0.06) * side }
+	out.warp(c.RGBA, [4][2]float64{{-j(w), -j(h)}, {w + j(w), -j(h)}, {w + j(w), h + j(h)}, {-j(w), h + j(h)}})
 	return out
 }
 

@@ -167,13 +167,11 @@ func (c *canvas) front(shop bool, photos []image.Image) error {
 	if !shop {
 		for i := range n {
 			x := (float64(i) + 0.25) / float64(n)
-			bottom := street - 0.12
 			if i == n/2 {
-				bottom = street
 				c.fill(box(b, x, floor+0.1, x+0.5/float64(n), street), mix(frame, pick(c, strong), 0.4))
 				continue
 			}
-			c.window(box(b, x, floor+0.08, x+0.5/float64(n), bottom), frame, photos, 0.4, 2)
+			c.window(box(b, x, floor+0.08, x+0.5/float64(n), street-0.12), frame, photos, 0.4, 2)
 		}
 		return nil
 	}
