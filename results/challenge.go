@@ -22,6 +22,7 @@ type Challenge struct {
 	UsedAt    time.Time // by the store's clock; zero: nobody has
 }
 
+// Bounds of challenges.
 const (
 	// MaxChallenges is how many challenges a subject may get in ChallengeWindow: whoever may draw as often as he likes draws the one that
 	// fits the recording he has.
