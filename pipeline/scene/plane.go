@@ -230,7 +230,7 @@ func (s *search) weigh(r *reference, f media.Frame, mirrored bool, m match) (sig
 
 // note keeps the best match per element; of equal ones the first.
 func (s *search) note(st sight) {
-	keep := func(old sight) bool { return st.better(old) }
+	keep := st.better
 	switch e := st.ref.element; {
 	case st.ref.neg:
 		if keep(s.foreign) {

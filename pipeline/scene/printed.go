@@ -145,7 +145,11 @@ func number(s string) int {
 func dayAt(s string) (day1, int) {
 	end := func(m string) bool { // 11.222 and 1.5.2 are no days
 		rest := s[len(m):]
-		return rest == "" || !(digit(rest[0]) || (rest[0] == '.' && len(rest) > 1 && digit(rest[1])) || rest[0] == '%')
+		if rest == "" {
+			return true
+		}
+		longer := digit(rest[0]) || (rest[0] == '.' && len(rest) > 1 && digit(rest[1])) || rest[0] == '%'
+		return !longer
 	}
 	try := func(d day1, m string) (day1, int) {
 		if !valid(d) || !end(m) {

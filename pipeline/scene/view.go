@@ -41,7 +41,7 @@ type object struct {
 func (s *search) objects(ctx context.Context, picks []media.Frame, want []Element) error {
 	var open []Element
 	for _, e := range want {
-		if objectsOf[e] != nil && !(e == Person && s.cfg.People > 0) {
+		if known := e == Person && s.cfg.People > 0; objectsOf[e] != nil && !known {
 			open = append(open, e)
 		}
 	}
