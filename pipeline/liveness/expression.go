@@ -3,7 +3,6 @@ package liveness
 import (
 	"math"
 	"sort"
-	"time"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -56,14 +55,6 @@ func (t *Track) spreadOf(of func(*Moment) float64) float64 {
 		return 0
 	}
 	return quantile(v, 0.9) - quantile(v, 0.1)
-}
-
-// span is the time between the first and the last moment.
-func (t *Track) span() time.Duration {
-	if len(t.Moments) == 0 {
-		return 0
-	}
-	return t.Moments[len(t.Moments)-1].PTS - t.Moments[0].PTS
 }
 
 // stiff are points that the muscles of the face hardly move: nose and corners of the eyes, and the temples' ends of the jaw.

@@ -149,7 +149,7 @@ func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour floa
 		for k, r := range at {
 			patch, err := media.Crop(picture, r, n, n)
 			if err != nil {
-				return 0, 0, false, fmt.Errorf("spectrum of the face at %v: %w", boxes[i], err)
+				return 0, 0, false, fmt.Errorf("spectrum of a face at %v: %w", r, err)
 			}
 			places[k].add(&patch, n)
 		}

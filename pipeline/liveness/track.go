@@ -70,7 +70,7 @@ func Follow(ctx context.Context, m EyeModels, clip *media.Clip, found face.Found
 				if err != nil {
 					return Track{}, fmt.Errorf("follow the face at %v: %w", frame.PTS, err)
 				}
-				if around = subjectOf(boxes, &found, frame.PTS, t.W, t.H); around.Empty() {
+				if around = subjectOf(boxes, &found, frame.PTS, t.W); around.Empty() {
 					continue
 				}
 			}
@@ -95,7 +95,7 @@ const relook = 3
 
 // subjectOf chooses, of the faces of a burst frame, the subject's: the one nearest to where it is in the sampled frame nearest in time, of about
 // the same size; empty when there is none.
-func subjectOf(boxes []image.Rectangle, found *face.Found, at time.Duration, w, h int) image.Rectangle {
+func subjectOf(boxes []image.Rectangle, found *face.Found, at time.Duration, w int) image.Rectangle {
 	var near image.Rectangle
 	best := time.Duration(math.MaxInt64)
 	for i := range found.Frames {

@@ -67,8 +67,8 @@ func TestSubjectOfABurst(t *testing.T) {
 		},
 	}
 	left, right, tiny := image.Rect(55, 50, 150, 150), image.Rect(440, 45, 545, 150), image.Rect(40, 40, 60, 60)
-	require.Equal(t, left, subjectOf([]image.Rectangle{tiny, right, left}, &found, time.Second, 640, 360))
-	require.Equal(t, right, subjectOf([]image.Rectangle{left, right}, &found, 4*time.Second, 640, 360))
-	require.Empty(t, subjectOf([]image.Rectangle{tiny}, &found, 0, 640, 360), "another size is somebody else")
-	require.Empty(t, subjectOf(nil, &found, 0, 640, 360))
+	require.Equal(t, left, subjectOf([]image.Rectangle{tiny, right, left}, &found, time.Second, 640))
+	require.Equal(t, right, subjectOf([]image.Rectangle{left, right}, &found, 4*time.Second, 640))
+	require.Empty(t, subjectOf([]image.Rectangle{tiny}, &found, 0, 640), "another size is somebody else")
+	require.Empty(t, subjectOf(nil, &found, 0, 640))
 }

@@ -85,20 +85,21 @@ func save(ctx context.Context, path string, w, h int, fps float64, n, crf int, d
 	ext := filepath.Ext(path)
 	part := strings.TrimSuffix(path, ext) + ".part" + ext
 	r, wr := io.Pipe()
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		for i := range n {
 			if _, err := wr.Write(draw(i).pix); err != nil {
-				done <- wr.CloseWithError(err)
+				_ = wr.CloseWithError(err)
 				return
 			}
 		}
-		done <- wr.Close()
+		_ = wr.Close()
 	}()
 	_, err := run(ctx, "ffmpeg", r, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", fmt.Sprintf("%dx%d", w, h), "-r", fmt.Sprintf("%.4f", fps), "-i", "-",
 		"-c:v", "libx264", "-preset", "superfast", "-threads", "1", "-crf", strconv.Itoa(crf), "-pix_fmt", "yuv420p", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", part)
 	r.CloseWithError(io.ErrClosedPipe)
-	<-done
+	<-done // its error is that ffmpeg went away, which err tells better
 	if err == nil {
 		err = os.Rename(part, path)
 	}
