@@ -16,8 +16,9 @@ import (
 	"onsite/results/evidence"
 )
 
-// signLog gives a tenant's entries their places and signs the head, as a worker does. It gives the public key.
-func (s *stage) signLog(tenant string) string {
+// signLog gives acme's entries their places and signs the head, as a worker does. It gives the public key.
+func (s *stage) signLog() string {
+	const tenant = "acme"
 	s.t.Helper()
 	ctx := context.Background()
 	for more := true; more; {
@@ -47,7 +48,7 @@ func TestAuditProofs(t *testing.T) {
 	d.do(get, "/v1/audit/checkpoint", auditor, nil).problem(404, codeUnsigned)
 	d.do(get, "/v1/audit/consistency?from=1", auditor, nil).problem(404, codeUnsigned)
 	d.consent("e1")
-	public := d.stage.signLog("acme")
+	public := d.signLog()
 	var first Checkpoint
 	d.do(get, "/v1/audit/checkpoint", auditor, nil).into(&first)
 	require.Equal(t, public, first.Key)
@@ -60,7 +61,7 @@ func TestAuditProofs(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, waiting)
 	d.do(get, "/v1/audit/entries/"+waiting[0].ID+"/proof", auditor, nil).problem(404, codeUnsigned)
-	d.stage.signLog("acme")
+	d.signLog()
 	var page List[AuditEntry]
 	d.do(get, "/v1/audit", auditor, nil).into(&page)
 	for _, e := range page.Items {
@@ -92,7 +93,7 @@ func TestEvidencePackage(t *testing.T) {
 	path := "/v1/verdicts/" + job + "/evidence"
 	d.do(get, path, investigator, nil).problem(422, codeInvalid)
 	d.do(get, path+"?recipient=court", investigator, nil).problem(404, codeUnsigned)
-	public := d.stage.signLog("acme")
+	public := d.signLog()
 	d.do(get, path+"?recipient=court&pdf=true", investigator, nil).problem(404, codeOff)
 	a := d.do(get, path+"?recipient=Labour+court", investigator, nil)
 	require.Equal(t, 200, a.status, string(a.body))

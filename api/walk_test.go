@@ -64,7 +64,7 @@ func newWalk(t *testing.T) *walk {
 	second := w.accepted("acme")
 	w.marked = id(w.ok(http.StatusCreated, http.MethodPost, "/v1/reuse/marks", map[string]any{"kind": "pair", "job": w.job, "other": second, "note": mark}))
 	w.ended(second, results.Dead)
-	w.stage.signLog("acme")
+	w.signLog()
 	logged, err := w.store.LogEntries(t.Context(), "acme", 0, 1)
 	require.NoError(t, err)
 	w.entry = logged[0].ID

@@ -66,7 +66,7 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 		pipeline.Verdict
 		ErasedAt string `json:"erased_at"`
 	}
-	if err := json.Unmarshal(v.Body, &body); err != nil { // the log says that it was changed
+	if json.Unmarshal(v.Body, &body) != nil { // the log says that it was changed
 		f.add(VerdictChanged, "verdict "+v.Job, v.Job, -1, fmt.Sprintf("verdict %s, revision %d, cannot be read", v.Job, v.Revision), fmt.Sprintf("无法读取任务 %s 的第 %d 版结论", v.Job, v.Revision))
 		return nil
 	}

@@ -131,7 +131,7 @@ func sorted(r *Result) (files []string) {
 func TestEveryByteCounts(t *testing.T) {
 	c := content(t)
 	raw := made(t, c)
-	for i := 0; i < len(raw); i++ {
+	for i := range raw {
 		if i > 400 && i < len(raw)-900 && i%61 != 0 {
 			continue
 		}

@@ -2,7 +2,6 @@ package core
 
 import (
 	"encoding/json"
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,7 +48,7 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 		t.Helper()
 		_, err := w.core.Reverify(ctx, "t", job, false)
 		var c *CannotReverify
-		require.True(t, errors.As(err, &c), "%v", err)
+		require.ErrorAs(t, err, &c)
 		require.NotEmpty(t, c.Text.ZH)
 		return c.State
 	}

@@ -164,9 +164,9 @@ func TestFolder(t *testing.T) {
 func TestCache(t *testing.T) {
 	dir := t.TempDir()
 	var asked atomic.Int32
-	measure := func(_ context.Context, _, variant string) (Input, error) {
+	measure := func(ctx context.Context, _, variant string) (Input, error) {
 		asked.Add(1)
-		return Input{Office: []float32{float32(len(variant))}, Text: nil}, nil
+		return Input{Office: []float32{float32(len(variant))}, Text: nil}, ctx.Err()
 	}
 	both := func(Sample) []string { return []string{Plain, Gray} }
 	fill := func(version string) []Sample {
