@@ -21,8 +21,11 @@ var (
 		"您无需任何操作：您的数据已在此删除，不会再检查您的任何录像。如认为有误，请联系您的单位。")
 	nextFit = say("Submit a photo or video of the kind that is asked for, as said above. If yours is of that kind, tell your employer's contact for attendance: the rule may be wrong.",
 		"请按上述要求提交所需类型的照片或视频。如果您提交的已符合要求，请联系单位的考勤负责人：规则设置可能有误。")
-	nextTask   = say("Ask for a new task in the app, record right away, and do what it says, facing the camera.", "请在应用中重新领取任务并立即录制，面对镜头完成要求的动作。")
-	nextSpeak  = say("Record again in a quiet place, with your face in view and the microphone uncovered, and speak clearly.", "请在安静处重新录制：露出面部，不要遮挡麦克风，并清楚地说话。")
+	nextTask     = say("Ask for a new task in the app, record right away, and do what it says, facing the camera.", "请在应用中重新领取任务并立即录制，面对镜头完成要求的动作。")
+	nextSpeak    = say("Record again in a quiet place, with your face in view and the microphone uncovered, and speak clearly.", "请在安静处重新录制：露出面部，不要遮挡麦克风，并清楚地说话。")
+	nextLocation = say("Switch on exact location for the app, wait until it is found, and record again at the place of work. If location cannot be had there, tell your employer's contact for attendance.",
+		"请为应用开启精确定位，待定位完成后在工作地点重新录制。如该处无法定位，请告知单位的考勤负责人。")
+	nextClock  = say("Let the device set its clock by itself, and record again.", "请让设备自动校准时间，然后重新录制。")
 	nextNobody = say("You need not do anything; a person will look at it.", "您无需任何操作，会有人工查看。")
 )
 
@@ -74,6 +77,19 @@ var advices = map[pipeline.Code]advice{
 	pipeline.FootageReused:       {say("This recording, or a part of it, seems to have been submitted before.", "该录像的全部或部分似乎此前已提交过。"), nextNew},
 	pipeline.SameContent:         {say("A recording with the same content was submitted before; it could not be told whether this is the same one.", "此前提交过内容相同的录像，无法判断是否为同一次拍摄。"), nextNew},
 	pipeline.HistoryIncomplete:   {say("For a technical reason this recording was not compared with earlier ones. This says nothing about you.", "因技术原因，该录像未与以前的录像比对。这不代表您有任何问题。"), nextNobody},
+	pipeline.InjectedStream:      {say("The file names a program that records, edits or feeds videos, where a camera should have made it.", "文件显示由录屏、剪辑或虚拟摄像头类程序写入，而非直接由摄像头拍摄。"), nextNew},
+	pipeline.StreamAltered:       {say("The file shows traces of cutting or of being saved again.", "文件有剪接或再次保存的痕迹。"), nextNew},
+	pipeline.ClockSkew:           {say("The times of the recording, of the device and of the upload do not agree.", "录像时间、设备时间与上传时间不一致。"), nextClock},
+	pipeline.OutsideGeofence:     {say("The reported position lies outside the place of work.", "上报的位置不在工作地点范围内。"), nextLocation},
+	pipeline.LocationInexact:     {say("The reported position is too inexact to tell where the recording was made.", "上报的位置不够精确，无法判断拍摄地点。"), nextLocation},
+	pipeline.LocationMissing:     {say("The upload says nothing of where it was made.", "上传内容没有说明拍摄地点。"), nextLocation},
+	pipeline.LocationConflict:    {say("The position in the file is not the reported one.", "文件中的位置与上报的位置不一致。"), nextLocation},
+	pipeline.BeaconMissing:       {say("No beacon or Wi-Fi station of the place of work was in range.", "未检测到工作地点的信标或 Wi-Fi。"), nextLocation},
+	pipeline.MockLocation:        {say("The device says that an app sets its position.", "设备显示其位置由应用设定。"), nextLocation},
+	pipeline.ImpossibleTravel:    {say("The last upload was made so far away that nobody gets here in that time.", "上一次上传的地点过远，在此时间内无法到达。"), nextNobody},
+	pipeline.ManyPlaces:          {say("Uploads of the last days were made at places far from each other.", "最近几天的上传地点相距很远。"), nextNobody},
+	pipeline.OddHour:             {say("The upload was made at an hour at which you usually make none.", "上传时间不在您平时上传的时段。"), nextNobody},
+	pipeline.SharedDevice:        {say("The same device was used for another person, too.", "同一设备也用于其他人员。"), nextNobody},
 	pipeline.CheckFailed:         {say("A check could not be completed for a technical reason. This says nothing about you.", "有一项检查因技术原因未能完成。这不代表您有任何问题。"), nextNobody},
 	pipeline.NotCheckedWanted:    {say("A check that is required could not be made. This counts neither for nor against you.", "有一项必需的检查未能进行。这既不作为合格，也不作为不合格。"), nextNobody},
 }

@@ -47,7 +47,7 @@ func TestGroundIsDrawnToScale(t *testing.T) {
 	far := sampleGround()
 	far.Points[2].At = pipeline.Location{Latitude: 39.9, Longitude: 116.4}
 	got = b.groundOf(far)
-	require.Equal(t, "500 km", got.BarText)
+	require.Equal(t, "200 km", got.BarText)
 	require.Equal(t, "6", got.Fences[0].R, "the site stays visible")
 	across := b.groundOf(&Ground{Points: []GroundPoint{{At: pipeline.Location{Latitude: 0, Longitude: 179.999}}, {At: pipeline.Location{Latitude: 0, Longitude: -179.999}}}})
 	require.Equal(t, "20 m", across.BarText, "across the date line")

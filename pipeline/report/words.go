@@ -160,11 +160,13 @@ var stageTexts = map[string]pipeline.Text{
 	"scene":        {EN: "place in view", ZH: "现场环境"},
 	"authenticity": {EN: "real recording", ZH: "录像真实性"},
 	"place":        {EN: "location", ZH: "位置信息"},
+	"speech":       {EN: "speech", ZH: "语音"},
+	"challenge":    {EN: "task", ZH: "现场动作"},
 	"pictures":     {EN: "pictures", ZH: "图片"},
 }
 
 // stages is the order in which times are shown; others follow by name.
-var stages = []string{"decode", "enroll", "face", "liveness", "scene", "fingerprint", "reuse", "authenticity", "place", "pictures"}
+var stages = []string{"decode", "enroll", "face", "liveness", "scene", "fingerprint", "reuse", "authenticity", "place", "speech", "challenge", "pictures"}
 
 // StageTitle gives the words of a stage of the verification.
 func StageTitle(name string) pipeline.Text { return stage(name) }
