@@ -15,6 +15,7 @@ import (
 	"onsite/pipeline/policy"
 	"onsite/pipeline/report"
 	"onsite/pipeline/scene"
+	"onsite/pipeline/verify"
 )
 
 // siteTestCmd tries one photo against a site file, without a service: what would match, and how surely.
@@ -41,10 +42,7 @@ func (c *siteTestCmd) Run(ctx context.Context, e *env) error {
 		if err != nil {
 			return &usageError{text: words(err), err: err}
 		}
-		for _, w := range p.Scene.Want {
-			cfg.Want = append(cfg.Want, scene.Element(w))
-		}
-		cfg.Today, cfg.Heads = p.Scene.Today, p.Scene.Heads
+		cfg = verify.SceneConfig(p)
 	}
 	if c.Out != "" && !strings.EqualFold(filepath.Ext(c.Out), ".png") {
 		return pathError("--out", c.Out, errors.New("it is not named as a PNG picture"), "let its name end in .png", "文件名须以 .png 结尾")

@@ -40,7 +40,8 @@ func reuseConfig(p policy.Policy) reuse.Config {
 	return c
 }
 
-func sceneConfig(p policy.Policy) scene.Config {
+// SceneConfig gives the settings of the scene check under a policy: trying a site out must ask what a verification asks.
+func SceneConfig(p policy.Policy) scene.Config {
 	c := scene.DefaultConfig()
 	if n := p.Thresholds.Scene.Inliers; n != nil {
 		c.Inliers, c.DoubtInliers = *n, min(c.DoubtInliers, *n)

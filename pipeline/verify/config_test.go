@@ -19,7 +19,7 @@ func TestPolicyThresholdsKeepSettingsValid(t *testing.T) {
 			Face: policy.FaceThresholds{Threshold: &v}, Liveness: policy.LivenessThresholds{Threshold: &v}, Reuse: policy.ReuseThresholds{Threshold: &v},
 			Scene: policy.SceneThresholds{Inliers: &inliers, Sign: &v},
 		}
-		f, l, r, s := faceConfig(p), livenessConfig(p), reuseConfig(p), sceneConfig(p)
+		f, l, r, s := faceConfig(p), livenessConfig(p), reuseConfig(p), SceneConfig(p)
 		require.NoError(t, f.Validate(), v)
 		require.NoError(t, l.Validate(), v)
 		require.NoError(t, r.Validate(), v)
@@ -40,6 +40,6 @@ func TestPoliciesNameTheElementsOfTheScene(t *testing.T) {
 	for _, name := range policy.Names {
 		p, err := policy.Default(name)
 		require.NoError(t, err)
-		require.NoError(t, sceneConfig(p).Validate())
+		require.NoError(t, SceneConfig(p).Validate())
 	}
 }

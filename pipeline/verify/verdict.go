@@ -105,7 +105,7 @@ func (r *run) tasks() []models.Task {
 		tasks = append(tasks, models.Liveness)
 	}
 	if ran(pipeline.CheckScene) {
-		tasks = append(tasks, r.Place.Tasks(sceneConfig(r.Policy))...)
+		tasks = append(tasks, r.Place.Tasks(SceneConfig(r.Policy))...)
 	}
 	return r.recordingTasks(tasks)
 }
@@ -134,7 +134,7 @@ func (r *run) recipe(v pipeline.Verdict) (string, error) {
 		"models": v.Models, "policy": v.Policy, "onsite": v.Onsite, "onnxruntime": v.Runtime.ONNXRuntime, "libav": v.Runtime.Libav,
 		"opencv": v.Runtime.OpenCV, "provider": v.Runtime.Provider,
 		"settings": map[string]any{
-			"face": faceConfig(r.Policy), "liveness": livenessConfig(r.Policy), "scene": sceneConfig(r.Policy), "reuse": reuseConfig(r.Policy),
+			"face": faceConfig(r.Policy), "liveness": livenessConfig(r.Policy), "scene": SceneConfig(r.Policy), "reuse": reuseConfig(r.Policy),
 			"place":        place.DefaultConfig(),
 			"authenticity": authenticityConfig(r.wants(pipeline.CheckFace)), "speech": speechConfig(r.Policy),
 		},

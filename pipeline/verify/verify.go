@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -163,6 +164,7 @@ type run struct {
 	measuring bool // no model runs, see Measure
 	clip      *media.Clip
 	found     face.Found
+	faces     chan struct{}   // closed once found is settled, whatever became of the search
 	track     *liveness.Track // of the face over the bursts, once it was followed
 	heard     *heard          // of the sound, once it was listened to
 
@@ -180,7 +182,7 @@ func (v *Verifier) Run(ctx context.Context, j Job) (Result, error) {
 }
 
 func (v *Verifier) newRun(j Job) *run {
-	return &run{Verifier: v, Job: j, meter: newMeter(j.Progress), checks: map[pipeline.CheckName]pipeline.Check{}}
+	return &run{Verifier: v, Job: j, meter: newMeter(j.Progress), checks: map[pipeline.CheckName]pipeline.Check{}, faces: make(chan struct{})}
 }
 
 func (r *run) whole(ctx context.Context) (Result, error) {
@@ -269,6 +271,8 @@ func (r *run) decode(ctx context.Context) error {
 // person runs what looks at faces: face, then liveness on the faces that were found. Without consent, or when the policy wants neither,
 // no face model is called.
 func (r *run) person(ctx context.Context) error {
+	settled := sync.OnceFunc(func() { close(r.faces) })
+	defer settled()
 	wantFace, wantLive := r.wants(pipeline.CheckFace), r.wants(pipeline.CheckLiveness)
 	if why, off := r.noFaces(wantFace || wantLive); off {
 		r.set(pipeline.CheckFace, notChecked(why))
@@ -282,6 +286,7 @@ func (r *run) person(ctx context.Context) error {
 			return r.broke(pipeline.CheckFace, err)
 		}
 		r.found = found
+		settled()
 		if !wantFace {
 			r.set(pipeline.CheckFace, notChecked(policy.WhyNotWanted))
 			return nil
@@ -348,9 +353,17 @@ func (r *run) place(ctx context.Context) error {
 		r.set(pipeline.CheckScene, notChecked(policy.WhyNotWanted))
 		return nil
 	}
+	cfg := SceneConfig(r.Policy)
+	if slices.Contains(cfg.Want, scene.Person) {
+		// Faces answer whether somebody is in view. They are waited for, so that the answer is that of a run in turn.
+		select {
+		case <-r.faces:
+			cfg.People = len(r.found.Tracks)
+		case <-ctx.Done():
+			return fmt.Errorf("check %s: %w", pipeline.CheckScene, ctx.Err())
+		}
+	}
 	return r.stage(ctx, StageScene, func(ctx context.Context) error {
-		cfg := sceneConfig(r.Policy)
-		cfg.People = len(r.found.Tracks)
 		check, result, err := scene.Check(ctx, r.Models, r.clip, r.Place.Site, r.takenAt(), cfg)
 		if err != nil {
 			return r.broke(pipeline.CheckScene, err)

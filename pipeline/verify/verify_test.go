@@ -19,6 +19,7 @@ import (
 	"onsite/pipeline/media"
 	"onsite/pipeline/policy"
 	"onsite/pipeline/report"
+	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
 )
 
@@ -302,6 +303,27 @@ func TestRecipe(t *testing.T) {
 	require.Equal(t, a.Recipe, b.Recipe)
 	require.NotEqual(t, a.Recipe, other.Recipe)
 	require.Equal(t, a.Checks, b.Checks)
+}
+
+// Whether somebody is in view is settled by the face check, whichever part is done first.
+func TestAPersonInViewIsSettledByFaces(t *testing.T) {
+	v := core(t)
+	p, err := policy.Default("video15")
+	require.NoError(t, err)
+	p.Scene.Want = []string{string(scene.Person)}
+	place, err := v.Prepare(t.Context(), &pipeline.Site{ID: "s", SignNames: []string{"A1"}}, false)
+	require.NoError(t, err)
+	defer place.Close()
+	c := clip(t, "2")
+	for _, inTurn := range []bool{true, false} {
+		r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: c, Place: place, Consent: true, Policy: p, InTurn: inTurn})
+		require.NoError(t, err)
+		e := r.Verdict.Checks[pipeline.CheckScene].Detail["elements"].([]scene.Seen)[0]
+		require.Equal(t, []any{scene.ByFace, pipeline.Pass}, []any{e.Means, e.Outcome}, "in turn: %v", inTurn)
+	}
+	r, err := v.Run(t.Context(), verify.Job{Claim: claim(), Media: c, Place: place, Policy: p})
+	require.NoError(t, err, "without consent nobody waits for faces")
+	require.NotEqual(t, scene.ByFace, r.Verdict.Checks[pipeline.CheckScene].Detail["elements"].([]scene.Seen)[0].Means)
 }
 
 // Another person in view is unrecognisable in every picture that is written: the face detector finds nobody where he stood.
