@@ -74,6 +74,8 @@ func (s *Site) Tasks(cfg Config) []models.Task {
 	var out []models.Task
 	if (slices.Contains(want, Sign) && len(s.names) > 0) || len(s.foreign) > 0 || (cfg.Today && slices.Contains(want, Poster)) {
 		out = append(out, models.TextDetect, models.TextRecognize)
+	} else if cfg.Heads { // the heads ask where text is, not what it says
+		out = append(out, models.TextDetect)
 	}
 	objects := slices.ContainsFunc(want, func(e Element) bool { return objectsOf[e] != nil })
 	if objects || cfg.Heads {
@@ -190,13 +192,10 @@ func (s *search) run(ctx context.Context, clip *media.Clip, want []Element) erro
 // read reads the frames until a name is found.
 func (s *search) read(ctx context.Context, picks []media.Frame) error {
 	// Names of other places are looked for in what is read anyway; reading goes on for them only where there are no others.
-	names := slices.Clone(s.site.names)
-	for i := range names {
-		names[i].similarity = s.cfg.SignSimilarity
-	}
+	names := s.asked(s.site.names)
 	asked := names
 	if len(asked) == 0 {
-		asked = s.site.foreign
+		asked = s.asked(s.site.foreign)
 	}
 	r := &reader{models: s.models, names: asked, limit: s.cfg.TextLines, mirrored: s.mirrored, straight: s.straight}
 	defer func() { s.spent.Reads = r.reads }()

@@ -32,11 +32,22 @@ type Contradiction struct {
 
 // elsewhere looks for what belongs to another place, in the frames that were searched.
 func (s *search) elsewhere(ctx context.Context, picks []media.Frame) error {
+	if slices.ContainsFunc(s.site.refs, func(r reference) bool { return r.neg }) {
+		// The frames are searched already, unless no picture of what is wanted is enrolled.
+		for _, f := range picks[len(s.keys):max(len(s.keys), min(len(picks), s.cfg.Frames))] {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := s.keyed(f); err != nil {
+				return err
+			}
+		}
+	}
 	for k := range s.keys {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.each(k, func(r *reference) bool { return r.neg && !s.foreign.found }); err != nil {
+		if err := s.each(k, func(r *reference) bool { return r.neg && !s.settled(r) }); err != nil {
 			return err
 		}
 	}
@@ -112,7 +123,7 @@ func (s *search) foreignRead() (seen, media.Frame) {
 				words = append(words, w)
 			}
 		}
-		for _, n := range s.site.foreign {
+		for _, n := range s.asked(s.site.foreign) {
 			if b := bestOf(n, words); b.found && b.better(best) {
 				best, at = b, f
 			}
@@ -141,6 +152,15 @@ func (s *search) against() []Contradiction {
 		out = append(out, c)
 	}
 	return append(out, s.looks...)
+}
+
+// asked are names with the similarity that the policy asks for.
+func (s *search) asked(names []signName) []signName {
+	out := slices.Clone(names)
+	for i := range out {
+		out[i].similarity = s.cfg.SignSimilarity
+	}
+	return out
 }
 
 // place is where the words of a name are in a frame.
@@ -180,6 +200,9 @@ func (c Contradiction) finding() pipeline.Finding {
 	}
 	set("name", c.Reference+c.Name)
 	set("read", c.Read)
+	if c.Means == ByReference && c.Score < c.Threshold { // a few points that the picture confirms are enough to find a thing, not to accuse
+		f.Outcome = pipeline.Uncertain
+	}
 	if c.Means == ByHead { // a general impression proves no place
 		f.Outcome = pipeline.Uncertain
 		if p, ok := looksTexts[c.Looks]; ok {

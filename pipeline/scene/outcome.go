@@ -246,8 +246,10 @@ func (s *search) finding(e Seen, res Result) pipeline.Finding {
 	case WhyDiffers:
 		if e.Element == Poster {
 			f.Code = pipeline.PosterDiffers
-			set("differ", strconv.Itoa(e.Differ))
-			set("tiles", strconv.Itoa(e.Agree+e.Differ))
+			if e.Differ > 0 { // what tells two posters apart may be hidden
+				set("differ", strconv.Itoa(e.Differ))
+				set("tiles", strconv.Itoa(e.Agree+e.Differ))
+			}
 		}
 	}
 	if e.Element == Sign {

@@ -60,7 +60,7 @@ func (s *search) references(ctx context.Context, picks []media.Frame, want []Ele
 	}
 	for _, f := range picks[:min(len(picks), s.cfg.Frames)] {
 		if open = slices.DeleteFunc(open, s.found); len(open) == 0 {
-			return nil
+			break
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -89,6 +89,9 @@ func (s *search) references(ctx context.Context, picks []media.Frame, want []Ele
 		if err := s.each(k, func(r *reference) bool { return r.element == Poster && !r.neg && !r.wantedAt(s.at) }); err != nil {
 			return err
 		}
+	}
+	if err := s.closer(ctx); err != nil {
+		return err
 	}
 	s.rivals()
 	return nil
@@ -124,6 +127,17 @@ func (s *search) each(frame int, asked func(*reference) bool) error {
 // found tells whether an element has been seen for sure.
 func (s *search) found(e Element) bool {
 	return s.best[e].found || (e == Sign && s.sign.found)
+}
+
+// settled tells whether looking for a reference again can change nothing. A poster that does not hang here matters beside one that does.
+func (s *search) settled(r *reference) bool {
+	switch {
+	case r.neg: // a few points raise a doubt; more of them in another frame would prove it
+		return s.foreign.found && s.foreign.Inliers >= s.cfg.Inliers
+	case !r.wantedAt(s.at):
+		return s.outdated.found
+	}
+	return s.found(r.element)
 }
 
 // anything tells whether something of the site was found.
@@ -175,7 +189,7 @@ func (s *search) closer(ctx context.Context) error {
 	start := time.Now()
 	defer func() { s.spent.Match += time.Since(start) }()
 	for _, h := range strongest(s.hints) {
-		if s.found(h.ref.element) {
+		if s.settled(h.ref) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {

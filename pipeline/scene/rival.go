@@ -111,44 +111,42 @@ func (s *search) rivals() {
 	if !b.found || !o.found {
 		return
 	}
-	ours, theirs, n := 0.0, 0.0, 0
-	for _, r := range b.ref.rivals {
-		if &s.site.refs[r.index] != o.ref {
+	rivals, ours, n := b.apart(o, s.site.refs)
+	against, theirs, m := o.apart(b, s.site.refs)
+	if !rivals && !against {
+		return
+	}
+	lead := 0.0 // where somebody stands before all that differs, nothing leads
+	if n > 0 && m > 0 {
+		lead = ours/float64(n) - theirs/float64(m)
+	}
+	switch {
+	case lead < -rivalLead: // it is the other one
+		delete(s.best, Poster)
+	case lead < rivalLead: // it could be either
+		b.found, b.differs = false, true
+		s.differs[Poster] = b
+		delete(s.best, Poster)
+		s.outdated = sight{}
+	default:
+		s.outdated = sight{}
+	}
+}
+
+// apart sums the correlations of the n tiles in view in which a sight's reference differs from that of another one; rival is false where the
+// two have no design in common.
+func (s sight) apart(other sight, refs []reference) (rival bool, sum float64, n int) {
+	for _, r := range s.ref.rivals {
+		if &refs[r.index] != other.ref {
 			continue
 		}
-		for _, t := range b.content.tiles {
-			if r.differ[b.place(t)] && t.state != tileHidden {
-				ours += t.r
+		rival = true
+		for _, t := range s.content.tiles {
+			if r.differ[s.place(t)] && t.state != tileHidden {
+				sum += t.r
 				n++
 			}
 		}
 	}
-	for _, r := range o.ref.rivals {
-		if &s.site.refs[r.index] != b.ref {
-			continue
-		}
-		m := 0
-		for _, t := range o.content.tiles {
-			if r.differ[o.place(t)] && t.state != tileHidden {
-				theirs += t.r
-				m++
-			}
-		}
-		if m == 0 || n == 0 {
-			return
-		}
-		lead := ours/float64(n) - theirs/float64(m)
-		switch {
-		case lead < -rivalLead: // it is the other one
-			delete(s.best, Poster)
-		case lead < rivalLead: // it could be either
-			b.found, b.differs = false, true
-			s.differs[Poster] = b
-			delete(s.best, Poster)
-			s.outdated = sight{}
-		default:
-			s.outdated = sight{}
-		}
-		return
-	}
+	return rival, sum, n
 }
