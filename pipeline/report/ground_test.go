@@ -50,7 +50,7 @@ func TestGroundIsDrawnToScale(t *testing.T) {
 	require.Equal(t, "200 km", got.BarText)
 	require.Equal(t, "6", got.Fences[0].R, "the site stays visible")
 	across := b.groundOf(&Ground{Points: []GroundPoint{{At: pipeline.Location{Latitude: 0, Longitude: 179.999}}, {At: pipeline.Location{Latitude: 0, Longitude: -179.999}}}})
-	require.Equal(t, "20 m", across.BarText, "across the date line")
+	require.Equal(t, "50 m", across.BarText, "across the date line")
 	alone := b.groundOf(&Ground{Points: []GroundPoint{{At: pipeline.Location{Latitude: 1, Longitude: 1}}}})
 	require.Equal(t, "10 m", alone.BarText)
 }
