@@ -20,13 +20,13 @@ type Said struct {
 const (
 	zoneSlack  = 26 * time.Hour
 	zonedSlack = 30 * time.Minute
-	clockFail  = 7 * 24 * time.Hour
 	oldestTime = 2010 // years before are those of clocks that were never set
 	exifForm   = "2006:01:02 15:04:05"
 	appleForm  = "2006-01-02T15:04:05-0700"
 )
 
-// Clock compares the time inside the file with what was said of it, and adds what it finds to a check.
+// Clock compares the time inside the file with what was said of it, and adds what it finds to a check. That is never more than uncertain:
+// clocks are wrong without anybody's fault. That the check itself was not made stays a finding beside it.
 func Clock(out *pipeline.Check, i *media.Info, said Said) {
 	if out.Outcome == pipeline.Error {
 		return
@@ -54,10 +54,6 @@ func Clock(out *pipeline.Check, i *media.Info, said Said) {
 	if apart.Abs() <= slack {
 		return
 	}
-	outcome := pipeline.Uncertain
-	if apart.Abs() > clockFail {
-		outcome = pipeline.Fail
-	}
 	what := pipeline.Text{EN: "the file was made before the time that is claimed", ZH: "文件生成时间早于所称的拍摄时间"}
 	switch {
 	case apart > 0 && of == "taken":
@@ -69,11 +65,13 @@ func Clock(out *pipeline.Check, i *media.Info, said Said) {
 	}
 	long := place.Span(apart.Abs())
 	c := checker{out: out}
-	if out.Outcome == pipeline.NotChecked { // too short, or a photo: its time can be judged all the same
+	if out.Outcome == pipeline.NotChecked { // too short: its time can be judged all the same
+		why := out.Why
 		out.Outcome, out.Why = pipeline.Pass, ""
+		c.add(pipeline.Finding{Code: pipeline.NotCheckedWanted, Outcome: pipeline.Uncertain, Args: map[string]string{"why": why}})
 	}
 	c.add(pipeline.Finding{
-		Code: pipeline.ClockSkew, Outcome: outcome,
+		Code: pipeline.ClockSkew, Outcome: pipeline.Uncertain,
 		Args:     map[string]string{"what_en": what.EN, "what_zh": what.ZH, "apart_en": long.EN, "apart_zh": long.ZH},
 		Evidence: []pipeline.Evidence{{Kind: "fact", Label: "file_ahead_s", Read: apart.Round(time.Second).String()}},
 	})

@@ -13,7 +13,8 @@ type sureness int
 const (
 	// weak: honest files pass through such programs all the time (messengers, re-encoding by a server). It only adds to other signs.
 	weak sureness = iota
-	// likely: an editor or a download. An employee has no need of it, and may have used it for a harmless cut: a person looks.
+	// likely: an editor or a download, or a name that was never seen in a real file. An employee has no need of an editor, and may have used
+	// it for a harmless cut: a person looks.
 	likely
 	// certain: a program that feeds invented pictures to apps, records screens, or generates pictures names itself in the file.
 	certain
@@ -28,8 +29,8 @@ type program struct {
 }
 
 // programs is the table of what is known. The words were taken from the programs' sources or from dumps of files that they wrote; names that
-// only their makers' pages give are marked "by name": such files were not at hand. The first entry that fits counts, so that the surer
-// ones stand first.
+// only their makers' pages give are marked "by name": such files were not at hand, and such a name is never certain. The first entry of a
+// kind that fits counts, so that the surer ones stand first.
 var programs = []program{
 	{"obs video handler", "OBS Studio", "virtual_camera", certain}, // obs-studio, plugins/obs-outputs/mp4-mux.c
 	{"obs audio handler", "OBS Studio", "virtual_camera", certain},
@@ -37,12 +38,12 @@ var programs = []program{
 	{"obs-studio", "OBS Studio", "virtual_camera", certain},
 	{"simple_aac_recording", "OBS Studio", "virtual_camera", certain}, // name of its sound track, UI/window-basic-main-outputs.cpp
 	{"simple_aac_stream", "OBS Studio", "virtual_camera", certain},
-	{"manycam", "ManyCam", "virtual_camera", certain},   // by name
-	{"splitcam", "SplitCam", "virtual_camera", certain}, // by name
-	{"xsplit", "XSplit", "virtual_camera", certain},     // by name
-	{"e2esoft", "VCam", "virtual_camera", certain},      // by name
 	{"chromacam", "ChromaCam", "virtual_camera", certain},
 	{"snap camera", "Snap Camera", "virtual_camera", certain},
+	{"manycam", "ManyCam", "virtual_camera", likely},                           // by name
+	{"splitcam", "SplitCam", "virtual_camera", likely},                         // by name
+	{"xsplit", "XSplit", "virtual_camera", likely},                             // by name
+	{"e2esoft", "VCam", "virtual_camera", likely},                              // by name
 	{"replaykitrecording", "iOS screen recording", "screen_recorder", certain}, // com.apple.quicktime.author of its files
 	{"bandicam", "Bandicam", "screen_recorder", certain},
 	{"camtasia", "Camtasia", "screen_recorder", certain},
@@ -53,9 +54,10 @@ var programs = []program{
 	{"screen recorder", "a screen recorder", "screen_recorder", certain},
 	{"screenrecord", "a screen recorder", "screen_recorder", certain},
 	{"录屏", "a screen recorder", "screen_recorder", certain},
-	{"trainedalgorithmicmedia", "a picture generator", "generator", certain}, // IPTC DigitalSourceType
-	{"dreaminametainfo", "Dreamina", "generator", likely},                    // also CapCut's exports carry it
-	{"te_is_reencode", "CapCut / JianYing", "editor", likely},                // ByteDance's editor library, in the format's tags
+	{"trainedalgorithmicmedia", "a picture generator", "generator", certain},                          // IPTC DigitalSourceType
+	{"compositewithtrainedalgorithmicmedia", "an editor that adds generated parts", "editor", likely}, // as phones' photo assistants write
+	{"dreaminametainfo", "Dreamina", "generator", likely},                                             // also CapCut's exports carry it
+	{"te_is_reencode", "CapCut / JianYing", "editor", likely},                                         // ByteDance's editor library, in the format's tags
 	{"teeditor", "CapCut / JianYing", "editor", likely},
 	{"lvmetainfo", "CapCut / JianYing", "editor", likely},
 	{"\"source_type\":\"vicut\"", "CapCut / JianYing", "editor", likely},
@@ -119,6 +121,44 @@ type named struct {
 // silent are tags that hold what people wrote, or where they were: they are not looked at.
 var silent = []string{"location", "location-eng", "com.apple.quicktime.location.iso6709", "date", "creation_time", "com.apple.quicktime.creationdate", "lyrics", "language"}
 
+// whole are words that mean what the table says only where they are all that their own field holds: "trainedAlgorithmicMedia" is a generated
+// picture, "compositeWithTrainedAlgorithmicMedia" a camera's with a retouched part.
+var whole = map[string]string{
+	"trainedalgorithmicmedia":              fieldSource,
+	"compositewithtrainedalgorithmicmedia": fieldSource,
+	"replaykitrecording":                   "com.apple.quicktime.author",
+}
+
+const fieldSource = "source" // IPTC's digital source type
+
+// softwareFields are those that a program fills with its own name; a title, a comment or an artist may be anybody's words. Of a tag with a
+// dotted name, such as com.apple.quicktime.software, the last part counts.
+var softwareFields = []string{
+	"handler", "handler_name", "compressor", "compressor_name", "vendor", "vendor_id", "encoder", "encoding_tool", "creator tool", "creator_tool",
+	"software", "tool", "writing_application", "writing_library",
+}
+
+// feeds are the kinds that a fail rests on: they are looked for in the fields of software only.
+var feeds = []string{"virtual_camera", "screen_recorder"}
+
+// in finds the program in a field: the offset of its word, negative for none.
+func (p *program) in(field, value string) int {
+	value = strings.ToLower(value)
+	if own, ok := whole[p.says]; ok {
+		if field == own && strings.TrimSpace(value) == p.says {
+			return 0
+		}
+		return -1
+	}
+	if slices.Contains(feeds, p.kind) {
+		field = strings.ToLower(field)
+		if !slices.Contains(softwareFields, field[strings.LastIndexByte(field, '.')+1:]) {
+			return -1
+		}
+	}
+	return strings.Index(value, p.says)
+}
+
 // namesOf lists the programs that a file names, the surest first, each kind once.
 func namesOf(i *media.Info) []named {
 	type said struct{ field, value string }
@@ -137,7 +177,7 @@ func namesOf(i *media.Info) []named {
 	add("creator tool", i.Origin.Tool)
 	if p := i.Origin.Photo; p != nil {
 		add("software", p.Software)
-		add("source", p.Source)
+		add(fieldSource, p.Source)
 	}
 	keys := make([]string, 0, len(i.Tags))
 	for k := range i.Tags {
@@ -157,7 +197,7 @@ func namesOf(i *media.Info) []named {
 			continue
 		}
 		for _, s := range all {
-			if at := strings.Index(strings.ToLower(s.value), p.says); at >= 0 {
+			if at := p.in(s.field, s.value); at >= 0 {
 				out = append(out, named{p, s.field, around(s.value, at)})
 				break
 			}

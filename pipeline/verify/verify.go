@@ -378,6 +378,8 @@ func (r *run) place(ctx context.Context) error {
 func (r *run) footage(ctx context.Context) error {
 	if !r.wants(pipeline.CheckAuthenticity) {
 		r.set(pipeline.CheckAuthenticity, notChecked(policy.WhyNotWanted))
+	} else if r.clip.Info.Kind == media.Photo && r.Policy.Checks[pipeline.CheckAuthenticity].Need == policy.WithVideo {
+		r.set(pipeline.CheckAuthenticity, notChecked(policy.WhyPhotoNoTime)) // such a policy excuses photos, whatever their files say
 	} else if err := r.stage(ctx, StageAuthenticity, func(context.Context) error {
 		check := authenticity.Check(r.clip, authenticityConfig(r.wants(pipeline.CheckFace)))
 		said := authenticity.Said{Received: r.Received}
