@@ -68,6 +68,8 @@ type BenchItem struct {
 	Cues    map[string]float64 `json:"cues,omitempty"`
 	Signs   map[string]float64 `json:"signs,omitempty"` // what each took from the log odds of a live person
 	Error   string             `json:"error,omitempty"` // the file could not be measured
+
+	hesitates bool // the model's votes do
 }
 
 // Rate is a share with its counts and the exact (Clopper-Pearson) bounds of 95 %.
@@ -213,12 +215,15 @@ func (it *BenchItem) measure(ctx context.Context, clip *media.Clip, matcher *fac
 	if it.Votes == "" {
 		it.Votes = live.Outcome
 	}
+	if score, ok := live.Detail["votes_score"].(float64); ok {
+		it.hesitates = hesitant(score, &o.Liveness)
+	}
 	it.Cues, _ = live.Detail["cues"].(map[string]float64)
 	signs, _ := live.Detail["signs"].(map[string]float64)
 	for _, w := range []struct {
 		name string
 		said pipeline.Outcome
-	}{{"votes", it.Votes}, {"signs", bySigns(&fitted, it.Cues, &o.Liveness)}, {"authenticity", auth.Outcome}} {
+	}{{"votes", it.Votes}, {"signs", bySigns(&fitted, it.Cues, it.hesitates, &o.Liveness)}, {"authenticity", auth.Outcome}} {
 		if w.said == pipeline.Fail || w.said == pipeline.Uncertain {
 			it.CaughtBy = append(it.CaughtBy, w.name)
 		}

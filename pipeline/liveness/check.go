@@ -31,7 +31,8 @@ const shown = 3
 // The model looks at every prominent face of the sampled frames: its score is the weighted median over the subject's faces; another prominent
 // face that is clearly a picture fails the clip too, since in a replay the live person may stand beside the phone. The signs are what the
 // burst frames, the surroundings of the faces and their surfaces show (Detail: cues as measured, signs as log odds): a face that stays the
-// same, an outline, moire. They are not put into one sum with the model, because its mistakes on real attacks are not known.
+// same, an outline, moire. They are not put into one sum with the model, because its mistakes on real attacks are not known; but a single sign
+// fails a clip only where the model hesitates too, since a whiteboard behind the head is an outline and a striped shirt a fine pattern.
 //
 // A fail is spoof_suspected and never certain. A photo has a single vote and the signs of surfaces alone: Detail says so, and between ClearSpoof
 // and Threshold, of a face that fills it, and by signs alone nothing is claimed. track is what Follow gave; an empty one is taken as it is.
@@ -64,6 +65,9 @@ func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, tr
 		tracks = append(tracks, others[i].track)
 	}
 	out.Detail["votes"] = out.Outcome
+	if len(own.votes) > 0 {
+		out.Detail["votes_score"] = round(own.score())
+	}
 	c, outline, err := measure(clip, &found, tracks, track, &cfg)
 	if err != nil {
 		return pipeline.Check{}, err
@@ -86,7 +90,7 @@ func judgeSigns(out *pipeline.Check, c cues, outline *rim, own *ballot, photo bo
 		out.Score, out.Threshold = &alive, &cfg.SignsDoubt
 		out.Near = math.Abs(alive-cfg.SignsDoubt) < cfg.Near || math.Abs(alive-cfg.SignsSpoof) < cfg.Near
 	}
-	switch verdict := bySigns(&fitted, c, cfg); {
+	switch verdict := bySigns(&fitted, c, len(own.votes) > 0 && hesitant(own.score(), cfg), cfg); {
 	case verdict == pipeline.Fail && !photo:
 		suspect(out, own, cfg.SignsSpoof, "face")
 		f := &out.Findings[len(out.Findings)-1]
@@ -101,16 +105,19 @@ func judgeSigns(out *pipeline.Check, c cues, outline *rim, own *ballot, photo bo
 	}
 }
 
-// bySigns is what the signs alone say.
-func bySigns(w *weights, c cues, cfg *Config) pipeline.Outcome {
-	switch alive, _ := w.alive(c); {
-	case alive < cfg.SignsSpoof:
+// bySigns is what the signs say: a fail needs two of them that do not come from the same thing, or one where the model's votes hesitate.
+func bySigns(w *weights, c cues, hesitates bool, cfg *Config) pipeline.Outcome {
+	switch alive, took := w.alive(c); {
+	case alive < cfg.SignsSpoof && (hesitates || independent(took) >= 2):
 		return pipeline.Fail
 	case alive < cfg.SignsDoubt:
 		return pipeline.Uncertain
 	}
 	return pipeline.Pass
 }
+
+// hesitant says that the model's votes are below the threshold or just above it.
+func hesitant(score float64, cfg *Config) bool { return score < cfg.Threshold+cfg.Near }
 
 func rounded(m map[string]float64) map[string]float64 {
 	out := map[string]float64{}

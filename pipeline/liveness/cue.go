@@ -58,8 +58,9 @@ func measure(clip *media.Clip, found *face.Found, tracks []int, track *Track, c 
 			out[cueBlack], out[cueWhite], out[cueGlare], out[cueFocus] = s.black, s.white, s.glare, s.focus
 		}
 	}
+	track = track.usable()
 	if len(track.Moments) < minMoments {
-		return out, outline, nil
+		return finite(out), outline, nil
 	}
 	if v, ok, err := track.flat(clip); err != nil {
 		return nil, rim{}, err
@@ -78,7 +79,32 @@ func measure(clip *media.Clip, found *face.Found, tracks []int, track *Track, c 
 		out[cueMouth] = track.spreadOf(func(m *Moment) float64 { return m.Mouth })
 		out[cueBlinks] = float64(track.blinks())
 	}
-	return out, outline, nil
+	return finite(out), outline, nil
+}
+
+// usable is the track without the moments whose landmarks fell together, or are no numbers: what is divided by the distance of the eyes needs one.
+func (t *Track) usable() *Track {
+	out := &Track{W: t.W, H: t.H, Frames: t.Frames}
+	for i := range t.Moments {
+		m := &t.Moments[i]
+		if eyes := eyeDistance(&m.Landmarks); eyes >= leastEyes && !math.IsInf(eyes, 0) && m.Box.Dy() > 0 {
+			out.Moments = append(out.Moments, *m)
+		}
+	}
+	return out
+}
+
+// leastEyes is the least distance of the eyes, pixels, of a moment that is looked at.
+const leastEyes = 1.0
+
+// finite leaves out what is no number: it would say nothing, and JSON has no word for it.
+func finite(c cues) cues {
+	for name, v := range c {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			delete(c, name)
+		}
+	}
+	return c
 }
 
 // overTime tells whether some of them needed more than single frames.

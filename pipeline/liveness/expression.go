@@ -81,7 +81,7 @@ func (t *Track) body() (motion3D, bool) {
 	for i := range t.Moments {
 		eyes = append(eyes, eyeDistance(&t.Moments[i].Landmarks))
 	}
-	if quantile(eyes, 0.5) < 8 {
+	if quantile(eyes, 0) < leastEyes || quantile(eyes, 0.5) < 8 {
 		return motion3D{}, false
 	}
 	// Every frame at the same size of the face, so that a step towards the camera is none.

@@ -1,7 +1,9 @@
 package liveness
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -15,6 +17,7 @@ type sign struct {
 	name        string
 	of          func(c cues) (value float64, ok bool)
 	prior, most float64 // log odds
+	source      string  // the sign that the same thing in an honest room gives too: both together are one; empty: its own name
 }
 
 // rising is a cue that speaks from the value lo on, and fully from hi on; with lo above hi, one that speaks the less the higher it is.
@@ -30,21 +33,21 @@ func rising(cue string, lo, hi float64) func(cues) (float64, bool) {
 
 // signs lists them. A sign that was not measured counts nothing.
 var signs = []sign{
-	{"still_face", rising(cueFlat, 1.6, 0.9), 2, 4},          // registered to itself over seconds, only noise is left
-	{"stiff_face", rising(cueDeform, 1.1, 0.55), 1.2, 4},     // the 68 points move as a plane does
-	{"still_mouth", rising(cueMouth, 0.03, 0.008), 0.6, 0.8}, // ... and the lips
-	{"still_eyes", rising(cueEyes, 0.03, 0.01), 0.6, 0.8},    // ... and the lids
-	{"no_depth", rising(cueThird, 1.6, 1), 0, 0.5},           // a head that turns shows none
-	{"never_blinks", neverBlinks, 0, 0.3},                    // in all bursts together: three seconds are short
-	{"moves_with_background", rising(cueSlip, 2, 5), 3, 4},   // what is beside the head moves with it, against the room
-	{"fine_pattern", rising(cuePattern, 1.65, 2.6), 3.5, 4},  // moire, pixel grid
-	{"fringes", rising(cueFringe, 1.4, 2.3), 3, 4},           // ... in colour
-	{"outline", rising(cueRim, 0.62, 0.85), 3.2, 4},          // an edge all around
-	{"bezel", bezelOf, 1, 2},                                 // ... beside a dark strip
-	{"grey_black", rising(cueBlack, 60, 85), 0.3, 0.5},       // nothing is dark: paper, a glowing screen
-	{"dull_white", rising(cueWhite, 150, 120), 0.1, 0.3},     // nothing is bright
-	{"burnt_out", rising(cueGlare, 0.02, 0.1), 0.1, 0.3},     // a lamp mirrored in glass
-	{"sharp_all_over", rising(cueFocus, 0, 0.3), 0.1, 0.3},   // face and surroundings are in one plane of focus
+	{"still_face", rising(cueFlat, 1.6, 0.9), 2, 4, ""},            // registered to itself over seconds, only noise is left
+	{"stiff_face", rising(cueDeform, 1.1, 0.55), 1.2, 4, ""},       // the 68 points move as a plane does
+	{"still_mouth", rising(cueMouth, 0.03, 0.008), 0.6, 0.8, ""},   // ... and the lips
+	{"still_eyes", rising(cueEyes, 0.03, 0.01), 0.6, 0.8, ""},      // ... and the lids
+	{"no_depth", rising(cueThird, 1.6, 1), 0, 0.5, ""},             // a head that turns shows none
+	{"never_blinks", neverBlinks, 0, 0.3, ""},                      // in all bursts together: three seconds are short
+	{"moves_with_background", rising(cueSlip, 2, 5), 3, 4, ""},     // what is beside the head moves with it, against the room
+	{"fine_pattern", rising(cuePattern, 1.65, 2.6), 3.5, 4, ""},    // moire, pixel grid
+	{"fringes", rising(cueFringe, 1.4, 2.3), 3, 4, "fine_pattern"}, // ... in colour
+	{"outline", rising(cueRim, 0.62, 0.85), 3.2, 4, ""},            // an edge all around
+	{"bezel", bezelOf, 1, 2, "outline"},                            // ... beside a dark strip
+	{"grey_black", rising(cueBlack, 60, 85), 0.3, 0.5, ""},         // nothing is dark: paper, a glowing screen
+	{"dull_white", rising(cueWhite, 150, 120), 0.1, 0.3, ""},       // nothing is bright
+	{"burnt_out", rising(cueGlare, 0.02, 0.1), 0.1, 0.3, ""},       // a lamp mirrored in glass
+	{"sharp_all_over", rising(cueFocus, 0, 0.3), 0.1, 0.3, ""},     // face and surroundings are in one plane of focus
 }
 
 func bezelOf(c cues) (float64, bool) {
@@ -110,4 +113,29 @@ func (w *weights) alive(c cues) (p float64, took map[string]float64) {
 		}
 	}
 	return 1 / (1 + math.Exp(odds)), took
+}
+
+// substance is what a sign must take, in log odds, to be one of the two that a fail needs: about 2.7 times as likely an attack.
+const substance = 1.0
+
+// independent counts the signs of substance that do not come from the same thing.
+func independent(took map[string]float64) int {
+	seen := map[string]bool{}
+	for _, s := range signs {
+		if took[s.name] < substance {
+			continue
+		}
+		if s.source != "" {
+			seen[s.source] = true
+		} else {
+			seen[s.name] = true
+		}
+	}
+	return len(seen)
+}
+
+// WeightsDigest is the sha256 (hex) of the weights that the product uses, for whoever writes down what decided.
+func WeightsDigest() string {
+	sum := sha256.Sum256(weightsFile)
+	return hex.EncodeToString(sum[:])
 }

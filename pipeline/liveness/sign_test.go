@@ -12,6 +12,7 @@ import (
 
 	"onsite/pipeline"
 	"onsite/pipeline/face"
+	"onsite/pipeline/media"
 )
 
 // head is a made-up 3-D head: 68 points, of which the stiff ones lie at different depths.
@@ -203,17 +204,26 @@ func TestMoireIsAPeak(t *testing.T) {
 func TestWeightsOfTheSigns(t *testing.T) {
 	live := cues{cueFlat: 2.2, cueDeform: 3, cueMouth: 0.15, cueEyes: 0.06, cueBlinks: 1, cuePattern: 1.1, cueFringe: 0.9, cueRim: 0, cueBlack: 25, cueWhite: 200}
 	cfg := DefaultConfig()
-	require.Equal(t, pipeline.Pass, bySigns(&fitted, live, &cfg))
-	require.Equal(t, pipeline.Pass, bySigns(&fitted, cues{}, &cfg))
+	require.Equal(t, pipeline.Pass, bySigns(&fitted, live, false, &cfg))
+	require.Equal(t, pipeline.Pass, bySigns(&fitted, cues{}, false, &cfg))
 	for name, c := range map[string]cues{
 		"a print": {cueFlat: 0.7, cueDeform: 0.5, cueMouth: 0.005, cueEyes: 0.01, cueBlinks: 0},
 		"a phone": {cueFlat: 2.2, cueDeform: 3, cueRim: 0.9, cueBezel: 0.7, cueSlip: 8},
-		"moire":   {cuePattern: 3.5, cueFringe: 2.5},
+		"moire":   {cuePattern: 3.5, cueFringe: 2.5, cueSlip: 8},
 	} {
-		require.Equal(t, pipeline.Fail, bySigns(&fitted, c, &cfg), name)
+		require.Equal(t, pipeline.Fail, bySigns(&fitted, c, false, &cfg), name)
 	}
-	require.NotEqual(t, pipeline.Fail, bySigns(&fitted, cues{cueBlack: 90, cueWhite: 100, cueGlare: 1, cueFocus: 1, cueBlinks: 0, cueThird: 0}, &cfg),
+	require.NotEqual(t, pipeline.Fail, bySigns(&fitted, cues{cueBlack: 90, cueWhite: 100, cueGlare: 1, cueFocus: 1, cueBlinks: 0, cueThird: 0}, true, &cfg),
 		"what honest people have too never convicts")
+	for name, c := range map[string]cues{
+		"a whiteboard behind the head": {cueFlat: 2.2, cueDeform: 3, cueRim: 0.95},
+		"a dark window frame":          {cueFlat: 2.2, cueDeform: 3, cueRim: 0.95, cueBezel: 1},
+		"a striped shirt":              {cueFlat: 2.2, cueDeform: 3, cuePattern: 3.5, cueFringe: 2.5},
+		"... of somebody calm":         {cueFlat: 2.2, cueDeform: 3, cueMouth: 0.005, cueEyes: 0.005, cueBlinks: 0, cuePattern: 3.5},
+	} {
+		require.Equal(t, pipeline.Uncertain, bySigns(&fitted, c, false, &cfg), name)
+		require.Equal(t, pipeline.Fail, bySigns(&fitted, c, true, &cfg), "%s, and the model hesitates", name)
+	}
 	for _, raw := range []string{"{", `{"signs": {"unheard": 1}}`, `{"signs": {"outline": -1}}`} {
 		_, err := readWeights([]byte(raw))
 		require.Error(t, err, raw)
@@ -246,4 +256,79 @@ func TestFitAndHeldOut(t *testing.T) {
 	require.Equal(t, "a test", w.Fitted)
 	_, err = Refit(items[:1], "")
 	require.Error(t, err)
+}
+
+func TestAFaceThatChangesItsPatchSize(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	var frames []gocv.Mat
+	for range 5 {
+		m := gocv.NewMatWithSize(300, 400, gocv.MatTypeCV8UC3)
+		t.Cleanup(func() { _ = m.Close() })
+		pix, err := m.DataPtrUint8()
+		require.NoError(t, err)
+		for i := range pix {
+			pix[i] = byte(120 + r.NormFloat64()*4)
+		}
+		frames = append(frames, m)
+	}
+	near, far := image.Rect(130, 80, 250, 210), image.Rect(160, 100, 220, 170)
+	require.Equal(t, 128, patchSize(frames, []image.Rectangle{far, near, near, near, far}))
+	require.Equal(t, 64, patchSize(frames, []image.Rectangle{near, far, far, far, {}}))
+	want := func(frames []gocv.Mat, boxes ...image.Rectangle) [2]float64 {
+		light, colour, ok, err := finePattern(frames, boxes)
+		require.NoError(t, err)
+		require.True(t, ok)
+		return [2]float64{light, colour}
+	}
+	require.Equal(t, want(frames[1:4], near, near, near), want(frames, far, near, near, near, far), "the rest does not count")
+	tiny := image.Rect(0, 0, 20, 20)
+	require.Equal(t, want(frames[:1], near), want(frames, near, tiny, tiny, tiny, tiny), "one frame that counts is a single frame")
+}
+
+// Whatever a landmark model says, what is measured is a number or is not there.
+func FuzzCuesAreNumbers(f *testing.F) {
+	f.Add(uint64(1), uint8(0), uint8(0))
+	f.Add(uint64(2), uint8(3), uint8(1))
+	f.Add(uint64(3), uint8(255), uint8(2))
+	f.Fuzz(func(t *testing.T, seed uint64, broken, how uint8) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		track := turning(false, 10)
+		burst := media.Burst{}
+		defer func() {
+			for i := range burst.Frames {
+				_ = burst.Frames[i].Image.Close()
+			}
+		}()
+		for i := range track.Moments {
+			m := &track.Moments[i]
+			m.Frame = i
+			pix := wall(160, 120, seed+uint64(i/4), func(int, int) (byte, bool) { return 0, false })
+			grey, err := gocv.NewMatFromBytes(120, 160, gocv.MatTypeCV8UC1, pix)
+			require.NoError(t, err)
+			bgr := gocv.NewMat()
+			require.NoError(t, gocv.CvtColor(grey, &bgr, gocv.ColorGrayToBGR))
+			_ = grey.Close()
+			burst.Frames = append(burst.Frames, media.Frame{Image: bgr})
+			if uint8(r.UintN(256)) > broken {
+				continue
+			}
+			switch how % 4 {
+			case 0: // all in one place
+				m.Landmarks, m.Box = [68]face.Point{}, image.Rectangle{}
+			case 1:
+				m.Landmarks[36].X = float32(math.NaN())
+			case 2:
+				m.Landmarks[40].Y = float32(math.Inf(1))
+			case 3:
+				m.Box = image.Rect(80, 60, 81, 61)
+			}
+		}
+		clip := &media.Clip{Bursts: []media.Burst{burst}}
+		cfg := DefaultConfig()
+		c, _, err := measure(clip, &face.Found{Tracks: []face.Track{{}}}, []int{0}, track, &cfg)
+		require.NoError(t, err)
+		for name, v := range c {
+			require.False(t, math.IsNaN(v) || math.IsInf(v, 0), "%s is %v", name, v)
+		}
+	})
 }

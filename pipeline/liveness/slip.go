@@ -41,6 +41,9 @@ func (t *Track) slip(clip *media.Clip) (value float64, ok bool, err error) {
 			return 0, false, err
 		}
 		box := image.Rect(int(float64(a.Box.Min.X)*scale), int(float64(a.Box.Min.Y)*scale), int(float64(a.Box.Max.X)*scale), int(float64(a.Box.Max.Y)*scale))
+		if box.Dy() < 1 { // a face of a pixel or two, made smaller
+			continue
+		}
 		if v, ok := slipOf(ga, gb, w, h, box); ok {
 			values = append(values, v/float64(box.Dy())*100)
 		}

@@ -139,13 +139,13 @@ func (p *powers) add(patch *models.Image, n int) {
 // screen covers them all, a blind or a brick wall one.
 func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour float64, ok bool, err error) {
 	var places [3]powers
-	n := 0
+	n, added := patchSize(frames, boxes), 0
 	for i, picture := range frames {
 		at, size := patches(picture.Cols(), picture.Rows(), boxes[i])
-		if len(at) == 0 || n != 0 && size != n {
+		if len(at) == 0 || size != n {
 			continue
 		}
-		n = size
+		added++
 		for k, r := range at {
 			patch, err := media.Crop(picture, r, n, n)
 			if err != nil {
@@ -154,7 +154,7 @@ func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour floa
 			places[k].add(&patch, n)
 		}
 	}
-	if n == 0 {
+	if added == 0 {
 		return 0, 0, false, nil
 	}
 	var lights, colours []float64
@@ -163,10 +163,28 @@ func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour floa
 		colours = append(colours, spectralPeak(places[k].colour, n, 0.05, 0.25))
 	}
 	light, colour = quantile(lights, 0.5), quantile(colours, 0.5)
-	if len(frames) == 1 { // noise stands out more where it is not summed over frames
+	if added == 1 { // noise stands out more where it is not summed over frames
 		light, colour = light-alonePattern, colour-aloneFringe
 	}
 	return light, colour, true, nil
+}
+
+// patchSize is the side of the patches that most of the frames have, the larger one among equals: only spectra of one size can be summed. A
+// person who comes nearer has both. 0: none has any.
+func patchSize(frames []gocv.Mat, boxes []image.Rectangle) int {
+	count := map[int]int{}
+	best := 0
+	for i, picture := range frames {
+		if at, n := patches(picture.Cols(), picture.Rows(), boxes[i]); len(at) > 0 {
+			count[n]++
+		}
+	}
+	for n, k := range count {
+		if k > count[best] || k == count[best] && n > best {
+			best = n
+		}
+	}
+	return best
 }
 
 // alonePattern and aloneFringe are what single frames of honest clips have more than five of them: 13 photos reach 1.94 and 2.30, 15 clips 1.57
