@@ -35,7 +35,7 @@ func Read(ctx context.Context, t pipeline.Trail, c pipeline.Claim, received time
 	if t == nil {
 		return nil, nil
 	}
-	since := moment(c.TakenAt, received).Add(-cfg.since())
+	since := known(c.TakenAt, received).Add(-cfg.since())
 	own, err := t.Own(ctx, since, cfg.Steps)
 	if err != nil {
 		return nil, fmt.Errorf("read the earlier claims of the subject: %w", err)
@@ -189,7 +189,7 @@ func (c *checker) ground() {
 			c.find(RuleNearby, pipeline.LocationMissing, pipeline.Uncertain, nil, nil)
 			return
 		}
-		c.heard(near, true)
+		c.heard(near, true, false)
 		return
 	}
 	c.fence(site, where, own, position, near)
@@ -207,13 +207,14 @@ func (c *checker) fence(site *pipeline.Site, where *pipeline.Location, own bool,
 	detail := map[string]any{"outside_m": score, "accuracy_m": math.Round(accuracy), "allowed_m": math.Round(allowed), "radius_m": radius, "position": position}
 	ev := pipeline.Evidence{Kind: "fact", Label: "outside_m", Read: length(c.result.Outside).EN, Score: &score, Threshold: &allowed}
 	args := both("distance", length(metres))
-	inexact := accuracy > c.cfg.InexactRadii*radius
+	said := where.AccuracyM > 0
+	inexact := accuracy > c.cfg.InexactRadii*radius || (!said && metres > 0)
 	switch {
-	case metres > allowed && own && len(near.matched) == 0:
+	case metres > allowed && own && said && len(near.matched) == 0:
 		c.find(RuleFence, pipeline.OutsideGeofence, pipeline.Fail, args, detail, ev)
-	case metres > allowed: // the file's position is anybody's to write; a beacon that is in range says otherwise
+	case metres > allowed: // the file's position is anybody's to write; a beacon that is in range says otherwise; so may an accuracy not said
 		c.find(RuleFence, pipeline.OutsideGeofence, pipeline.Uncertain, args, detail, ev)
-	case (metres > 0 || inexact) && len(near.matched) == 0:
+	case inexact && len(near.matched) == 0:
 		c.find(RuleFence, pipeline.LocationInexact, pipeline.Uncertain, both("accuracy", length(accuracy)), detail, ev)
 	case !own:
 		c.fine(RuleFence, pipeline.Pass, detail) // the file's own position lies inside, which is no claim
@@ -223,7 +224,7 @@ func (c *checker) fence(site *pipeline.Site, where *pipeline.Location, own bool,
 	default:
 		c.note(RuleFence, pipeline.Pass, detail)
 	}
-	c.heard(near, false)
+	c.heard(near, false, own && metres+accuracy <= 0)
 }
 
 // radio is what was in range.
@@ -258,14 +259,17 @@ func ID(id string) string {
 	return strings.NewReplacer(":", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(id))
 }
 
-// heard says what was in range. alone: nothing else speaks for the site.
-func (c *checker) heard(r radio, alone bool) {
+// heard says what was in range. alone: nothing else speaks for the site; inside: the position with its whole accuracy lies in the fence, and
+// a beacon whose battery is empty says nothing against that.
+func (c *checker) heard(r radio, alone, inside bool) {
 	detail := map[string]any{"known": len(r.there), "in_range": len(r.heard), "matched": len(r.matched)}
 	switch {
 	case len(r.there) == 0:
 		c.skip(RuleNearby, whyNoFence)
 	case len(r.matched) > 0:
 		c.note(RuleNearby, pipeline.Pass, detail)
+	case len(r.heard) > 0 && inside:
+		c.fine(RuleNearby, pipeline.Pass, detail)
 	case len(r.heard) > 0: // it listened, and heard others
 		c.find(RuleNearby, pipeline.BeaconMissing, pipeline.Uncertain, nil, detail)
 	case alone:
@@ -307,7 +311,16 @@ func (c *checker) mock() {
 	c.find(RuleMock, pipeline.MockLocation, pipeline.Fail, nil, nil)
 }
 
-// moment is when something happened as well as is known.
+// known is when the server knew of something: by its own clock where that was asked. It chooses the window for earlier claims, which a
+// device must not move by what it says of its own clock.
+func known(taken, received time.Time) time.Time {
+	if received.IsZero() {
+		return taken
+	}
+	return received
+}
+
+// moment is when something is said to have happened: the hour of a late upload is the one at which it was taken.
 func moment(taken, received time.Time) time.Time {
 	if taken.IsZero() {
 		return received
@@ -390,9 +403,9 @@ func (c *checker) places() {
 		return
 	}
 	all := []pipeline.Location{*c.result.Claimed}
-	now := moment(c.in.Claim.TakenAt, c.in.Received)
+	now := known(c.in.Claim.TakenAt, c.in.Received)
 	for _, s := range c.in.Trail.Own {
-		if valid(s.Location) && now.Sub(moment(s.TakenAt, s.Received)).Abs() <= c.cfg.PlacesWithin {
+		if valid(s.Location) && now.Sub(known(s.TakenAt, s.Received)).Abs() <= c.cfg.PlacesWithin {
 			all = append(all, *s.Location)
 		}
 	}
@@ -452,10 +465,10 @@ func (c *checker) device() {
 		c.skip(RuleDevice, whyNoTrail)
 		return
 	}
-	now := moment(c.in.Claim.TakenAt, c.in.Received)
+	now := known(c.in.Claim.TakenAt, c.in.Received)
 	others := map[string]string{} // subject -> newest job
 	for _, s := range c.in.Trail.Device {
-		if _, ok := others[s.Subject]; !ok && s.Subject != c.in.Claim.Subject && now.Sub(moment(s.TakenAt, s.Received)) <= c.cfg.DeviceWithin {
+		if _, ok := others[s.Subject]; !ok && s.Subject != c.in.Claim.Subject && now.Sub(known(s.TakenAt, s.Received)) <= c.cfg.DeviceWithin {
 			others[s.Subject] = s.Job
 		}
 	}

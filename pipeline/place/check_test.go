@@ -56,15 +56,15 @@ func TestCheck(t *testing.T) {
 		want pipeline.Outcome
 		find []finding
 	}{
-		"at the site":                  {func(*Input) {}, pipeline.Pass, nil},
-		"at the edge, within accuracy": {func(in *Input) { on(in).Location = north(149) }, pipeline.Pass, nil},
-		"just outside, within accuracy": {func(in *Input) { on(in).Location = north(180) }, pipeline.Uncertain,
-			[]finding{{pipeline.LocationInexact, pipeline.Uncertain}}},
+		"at the site":                   {func(*Input) {}, pipeline.Pass, nil},
+		"at the edge, within accuracy":  {func(in *Input) { on(in).Location = north(149) }, pipeline.Pass, nil},
+		"just outside, within accuracy": {func(in *Input) { on(in).Location = north(180) }, pipeline.Pass, nil},
 		"outside by more than two accuracies": {func(in *Input) { on(in).Location = north(200) }, pipeline.Fail,
 			[]finding{{pipeline.OutsideGeofence, pipeline.Fail}}},
 		"outside, accuracy not said":       {func(in *Input) { on(in).Location = exact(north(240), 0) }, pipeline.Uncertain, []finding{{pipeline.LocationInexact, pipeline.Uncertain}}},
-		"far outside, accuracy not said":   {func(in *Input) { on(in).Location = exact(north(260), 0) }, pipeline.Fail, []finding{{pipeline.OutsideGeofence, pipeline.Fail}}},
-		"outside, said to be exact to 1 m": {func(in *Input) { on(in).Location = exact(north(170), 1) }, pipeline.Uncertain, []finding{{pipeline.LocationInexact, pipeline.Uncertain}}},
+		"far outside, accuracy not said":   {func(in *Input) { on(in).Location = exact(north(260), 0) }, pipeline.Uncertain, []finding{{pipeline.OutsideGeofence, pipeline.Uncertain}}},
+		"outside, said to be exact to 1 m": {func(in *Input) { on(in).Location = exact(north(170), 1) }, pipeline.Pass, nil},
+		"inside, accuracy not said":        {func(in *Input) { on(in).Location.AccuracyM = 0 }, pipeline.Pass, nil},
 		"inside, but by a mast":            {func(in *Input) { on(in).Location.AccuracyM = 700 }, pipeline.Uncertain, []finding{{pipeline.LocationInexact, pipeline.Uncertain}}},
 		"as inexact as can be":             {func(in *Input) { on(in).Location = exact(north(9000), 100_000) }, pipeline.Uncertain, []finding{{pipeline.LocationInexact, pipeline.Uncertain}}},
 		"in the second fence": {func(in *Input) {
@@ -79,12 +79,15 @@ func TestCheck(t *testing.T) {
 		"only the file's, out": {func(in *Input) { on(in).Location, in.Media = nil, north(5000) }, pipeline.Uncertain, []finding{{pipeline.OutsideGeofence, pipeline.Uncertain}}},
 
 		"a beacon makes up for inexact": {func(in *Input) {
-			in.Site.Beacons, on(in).Beacons, on(in).Location = []string{"B-1"}, []string{"x", "b1"}, north(180)
+			in.Site.Beacons, on(in).Beacons, on(in).Location = []string{"B-1"}, []string{"x", "b1"}, exact(north(180), 700)
 		}, pipeline.Pass, nil},
 		"a beacon against the position": {func(in *Input) {
 			in.Site.Beacons, on(in).Beacons, on(in).Location = []string{"b1"}, []string{"b1"}, north(900)
 		}, pipeline.Uncertain, []finding{{pipeline.OutsideGeofence, pipeline.Uncertain}}},
-		"other beacons only":        {func(in *Input) { in.Site.Beacons, on(in).Beacons = []string{"b1"}, []string{"b2"} }, pipeline.Uncertain, []finding{{pipeline.BeaconMissing, pipeline.Uncertain}}},
+		"other beacons only, well inside": {func(in *Input) { in.Site.Beacons, on(in).Beacons = []string{"b1"}, []string{"b2"} }, pipeline.Pass, nil},
+		"other beacons only, at the edge": {func(in *Input) {
+			in.Site.Beacons, on(in).Beacons, on(in).Location = []string{"b1"}, []string{"b2"}, north(140)
+		}, pipeline.Uncertain, []finding{{pipeline.BeaconMissing, pipeline.Uncertain}}},
 		"radio off, inside":         {func(in *Input) { in.Site.Beacons = []string{"b1"} }, pipeline.Pass, nil},
 		"beacons of a site without": {func(in *Input) { on(in).Beacons = []string{"b2"} }, pipeline.Pass, nil},
 		"only beacons known, in range": {func(in *Input) {
@@ -144,6 +147,11 @@ func TestCheck(t *testing.T) {
 		"somebody else's phone": {func(in *Input) {
 			in.Trail.Device = []pipeline.Step{{Job: "J7", Subject: "bob", Received: noon.Add(-time.Minute)}, {Job: "J6", Subject: "bob", Received: noon.Add(-time.Hour)}, {Job: "J5", Subject: "eve", Received: noon.Add(-time.Hour)}}
 		}, pipeline.Uncertain, []finding{{pipeline.SharedDevice, pipeline.Uncertain}}},
+		"somebody else's phone, the clock turned": { // the device's clock does not choose what is looked at
+			func(in *Input) {
+				in.Dated, in.Claim.TakenAt = false, noon.AddDate(0, 3, 0)
+				in.Trail.Device = []pipeline.Step{{Job: "J7", Subject: "bob", Received: noon.Add(-time.Minute)}}
+			}, pipeline.Uncertain, []finding{{pipeline.SharedDevice, pipeline.Uncertain}}},
 		"somebody else's phone long ago": {func(in *Input) {
 			in.Trail.Device = []pipeline.Step{{Job: "J7", Subject: "bob", Received: noon.AddDate(0, 0, -40)}}
 		}, pipeline.Pass, nil},
@@ -277,7 +285,11 @@ func TestRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &Past{Own: in.Trail.Own[:1], Device: in.Trail.Own[1:3]}, past)
 	require.Equal(t, "phone-1", from.asked)
-	require.Equal(t, noon.AddDate(0, 0, -30), from.since)
+	require.Equal(t, in.Received.AddDate(0, 0, -30), from.since)
+	in.Claim.TakenAt = noon.AddDate(1, 0, 0)
+	_, err = Read(t.Context(), from, in.Claim, in.Received, cfg)
+	require.NoError(t, err)
+	require.Equal(t, in.Received.AddDate(0, 0, -30), from.since, "by the server's clock")
 	in.Claim.Device, from.asked = nil, ""
 	_, err = Read(t.Context(), from, in.Claim, in.Received, cfg)
 	require.NoError(t, err)

@@ -320,9 +320,13 @@ func TestWhatPlaceAndStreamLeadTo(t *testing.T) {
 	require.Equal(t, pipeline.DecisionAbnormal, decide(pipeline.CheckPlace, pipeline.OutsideGeofence, pipeline.Fail, false))
 	for _, code := range []pipeline.Code{
 		pipeline.LocationMissing, pipeline.LocationConflict, pipeline.BeaconMissing, pipeline.MockLocation, pipeline.ImpossibleTravel, pipeline.ManyPlaces,
-		pipeline.SharedDevice, pipeline.ClockSkew,
+		pipeline.ClockSkew,
 	} {
 		require.Equal(t, pipeline.DecisionReview, decide(pipeline.CheckPlace, code, pipeline.Fail, true), code)
 	}
-	require.Equal(t, pipeline.DecisionPass, decide(pipeline.CheckPlace, pipeline.OddHour, pipeline.Uncertain, false))
+	for _, name := range Names {
+		p = builtin(t, name)
+		require.Equal(t, pipeline.DecisionPass, decide(pipeline.CheckPlace, pipeline.OddHour, pipeline.Uncertain, false), name)
+		require.Equal(t, pipeline.DecisionPass, decide(pipeline.CheckPlace, pipeline.SharedDevice, pipeline.Uncertain, false), "%s: a shop's tablet", name)
+	}
 }
