@@ -27,7 +27,7 @@ func NewJob() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() }
 
 // verdict puts the checks together.
 func (r *run) verdict() (pipeline.Verdict, error) {
-	claim, err := digest(r.Claim)
+	claim, err := ClaimDigest(r.Claim)
 	if err != nil {
 		return pipeline.Verdict{}, err
 	}
@@ -140,6 +140,9 @@ func (r *run) recipe(v pipeline.Verdict) (string, error) {
 		},
 	})
 }
+
+// ClaimDigest is a claim as a verdict's inputs name it.
+func ClaimDigest(c pipeline.Claim) (string, error) { return digest(c) }
 
 // digest is the sha256 of a value's JSON; encoding/json sorts the keys of maps and keeps the order of structs.
 func digest(v any) (string, error) {

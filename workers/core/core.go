@@ -25,6 +25,7 @@ type Store interface {
 	PutTemplates(ctx context.Context, t []results.Template) error
 	EachTemplate(ctx context.Context, tenant, model string, fn func(results.Template) error) error
 	Consented(ctx context.Context, tenant, subject, purpose string) (bool, error)
+	Consents(ctx context.Context, tenant, subject string) ([]results.Consent, error)
 	Site(ctx context.Context, tenant, id string, rev int) (results.Site, error)
 	Policy(ctx context.Context, tenant, name string, rev int) (results.Policy, error)
 	Submission(ctx context.Context, job string) (results.Submission, error)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"onsite/models"
-	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/verify"
 	"onsite/results"
@@ -15,8 +14,8 @@ import (
 
 // subject makes a job's person ready: without consent, or where no face is looked at, only the sums of the enrolled photos, which say
 // nothing of a face. nil: nobody of that id.
-// With pinned inputs the photos are those of their revision.
-func (c *Core) subject(ctx context.Context, tenant, id string, faces bool, pinned *pipeline.Inputs) (s *verify.Subject, consent bool, err error) {
+// With pinned inputs the photos are those of their revision, the consent is that of then, and nothing is stored.
+func (c *Core) subject(ctx context.Context, tenant, id string, faces bool, pinned *past) (s *verify.Subject, consent bool, err error) {
 	row, err := c.Store.Subject(ctx, tenant, id)
 	switch {
 	case errors.Is(err, results.ErrNotFound):
@@ -27,9 +26,8 @@ func (c *Core) subject(ctx context.Context, tenant, id string, faces bool, pinne
 		return nil, false, fmt.Errorf("read the subject: %w", results.ErrErased)
 	}
 	if pinned != nil {
-		row.Rev = pinned.EnrolmentRev
-	}
-	if consent, err = c.Store.Consented(ctx, tenant, id, results.PurposeFace); err != nil {
+		row.Rev, consent = pinned.EnrolmentRev, pinned.look
+	} else if consent, err = c.Store.Consented(ctx, tenant, id, results.PurposeFace); err != nil {
 		return nil, false, fmt.Errorf("look for the subject's consent: %w", err)
 	}
 	s = &verify.Subject{Revision: row.Rev, Sums: map[string]string{}}
@@ -46,7 +44,10 @@ func (c *Core) subject(ctx context.Context, tenant, id string, faces bool, pinne
 	if !consent || !faces || len(photos) == 0 {
 		return s, consent, nil
 	}
-	templates, err := c.templates(ctx, tenant, id, photos)
+	templates, made, err := c.gather(ctx, tenant, id, photos)
+	if err == nil && pinned == nil {
+		err = c.keep(ctx, made)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -61,23 +62,41 @@ func (c *Core) subject(ctx context.Context, tenant, id string, faces bool, pinne
 // model is the embedding model that runs here.
 func (c *Core) model() string { return c.Verifier.Models.Ref(models.FaceEmbed).SHA256 }
 
-// templates gives the templates of enrolled photos under the model that runs here. One that is missing, because the model was exchanged, or
-// that cannot be read, is made again from its photo. A photo that this model cannot use is left out; when that is all of them it is an error.
+// templates gives the templates of enrolled photos as gather does, and keeps those that were made.
 func (c *Core) templates(ctx context.Context, tenant, subject string, photos []results.Photo) ([]face.Template, error) {
+	out, made, err := c.gather(ctx, tenant, subject, photos)
+	if err != nil {
+		return nil, err
+	}
+	return out, c.keep(ctx, made)
+}
+
+func (c *Core) keep(ctx context.Context, made []results.Template) error {
+	if len(made) == 0 {
+		return nil
+	}
+	if err := c.Store.PutTemplates(ctx, made); err != nil {
+		return fmt.Errorf("store templates of the enrolled photos: %w", err)
+	}
+	return nil
+}
+
+// gather gives the templates of enrolled photos under the model that runs here. One that is missing, because the model was exchanged, or
+// that cannot be read, is made again from its photo; those are in made, too, sealed. A photo that this model cannot use is left out; when that
+// is all of them it is an error.
+func (c *Core) gather(ctx context.Context, tenant, subject string, photos []results.Photo) (out []face.Template, made []results.Template, err error) {
 	ids := make([]string, len(photos))
 	for i, p := range photos {
 		ids[i] = p.ID
 	}
 	rows, err := c.Store.Templates(ctx, tenant, subject, ids, c.model())
 	if err != nil {
-		return nil, fmt.Errorf("read the templates of the enrolled photos: %w", err)
+		return nil, nil, fmt.Errorf("read the templates of the enrolled photos: %w", err)
 	}
 	stored := map[string]results.Template{}
 	for _, r := range rows {
 		stored[r.Photo] = r
 	}
-	var out []face.Template
-	var made []results.Template
 	var unusable error
 	for _, p := range photos {
 		if row, ok := stored[p.ID]; ok {
@@ -87,7 +106,7 @@ func (c *Core) templates(ctx context.Context, tenant, subject string, photos []r
 				continue
 			}
 			if !errors.Is(err, face.ErrTemplate) && !errors.Is(err, vault.ErrForged) {
-				return nil, err
+				return nil, nil, err
 			}
 			c.Logger.Warn("a stored template cannot be read and is made again", "photo", p.ID, "error", err)
 		}
@@ -100,18 +119,13 @@ func (c *Core) templates(ctx context.Context, tenant, subject string, photos []r
 			c.Logger.Warn("an enrolled photo cannot be used by the model that runs here", "photo", p.ID)
 			unusable = err
 		default:
-			return nil, err
-		}
-	}
-	if len(made) > 0 {
-		if err := c.Store.PutTemplates(ctx, made); err != nil {
-			return nil, fmt.Errorf("store templates of the enrolled photos: %w", err)
+			return nil, nil, err
 		}
 	}
 	if len(out) == 0 {
-		return nil, unusable
+		return nil, nil, unusable
 	}
-	return out, nil
+	return out, made, nil
 }
 
 // embed makes the template of an enrolled photo from the photo itself.

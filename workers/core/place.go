@@ -16,7 +16,7 @@ import (
 
 // site gives the newest revision of a site, prepared, with where it lies and its number. A site without anything to look for has no place;
 // one that was deleted since the job was accepted is nowhere, and has no revision either. With pinned inputs it is their revision.
-func (c *Core) site(ctx context.Context, tenant, id string, pinned *pipeline.Inputs) (*verify.Place, *pipeline.Site, int, func(), error) {
+func (c *Core) site(ctx context.Context, tenant, id string, pinned *past) (*verify.Place, *pipeline.Site, int, func(), error) {
 	none := func() {}
 	rev := 0
 	if pinned != nil {
@@ -26,6 +26,8 @@ func (c *Core) site(ctx context.Context, tenant, id string, pinned *pipeline.Inp
 	}
 	row, err := c.Store.Site(ctx, tenant, id, rev)
 	switch {
+	case errors.Is(err, results.ErrNotFound) && pinned != nil:
+		return nil, nil, 0, nil, cannot("site_gone", "site %[1]s is not kept any more as it was then (revision %[2]d)", "不再保存地点 %[1]s 当时的版本（%[2]d）", id, rev)
 	case errors.Is(err, results.ErrNotFound):
 		return nil, nil, 0, none, nil
 	case err != nil:

@@ -1,16 +1,18 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"onsite/models"
 	"onsite/pipeline"
+	"onsite/pipeline/media"
+	"onsite/pipeline/place"
+	"onsite/pipeline/policy"
 	"onsite/pipeline/verify"
 	"onsite/results"
 	"onsite/results/object"
@@ -18,7 +20,7 @@ import (
 
 // CannotReverify says why a verdict cannot be made again, for people. State is a stable word.
 type CannotReverify struct {
-	State string // media_gone, erased, photos_gone, consent_withdrawn, models_missing, site_gone
+	State string // media_gone, erased, photos_gone, consent_withdrawn, models_missing, site_gone, policy_gone, inputs_changed, refused, reference_unusable
 	Text  pipeline.Text
 }
 
@@ -32,12 +34,13 @@ func cannot(state, en, zh string, args ...any) *CannotReverify {
 type Reverified struct {
 	verify.Comparison
 	Verdict pipeline.Verdict // as it was made now; in no store
-	// Gone is how many earlier recordings fewer there are to compare with than the first time: they were erased, or their time is over.
+	// Gone is how many earlier recordings, and other people with the same device, fewer there are to compare with than the first time: they
+	// were erased, or their time is over.
 	Gone int
 }
 
 // Reverify makes the first revision of a job's verdict again, from its stored media and the inputs that it names: claim, enrolled photos,
-// site, history and marks as they were then; the job itself and anything later is invisible. It runs on one thread, and writes nothing.
+// site, history, marks and consents as they were then; the job itself and anything later is invisible. It runs on one thread, and writes nothing.
 // With current the recipe may be another; else one whose models are not here is *CannotReverify, as is everything that is missing.
 func (c *Core) Reverify(ctx context.Context, tenant, job string, current bool) (Reverified, error) {
 	row, err := c.Store.Verdict(ctx, tenant, job, 1)
@@ -52,22 +55,40 @@ func (c *Core) Reverify(ctx context.Context, tenant, job string, current bool) (
 	if err != nil {
 		return Reverified{}, err
 	}
-	a := &attempt{Core: c, Lease: results.Lease{Sub: sub}, media: sub.Media, pinned: &before.Inputs}
+	a := &attempt{Core: c, Lease: results.Lease{Sub: sub}, media: sub.Media, pinned: &past{Inputs: before.Inputs}}
 	if err := a.reproducible(ctx, before, current); err != nil {
 		return Reverified{}, err
 	}
 	r, err := a.again(ctx)
-	switch {
-	case errors.Is(err, object.ErrNotFound):
-		return Reverified{}, cannot("media_gone", "a file that the verdict was made from is not there any more: %v", "生成结论所用的文件已不存在：%v", err)
-	case errors.Is(err, results.ErrErased):
-		return Reverified{}, cannot("erased", "the person was erased", "该人员已删除")
-	case err != nil:
+	if err != nil {
+		return Reverified{}, broke(ctx, err)
+	}
+	if err := sameInputs(before, r.Verdict); err != nil {
 		return Reverified{}, err
 	}
 	out := Reverified{Verdict: r.Verdict, Comparison: verify.Compare(before, r.Verdict)}
-	out.Gone = max(0, compared(before)-compared(r.Verdict))
+	out.Gone = max(0, compared(before)-compared(r.Verdict)) + max(0, sharers(before)-sharers(r.Verdict))
 	return out, nil
+}
+
+// broke gives a run's error: *CannotReverify where running it again would change nothing.
+func broke(ctx context.Context, err error) error {
+	var refusal *media.Refusal
+	var rule *verify.PolicyError
+	var reference *verify.ReferenceError
+	switch {
+	case errors.Is(err, object.ErrNotFound):
+		return cannot("media_gone", "a file that the verdict was made from is not there any more: %v", "生成结论所用的文件已不存在：%v", err)
+	case errors.Is(err, results.ErrErased):
+		return cannot("erased", "the person was erased", "该人员已删除")
+	case errors.As(err, &rule):
+		return &CannotReverify{"refused", rule.Text}
+	case errors.As(err, &reference) && !unopened(ctx, err):
+		return cannot("reference_unusable", "an enrolled photo, or one of the site, cannot be used by what runs here", "当前配方无法使用登记照片或地点照片")
+	case errors.As(err, &refusal) && !unopened(ctx, err):
+		return &CannotReverify{"refused", refusal.Text}
+	}
+	return err
 }
 
 // again is the run itself.
@@ -89,10 +110,29 @@ func (a *attempt) again(ctx context.Context) (verify.Result, error) {
 	return r, a.history.ended()
 }
 
-// reproducible says what stands in the way of making a verdict again.
+// reproducible says what stands in the way of making a verdict again, and finds the consents of then.
 func (a *attempt) reproducible(ctx context.Context, before pipeline.Verdict, current bool) error {
 	if a.measure || a.Verifier.Models == nil {
 		return cannot("models_missing", "this installation has no models", "本安装没有模型")
+	}
+	if a.Sub.Media.Key == "" {
+		return cannot("media_gone", "the submitted file is not kept any more: its time is over, or the person was erased", "提交的文件已不再保存：已超过保存期限，或该人员已删除")
+	}
+	claim, err := a.Sub.CoreClaim()
+	if err != nil {
+		return err
+	}
+	now := before
+	if now.Inputs.Claim, err = verify.ClaimDigest(claim); err != nil {
+		return err
+	}
+	now.Media.SHA256 = cmp.Or(a.Sub.Media.SHA256, before.Media.SHA256)
+	if err := sameInputs(before, now); err != nil {
+		return err
+	}
+	rules, err := a.rulesThen(ctx, before, current)
+	if err != nil {
+		return err
 	}
 	if !current {
 		var missing []string
@@ -106,38 +146,90 @@ func (a *attempt) reproducible(ctx context.Context, before pipeline.Verdict, cur
 				"该结论所用的模型未在此运行：%s；请安装，或与当前配方比较（recipe current）", strings.Join(missing, ", "))
 		}
 	}
-	if a.Sub.Media.Key == "" {
-		return cannot("media_gone", "the submitted file is not kept any more: its time is over, or the person was erased", "提交的文件已不再保存：已超过保存期限，或该人员已删除")
+	wanted := func(n pipeline.CheckName) bool { return rules.Checks[n].Need != policy.Never }
+	matters := wanted(pipeline.CheckFace) || wanted(pipeline.CheckLiveness)
+	if a.pinned.look, err = a.consentThen(ctx, a.Sub, results.PurposeFace, saysOfFaces(before), before.CreatedAt, matters); err != nil {
+		return err
 	}
-	faced := slices.ContainsFunc([]pipeline.CheckName{pipeline.CheckFace, pipeline.CheckLiveness}, func(n pipeline.CheckName) bool {
-		c := before.Checks[n]
-		return c.Outcome != pipeline.NotChecked && c.Outcome != ""
-	})
-	if !faced {
+	said := saysOfSound(before)
+	matters = said == granted || before.Media.Kind == string(media.Video) && rules.Reuse.Audio
+	if a.pinned.hear, err = a.consentThen(ctx, a.Sub, results.PurposeSound, said, before.CreatedAt, matters && rules.Listens()); err != nil {
+		return err
+	}
+	if !a.pinned.look || !wanted(pipeline.CheckFace) || before.Inputs.EnrolmentRev == 0 {
 		return nil
-	}
-	consent, err := a.Store.Consented(ctx, a.Sub.Tenant, a.Sub.Subject, results.PurposeFace)
-	if err != nil {
-		return fmt.Errorf("look for the subject's consent: %w", err)
-	}
-	if !consent {
-		return cannot("consent_withdrawn", "the consent to face processing was withdrawn: no face is looked at again", "人脸处理的同意已撤回：不再处理人脸")
 	}
 	photos, err := a.Store.Photos(ctx, a.Sub.Tenant, a.Sub.Subject, before.Inputs.EnrolmentRev)
 	if err != nil {
 		return fmt.Errorf("list the enrolled photos: %w", err)
 	}
 	for _, p := range photos {
-		if before.Inputs.EnrolmentRev > 0 && p.Key == "" {
+		if p.Key == "" {
 			return cannot("photos_gone", "an enrolled photo of that time (%s) was deleted", "当时登记的照片（%s）已删除", p.ID)
 		}
 	}
 	return nil
 }
 
+// rulesThen gives the policy of the job. One that is another than the verdict's, as a built-in one of another version of the program, is an
+// obstacle unless the recipe may be another.
+func (a *attempt) rulesThen(ctx context.Context, before pipeline.Verdict, current bool) (policy.Policy, error) {
+	p, err := a.rules(ctx, a.Sub)
+	if err == nil && p.Name == "" {
+		p, err = verify.DefaultPolicy(before.Media.Kind)
+	}
+	gone := func(en, zh string, args ...any) error { return cannot("policy_gone", en, zh, args...) }
+	switch {
+	case err != nil && (ctx.Err() != nil || errors.Is(err, results.ErrAway)):
+		return p, err
+	case err != nil:
+		return p, gone("the policy that the verdict was made by cannot be read any more: %v", "生成结论所用的策略已无法读取：%v", err)
+	case p.Digest() != before.Policy && !current:
+		return p, gone("the policy %[1]s is another now than the one that the verdict was made by (%.19[2]s): run the version of the program that made it, or compare with what runs here (recipe current)",
+			"策略 %[1]s 与生成结论时的策略（%.19[2]s）不同：请使用当时的程序版本，或与当前配方比较（recipe current）", p.Name, before.Policy)
+	}
+	return p, nil
+}
+
+// sameInputs says which input is another than the verdict's: nothing that is said about such a pair would be about the recipe.
+func sameInputs(before, now pipeline.Verdict) error {
+	var en, zh []string
+	for _, in := range []struct {
+		en, zh string
+		same   bool
+	}{
+		{"the claim", "声明", before.Inputs.Claim == now.Inputs.Claim},
+		{"the media", "媒体文件", before.Media.SHA256 == now.Media.SHA256},
+		{"the enrolled photos", "登记照片", before.Inputs.EnrolmentRev == now.Inputs.EnrolmentRev},
+		{"the site", "地点", before.Inputs.SiteRev == now.Inputs.SiteRev},
+	} {
+		if !in.same {
+			en, zh = append(en, in.en), append(zh, in.zh)
+		}
+	}
+	if len(en) == 0 {
+		return nil
+	}
+	return &CannotReverify{"inputs_changed", pipeline.Text{
+		EN: strings.Join(en, ", ") + ": not what the verdict says that it was made from", ZH: strings.Join(zh, "、") + "：与结论所记录的输入不一致",
+	}}
+}
+
 // compared is how many earlier recordings a verdict's reuse check looked at.
 func compared(v pipeline.Verdict) int {
-	switch n := maps.Clone(v.Checks[pipeline.CheckReuse].Detail)["compared"].(type) {
+	return count(v.Checks[pipeline.CheckReuse].Detail["compared"])
+}
+
+// sharers is how many others a verdict's place check found to have used the same device.
+func sharers(v pipeline.Verdict) int {
+	rules, _ := v.Checks[pipeline.CheckPlace].Detail["rules"].(map[string]any)
+	device, _ := rules[place.RuleDevice].(map[string]any)
+	return count(device["others"])
+}
+
+// count reads a number of a detail, from JSON or as the check made it.
+func count(v any) int {
+	switch n := v.(type) {
 	case float64:
 		return int(n)
 	case int:

@@ -1,12 +1,17 @@
 package core
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/models"
 	"onsite/pipeline"
+	"onsite/pipeline/place"
+	"onsite/pipeline/policy"
 	"onsite/pipeline/verify"
 	"onsite/results"
 )
@@ -71,4 +76,200 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 	require.Equal(t, "media_gone", state(first.Job))
 	_, err = w.core.Reverify(ctx, "t", verify.NewJob(), false)
 	require.ErrorIs(t, err, results.ErrNotFound)
+}
+
+// edited is a store whose rows were changed behind our back, and that counts templates instead of keeping them.
+type edited struct {
+	Store
+	sub     func(*results.Submission)
+	verdict func(*pipeline.Verdict)
+	policy  error
+	kept    int
+}
+
+func (e *edited) Submission(ctx context.Context, job string) (results.Submission, error) {
+	s, err := e.Store.Submission(ctx, job)
+	if e.sub != nil {
+		e.sub(&s)
+	}
+	return s, err
+}
+
+func (e *edited) Verdict(ctx context.Context, tenant, job string, revision int) (results.Verdict, error) {
+	row, err := e.Store.Verdict(ctx, tenant, job, revision)
+	if err != nil || e.verdict == nil {
+		return row, err
+	}
+	var v pipeline.Verdict
+	if err := json.Unmarshal(row.Body, &v); err != nil {
+		return row, err
+	}
+	e.verdict(&v)
+	row.Body, err = json.Marshal(v)
+	return row, err
+}
+
+func (e *edited) Policy(ctx context.Context, tenant, name string, rev int) (results.Policy, error) {
+	if e.policy != nil {
+		return results.Policy{}, e.policy
+	}
+	return e.Store.Policy(ctx, tenant, name, rev)
+}
+
+func (e *edited) PutTemplates(context.Context, []results.Template) error {
+	e.kept++
+	return nil
+}
+
+const onlyFace = `
+schema: onsite.policy/1
+name: only_face
+version: 1
+description: {en: The face alone., zh: 仅核对人脸。}
+media: [photo]
+checks: {face: {need: always}}
+`
+
+// What somebody consented to later is not looked at, nothing is stored, and what was changed is told instead of compared.
+func TestReverifyHoldsToTheInputs(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	store := &edited{Store: w.store}
+	c := w.make(Options{Verifier: w.core.Verifier})
+	c.Store = store
+	w.policy("only_face", onlyFace)
+	w.subject("ann")
+	path := footage(t, "franck_02159.jpg")
+	run := func() string {
+		t.Helper()
+		f, err := c.Run(ctx, w.claim(w.accept("ann", "", "only_face", path).Job))
+		require.NoError(t, err)
+		w.commit(f)
+		return f.Job
+	}
+	again := func(job string, current bool) Reverified {
+		t.Helper()
+		r, err := c.Reverify(ctx, "t", job, current)
+		require.NoError(t, err)
+		return r
+	}
+	state := func(job string, current bool) string {
+		t.Helper()
+		_, err := c.Reverify(ctx, "t", job, current)
+		var cannot *CannotReverify
+		require.ErrorAs(t, err, &cannot)
+		require.NotEmpty(t, cannot.Text.ZH)
+		return cannot.State
+	}
+
+	before := run()
+	w.consent("ann")
+	w.enroll("ann", footage(t, "franck_03909.jpg"))
+	w.core.Verifier.Models.ResetStats()
+	r := again(before, false)
+	require.Equal(t, verify.Equal, r.Agreement)
+	require.Equal(t, policy.WhyNoConsent, r.Verdict.Checks[pipeline.CheckFace].Why)
+	require.Equal(t, policy.WhyNoConsent, again(before, true).Verdict.Checks[pipeline.CheckFace].Why)
+	require.Zero(t, w.core.Verifier.Models.Stats()[models.FaceDetect].Calls)
+
+	_, err := w.store.Enrol(ctx, "t", "ann", -1, []results.Photo{w.photo("ann", verify.NewJob(), footage(t, "franck_02683.jpg"))}, nil, nil, w.audit("photo.enrolled"))
+	require.NoError(t, err)
+	job := run()
+	require.Equal(t, 1, store.kept)
+	require.Equal(t, verify.Equal, again(job, false).Agreement)
+	require.Equal(t, 1, store.kept, "a verdict that is made again stores nothing")
+
+	store.sub = func(s *results.Submission) {
+		s.Claim = []byte(`{"subject": "ann", "note": "x", "device": {"id": "d"}}`)
+	}
+	require.Equal(t, "inputs_changed", state(job, true))
+	store.sub = func(s *results.Submission) { s.Media.SHA256 = "another" }
+	require.Equal(t, "inputs_changed", state(job, false))
+	store.sub = nil
+
+	store.verdict = func(v *pipeline.Verdict) { v.Policy, v.Recipe = "sha256:another", "another" }
+	require.Equal(t, "policy_gone", state(job, false))
+	require.Contains(t, again(job, true).Recipe[0], "policy: sha256:another -> ")
+	store.verdict = func(v *pipeline.Verdict) { v.Inputs.SiteRev = 3 }
+	require.Equal(t, "inputs_changed", state(job, false))
+	store.verdict = nil
+	c.policies.forget(func(string) bool { return true })
+	store.policy = results.ErrNotFound
+	require.Equal(t, "policy_gone", state(job, true))
+	store.policy = results.ErrAway
+	_, err = c.Reverify(ctx, "t", job, true)
+	require.ErrorIs(t, err, results.ErrAway, "that is no fault of the verdict")
+	store.policy = nil
+
+	require.NoError(t, w.store.WithdrawConsent(ctx, "t", "ann", results.PurposeFace, w.store.Now(), w.audit("consent.withdrawn")))
+	require.Equal(t, "consent_withdrawn", state(job, false))
+	require.Equal(t, verify.Equal, again(before, false).Agreement, "no face was looked at then")
+}
+
+// What a verdict says of the consents of its time.
+func TestWhatAVerdictSaysOfConsent(t *testing.T) {
+	const live, face, speech = pipeline.CheckLiveness, pipeline.CheckFace, pipeline.CheckSpeech
+	not := func(why string) pipeline.Check { return pipeline.Check{Outcome: pipeline.NotChecked, Why: why} }
+	task := func(kind, why string) pipeline.Check {
+		return pipeline.Check{Outcome: pipeline.Fail, Detail: map[string]any{"challenge": map[string]any{"tasks": []any{map[string]any{"kind": kind, "why": why}}}}}
+	}
+	type checks map[pipeline.CheckName]pipeline.Check
+	for _, c := range []struct {
+		checks       checks
+		faces, sound told
+	}{
+		{checks{}, untold, untold},
+		{checks{face: not(policy.WhyNotWanted), live: not(policy.WhyNotWanted), speech: not(policy.WhyNotWanted)}, untold, untold},
+		{checks{face: not(policy.WhyNoConsent), speech: not(policy.WhyNoSound)}, refused, refused},
+		{checks{face: not(policy.WhyNotWanted), live: not(policy.WhyNoConsent), speech: not(policy.WhyPhotoNoTime)}, refused, untold},
+		{checks{face: not(policy.WhyNoReference), speech: not(policy.WhyNoAudio)}, granted, granted},
+		{checks{face: {Outcome: pipeline.Pass}, speech: {Outcome: pipeline.Fail}}, granted, granted},
+		{checks{live: task("say_digits", policy.WhyNoSound)}, untold, refused},
+		{checks{live: task("say_digits", "no_voice")}, untold, granted},
+		{checks{live: task("nod", policy.WhyNoConsent)}, refused, untold},
+		{checks{speech: {Outcome: pipeline.Uncertain, Detail: map[string]any{"lips": map[string]any{"why": policy.WhyNoConsent}}}}, refused, granted},
+	} {
+		v := pipeline.Verdict{Checks: c.checks}
+		require.Equal(t, c.faces, saysOfFaces(v), "%v", c.checks)
+		require.Equal(t, c.sound, saysOfSound(v), "%v", c.checks)
+	}
+	require.Equal(t, granted, saysOfSound(pipeline.Verdict{Models: []pipeline.ModelRef{{Task: string(models.VoiceActivity)}}}))
+
+	w := newWorld(t)
+	w.subject("ann")
+	sub := results.Submission{Tenant: "t", Subject: "ann"}
+	then := func(said told, when time.Time, matters bool) (bool, error) {
+		return w.core.consentThen(t.Context(), sub, results.PurposeSound, said, when, matters)
+	}
+	early := w.store.Now()
+	given := early.Add(time.Minute)
+	require.NoError(t, w.store.GiveConsent(t.Context(), results.Consent{ID: verify.NewJob(), Tenant: "t", Subject: "ann", Purpose: results.PurposeSound, Notice: "1", GivenAt: given}, w.audit("consent.given")))
+	for _, c := range []struct {
+		said told
+		when time.Time
+		want bool
+	}{{refused, given, false}, {granted, early, true}, {untold, early, false}, {untold, given, true}} {
+		heard, err := then(c.said, c.when, true)
+		require.NoError(t, err)
+		require.Equal(t, c.want, heard)
+	}
+	require.NoError(t, w.store.WithdrawConsent(t.Context(), "t", "ann", results.PurposeSound, given.Add(time.Minute), w.audit("consent.withdrawn")))
+	_, err := then(granted, given, true)
+	var cannot *CannotReverify
+	require.ErrorAs(t, err, &cannot)
+	require.Equal(t, "consent_withdrawn", cannot.State)
+	heard, err := then(untold, given, false)
+	require.NoError(t, err)
+	require.False(t, heard)
+}
+
+func TestOthersWithTheDeviceAreCounted(t *testing.T) {
+	v := pipeline.Verdict{Checks: map[pipeline.CheckName]pipeline.Check{
+		pipeline.CheckPlace: {Detail: map[string]any{"rules": map[string]any{place.RuleDevice: map[string]any{"others": 2}}}},
+	}}
+	require.Equal(t, 2, sharers(v))
+	raw, err := json.Marshal(v)
+	require.NoError(t, err)
+	require.Equal(t, 2, sharers(verdict(t, raw)))
+	require.Zero(t, sharers(pipeline.Verdict{}))
 }

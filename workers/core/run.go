@@ -10,7 +10,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"onsite/pipeline"
 	"onsite/pipeline/policy"
 	"onsite/pipeline/verify"
 	"onsite/results"
@@ -26,9 +25,9 @@ type attempt struct {
 	policy  policy.Policy
 	history *history
 	media   results.Media
-	own     *results.Media   // our copy of a bucket's object, when this attempt made one
-	written []string         // objects that no row names yet
-	pinned  *pipeline.Inputs // a run that is made again: what the first one saw; nil: what there is now
+	own     *results.Media // our copy of a bucket's object, when this attempt made one
+	written []string       // objects that no row names yet
+	pinned  *past          // a run that is made again: what the first one saw; nil: what there is now
 }
 
 // Run verifies the job of a lease and gives what to write. With an error it gives our own copy of a bucket's object, if it made one, which the

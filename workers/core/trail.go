@@ -10,7 +10,8 @@ import (
 )
 
 // trail gives earlier claims: those of submissions that were received before this one. They need not have a verdict, since those who hand
-// in for others do so within a minute.
+// in for others do so within a minute. An erased person's claims are emptied: when a verdict is made again they are not in the trail any more, as
+// footage that was erased is not in the history. Reverified.Gone counts them as far as the verdict says how many there were.
 type trail struct {
 	*history
 	sub results.Submission
