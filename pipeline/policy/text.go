@@ -284,6 +284,10 @@ var doubtTexts = map[pipeline.Code]pipeline.Text{
 		EN: "The surroundings may be those of another place[: “{name}”][; the name “{read}” was read][; they look more like {place}], and nothing of the site was found. A person must judge.",
 		ZH: "周围环境可能属于另一地点[：“{name}”][，读到名称“{read}”][，看起来更像{place}]，且没有找到该地点的任何特征，须由人工判断。",
 	},
+	pipeline.PosterOutdated: {
+		EN: "The poster[ “{name}”] in view may be over[: the date on it was read as “{read}”].",
+		ZH: "画面中的海报[“{name}”]可能已过期[：读到的日期为“{read}”]。",
+	},
 	pipeline.PosterDiffers: {
 		EN: "The poster in view has the design of the enrolled one[ “{name}”], but its content may be another one[: {differ} of {tiles} parts differ].",
 		ZH: "画面中的海报与登记的海报[“{name}”]版式相同，但内容可能不同[：{tiles} 个部分中有 {differ} 个不一致]。",

@@ -100,7 +100,7 @@ type frameKeys struct {
 type search struct {
 	models   Models
 	site     *Site
-	at       time.Time
+	at       time.Time // by the site's clock
 	cfg      Config
 	looked   []media.Frame
 	keys     []frameKeys
@@ -125,7 +125,7 @@ type search struct {
 }
 
 func newSearch(m Models, site *Site, at time.Time, cfg Config, far bool) *search {
-	return &search{models: m, site: site, at: at, cfg: cfg, far: far, best: map[Element]sight{}, differs: map[Element]sight{}, object: map[Element]object{}}
+	return &search{models: m, site: site, at: site.local(at), cfg: cfg, far: far, best: map[Element]sight{}, differs: map[Element]sight{}, object: map[Element]object{}}
 }
 
 func (s *search) close() {

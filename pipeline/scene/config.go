@@ -14,7 +14,7 @@ type Config struct {
 	Inliers, DoubtInliers int
 	// Differs is the share of a poster's comparable parts that may show something else before it is another poster of the same design.
 	Differs float64
-	// Today wants the dates on a poster read: one that says that it is over is outdated, whatever its enrolment says.
+	// Today wants the dates on a poster read: one that says that it is over is outdated; where days are enrolled, and hold, that is a doubt.
 	Today bool
 	// Heads lets general impressions speak where references settled nothing.
 	Heads bool

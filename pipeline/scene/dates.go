@@ -42,16 +42,18 @@ func (s *search) readPoster(ctx context.Context) error {
 	return nil
 }
 
-// over gives a period of the poster that has ended at the time, where none holds it.
+// over gives a period of the poster that has ended at the time, where all that have an end are over; one that says when it ends comes first.
 func (s *search) over() (Period, bool) {
 	var ended Period
 	found := false
 	for _, p := range s.periods {
-		in, over := p.holds(s.at)
-		if in {
+		if p.To == (day1{}) { // since when it hangs says nothing about how long
+			continue
+		}
+		if _, over := p.holds(s.at); !over {
 			return Period{}, false
 		}
-		if over && !found {
+		if !found || (p.Sure && !ended.Sure) {
 			ended, found = p, true
 		}
 	}

@@ -180,6 +180,17 @@ func TestTheDateOnAPoster(t *testing.T) {
 	require.Equal(t, pipeline.PosterOutdated, c.Findings[0].Code)
 	require.Equal(t, "11.22-11.28", c.Findings[0].Args["read"])
 	require.NotEmpty(t, c.Findings[0].Evidence)
+	// At 17:00 UTC on the 28th it is the 29th in Shanghai.
+	there := prepared(t, album{"sale": picture}, &pipeline.Site{ID: "s", Timezone: "Asia/Shanghai", References: []pipeline.Reference{
+		{Kind: pipeline.RefPoster, Name: "sale", Media: pipeline.File("sale"), ValidTo: time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC)}}})
+	night := time.Date(2026, 11, 28, 17, 0, 0, 0, time.UTC)
+	_, r, err := Check(context.Background(), text, clipOf(wall), site, night, cfg)
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Pass, r.Elements[0].Outcome)
+	c, r, err = Check(context.Background(), text, clipOf(wall), there, night, cfg)
+	require.NoError(t, err)
+	require.Equal(t, WhyOver, r.Elements[0].Why)
+	require.Equal(t, pipeline.Uncertain, c.Outcome, "the enrolled days hold: what was read on it is a doubt")
 	cfg.Today = false
 	c, _ = look(29)
 	require.Equal(t, pipeline.Pass, c.Outcome, "unless the policy wants today's")

@@ -40,7 +40,10 @@ func (s *search) planeSeen(e Element) Seen {
 	case !s.site.pictures(e):
 		return Seen{Element: e, Outcome: pipeline.NotChecked, Why: WhyNoReference}
 	case e == Poster && b.found && over:
-		out.Outcome, out.Why, out.Read = pipeline.Fail, WhyOver, period.Text
+		// What was read may be wrong or mean something else: against days that are enrolled, and hold, it raises a doubt.
+		if out.Outcome, out.Why, out.Read = pipeline.Fail, WhyOver, period.Text; !period.Sure || !b.ref.from.IsZero() || !b.ref.to.IsZero() {
+			out.Outcome = pipeline.Uncertain
+		}
 	case b.found:
 		if out.Outcome = pipeline.Pass; b.Inliers < s.cfg.Inliers {
 			out.Why = WhyConfirmed

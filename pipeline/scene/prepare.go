@@ -75,6 +75,7 @@ type Site struct {
 	foreign  []signName // of other places
 	refs     []reference
 	rooms    rooms
+	zone     *time.Location // of its days; nil: UTC
 }
 
 // Close frees the descriptors.
@@ -83,6 +84,14 @@ func (s *Site) Close() {
 		s.refs[i].close()
 	}
 	s.refs = nil
+}
+
+// local gives a time as a clock of the site shows it.
+func (s *Site) local(t time.Time) time.Time {
+	if s.zone == nil {
+		return t.UTC()
+	}
+	return t.In(s.zone)
 }
 
 // has tells whether the site has something to look for.
@@ -103,6 +112,12 @@ func Prepare(ctx context.Context, s *pipeline.Site, decode func(context.Context,
 	out := &Site{ID: s.ID, Revision: s.Revision}
 	out.names, out.foreign = namesOf(s.SignNames), namesOf(s.ForeignNames)
 	var problems []Problem
+	if s.Timezone != "" {
+		var err error
+		if out.zone, err = time.LoadLocation(s.Timezone); err != nil {
+			problems = append(problems, noZone(s.Timezone))
+		}
+	}
 	at := make([]int, 0, len(s.References)) // of each prepared reference in the file
 	for i, r := range s.References {
 		ref, problem, err := prepare(ctx, r, decode)

@@ -11,10 +11,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Period is a stretch of days that stands on a poster, first and last day included. A year that is not written is 0 there until Near fills it.
+// Period is a stretch of days that stands on a poster, first and last day included. A year that is not written is 0.
 type Period struct {
-	From, To day1
+	From, To day1   // the zero day: open
 	Text     string // as it was read
+	Sure     bool   // it says when it ends: two days, or one with a closing word. A day alone may be anything
 }
 
 // day1 is a day of the calendar; the zero Year is not written.
@@ -32,18 +33,25 @@ var months = map[string]int{
 	"january": 1, "february": 2, "march": 3, "april": 4, "june": 6, "july": 7, "august": 8, "september": 9, "october": 10, "november": 11, "december": 12,
 }
 
-// The forms of a day. Recognisers lose spaces, so none is asked for. A dot or slash alone needs both parts in range, and a price has its own
-// sign, which is taken out first; 10.22 beside 10:00 is a day, 10:00 never.
+// The forms of a day. Recognisers lose spaces, so none is asked for. A price has its own sign and is taken out first. Two numbers with a dot
+// or slash are mostly something else (8.8折, 4.8分, 10.30-22.00): they are a day only beside another day, or with a word that closes.
 var (
-	dayZH     = regexp.MustCompile(`^(?:(\d{4})年)?(\d{1,2})月(\d{1,2})[日号號]?`)
-	dayISO    = regexp.MustCompile(`^(\d{4})[./\-年](\d{1,2})[./\-月](\d{1,2})日?`)
-	dayShort  = regexp.MustCompile(`^(\d{1,2})[./](\d{1,2})(?:[./](\d{4}))?`)
-	dayEN     = regexp.MustCompile(`(?i)^(\d{1,2})(?:st|nd|rd|th)?[ .\-]*(january|february|march|april|may|june|july|august|september|october|november|december|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\.?,?(?: *(\d{4}))?`)
-	dayUS     = regexp.MustCompile(`(?i)^(january|february|march|april|may|june|july|august|september|october|november|december|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\.? *(\d{1,2})(?:st|nd|rd|th)?(?:,? *(\d{4}))?`)
-	lastDay   = regexp.MustCompile(`^(\d{1,2})[日号號]`)
-	lastDayEN = regexp.MustCompile(`^(\d{1,2})(?:st|nd|rd|th)?\b`)
-	joint     = regexp.MustCompile(`(?i)^ *(?:-{1,2}|~|—|–|至|到|to|until) *`)
-	until     = regexp.MustCompile(`(?i)(?:至|到|截至|截止|止于|until|till|through|ends?)[ :]*$`)
+	dayZH      = regexp.MustCompile(`^(?:(\d{4})年)?(\d{1,2})月(\d{1,2})[日号號]?`)
+	dayISO     = regexp.MustCompile(`^(\d{4})[./\-年](\d{1,2})[./\-月](\d{1,2})日?`)
+	dayShort   = regexp.MustCompile(`^(\d{1,2})[./](\d{1,2})(?:[./](\d{4}))?`)
+	dayEN      = regexp.MustCompile(`(?i)^(\d{1,2})(?:st|nd|rd|th)?[ .\-]*(january|february|march|april|may|june|july|august|september|october|november|december|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\.?,?(?: *(\d{4}))?`)
+	dayUS      = regexp.MustCompile(`(?i)^(january|february|march|april|may|june|july|august|september|october|november|december|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\.? *(\d{1,2})(?:st|nd|rd|th)?(?:,? *(\d{4}))?`)
+	lastDay    = regexp.MustCompile(`^(\d{1,2})[日号號]`)
+	lastDayEN  = regexp.MustCompile(`^(\d{1,2})(?:st|nd|rd|th)?\b`)
+	clockAfter = regexp.MustCompile(`^[.:/]\d`)
+	joint      = regexp.MustCompile(`(?i)^ *(?:\([^)\d]{1,12}\))? *(?:起|开始)?[ ,]*(?:-{1,2}|~|—|–|至|到|to|until|till|through) *`)
+	// What stands before or after a day. 低至8.8 is a discount.
+	closesIt  = regexp.MustCompile(`(?i)(?:(低|降|减|高|多|直)?[至到]|截[至止](?:日期|时间)?|止于|until|till|through|ends?)[ :]*$`)
+	closed    = regexp.MustCompile(`^ *(?:\([^)\d]{1,12}\))? *(?:止|截止|结束|到期|之?前)`)
+	startsIt  = regexp.MustCompile(`(?i)(?:自|从|始于|成立于|since|from|start(?:s|ing)?|opens?|opening)[ :]*$`)
+	started   = regexp.MustCompile(`(?i)^ *(?:\([^)\d]{1,12}\))? *(?:起|开始|始|开业|开幕|启动|上市|发售|成立|创立|onwards?)`)
+	unit      = regexp.MustCompile(`(?i)^(?: ?(?:折|分|倍|元|块|角|米|寸|吋|公斤|公里|公分|千克|千米|千瓦|厘米|毫米|毫升|升|克|斤|吨|小时)|[a-z°"″'%×])`)
+	openHours = regexp.MustCompile(`(?i)(?:营业|上班|工作|办公|接待|服务|每天|每日|周[一二三四五六日末]|hours|daily|\b(?:mon|tue|wed|thu|fri|sat|sun)\b)[^\d]{0,12}$`)
 	priceSign = regexp.MustCompile(`(?i)(¥|￥|rmb|cny|hk\$|us\$|\$|€|£) *(\d{1,7}(?:,\d{3})*)(?:[.](\d{1,2}))?`)
 	priceUnit = regexp.MustCompile(`(?i)(\d{1,7})(?:[.](\d{1,2}))? *(元|块|圆|rmb|yuan)`)
 )
@@ -91,40 +99,63 @@ func readPrint(line string) (periods []Period, prices []Price) {
 			i++
 			continue
 		}
-		from, n := dayAt(rest[i:])
+		p, first, n := periodAt(rest, i)
 		if n == 0 {
-			i++
+			i += max(1, first)
 			continue
 		}
-		p := Period{From: from, To: from}
-		end := i + n
-		if j := joint.FindString(rest[end:]); j != "" {
-			if to, m := dayAt(rest[end+len(j):]); m > 0 {
-				p.To, end = to, end+len(j)+m
-			} else if d := lastDay.FindStringSubmatch(rest[end+len(j):]); d != nil {
-				p.To.Day, end = number(d[1]), end+len(j)+len(d[0])
-			} else if d := lastDayEN.FindStringSubmatch(rest[end+len(j):]); d != nil && valid(day1{p.From.Year, p.From.Month, number(d[1])}) {
-				p.To.Day, end = number(d[1]), end+len(j)+len(d[0])
-			}
-		} else if until.MatchString(rest[:i]) {
-			p.From = day1{} // open at its start
-		}
-		if p.From.Year == 0 && p.To.Year != 0 && p.From != (day1{}) {
-			p.From.Year = p.To.Year
-		}
-		if p.To.Year == 0 && p.From.Year != 0 {
-			p.To.Year = p.From.Year
-			if before(p.To, p.From) {
-				p.To.Year++
-			}
-		}
-		if valid(p.To) && (p.From == (day1{}) || valid(p.From)) {
-			p.Text = strings.TrimSpace(rest[i:end])
-			periods = append(periods, p)
-		}
-		i = end
+		p.Text = strings.TrimSpace(rest[i : i+n])
+		periods = append(periods, p)
+		i += n
 	}
 	return periods, prices
+}
+
+// periodAt reads a stretch of days at a place of a text: how many bytes its first day takes, and it all; 0: there is none.
+func periodAt(text string, i int) (p Period, first, n int) {
+	from, first, bare := dayAt(text[i:])
+	if first == 0 {
+		return p, 0, 0
+	}
+	p = Period{From: from, To: from}
+	end, both := i+first, false
+	if j := joint.FindString(text[end:]); j != "" {
+		next := text[end+len(j):]
+		if to, m, short := dayAt(next); m > 0 {
+			p.To, end, both, bare = to, end+len(j)+m, true, bare && short
+		} else if d := lastDay.FindStringSubmatch(next); d != nil {
+			p.To.Day, end, both, bare = number(d[1]), end+len(j)+len(d[0]), true, false
+		} else if d := lastDayEN.FindStringSubmatch(next); d != nil && !clockAfter.MatchString(next[len(d[0]):]) && number(d[1]) > from.Day {
+			p.To.Day, end, both = number(d[1]), end+len(j)+len(d[0]), true
+		}
+	}
+	ahead, after := text[:i], text[end:]
+	p.Sure = both
+	switch word := closesIt.FindStringSubmatch(ahead); {
+	case both:
+	case word != nil && word[1] == "", closed.MatchString(after):
+		p.From, p.Sure = day1{}, true
+	case startsIt.MatchString(ahead), started.MatchString(after):
+		p.To = day1{}
+	}
+	if bare && (!p.Sure || unit.MatchString(after) || openHours.MatchString(ahead) || (both && p.From.Day == 30 && p.To.Day == 30)) { // 9.30-10.30 is a morning
+		return Period{}, first, 0
+	}
+	if p.From.Year == 0 && p.To.Year != 0 && p.From != (day1{}) {
+		if p.From.Year = p.To.Year; before(p.To, p.From) {
+			p.From.Year--
+		}
+	}
+	if p.To.Year == 0 && p.From.Year != 0 && p.To != (day1{}) {
+		if p.To.Year = p.From.Year; before(p.To, p.From) {
+			p.To.Year++
+		}
+	}
+	open := day1{}
+	if (p.From != open && !valid(p.From)) || (p.To != open && !valid(p.To)) {
+		return Period{}, first, 0
+	}
+	return p, first, end - i
 }
 
 func group(s string, m []int, n int) string {
@@ -141,8 +172,9 @@ func number(s string) int {
 	return n
 }
 
-// dayAt reads a day at the start of a text, and how many bytes it takes; 0: there is none.
-func dayAt(s string) (day1, int) {
+// dayAt reads a day at the start of a text, and how many bytes it takes; 0: there is none. A bare one is two numbers and nothing that says
+// that they are a day.
+func dayAt(s string) (at day1, n int, bare bool) {
 	end := func(m string) bool { // 11.222 and 1.5.2 are no days
 		rest := s[len(m):]
 		if rest == "" {
@@ -151,11 +183,11 @@ func dayAt(s string) (day1, int) {
 		longer := digit(rest[0]) || (rest[0] == '.' && len(rest) > 1 && digit(rest[1])) || rest[0] == '%'
 		return !longer
 	}
-	try := func(d day1, m string) (day1, int) {
+	try := func(d day1, m string) (day1, int, bool) {
 		if !valid(d) || !end(m) {
-			return day1{}, 0
+			return day1{}, 0, false
 		}
-		return d, len(m)
+		return d, len(m), false
 	}
 	if m := dayZH.FindStringSubmatch(s); m != nil {
 		return try(day1{number(m[1]), number(m[2]), number(m[3])}, m[0])
@@ -174,9 +206,10 @@ func dayAt(s string) (day1, int) {
 		if m[3] != "" && d.Month > 12 { // 22.11.2026
 			d.Month, d.Day = d.Day, d.Month
 		}
-		return try(d, m[0])
+		at, n, _ = try(d, m[0])
+		return at, n, m[3] == ""
 	}
-	return day1{}, 0
+	return day1{}, 0, false
 }
 
 // wordEnds keeps 5 marvellous apart from 5 mar.
@@ -211,21 +244,14 @@ func before(a, b day1) bool {
 	return a.Day < b.Day
 }
 
-// holds tells whether a period holds a day, and, where it does not, whether it is over. A period without years is taken in the year that
-// brings it nearest.
+// holds tells whether a period holds a day, and, where it does not, whether it is over. t is in the time zone of the place. A period without
+// years is taken in the year that brings it nearest.
 func (p Period) holds(t time.Time) (in, over bool) {
 	at := day1{t.Year(), int(t.Month()), t.Day()}
-	to, from := p.To, p.From
-	if to.Year == 0 {
-		best := 400 * 24 * time.Hour
-		for _, y := range []int{at.Year - 1, at.Year, at.Year + 1} {
-			end := time.Date(y, time.Month(p.To.Month), p.To.Day, 0, 0, 0, 0, time.UTC)
-			d := end.Sub(time.Date(at.Year, t.Month(), at.Day, 0, 0, 0, 0, time.UTC)).Abs()
-			if d < best {
-				best, to.Year = d, y
-			}
-		}
+	if p.To == (day1{}) { // it never ends
+		return !before(at, p.From.near(at)), false
 	}
+	to, from := p.To.near(at), p.From
 	if from != (day1{}) && from.Year == 0 {
 		from.Year = to.Year
 		if before(to, from) {
@@ -239,6 +265,21 @@ func (p Period) holds(t time.Time) (in, over bool) {
 		return false, false
 	}
 	return true, false
+}
+
+// near gives a day without a year the year that brings it nearest to another day.
+func (d day1) near(at day1) day1 {
+	if d.Year != 0 {
+		return d
+	}
+	best := 400 * 24 * time.Hour
+	for _, y := range []int{at.Year - 1, at.Year, at.Year + 1} {
+		away := time.Date(y, time.Month(d.Month), d.Day, 0, 0, 0, 0, time.UTC).Sub(time.Date(at.Year, time.Month(at.Month), at.Day, 0, 0, 0, 0, time.UTC)).Abs()
+		if away < best {
+			best, d.Year = away, y
+		}
+	}
+	return d
 }
 
 // printOf reads all days and prices of some words, each text once.

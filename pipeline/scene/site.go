@@ -179,11 +179,16 @@ func (p *siteParser) timezone(v value) string {
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "Local" {
-		p.add(BadValue, "timezone", name, "is not a time zone; write it as Asia/Shanghai or UTC", "不是有效时区；请写成 Asia/Shanghai 或 UTC")
+		p.problems = append(p.problems, noZone(name))
 		return ""
 	}
 	p.zone = zone
 	return name
+}
+
+func noZone(name string) Problem {
+	return Problem{Trouble: BadValue, Field: "timezone", Value: clip(name), Text: pipeline.Text{
+		EN: "is not a time zone; write it as Asia/Shanghai or UTC", ZH: "不是有效时区；请写成 Asia/Shanghai 或 UTC"}}
 }
 
 // fence reads a circle on the ground.
