@@ -1,6 +1,8 @@
 package authenticity
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -127,4 +129,10 @@ func (c *checker) altered(signs []sign, sum float64) {
 
 func programText(n named) pipeline.Text {
 	return pipeline.Text{EN: "the file names " + n.name, ZH: "文件中出现 " + n.name}
+}
+
+// TablesDigest is the sha256 (hex) of the weights of the signs and the table of programs, for whoever writes down what decided.
+func TablesDigest() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%v %v %v", signLimit, weights, programs)) // fmt sorts the keys of maps
+	return hex.EncodeToString(sum[:])
 }

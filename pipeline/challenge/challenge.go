@@ -63,21 +63,38 @@ const (
 	digitCount  = 4
 )
 
-// Draw chooses n different kinds of those given, and what is to be said or shown, from a source of true chance: crypto/rand.Reader.
+// Draw chooses n different kinds of those given, and what is to be said or shown, from a source of true chance: crypto/rand.Reader. Where digits
+// or a code are among them, one of the two is drawn: there are so few movements that one recording with all of them would answer any draw.
 func Draw(chance io.Reader, kinds []pipeline.ChallengeKind, n int) ([]Task, error) {
 	if n < 1 || n > len(kinds) {
 		return nil, fmt.Errorf("draw a challenge: %d tasks of %d kinds", n, len(kinds))
 	}
-	left := slices.Clone(kinds)
-	var out []Task
-	for range n {
-		i, err := pick(chance, len(left))
+	left, drawn := slices.Clone(kinds), []pipeline.ChallengeKind{}
+	fresh := slices.DeleteFunc(slices.Clone(kinds), func(k pipeline.ChallengeKind) bool { return !unforeseen(k) })
+	if len(fresh) > 0 {
+		k, _, err := take(chance, fresh)
 		if err != nil {
 			return nil, err
 		}
-		t := Task{Kind: left[i]}
-		left = slices.Delete(left, i, i+1)
-		switch t.Kind {
+		drawn = append(drawn, k)
+		left = slices.DeleteFunc(left, func(other pipeline.ChallengeKind) bool { return other == k })
+	}
+	for len(drawn) < n {
+		k, rest, err := take(chance, left)
+		if err != nil {
+			return nil, err
+		}
+		drawn, left = append(drawn, k), rest
+	}
+	var out []Task
+	for range n { // in any order
+		k, rest, err := take(chance, drawn)
+		if err != nil {
+			return nil, err
+		}
+		drawn = rest
+		t := Task{Kind: k}
+		switch k {
 		case pipeline.SayDigits:
 			t.Text, err = spell(chance, digits, digitCount)
 		case pipeline.ShowCode:
@@ -89,6 +106,20 @@ func Draw(chance io.Reader, kinds []pipeline.ChallengeKind, n int) ([]Task, erro
 		out = append(out, t)
 	}
 	return out, nil
+}
+
+// unforeseen says that a task of this kind asks for something that no earlier recording can hold.
+func unforeseen(k pipeline.ChallengeKind) bool {
+	return k == pipeline.SayDigits || k == pipeline.ShowCode
+}
+
+// take draws one kind and gives the rest.
+func take(chance io.Reader, from []pipeline.ChallengeKind) (pipeline.ChallengeKind, []pipeline.ChallengeKind, error) {
+	i, err := pick(chance, len(from))
+	if err != nil {
+		return "", nil, err
+	}
+	return from[i], slices.Delete(slices.Clone(from), i, i+1), nil
 }
 
 // spell draws characters of which no two neighbours are the same: a doubled one is easily said, heard or read as one.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,8 +43,18 @@ func TestDraw(t *testing.T) {
 		}
 		require.Len(t, kinds, 3, "no kind twice")
 	}
+	// Of six kinds one of the two that nobody can foresee, then two of the other five: 2/5 of 400, and 7/10 for the two.
 	for _, k := range pipeline.ChallengeKinds {
-		require.InDelta(t, 200, seen[k], 80, k) // each kind in half of 400: 8 standard deviations of 10
+		want := 160.0
+		if k == pipeline.SayDigits || k == pipeline.ShowCode {
+			want = 280
+		}
+		require.InDelta(t, want, seen[k], 80, k) // 8 standard deviations of 10
+	}
+	for range 50 {
+		tasks, err := Draw(rand.Reader, policy.DefaultChallengeKinds, policy.DefaultChallengeTasks)
+		require.NoError(t, err)
+		require.True(t, slices.ContainsFunc(tasks, func(task Task) bool { return task.Kind == pipeline.ShowCode }), "movements alone can be recorded beforehand")
 	}
 	require.Greater(t, len(texts), 250)
 	_, err := Draw(rand.Reader, pipeline.ChallengeKinds[:1], 2)
@@ -64,7 +75,7 @@ func TestEveryKindAndProblemHasWords(t *testing.T) {
 	}
 	bare := policy.ReasonText(pipeline.ChallengeFailed, nil)
 	for _, p := range []string{"used", "late", "unknown", "foreign", "not_seen", "little_seen", "slight", "other_side", "side_unknown", "order", "one_blink", "no_voice",
-		"other_digits", "near_digits", "nothing_read", "other_code", "near_code"} {
+		"other_digits", "near_digits", "nothing_read", "other_code", "near_code", "more_moves"} {
 		said := policy.ReasonText(pipeline.ChallengeFailed, map[string]string{"problem": p, "task": "nod"})
 		require.NotEqual(t, bare, said)
 		require.NotContains(t, said.EN+said.ZH, p+"]")
@@ -176,6 +187,31 @@ func TestNodsAndOrder(t *testing.T) {
 	require.Equal(t, "order", wrong.Tasks[1].Why)
 }
 
+func TestARecordingWithEveryMovement(t *testing.T) {
+	every := func(sec float64) (float64, float64, float64) { // left, right, nod, and once more
+		at := math.Mod(sec, 6)
+		return bump(at, 0.3, 2.2, -30) + bump(at, 2.4, 4.2, 30), bump(at, 4.5, 5.5, -16), 1
+	}
+	L, R, N, C := pipeline.TurnLeft, pipeline.TurnRight, pipeline.Nod, pipeline.ShowCode
+	code := []Reading{{Text: "K7M4PX"}}
+	for _, kinds := range [][]pipeline.ChallengeKind{{L, R}, {R, L}, {L, N}, {N, L}, {R, N}, {N, R}, {L, C}, {C, N}} {
+		for _, camera := range []Camera{Plain, Mirrored, Unsaid} {
+			got := verify(camera, Seen{Poses: motion(every), Texts: code}, kinds...)
+			require.Equal(t, pipeline.Uncertain, got.Outcome, "%v %s: %+v", kinds, camera, got.Tasks)
+		}
+	}
+	require.Equal(t, "more_moves", verify(Plain, Seen{Poses: motion(every), Texts: code}, L, C).Tasks[0].Why)
+	twice := func(sec float64) (float64, float64, float64) {
+		return bump(sec, 1, 3, -30) + bump(sec, 4, 6, -30), bump(sec, 8, 8.8, -16) + bump(sec, 9, 9.8, -16), 1
+	}
+	require.Equal(t, pipeline.Pass, verify(Plain, Seen{Poses: motion(twice), Texts: code}, L, C).Outcome, "people repeat a turn, and look down at a code")
+	require.Equal(t, pipeline.Uncertain, verify(Plain, Seen{Poses: motion(twice)}, L, N).Outcome)
+	nodding := func(sec float64) (float64, float64, float64) {
+		return 0, bump(sec, 3, 3.8, -16) + bump(sec, 4, 4.8, -16), 1
+	}
+	require.Equal(t, pipeline.Pass, verify(Plain, Seen{Poses: motion(nodding)}, N).Outcome, "who nods nods more than once")
+}
+
 func TestBlinks(t *testing.T) {
 	shut := func(times ...float64) func(float64) (float64, float64, float64) {
 		return func(sec float64) (float64, float64, float64) {
@@ -243,7 +279,9 @@ func TestCodes(t *testing.T) {
 		"one wrong":     {[]string{"K7M4PY"}, pipeline.Pass, ""},
 		"two wrong":     {[]string{"K7W4PY"}, pipeline.Uncertain, "near_code"},
 		"small letters": {[]string{"k7m4px"}, pipeline.Pass, ""},
-		"an old one":    {[]string{"CE9TWA"}, pipeline.Fail, "other_code"},
+		"an old one":    {[]string{"CE9TWA", "CE9TWA", "CE9TWA"}, pipeline.Fail, "other_code"},
+		"a tag, once":   {[]string{"CE9TWA", "WELCOME"}, pipeline.Uncertain, "other_code"},
+		"misreadings":   {[]string{"CE9TWA", "CE9TWH", "CF9TWA"}, pipeline.Uncertain, "other_code"},
 		"other text":    {[]string{"WELCOME TO THE STORE", "欢迎光临"}, pipeline.Uncertain, "nothing_read"},
 		"no text":       {nil, pipeline.Uncertain, "nothing_read"},
 	} {

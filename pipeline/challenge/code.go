@@ -9,6 +9,14 @@ import (
 	"onsite/pipeline"
 )
 
+const (
+	codeWrong = 1 // characters that may be misread: six of 21 leave chance no room
+	codeNear  = 2 // ... of what a person should look at
+	// otherFrames is in how many frames the same other code must stand before it is one that was shown instead of the right one. In fewer it may
+	// be a misreading or something that came into view, such as the tag of a device.
+	otherFrames = 3
+)
+
 // shown judges a code that was to be shown, and says how the camera stores the picture in which it was read.
 func shown(t *TaskResult, s Seen) Camera {
 	if s.NoText != "" {
@@ -17,26 +25,36 @@ func shown(t *TaskResult, s Seen) Camera {
 	}
 	best := codeLength + 1
 	var found *Reading
-	other := false
+	others := map[string]map[int]bool{} // the frames that show another code
 	for i := range s.Texts {
 		r := &s.Texts[i]
 		plain := codeForm(r.Text)
 		if d := apart(t.Wanted, plain); d < best {
 			best, found = d, r
 		}
-		other = other || len(plain) == codeLength && mixed(r.Text)
+		if len(plain) == codeLength && mixed(r.Text) {
+			if others[plain] == nil {
+				others[plain] = map[int]bool{}
+			}
+			others[plain][r.Keyframe] = true
+		}
 	}
 	t.Outcome, t.Why = pipeline.Uncertain, "nothing_read"
 	switch {
-	case best <= 1: // six of 21 characters: one wrong one leaves chance no room
+	case best <= codeWrong:
 		t.Outcome, t.Why = pipeline.Pass, ""
-	case best == 2:
+	case best <= codeNear:
 		t.Why = "near_code"
-	case other:
-		t.Outcome, t.Why = pipeline.Fail, "other_code"
+	case len(others) > 0:
+		t.Why = "other_code"
+		for _, frames := range others {
+			if len(frames) >= otherFrames {
+				t.Outcome = pipeline.Fail
+			}
+		}
 		return Unsaid
 	}
-	if best > 2 {
+	if best > codeNear {
 		return Unsaid
 	}
 	at := found.At.Milliseconds()
@@ -50,7 +68,7 @@ func shown(t *TaskResult, s Seen) Camera {
 // Shows says that a code can be read: nothing more can be learned from further pictures.
 func Shows(code string, texts []Reading) bool {
 	for _, r := range texts {
-		if apart(code, codeForm(r.Text)) <= 1 {
+		if apart(code, codeForm(r.Text)) <= codeWrong {
 			return true
 		}
 	}

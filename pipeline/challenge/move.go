@@ -26,6 +26,17 @@ const (
 	minCovered = 0.6                     // of the clip's length, before anything is called not done
 )
 
+// Bounds are the numbers by which tasks are judged, by name, for whoever writes down what decided.
+func Bounds() map[string]float64 {
+	return map[string]float64{
+		"turn_far": turnFar, "turn_slight": turnSlight, "turn_front": turnFront, "turn_from": turnFrom.Seconds(), "turn_held": turnHeld,
+		"nod_far": nodFar, "nod_slight": nodSlight, "nod_back": nodBack, "nod_length": nodLength.Seconds(),
+		"eyes_shut": eyesShut, "eyes_open": eyesOpen, "blink_most": blinkMost.Seconds(), "blink_pair": blinkPair.Seconds(),
+		"lost": lost.Seconds(), "covered": minCovered, "spoken": minSpoken.Seconds(),
+		"code_wrong": codeWrong, "code_near": codeNear, "other_frames": otherFrames, "repeats": allowedRepeats,
+	}
+}
+
 // event is one movement that was found.
 type event struct {
 	from, to time.Duration

@@ -84,8 +84,21 @@ func Verify(g Given, s Seen) Result {
 		out.Tasks = append(out.Tasks, r)
 	}
 	out.Camera = moved(out.Tasks, s, out.Camera)
+	tooMuch(out.Tasks, s, out.Camera)
 	out.Outcome = worst(out.Tasks)
 	return out
+}
+
+// tooMuch leaves the last movement that was seen to a person where there are more of them than asked.
+func tooMuch(tasks []TaskResult, s Seen, camera Camera) {
+	for i := len(tasks) - 1; i >= 0; i-- {
+		if t := &tasks[i]; t.Outcome == pipeline.Pass && !unforeseen(t.Kind) {
+			if more(tasks, s, camera) {
+				t.Outcome, t.Why = pipeline.Uncertain, "more_moves"
+			}
+			return
+		}
+	}
 }
 
 // worst is the outcome of all tasks together.

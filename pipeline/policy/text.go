@@ -365,6 +365,7 @@ var problemTexts = map[string]pipeline.Text{
 	"other_digits": {EN: "other digits are heard", ZH: "听到的数字与要求不符"},
 	"near_digits":  {EN: "the digits are heard almost right", ZH: "听到的数字与要求略有出入"},
 	"nothing_read": {EN: "the code could not be read", ZH: "未能读出验证码"},
+	"more_moves":   {EN: "the head turns or nods more often than was asked", ZH: "转头或点头的次数多于要求"},
 	"other_code":   {EN: "another code is shown", ZH: "出示的是另一个验证码"},
 	"near_code":    {EN: "the code is read almost right", ZH: "读到的验证码与要求略有出入"},
 }

@@ -18,6 +18,10 @@ import (
 
 	"onsite/models"
 	"onsite/pipeline"
+	"onsite/pipeline/authenticity"
+	"onsite/pipeline/challenge"
+	"onsite/pipeline/liveness"
+	"onsite/pipeline/media"
 	"onsite/pipeline/place"
 	"onsite/pipeline/reuse"
 )
@@ -127,8 +131,9 @@ func (r *run) timings() map[string]float64 {
 	return t
 }
 
-// recipe is one digest over everything that decides besides the inputs: models, policy, the checks' settings, program and libraries. The
-// machine's processor is not part of it.
+// recipe is one digest over everything that decides besides the inputs: models, policy, the checks' settings and fitted numbers, how media is
+// decoded, program and libraries. The machine's processor is not part of it, and neither is what a consent or a challenge changes in one
+// job's decoding: these are inputs.
 func (r *run) recipe(v pipeline.Verdict) (string, error) {
 	return digest(map[string]any{
 		"models": v.Models, "policy": v.Policy, "onsite": v.Onsite, "onnxruntime": v.Runtime.ONNXRuntime, "libav": v.Runtime.Libav,
@@ -137,6 +142,8 @@ func (r *run) recipe(v pipeline.Verdict) (string, error) {
 			"face": faceConfig(r.Policy), "liveness": livenessConfig(r.Policy), "scene": SceneConfig(r.Policy), "reuse": reuseConfig(r.Policy),
 			"place":        place.DefaultConfig(),
 			"authenticity": authenticityConfig(r.wants(pipeline.CheckFace)), "speech": speechConfig(r.Policy),
+			"liveness_weights": liveness.WeightsDigest(), "authenticity_tables": authenticity.TablesDigest(), "challenge": challenge.Bounds(),
+			"decode": media.DefaultRequest(), "follow": []int64{followLength.Milliseconds(), followSide},
 		},
 	})
 }

@@ -320,7 +320,12 @@ func (r *run) person(ctx context.Context) error {
 		if err != nil {
 			return r.broke(pipeline.CheckLiveness, err)
 		}
-		check, err := liveness.Check(ctx, r.Models, r.clip, r.found, track, livenessConfig(r.Policy))
+		clip := r.clip
+		if r.follows() {
+			q := media.DefaultRequest()
+			clip, track = liveness.Windows(clip, track, q.Bursts, q.BurstLength)
+		}
+		check, err := liveness.Check(ctx, r.Models, clip, r.found, track, livenessConfig(r.Policy))
 		if err != nil {
 			return r.broke(pipeline.CheckLiveness, err)
 		}
