@@ -142,6 +142,9 @@ func (s *Server) prove(ctx context.Context, e results.LoggedEntry) (p merkle.Inc
 	if p.Leaf, p.Path, err = merkle.Include(head, e.Seq, s.hashes(ctx)); err != nil {
 		return p, err
 	}
+	if e.Nonce == nil { // of an erased subject: only that there is such a leaf
+		p.Entry = merkle.Entry{Schema: merkle.Schema, ID: e.ID, Tenant: e.Tenant}
+	}
 	// What is handed out as a proof holds: else the log was changed, and that must be heard.
 	if _, err := p.Check(k.Public); err != nil {
 		return p, errors.Join(errDamaged, err)

@@ -126,22 +126,26 @@ func (s *Server) evidence(ctx context.Context, v results.Verdict) (c evidence.Co
 
 // logged proves the verdict's entry of the audit log, and opens the log's key.
 func (s *Server) logged(ctx context.Context, v results.Verdict) (p merkle.Inclusion, key merkle.Key, err error) {
-	action := results.EventVerdictCreated
-	if v.Revision > 1 {
-		action = results.EventVerdictRevised
-	}
-	e, err := s.Store.LogEntryAbout(ctx, v.Tenant, action, v.Job, results.Sum(v.Body))
-	if errors.Is(err, results.ErrNotFound) {
-		if sub, serr := s.Store.Subject(ctx, v.Tenant, v.Subject); serr == nil && !sub.ErasedAt.IsZero() {
-			return p, key, problem(codeErased).with("The person was erased, and with that what this verdict could be proven by.", "该人员已删除，其结论不再能够证明。")
-		}
-		return p, key, fmt.Errorf("verdict %s, revision %d, is not what the audit log has of it: run \"onsite audit verify\"", v.Job, v.Revision)
-	}
+	about, err := s.Store.LogEntriesAbout(ctx, v.Tenant, v.Job, maxEntries)
 	if err != nil {
 		return p, key, err
 	}
+	sub, err := s.Store.Subject(ctx, v.Tenant, v.Subject)
+	if err == nil && !sub.ErasedAt.IsZero() {
+		return p, key, problem(codeErased).with("The person was erased, and with that what this verdict could be proven by.", "该人员已删除，其结论不再能够证明。")
+	}
+	if err != nil && !errors.Is(err, results.ErrNotFound) {
+		return p, key, err
+	}
+	e, ok := entryOf(about, v)
+	if !ok {
+		return p, key, fmt.Errorf("verdict %s, revision %d, is not what the audit log has of it: run \"onsite audit verify\"", v.Job, v.Revision)
+	}
 	if p, err = s.prove(ctx, e); err != nil {
 		return p, key, err
+	}
+	if p.Nonce == "" { // erased since
+		return p, key, problem(codeErased)
 	}
 	k, err := s.Store.LogKey(ctx, v.Tenant)
 	if err != nil {
@@ -149,6 +153,27 @@ func (s *Server) logged(ctx context.Context, v results.Verdict) (p merkle.Inclus
 	}
 	secret, err := s.Vault.OpenBytes(ctx, v.Tenant, results.TenantSubject, results.LogKeyRecord, k.Sealed)
 	return p, merkle.Key{Secret: string(secret), Public: k.Public}, err
+}
+
+// maxEntries bounds the entries about one job that are looked through.
+const maxEntries = 1000
+
+// entryOf finds the entry that was written with a revision: the first of a job is its creation, and each further one of its revisions. One
+// more entry of a creation is somebody's addition.
+func entryOf(about []results.LoggedEntry, v results.Verdict) (results.LoggedEntry, bool) {
+	var list []results.LoggedEntry
+	for _, e := range about {
+		if e.Action == results.EventVerdictCreated && len(list) > 0 {
+			return e, false
+		}
+		if e.Action == results.EventVerdictCreated || e.Action == results.EventVerdictRevised {
+			list = append(list, e)
+		}
+	}
+	if len(list) < v.Revision || list[v.Revision-1].Digest != results.Sum(v.Body) {
+		return results.LoggedEntry{}, false
+	}
+	return list[v.Revision-1], true
 }
 
 // policyOf finds the YAML of the policy that a verdict names by its digest: a revision of the tenant's own, or a built-in one. One that is not

@@ -31,6 +31,15 @@ func (s Site) Digest() (string, error) {
 	return Sum(b), nil
 }
 
+// ConfigRevision is a revision of a site or a policy, also a deleted one.
+type ConfigRevision struct {
+	Kind    string // site, policy
+	Name    string
+	Rev     int
+	Deleted bool
+	Digest  string // the Sum of what is stored: a site's JSON, a policy's YAML
+}
+
 // LogHead is how far a tenant's log is.
 type LogHead struct {
 	Tenant string
@@ -76,8 +85,11 @@ type Log interface {
 	// LogWaiting gives up to n entries that have no place yet, by id, after an id.
 	LogWaiting(ctx context.Context, tenant, after string, n int) ([]LoggedEntry, error)
 	LogEntry(ctx context.Context, tenant, id string) (LoggedEntry, error)
-	// LogEntryAbout gives the newest entry with this action, target and digest; ErrNotFound.
-	LogEntryAbout(ctx context.Context, tenant, action, target, digest string) (LoggedEntry, error)
+	// LogEntriesAbout gives the first n entries with a target, by id.
+	LogEntriesAbout(ctx context.Context, tenant, target string, n int) ([]LoggedEntry, error)
+
+	// ConfigRevisions lists every revision of every site and policy, by kind, name and revision.
+	ConfigRevisions(ctx context.Context, tenant string) ([]ConfigRevision, error)
 
 	// PutCheckpoint keeps a signed head; one of the same size that is there stays.
 	PutCheckpoint(ctx context.Context, c Checkpoint) error

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -42,7 +43,7 @@ func Nonce(salt []byte, id string) []byte {
 	return m.Sum(nil)
 }
 
-// document is the form of an entry that is committed to: these fields in this order, no spaces, as encoding/json writes it.
+// document is the form of an entry that is committed to: these fields in this order, no spaces, UTF-8, only what JSON must escape escaped.
 type document struct {
 	Schema  string `json:"schema"`
 	ID      string `json:"id"`
@@ -61,12 +62,15 @@ const Schema = "onsite.audit/1"
 // Document gives the bytes that an entry's leaf commits to.
 func Document(a results.AuditEntry) []byte { return EntryOf(a).bytes() }
 
+// bytes writes it without the escapes that are for HTML pages, so that other people's tools write the same.
 func (d document) bytes() []byte {
-	b, err := json.Marshal(d)
-	if err != nil { // strings and a number
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(d); err != nil { // strings and a number
 		panic(fmt.Sprintf("write an audit entry: %v", err))
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // Commitment is what the tree holds for a document: SHA-256(nonce || document).

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -22,10 +23,9 @@ type Source interface {
 	LogKey(ctx context.Context, tenant string) (results.LogKey, error)
 	Checkpoints(ctx context.Context, tenant string, after int64, n int) ([]results.Checkpoint, error)
 	Verdicts(ctx context.Context, tenant string, f results.VerdictFilter, p results.Page) ([]results.Verdict, error)
-	Policies(ctx context.Context, tenant string) ([]results.Policy, error)
-	Policy(ctx context.Context, tenant, name string, rev int) (results.Policy, error)
-	Sites(ctx context.Context, tenant string, p results.Page) ([]results.Site, error)
-	Site(ctx context.Context, tenant, id string, rev int) (results.Site, error)
+	ConfigRevisions(ctx context.Context, tenant string) ([]results.ConfigRevision, error)
+	Tenant(ctx context.Context, id string) (results.Tenant, error)
+	Now() time.Time
 }
 
 // Rule names what an inspection found.
@@ -35,6 +35,7 @@ type Rule string
 const (
 	EntryChanged    Rule = "entry_changed"    // an entry is not what its leaf commits to
 	EntryMissing    Rule = "entry_missing"    // the log has a leaf at this place, and the store no entry
+	SaltMissing     Rule = "salt_missing"     // an entry cannot be checked, and its subject was not erased
 	EntryAdded      Rule = "entry_added"      // an entry claims a place that the log does not have
 	TreeChanged     Rule = "tree_changed"     // the kept hashes of the tree do not follow from its leaves
 	HeadChanged     Rule = "head_changed"     // size or root of the log are not those of its entries
@@ -43,8 +44,10 @@ const (
 	LogShort        Rule = "log_short"        // a signed checkpoint is of more entries than the log has: its end was cut off
 	VerdictChanged  Rule = "verdict_changed"  // a verdict is not what its entry was written for
 	VerdictUnlogged Rule = "verdict_unlogged" // a verdict has no entry
-	PolicyChanged   Rule = "policy_changed"   // a policy is not what its entry was written for
-	SiteChanged     Rule = "site_changed"     // a site is not what its entry was written for
+	VerdictMissing  Rule = "verdict_missing"  // a verdict was logged and is not there, though its time is not over
+	CheckpointNone  Rule = "checkpoint_none"  // the log says that it was signed, and no checkpoint is there
+	PolicyChanged   Rule = "policy_changed"   // the revisions of a policy are not those that were logged
+	SiteChanged     Rule = "site_changed"     // the revisions of a site are not those that were logged
 	ObjectBad       Rule = "object_bad"       // a kept file cannot be opened, or is another one
 	ObjectMissing   Rule = "object_missing"   // a kept file is not there
 )
@@ -68,6 +71,7 @@ type Report struct {
 	Checkpoints int       `json:"checkpoints"`    // compared, those from outside among them
 	Verdicts    int       `json:"verdicts"`       // compared with their entries
 	Erased      int       `json:"erased"`         // verdicts of erased subjects: what is biometric was taken out of them, so they cannot be compared
+	Unlogged    int       `json:"unlogged"`       // revisions whose entry has no digest that can be compared: an earlier program wrote it
 	Documents   int       `json:"documents"`      // revisions of sites and policies, compared with their entries
 	Objects     int       `json:"objects"`        // opened and compared
 	Key         string    `json:"key,omitempty"`
@@ -109,48 +113,44 @@ const page = 500
 func Inspect(ctx context.Context, s Source, tenant string, o Options) (*Report, error) {
 	i := &inspection{
 		from: s, Report: &Report{Tenant: tenant, Key: o.Public, Pinned: o.Public != "", Findings: []Finding{}}, tenant: tenant,
-		digests: map[string][]string{}, erased: map[string]bool{}, tree: map[int64]tlog.Hash{},
+		about: map[string][]results.LoggedEntry{}, seen: map[string]bool{}, erased: map[string]bool{}, tree: map[int64]tlog.Hash{},
 	}
-	// Verdicts and policies first, then entries: what is written meanwhile has its entry by then.
+	// What entries are about first, then entries, those without a place before those with one: what is written or placed meanwhile is seen.
 	verdicts, err := i.verdicts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	documents, err := i.documents(ctx)
+	revisions, err := s.ConfigRevisions(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{i.key, func(ctx context.Context) error { return i.checkpoints(ctx, o.Witness) }, i.entries, i.beyond, i.waiting} {
+	for _, step := range []func(context.Context) error{i.waiting, i.key, func(ctx context.Context) error { return i.checkpoints(ctx, o.Witness) }, i.entries, i.beyond} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
 	}
-	for _, v := range verdicts {
-		i.verdict(v)
-	}
-	for _, d := range documents {
-		if !slices.Contains(i.digests[d.action+"|"+d.name], d.digest) {
-			i.add(d.rule, fmt.Sprintf("%s revision %d", d.what.EN, d.rev), d.name, -1, fmt.Sprintf("%s, revision %d, is not what was logged: it was changed", d.what.EN, d.rev),
-				fmt.Sprintf("%s的第 %d 版与日志不一致：已被改动", d.what.ZH, d.rev))
-			continue
-		}
-		i.Documents++
+	i.hiddenOnes()
+	i.compareConfig(revisions)
+	if err := i.compareVerdicts(ctx, verdicts); err != nil {
+		return nil, err
 	}
 	return i.Report, nil
 }
 
 type inspection struct {
 	*Report
-	from    Source
-	tenant  string
-	size    int64               // entries of the log when the inspection began
-	heads   []signedHead        // by size
-	digests map[string][]string // action|target -> digests of its entries
-	erased  map[string]bool     // subjects that the log says were erased
-	kept    [][]byte            // hashes of the kept tree from index first on; nil: none
-	first   int64
-	tree    map[int64]tlog.Hash // the tree made anew, of complete subtrees what is needed to go on
-	good    int64               // the largest size at which a signed checkpoint agreed
+	from   Source
+	tenant string
+	size   int64                            // entries of the log when the inspection began
+	heads  []signedHead                     // by size
+	about  map[string][]results.LoggedEntry // verdict, site or policy and its id -> its entries, in order; see topic
+	seen   map[string]bool                  // entries that are in about already, while they waited
+	hidden []results.LoggedEntry            // entries without a nonce: whoever they are about must have been erased
+	erased map[string]bool                  // subjects that the log says were erased
+	kept   [][]byte                         // hashes of the kept tree from index first on; nil: none
+	first  int64
+	tree   map[int64]tlog.Hash // the tree made anew, of complete subtrees what is needed to go on
+	good   int64               // the largest size at which a signed checkpoint agreed
 }
 
 type signedHead struct {
@@ -184,6 +184,10 @@ func (i *inspection) checkpoints(ctx context.Context, witness []string) error {
 		}
 		i.heads = append(i.heads, signedHead{h, from})
 	}
+	head, err := i.from.LogHead(ctx, i.tenant) // before them: a checkpoint is there before the head says so
+	if err != nil && !errors.Is(err, results.ErrNotFound) {
+		return err
+	}
 	for after := int64(-1); ; {
 		some, err := i.from.Checkpoints(ctx, i.tenant, after, page)
 		if err != nil {
@@ -202,6 +206,10 @@ func (i *inspection) checkpoints(ctx context.Context, witness []string) error {
 		if len(some) < page {
 			break
 		}
+	}
+	if head.Signed > 0 && !slices.ContainsFunc(i.heads, func(h signedHead) bool { return h.Size == head.Signed }) {
+		i.add(CheckpointNone, fmt.Sprintf("checkpoint of %d entries", head.Signed), "", -1,
+			fmt.Sprintf("the log says that its first %d entries were signed, and no such checkpoint is there", head.Signed), fmt.Sprintf("日志记载前 %d 条已签名，但没有对应的检查点", head.Signed))
 	}
 	for n, text := range witness {
 		open(text, fmt.Sprintf("checkpoint %d from elsewhere", n+1))
@@ -271,14 +279,15 @@ func (i *inspection) place(ctx context.Context, e *results.LoggedEntry) error {
 		i.add(EntryMissing, fmt.Sprintf("entry %d", seq), "", seq, fmt.Sprintf("entry %d is in the log and not in the store: it was removed", seq), fmt.Sprintf("第 %d 条记录在日志中但不在结果库中：已被删除", seq))
 	case e.Nonce == nil:
 		i.Hidden++
-		i.note(*e)
+		i.hidden = append(i.hidden, *e)
 	default:
-		i.note(*e)
 		own := Leaf(e.Nonce, e.AuditEntry)
 		switch {
+		case own == leaf:
+			i.note(*e)
 		case kept[0] == nil:
 			leaf = own
-		case own != leaf:
+		default:
 			when := e.At.UTC().Format("2006-01-02 15:04:05Z")
 			i.add(EntryChanged, fmt.Sprintf("entry %d", seq), e.ID, seq,
 				fmt.Sprintf("entry %d (%s, %s, %s) is not what was logged: the entry, its salt or its place was changed", seq, e.ID, e.Action, when),
@@ -306,17 +315,6 @@ func (i *inspection) place(ctx context.Context, e *results.LoggedEntry) error {
 	return nil
 }
 
-// note remembers what an entry says about things that are compared later.
-func (i *inspection) note(e results.LoggedEntry) {
-	if e.Action == ActionErased {
-		i.erased[e.Subject] = true
-	}
-	if e.Digest != "" {
-		at := e.Action + "|" + e.Target
-		i.digests[at] = append(i.digests[at], e.Digest)
-	}
-}
-
 // keep has the kept hashes of the place seq, from index first to end, at hand.
 func (i *inspection) keep(ctx context.Context, seq, first, end int64) error {
 	if i.kept != nil && first >= i.first && end <= i.first+int64(len(i.kept)) {
@@ -332,25 +330,27 @@ func (i *inspection) keep(ctx context.Context, seq, first, end int64) error {
 	return err
 }
 
-// beyond looks for entries that claim places which the log does not have.
+// beyond looks for entries that claim places which the log does not have. What was placed since the beginning is checked the next time.
 func (i *inspection) beyond(ctx context.Context) error {
-	some, err := i.from.LogEntries(ctx, i.tenant, i.size, page)
-	if err != nil || len(some) == 0 {
-		return err
-	}
-	head, err := i.from.LogHead(ctx, i.tenant) // read after them: it has grown with every one that is right
-	if err != nil && !errors.Is(err, results.ErrNotFound) {
-		return err
-	}
-	for _, e := range some {
-		if e.Seq >= head.Size {
-			i.add(EntryAdded, fmt.Sprintf("entry %d", e.Seq), e.ID, e.Seq,
-				fmt.Sprintf("entry %s (%s) claims place %d, and the log ends before it", e.ID, e.Action, e.Seq), fmt.Sprintf("记录 %s（%s）声称位于第 %d 位，但日志在此之前已结束", e.ID, e.Action, e.Seq))
-			continue
+	for from := i.size; ; {
+		some, err := i.from.LogEntries(ctx, i.tenant, from, page)
+		if err != nil || len(some) == 0 {
+			return err
 		}
-		i.note(e)
+		head, err := i.from.LogHead(ctx, i.tenant) // read after them: it has grown with every one that is right
+		if err != nil && !errors.Is(err, results.ErrNotFound) {
+			return err
+		}
+		for _, e := range some {
+			if e.Seq >= head.Size {
+				i.add(EntryAdded, fmt.Sprintf("entry %d", e.Seq), e.ID, e.Seq,
+					fmt.Sprintf("entry %s (%s) claims place %d, and the log ends before it", e.ID, e.Action, e.Seq), fmt.Sprintf("记录 %s（%s）声称位于第 %d 位，但日志在此之前已结束", e.ID, e.Action, e.Seq))
+				continue
+			}
+			i.note(e)
+		}
+		from = some[len(some)-1].Seq + 1
 	}
-	return nil
 }
 
 // waiting takes note of the entries that have no place yet.
@@ -413,100 +413,5 @@ func (i *inspection) agree(size int64) {
 		i.add(Diverged, h.from, "", -1,
 			fmt.Sprintf("%s: the log's first %d entries are others than those that were signed; the difference lies after entry %d (the last checkpoint that agrees is of %d entries)", h.from, size, i.good-1, i.good),
 			fmt.Sprintf("%s：日志的前 %d 条记录与签名时不同；差异在第 %d 条之后（最后一个一致的检查点含 %d 条）", h.from, size, i.good-1, i.good))
-	}
-}
-
-// loggedVerdict is what is compared of a verdict.
-type loggedVerdict struct {
-	job, subject, digest string
-	revision             int
-}
-
-// verdicts reads all verdicts of the tenant.
-func (i *inspection) verdicts(ctx context.Context) (all []loggedVerdict, err error) {
-	for p := (results.Page{Limit: page}); ; {
-		some, err := i.from.Verdicts(ctx, i.tenant, results.VerdictFilter{AllRevisions: true}, p)
-		for _, v := range some {
-			all = append(all, loggedVerdict{v.Job, v.Subject, results.Sum(v.Body), v.Revision})
-			p.After = fmt.Sprintf("%s.%d", v.Job, v.Revision)
-		}
-		if err != nil || len(some) < page {
-			return all, err
-		}
-	}
-}
-
-// verdict compares a verdict with the entries that were written with it.
-func (i *inspection) verdict(v loggedVerdict) {
-	action := results.EventVerdictCreated
-	if v.revision > 1 {
-		action = results.EventVerdictRevised
-	}
-	what := fmt.Sprintf("verdict %s revision %d", v.job, v.revision)
-	digests := i.digests[action+"|"+v.job]
-	switch {
-	case slices.Contains(digests, v.digest):
-		i.Verdicts++
-	case i.erased[v.subject]:
-		i.Erased++
-	case len(digests) == 0:
-		i.add(VerdictUnlogged, what, v.job, -1, fmt.Sprintf("verdict %s, revision %d, has no entry in the log", v.job, v.revision), fmt.Sprintf("任务 %s 的第 %d 版结论在日志中没有记录", v.job, v.revision))
-	default:
-		i.add(VerdictChanged, what, v.job, -1, fmt.Sprintf("verdict %s, revision %d, is not what was logged: it was changed", v.job, v.revision), fmt.Sprintf("任务 %s 的第 %d 版结论与日志不一致：已被改动", v.job, v.revision))
-	}
-}
-
-// configured is a revision of a site or policy.
-type configured struct {
-	rule         Rule
-	action, name string
-	what         pipeline.Text
-	rev          int
-	digest       string
-}
-
-// documents reads every revision of the sites and policies that are in use.
-func (i *inspection) documents(ctx context.Context) (all []configured, err error) {
-	policies, err := i.from.Policies(ctx, i.tenant)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range policies {
-		for rev := p.Rev; rev > 0; rev-- {
-			old, err := i.from.Policy(ctx, i.tenant, p.Name, rev)
-			if errors.Is(err, results.ErrNotFound) { // a revision in which it was deleted
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, configured{PolicyChanged, "policy.changed", p.Name, pipeline.Text{EN: "policy " + p.Name, ZH: "策略 " + p.Name + " "}, rev, results.Sum(old.YAML)})
-		}
-	}
-	for p := (results.Page{Limit: page}); ; {
-		sites, err := i.from.Sites(ctx, i.tenant, p)
-		if err != nil {
-			return nil, err
-		}
-		for _, site := range sites {
-			p.After = site.ID
-			for rev := site.Rev; rev > 0; rev-- {
-				old, err := i.from.Site(ctx, i.tenant, site.ID, rev)
-				if errors.Is(err, results.ErrNotFound) {
-					continue
-				}
-				if err != nil {
-					return nil, err
-				}
-				digest, err := old.Digest()
-				if err != nil {
-					return nil, err
-				}
-				all = append(all, configured{SiteChanged, "site.changed", site.ID, pipeline.Text{EN: "site " + site.ID, ZH: "地点 " + site.ID + " "}, rev, digest})
-			}
-		}
-		if len(sites) < page {
-			return all, nil
-		}
 	}
 }

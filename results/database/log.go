@@ -263,11 +263,10 @@ func (s *Store) LogEntry(ctx context.Context, tenant, id string) (results.Logged
 	return e, wrap(err, "read audit entry %s", id)
 }
 
-// LogEntryAbout implements results.Log.
-func (s *Store) LogEntryAbout(ctx context.Context, tenant, action, target, digest string) (results.LoggedEntry, error) {
-	e, err := scanLogged(s.db.QueryRow(ctx, `SELECT `+loggedColumns+loggedFrom+` AND a.target = $3 AND a.action = $4 AND a.digest = $5 ORDER BY a.id DESC LIMIT 1`,
-		tenant, audit.ActionErased, target, action, digest))
-	return e, wrap(err, "look for the audit entry %s of %s", action, target)
+// LogEntriesAbout implements results.Log.
+func (s *Store) LogEntriesAbout(ctx context.Context, tenant, target string, n int) ([]results.LoggedEntry, error) {
+	all, err := collect(ctx, s.db, scanLogged, `SELECT `+loggedColumns+loggedFrom+` AND a.target = $3 ORDER BY a.id LIMIT $4`, tenant, audit.ActionErased, target, n)
+	return all, wrap(err, "look for the audit entries about %s", target)
 }
 
 const checkpointColumns = `tenant, size, note, at`

@@ -1,11 +1,13 @@
 package database
 
 import (
+	"encoding/json"
 	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/pipeline"
 	"onsite/results"
 	"onsite/results/audit"
 	"onsite/results/storetest"
@@ -39,6 +41,17 @@ var forgeries = []forgery{
 	{"a checkpoint is changed", []string{`UPDATE audit_checkpoints SET note = replace(note, '5', '6') WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 5 entries"},
 	{"a checkpoint is of another size", []string{`UPDATE audit_checkpoints SET size = 6 WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 6 entries"},
 	{"a verdict's body is changed", []string{`UPDATE verdicts SET body = X'7B7D'`}, audit.VerdictChanged, ""},
+	{"a verdict's decision is changed in its row", []string{`UPDATE verdicts SET decision = 'abnormal'`}, audit.VerdictChanged, ""},
+	{"a verdict is changed, and an entry of it added", []string{`UPDATE verdicts SET body = X'7B7D'`,
+		`INSERT INTO audit (tenant, id, at, actor, action, subject, target, digest) SELECT tenant, 'ZZZ', 1, 'x', 'verdict.created', 'e1', job, '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a' FROM verdicts`},
+		audit.VerdictChanged, ""},
+	{"a verdict is removed", []string{`DELETE FROM verdicts`}, audit.VerdictMissing, ""},
+	{"a salt is removed", []string{`DELETE FROM audit_salts WHERE subject = 'e1'`}, audit.SaltMissing, ""},
+	{"the tenant's salt is removed", []string{`DELETE FROM audit_salts WHERE subject = ''`}, audit.SaltMissing, ""},
+	{"the checkpoints are removed", []string{`DELETE FROM audit_checkpoints`}, audit.CheckpointNone, ""},
+	{"a policy's newest revision is removed", []string{`DELETE FROM policies WHERE rev = 2`}, audit.PolicyChanged, "policy strict"},
+	{"a policy is deleted without an entry", []string{`UPDATE policies SET deleted = TRUE WHERE rev = 2`}, audit.PolicyChanged, "policy strict revision 2"},
+	{"an old policy comes back as a new one", []string{`UPDATE policies SET yaml = X'78' WHERE rev = 2`}, audit.PolicyChanged, "policy strict revision 2"},
 	{"a policy is changed", []string{`UPDATE policies SET yaml = X'00'`}, audit.PolicyChanged, "policy strict revision 1"},
 	{"a site is changed", []string{`UPDATE sites SET doc = '{"label": "another"}'`}, audit.SiteChanged, "site s1 revision 1"},
 }
@@ -135,18 +148,24 @@ func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	a.Target = "strict"
 	_, err = s.PutPolicy(ctx, results.Policy{Tenant: tenant, Name: "strict", YAML: []byte("x"), CreatedAt: s.Now()}, 0, a)
 	require.NoError(t, err)
+	a = storetest.Audit(s, tenant, "policy.changed")
+	a.Target = "strict"
+	_, err = s.PutPolicy(ctx, results.Policy{Tenant: tenant, Name: "strict", YAML: []byte("y"), CreatedAt: s.Now()}, 1, a)
+	require.NoError(t, err)
 	a = storetest.Audit(s, tenant, "site.changed")
 	a.Target = "s1"
 	_, err = s.PutSite(ctx, results.Site{Tenant: tenant, ID: "s1", Doc: results.SiteDoc{Label: "ours"}, CreatedAt: s.Now()}, 0, a)
 	require.NoError(t, err)
-	storetest.AppendEntries(t, s, tenant, "e1", 3)
+	storetest.AppendEntries(t, s, tenant, "e1", 2)
 	sign()
 	job := storetest.NewID()
+	body, err := json.Marshal(pipeline.Verdict{Job: job, Tenant: tenant, Subject: "e1", Decision: pipeline.DecisionPass})
+	require.NoError(t, err)
 	_, err = s.db.Exec(ctx, `INSERT INTO verdicts (job, revision, tenant, subject, site, decision, codes, policy, body, submitted_at, created_at) VALUES ($1, 1, $2, 'e1', '', 'pass', '[]', '', $3, 1, 1)`,
-		job, tenant, []byte("body"))
+		job, tenant, body)
 	require.NoError(t, err)
 	a = storetest.Audit(s, tenant, results.EventVerdictCreated)
-	a.Subject, a.Target, a.Digest = "e1", job, storetest.Sum("body")
+	a.Subject, a.Target, a.Digest = "e1", job, results.Sum(body)
 	require.NoError(t, s.Append(ctx, a))
 	storetest.AppendEntries(t, s, tenant, "e2", 6)
 	sign()

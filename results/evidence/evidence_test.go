@@ -2,9 +2,11 @@ package evidence
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -241,6 +243,26 @@ func TestProofOfAnotherVerdict(t *testing.T) {
 	r, err = Check(made(t, c), c.Key.Public)
 	require.NoError(t, err)
 	require.Equal(t, []string{proofName}, sorted(r))
+}
+
+// Members that share their bytes would make much of little.
+func TestOverlappingMembers(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, pack(&b, []member{{"manifest.json", bytes.Repeat([]byte("x"), 1000)}}))
+	raw := b.Bytes()
+	at := bytes.Index(raw, []byte("PK\x01\x02"))
+	end := bytes.Index(raw, []byte("PK\x05\x06"))
+	entry, tail := raw[at:end], bytes.Clone(raw[end:])
+	var bomb bytes.Buffer
+	bomb.Write(raw[:at])
+	for i := range 3 {
+		bomb.Write(bytes.Replace(entry, []byte("manifest.json"), []byte(fmt.Sprintf("manifes%d.json", i)), 1))
+	}
+	tail[8], tail[10] = 3, 3
+	binary.LittleEndian.PutUint32(tail[12:], uint32(3*len(entry)))
+	bomb.Write(tail)
+	_, err := Check(bomb.Bytes(), "")
+	require.ErrorContains(t, err, "more bytes than the file")
 }
 
 func FuzzCheck(f *testing.F) {

@@ -122,6 +122,12 @@ func unpack(raw []byte) ([]member, error) {
 	}
 	seen := map[string]bool{}
 	var out []member
+	all := uint64(0)
+	for _, f := range z.File { // members that share bytes would give more than the file has
+		if all += min(f.UncompressedSize64, maxPackage+1); all > uint64(len(raw)) {
+			return nil, fmt.Errorf("%w: its members say that they have more bytes than the file", ErrPackage)
+		}
+	}
 	for _, f := range z.File {
 		switch {
 		case !memberName.MatchString(f.Name):

@@ -166,16 +166,13 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 			}
 			return got
 		},
-		"LogEntries": func() answer { return list(s.LogEntries(ctx, other, 0, 10)) },
-		"LogEntry":   func() answer { return one(s.LogEntry(ctx, other, w.entry)) },
-		"LogEntryAbout": func() answer {
-			e, err := s.LogEntry(ctx, w.tenant, w.entry)
-			require.NoError(t, err)
-			return one(s.LogEntryAbout(ctx, other, e.Action, e.Target, e.Digest))
-		},
-		"Checkpoint":  func() answer { return one(s.Checkpoint(ctx, other, 0)) },
-		"Checkpoints": func() answer { return list(s.Checkpoints(ctx, other, -1, 10)) },
-		"LogKey":      func() answer { return one(s.LogKey(ctx, other)) },
+		"LogEntries":      func() answer { return list(s.LogEntries(ctx, other, 0, 10)) },
+		"LogEntry":        func() answer { return one(s.LogEntry(ctx, other, w.entry)) },
+		"ConfigRevisions": func() answer { return list(s.ConfigRevisions(ctx, other)) },
+		"LogEntriesAbout": func() answer { return list(s.LogEntriesAbout(ctx, other, w.done, 10)) },
+		"Checkpoint":      func() answer { return one(s.Checkpoint(ctx, other, 0)) },
+		"Checkpoints":     func() answer { return list(s.Checkpoints(ctx, other, -1, 10)) },
+		"LogKey":          func() answer { return one(s.LogKey(ctx, other)) },
 
 		// The log of the other tenant is its own; it is compared as a whole below.
 		"LogWaiting":  func() answer { return answer{} },

@@ -1,0 +1,209 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"onsite/pipeline"
+	"onsite/results"
+)
+
+// The topics of entries that the store is compared with.
+const (
+	verdictTopic = "verdict"
+	siteTopic    = "site"
+	policyTopic  = "policy"
+)
+
+// topic says what an entry is about, where the store has something to compare with it.
+func topic(e results.LoggedEntry) string {
+	switch e.Action {
+	case results.EventVerdictCreated, results.EventVerdictRevised:
+		return verdictTopic + "|" + e.Target
+	case "site.changed", "site.deleted":
+		return siteTopic + "|" + e.Target
+	case "policy.changed", "policy.deleted":
+		return policyTopic + "|" + e.Target
+	}
+	return ""
+}
+
+// note remembers an entry that the tree vouches for, or that has no place yet.
+func (i *inspection) note(e results.LoggedEntry) {
+	if i.seen[e.ID] {
+		return
+	}
+	if e.Seq < 0 {
+		i.seen[e.ID] = true
+	}
+	if e.Action == ActionErased {
+		i.erased[e.Subject] = true
+	}
+	if t := topic(e); t != "" {
+		i.about[t] = append(i.about[t], e)
+	}
+}
+
+// entriesAbout gives the entries of a topic in the order in which they were written.
+func (i *inspection) entriesAbout(topic, id string) []results.LoggedEntry {
+	list := i.about[topic+"|"+id]
+	slices.SortStableFunc(list, func(a, b results.LoggedEntry) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// hiddenOnes sees to it that only entries of erased subjects cannot be checked.
+func (i *inspection) hiddenOnes() {
+	for _, e := range i.hidden {
+		if whose := SaltOf(e.AuditEntry); whose == "" || !i.erased[whose] {
+			i.add(SaltMissing, fmt.Sprintf("entry %d", e.Seq), e.ID, e.Seq,
+				fmt.Sprintf("entry %d (%s, %s) cannot be checked: its salt is gone, and nobody was erased whose it could be", e.Seq, e.ID, e.Action),
+				fmt.Sprintf("第 %d 条记录（%s，%s）无法核对：盐值已缺失，而对应人员并未被删除", e.Seq, e.ID, e.Action))
+		}
+	}
+}
+
+// loggedVerdict is what is compared of a verdict.
+type loggedVerdict struct {
+	job, subject, digest string
+	revision             int
+	odd                  string // a column that is not what the body says
+}
+
+// verdicts reads all verdicts of the tenant.
+func (i *inspection) verdicts(ctx context.Context) (all []loggedVerdict, err error) {
+	for p := (results.Page{Limit: page}); ; {
+		some, err := i.from.Verdicts(ctx, i.tenant, results.VerdictFilter{AllRevisions: true}, p)
+		for _, v := range some {
+			all = append(all, loggedVerdict{v.Job, v.Subject, results.Sum(v.Body), v.Revision, oddColumn(v)})
+			p.After = fmt.Sprintf("%s.%d", v.Job, v.Revision)
+		}
+		if err != nil || len(some) < page {
+			return all, err
+		}
+	}
+}
+
+// oddColumn names a column of a verdict's row that is not what its body says: lists are made from the columns.
+func oddColumn(v results.Verdict) string {
+	var body pipeline.Verdict
+	if json.Unmarshal(v.Body, &body) != nil {
+		return "body"
+	}
+	var codes []pipeline.Code
+	for _, r := range body.Reasons {
+		if !slices.Contains(codes, r.Code) {
+			codes = append(codes, r.Code)
+		}
+	}
+	switch {
+	case body.Decision != v.Decision:
+		return "decision"
+	case body.Subject != v.Subject:
+		return "subject"
+	case body.Site != v.Site:
+		return "site"
+	case body.Job != v.Job:
+		return "job"
+	case !slices.Equal(codes, v.Codes) && len(codes)+len(v.Codes) > 0:
+		return "codes"
+	}
+	return ""
+}
+
+// compareVerdicts holds every verdict against the entry of its revision, and every entry against the verdicts.
+func (i *inspection) compareVerdicts(ctx context.Context, all []loggedVerdict) error {
+	there := map[string]int{}
+	for _, v := range all {
+		there[v.job] = max(there[v.job], v.revision)
+		i.verdict(v)
+	}
+	tenant, err := i.from.Tenant(ctx, i.tenant)
+	if err != nil {
+		return err
+	}
+	keep := tenant.Settings.Filled().VerdictDays
+	for t := range i.about {
+		name, job, _ := strings.Cut(t, "|")
+		if name != verdictTopic {
+			continue
+		}
+		list := i.entriesAbout(verdictTopic, job)
+		if n, ok := there[job]; ok && n >= len(list) || !ok && !i.from.Now().Before(list[0].At.AddDate(0, 0, keep)) {
+			continue
+		}
+		if last := list[len(list)-1]; last.Seq < 0 || last.Seq >= i.size { // written since the verdicts were read
+			continue
+		}
+		i.add(VerdictMissing, "verdict "+job, job, -1, fmt.Sprintf("%d revisions of the verdict of job %s were logged, and %d are there", len(list), job, there[job]),
+			fmt.Sprintf("任务 %s 的结论记录了 %d 版，实际有 %d 版", job, len(list), there[job]))
+	}
+	return nil
+}
+
+func (i *inspection) verdict(v loggedVerdict) {
+	what := fmt.Sprintf("verdict %s revision %d", v.job, v.revision)
+	list := i.entriesAbout(verdictTopic, v.job)
+	changed := func(en, zh string) {
+		i.add(VerdictChanged, what, v.job, -1, fmt.Sprintf("verdict %s, revision %d, %s", v.job, v.revision, en), fmt.Sprintf("任务 %s 的第 %d 版结论%s", v.job, v.revision, zh))
+	}
+	switch {
+	case len(list) == 0 && i.erased[v.subject]: // its entries are hidden, and what is biometric was taken out of it
+		i.Erased++
+	case len(list) < v.revision:
+		i.add(VerdictUnlogged, what, v.job, -1, fmt.Sprintf("verdict %s, revision %d, has no entry in the log", v.job, v.revision), fmt.Sprintf("任务 %s 的第 %d 版结论在日志中没有记录", v.job, v.revision))
+	case list[0].Action != results.EventVerdictCreated, slices.ContainsFunc(list[1:], func(e results.LoggedEntry) bool { return e.Action != results.EventVerdictRevised }):
+		changed("was logged more than once: somebody added an entry", "被重复记录：有人添加了记录")
+	case list[v.revision-1].Digest != v.digest:
+		changed("is not what was logged: it was changed", "与日志不一致：已被改动")
+	case v.odd != "":
+		changed("has another "+v.odd+" in its row than in its body: the row was changed", "的数据行与正文不一致（"+v.odd+"）：数据行已被改动")
+	default:
+		i.Verdicts++
+	}
+}
+
+// compareConfig holds every revision of sites and policies against its entry, one by one: none is added, removed or put in another's place.
+func (i *inspection) compareConfig(all []results.ConfigRevision) {
+	next := map[string]int{}
+	for _, r := range all { // by name and revision
+		rule, what := SiteChanged, pipeline.Text{EN: "site " + r.Name, ZH: "地点 " + r.Name + " "}
+		if r.Kind == policyTopic {
+			rule, what = PolicyChanged, pipeline.Text{EN: "policy " + r.Name, ZH: "策略 " + r.Name + " "}
+		}
+		n := next[r.Kind+"|"+r.Name]
+		next[r.Kind+"|"+r.Name]++
+		list := i.entriesAbout(r.Kind, r.Name)
+		switch {
+		case n >= len(list) || r.Rev != n+1, list[n].Action == r.Kind+".deleted" != r.Deleted:
+			i.add(rule, fmt.Sprintf("%s revision %d", what.EN, r.Rev), r.Name, -1, fmt.Sprintf("%s, revision %d, is not what was logged: it was added, or another one was removed", what.EN, r.Rev),
+				fmt.Sprintf("%s的第 %d 版与日志不一致：被添加，或其他版本被移除", what.ZH, r.Rev))
+		case list[n].Digest == "", strings.HasPrefix(list[n].Digest, "sha256:"):
+			i.Unlogged++
+		case list[n].Digest != r.Digest:
+			i.add(rule, fmt.Sprintf("%s revision %d", what.EN, r.Rev), r.Name, -1, fmt.Sprintf("%s, revision %d, is not what was logged: it was changed", what.EN, r.Rev),
+				fmt.Sprintf("%s的第 %d 版与日志不一致：已被改动", what.ZH, r.Rev))
+		default:
+			i.Documents++
+		}
+	}
+	for t := range i.about {
+		kind, name, _ := strings.Cut(t, "|")
+		list := i.entriesAbout(kind, name)
+		if kind == verdictTopic || next[t] >= len(list) {
+			continue
+		}
+		if last := list[len(list)-1]; last.Seq < 0 || last.Seq >= i.size { // written since the revisions were read
+			continue
+		}
+		rule := SiteChanged
+		if kind == policyTopic {
+			rule = PolicyChanged
+		}
+		i.add(rule, kind+" "+name, name, -1, fmt.Sprintf("%d revisions of %s %s were logged, and %d are there: the newest were removed", len(list), kind, name, next[t]),
+			fmt.Sprintf("%s 记录了 %d 版，实际有 %d 版：最新版本已被移除", name, len(list), next[t]))
+	}
+}
