@@ -285,8 +285,8 @@ var doubtTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "周围环境可能属于另一地点[：“{name}”][，读到名称“{read}”][，看起来更像{place}]，且没有找到该地点的任何特征，须由人工判断。",
 	},
 	pipeline.PosterOutdated: {
-		EN: "The poster[ “{name}”] in view may be over[: the date on it was read as “{read}”].",
-		ZH: "画面中的海报[“{name}”]可能已过期[：读到的日期为“{read}”]。",
+		EN: "The poster[ “{name}”] in view may not be one that hangs at the site now[; it is valid from {from}][; it was valid until {until}][; the date on it was read as “{read}”][; it belongs to {elsewhere}].",
+		ZH: "画面中的海报[“{name}”]可能不是该地点当前应张贴的海报[，其有效期自 {from} 起][，其有效期至 {until}][，读到的日期为“{read}”][，它属于 {elsewhere}]。",
 	},
 	pipeline.PosterDiffers: {
 		EN: "The poster in view has the design of the enrolled one[ “{name}”], but its content may be another one[: {differ} of {tiles} parts differ].",
