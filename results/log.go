@@ -71,7 +71,8 @@ const LogKeyRecord = "audit.log"
 // place, in the transaction of what it is about; one elected process gives it its place afterwards.
 type Log interface {
 	// SequenceAudit gives places to entries that have none, up to n of each of some tenants, and adds their leaves to the trees. It says how
-	// many it placed, and whether some still wait. Only the elected process calls it; two at once do no harm.
+	// many it placed, and whether some still wait. A tenant whose log cannot go on does not hold up the others: its error comes with what was
+	// placed of theirs. It begins no new tenant after a second. Only the elected process calls it; two at once do no harm.
 	SequenceAudit(ctx context.Context, n int) (placed int, more bool, err error)
 	// AuditBacklog says how many entries wait for their place, and since when the oldest.
 	AuditBacklog(ctx context.Context) (waiting int64, oldest time.Time, err error)

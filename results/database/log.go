@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,28 +13,42 @@ import (
 	"onsite/results/audit"
 )
 
-// tenantsAtOnce bounds how many logs one call of SequenceAudit moves on.
-const tenantsAtOnce = 64
+// tenantsAtOnce bounds how many logs one call of SequenceAudit moves on, sequenceTime for how long it begins new ones.
+const (
+	tenantsAtOnce = 64
+	sequenceTime  = time.Second
+)
 
 // SequenceAudit implements results.Log.
 func (s *Store) SequenceAudit(ctx context.Context, n int) (placed int, more bool, err error) {
 	var tenants []string
 	// A look along the index from tenant to tenant: the entries that wait are not counted.
 	if _, err := s.db.Batch(ctx, s.loggers.order(`SELECT DISTINCT tenant FROM audit WHERE seq IS NULL AND tenant > $1 ORDER BY tenant LIMIT $2`,
-		nil, tenantsAtOnce, &tenants)); err != nil {
+		nil, tenantsAtOnce+1, &tenants)); err != nil {
 		return 0, false, fmt.Errorf("look whose audit entries wait: %w", err)
 	}
-	more = len(tenants) == tenantsAtOnce
-	for _, tenant := range tenants {
-		took, err := s.sequenceAudit(ctx, tenant, n)
-		if err != nil {
-			return placed, true, fmt.Errorf("give audit entries of tenant %s their places: %w", tenant, err)
+	if more = len(tenants) > tenantsAtOnce; more {
+		tenants = tenants[:tenantsAtOnce]
+	}
+	var errs []error
+	begun := time.Now()
+	for i, tenant := range tenants {
+		if i > 0 && time.Since(begun) > sequenceTime {
+			more = true
+			break
 		}
+		took, err := s.sequenceAudit(ctx, tenant, n)
+		s.loggers.took(tenant) // also one whose log is damaged: the others must have their turn
 		placed += took
 		more = more || took == n
-		s.loggers.took(tenant)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("give audit entries of tenant %s their places: %w", tenant, err))
+			if ctx.Err() != nil || errors.Is(err, results.ErrAway) {
+				break
+			}
+		}
 	}
-	return placed, more, nil
+	return placed, more, errors.Join(errs...)
 }
 
 // sequenceAudit moves one tenant's log on. Its row is held until the commit, so that places follow each other without a gap.
@@ -74,7 +89,10 @@ func (s *Store) sequenceAudit(ctx context.Context, tenant string, n int) (placed
 		placed = len(list)
 		return s.keepLeaves(ctx, q, tenant, size, list, add, root)
 	})
-	return placed, err
+	if err != nil {
+		return 0, err // nothing was written
+	}
+	return placed, nil
 }
 
 // salts gives the salts of the entries' subjects, and makes those that are missing; there are none of erased subjects. The subjects are

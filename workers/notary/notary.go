@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,8 @@ type Store interface {
 	SequenceAudit(ctx context.Context, n int) (placed int, more bool, err error)
 	AuditBacklog(ctx context.Context) (waiting int64, oldest time.Time, err error)
 	LogHeads(ctx context.Context) ([]results.LogHead, error)
+	LogHead(ctx context.Context, tenant string) (results.LogHead, error)
+	LogHashes(ctx context.Context, tenant string, indexes []int64) ([][]byte, error)
 	PutCheckpoint(ctx context.Context, c results.Checkpoint) error
 	Checkpoint(ctx context.Context, tenant string, least int64) (results.Checkpoint, error)
 	LogKey(ctx context.Context, tenant string) (results.LogKey, error)
@@ -44,16 +47,20 @@ type Notary struct {
 	Logger    *slog.Logger
 	Metrics   *Metrics
 
-	told map[string]int64 // witness and tenant -> size that it was told
+	known   map[string]audit.Head // tenant -> the last head that this process signed or saw signed; only sign's goroutine uses it
+	tellers []*teller
 }
 
 // batch is how many entries of one tenant get their places in one transaction.
 const batch = 1000
 
+// roundTime bounds how long places are given before heads are signed and witnesses told, however many entries come meanwhile.
+const roundTime = 2 * time.Second
+
 // Metrics are the notary's numbers. A nil *Metrics counts nothing.
 type Metrics struct {
-	waiting, age prometheus.Gauge
-	witness      *prometheus.CounterVec
+	waiting, age, refused prometheus.Gauge
+	witness               *prometheus.CounterVec
 }
 
 // NewMetrics registers them.
@@ -61,9 +68,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "onsite_audit_waiting", Help: "Audit entries that have no place in their log yet."}),
 		age:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "onsite_audit_backlog_seconds", Help: "How long the oldest of them has been waiting."}),
-		witness: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "onsite_witness_total", Help: "Checkpoints told to witnesses, by result: told, failed."}, []string{"result"}),
+		refused: prometheus.NewGauge(prometheus.GaugeOpts{Name: "onsite_audit_refused", Help: "Audit logs whose head is not signed, because it does not go on from what was signed before or because signing fails."}),
+		witness: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "onsite_witness_total", Help: "Checkpoints told to witnesses, by result: told, failed, conflict (the witness has another one of that size)."}, []string{"result"}),
 	}
-	r.MustRegister(m.waiting, m.age, m.witness)
+	r.MustRegister(m.waiting, m.age, m.refused, m.witness)
 	return m
 }
 
@@ -76,30 +84,34 @@ func (n *Notary) Fresh() *Notary {
 	if own.Logger == nil {
 		own.Logger = slog.New(slog.DiscardHandler)
 	}
-	own.told = map[string]int64{}
+	own.known = map[string]audit.Head{}
+	own.tellers = nil
+	for _, w := range own.Witnesses {
+		own.tellers = append(own.tellers, &teller{Witness: w, told: map[string]int64{}, heads: make(chan []results.LogHead, 1)})
+	}
 	return &own
 }
 
-// Run plays the notary until ctx ends.
+// Run plays the notary until ctx ends. Every witness is told in a goroutine of its own: one that is slow or away holds up nobody.
 func (n *Notary) Run(ctx context.Context) error {
 	own := n.Fresh()
 	role := workers.NewRole(own.Store, "notary", own.Name, 3*own.Every, own.Logger)
 	defer role.Resign()
-	wrong := ""
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	for _, t := range own.tellers {
+		telling.Go(func() { own.serve(ctx, t) })
+	}
+	log := own.saying("the audit log does not go on", "the audit log goes on")
 	for {
 		if role.Play(ctx) {
-			err := own.Once(ctx)
-			text := ""
-			if err != nil && ctx.Err() == nil {
-				text = err.Error()
+			heads, err := own.keep(ctx)
+			if ctx.Err() == nil {
+				log(err)
 			}
-			switch { // said when it begins, changes and ends, not every second
-			case text != "" && text != wrong:
-				own.Logger.Warn("the audit log does not go on", "error", text)
-			case text == "" && wrong != "":
-				own.Logger.Info("the audit log goes on")
+			for _, t := range own.tellers {
+				t.hand(heads)
 			}
-			wrong = text
 		}
 		timer := time.NewTimer(own.Every)
 		select {
@@ -111,53 +123,186 @@ func (n *Notary) Run(ctx context.Context) error {
 	}
 }
 
-// Once does what there is to do, on a notary from Fresh: places, checkpoints, witnesses. What fails for one tenant or witness does not hold up the others.
-func (n *Notary) Once(ctx context.Context) error {
-	err := n.sequence(ctx)
-	heads, herr := n.Store.LogHeads(ctx)
-	errs := []error{err, herr}
-	for _, h := range heads {
-		if h.Size > h.Signed {
-			if err := n.sign(ctx, h); err != nil {
-				errs = append(errs, fmt.Errorf("tenant %s: %w", h.Tenant, err))
-			}
+// saying gives a function that logs an error when it begins, changes and ends, not every second.
+func (n *Notary) saying(bad, good string, args ...any) func(error) {
+	wrong := ""
+	return func(err error) {
+		text := ""
+		if err != nil {
+			text = err.Error()
 		}
+		switch {
+		case text != "" && text != wrong:
+			n.Logger.Warn(bad, append([]any{"error", text}, args...)...)
+		case text == "" && wrong != "":
+			n.Logger.Info(good, args...)
+		}
+		wrong = text
 	}
-	errs = append(errs, n.tell(ctx, heads))
+}
+
+// Once does what there is to do, on a notary from Fresh, one after the other: places, checkpoints, witnesses. What fails for one tenant or
+// witness does not hold up the others.
+func (n *Notary) Once(ctx context.Context) error {
+	heads, err := n.keep(ctx)
+	errs := []error{err}
+	for _, t := range n.tellers {
+		errs = append(errs, n.tell(ctx, t, heads))
+	}
 	return errors.Join(errs...)
 }
 
+// keep gives places and signs what grew. The heads say what is signed afterwards.
+func (n *Notary) keep(ctx context.Context) ([]results.LogHead, error) {
+	err := n.sequence(ctx)
+	heads, herr := n.Store.LogHeads(ctx)
+	errs := []error{err, herr}
+	refused := 0
+	for i := range heads {
+		if err := n.head(ctx, &heads[i]); err != nil {
+			refused++
+			errs = append(errs, fmt.Errorf("tenant %s: %w", heads[i].Tenant, err))
+		}
+	}
+	if n.Metrics != nil && herr == nil {
+		n.Metrics.refused.Set(float64(refused))
+	}
+	return heads, errors.Join(errs...)
+}
+
+// sequence gives places for at most about roundTime, and counts what waits then.
 func (n *Notary) sequence(ctx context.Context) error {
-	for more := true; more; {
-		var err error
-		if _, more, err = n.Store.SequenceAudit(ctx, batch); err != nil {
+	var errs []error
+	said := map[string]bool{}
+	begun := time.Now()
+	for {
+		placed, more, err := n.Store.SequenceAudit(ctx, batch)
+		if err != nil && !said[err.Error()] {
+			said[err.Error()] = true
+			errs = append(errs, err)
+		}
+		if !more || placed == 0 || ctx.Err() != nil || time.Since(begun) >= roundTime {
+			break
+		}
+	}
+	if n.Metrics != nil { // above all when something is wrong
+		waiting, oldest, err := n.Store.AuditBacklog(ctx)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		n.Metrics.waiting.Set(float64(waiting))
+		n.Metrics.age.Set(0)
+		if waiting > 0 {
+			n.Metrics.age.Set(max(0, n.Store.Now().Sub(oldest)).Seconds())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ErrRewritten is why a head is not signed: it does not go on from what was signed before.
+var ErrRewritten = errors.New("the audit log was rewritten, or put back to an earlier state: its head is not signed; run \"onsite audit verify\" with what the witnesses kept")
+
+// head looks at a tenant's head, and signs it when it grew.
+func (n *Notary) head(ctx context.Context, h *results.LogHead) error {
+	if len(h.Root) != tlog.HashSize {
+		return fmt.Errorf("the head of the audit log is damaged: its root has %d bytes; run \"onsite audit verify\"", len(h.Root))
+	}
+	head := audit.Head{Origin: audit.Origin(h.Tenant), Size: h.Size, Root: tlog.Hash(h.Root)}
+	known, ok := n.known[h.Tenant]
+	switch {
+	case h.Size < h.Signed:
+		return fmt.Errorf("%w: it has %d entries, and %d were signed", ErrRewritten, h.Size, h.Signed)
+	case ok && h.Size < known.Size:
+		return fmt.Errorf("%w: it has %d entries, and this process knows %d", ErrRewritten, h.Size, known.Size)
+	case ok && head == known && h.Size == h.Signed:
+		return nil
+	case ok:
+		if err := n.goesOn(ctx, h.Tenant, known, head); err != nil {
 			return err
 		}
-		if n.Metrics != nil {
-			waiting, oldest, err := n.Store.AuditBacklog(ctx)
-			if err != nil {
-				return err
-			}
-			n.Metrics.waiting.Set(float64(waiting))
-			n.Metrics.age.Set(0)
-			if waiting > 0 {
-				n.Metrics.age.Set(max(0, n.Store.Now().Sub(oldest)).Seconds())
-			}
+	}
+	if h.Size == h.Signed && ok {
+		return nil
+	}
+	return n.sign(ctx, h, head)
+}
+
+// goesOn proves from the kept hashes that a head's tree begins with an older one.
+func (n *Notary) goesOn(ctx context.Context, tenant string, older, newer audit.Head) error {
+	if older.Size == 0 {
+		return nil // every tree begins with the empty one
+	}
+	if newer.Size < older.Size {
+		return fmt.Errorf("%w: it has %d entries, and %d were signed", ErrRewritten, newer.Size, older.Size)
+	}
+	var away error
+	proof, err := audit.Consist(older.Size, newer.Size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		rows, err := n.Store.LogHashes(ctx, tenant, indexes)
+		if err != nil {
+			away = err
+			return nil, err
 		}
+		out := make([]tlog.Hash, len(rows))
+		for i, row := range rows {
+			if len(row) != tlog.HashSize {
+				return nil, fmt.Errorf("hash %d is missing or damaged", indexes[i])
+			}
+			out[i] = tlog.Hash(row)
+		}
+		return out, nil
+	}))
+	if away != nil {
+		return away
+	}
+	if err == nil {
+		err = proof.Check(older, newer)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRewritten, err)
 	}
 	return nil
 }
 
-// sign signs a tenant's head. The log gets its key with its first checkpoint.
-func (n *Notary) sign(ctx context.Context, h results.LogHead) error {
-	if len(h.Root) != tlog.HashSize {
-		return fmt.Errorf("the head of the audit log is damaged: its root has %d bytes; run \"onsite audit verify\"", len(h.Root))
+// sign signs a tenant's head if it goes on from the newest checkpoint that is kept. The log gets its key with its first checkpoint.
+// A head that is signed already is only compared: what a new process finds is what it begins with.
+func (n *Notary) sign(ctx context.Context, h *results.LogHead, head audit.Head) error {
+	newest, err := n.Store.Checkpoint(ctx, h.Tenant, 0)
+	switch {
+	case errors.Is(err, results.ErrNotFound) && h.Signed > 0:
+		return fmt.Errorf("%w: %d entries were signed, and no checkpoint is there", ErrRewritten, h.Signed)
+	case err != nil && !errors.Is(err, results.ErrNotFound):
+		return err
+	case err == nil:
+		k, err := n.Store.LogKey(ctx, h.Tenant) // never a new one: there is a checkpoint of the old
+		if err != nil {
+			return fmt.Errorf("read the key of a log that has checkpoints: %w", err)
+		}
+		older, err := audit.Open(newest.Note, k.Public)
+		if err != nil || older.Size != newest.Size {
+			return fmt.Errorf("%w: the checkpoint that is kept for %d entries is not the log's own: %w", ErrRewritten, newest.Size, errors.Join(err, wrongSize(older.Size, newest.Size)))
+		}
+		if older.Size < h.Signed {
+			return fmt.Errorf("%w: %d entries were signed, and the newest checkpoint that is there is of %d", ErrRewritten, h.Signed, older.Size)
+		}
+		if older.Size > head.Size {
+			if now, err := n.Store.LogHead(ctx, h.Tenant); err == nil && now.Size >= older.Size {
+				return nil // another process had the role a moment ago: the next look sees what it signed
+			}
+		}
+		if err := n.goesOn(ctx, h.Tenant, older, head); err != nil {
+			return err
+		}
+		if older == head { // signed by another process, or before this one began
+			n.known[h.Tenant] = head
+			if h.Size == h.Signed {
+				return nil
+			}
+		}
 	}
 	secret, public, err := n.key(ctx, h.Tenant)
 	if err != nil {
 		return err
 	}
-	head := audit.Head{Origin: audit.Origin(h.Tenant), Size: h.Size, Root: tlog.Hash(h.Root)}
 	note, err := audit.Sign(head, secret)
 	if err != nil {
 		return err
@@ -166,7 +311,19 @@ func (n *Notary) sign(ctx context.Context, h results.LogHead) error {
 	if _, err := audit.Open(note, public); err != nil {
 		return fmt.Errorf("the audit log's key and its public part do not belong together: %w", err)
 	}
-	return n.Store.PutCheckpoint(ctx, results.Checkpoint{Tenant: h.Tenant, Size: h.Size, Note: note, At: n.Store.Now()})
+	if err := n.Store.PutCheckpoint(ctx, results.Checkpoint{Tenant: h.Tenant, Size: h.Size, Note: note, At: n.Store.Now()}); err != nil {
+		return err
+	}
+	n.known[h.Tenant] = head
+	h.Signed = h.Size
+	return nil
+}
+
+func wrongSize(says, kept int64) error {
+	if says == kept {
+		return nil
+	}
+	return fmt.Errorf("it is of %d entries", says)
 }
 
 // key opens a tenant's key, and makes it when there is none.
