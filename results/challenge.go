@@ -19,7 +19,7 @@ type Challenge struct {
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	Job       string    // of the submission that used it; "": nobody has
-	UsedAt    time.Time // by the store's clock; zero: nobody has
+	UsedAt    time.Time // when the submission was there, by the store's clock or the bucket's; zero: nobody has
 }
 
 // Bounds of challenges.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -337,6 +338,21 @@ func ReasonText(code pipeline.Code, args map[string]string) pipeline.Text {
 	}
 	return say(t, bilingual(args))
 }
+
+// BareText gives the words of a verdict's reason without anything that its check found: the texts of the reason's code, unfilled. They stay
+// as strong as they were: a doubt stays one.
+func BareText(r pipeline.Reason) pipeline.Text {
+	f := pipeline.Finding{Code: r.Code, Outcome: pipeline.Fail}
+	for _, part := range filledPart.Split(codeTexts[r.Code].EN, -1) {
+		if !strings.Contains(r.Text.EN, part) { // so it is not the sentence of a fail
+			f.Outcome = pipeline.Uncertain
+		}
+	}
+	return findingText(r.Check, f)
+}
+
+// filledPart is what a finding fills, or drops, in a text.
+var filledPart = regexp.MustCompile(`\[[^\]]*\]|\{[^}]*\}`)
 
 // lackTexts say what a clip has too little of, the codes of {lacking}.
 var lackTexts = map[string]pipeline.Text{

@@ -170,3 +170,24 @@ func TestExpand(t *testing.T) {
 		require.Equal(t, c.want, expand(c.template, func(n string) string { return args[n] }), c.template)
 	}
 }
+
+// A reason without what was found is as strong as it was, and quotes nothing.
+func TestBareText(t *testing.T) {
+	args := map[string]string{}
+	for _, all := range []map[pipeline.Code]pipeline.Text{codeTexts, doubtTexts} {
+		for _, text := range all {
+			for _, name := range append(names(text.EN), names(text.ZH)...) {
+				args[name] = "QUOTED"
+			}
+		}
+	}
+	for code := range codeTexts {
+		for _, o := range []pipeline.Outcome{pipeline.Fail, pipeline.Uncertain} {
+			full := findingText(pipeline.CheckPlace, pipeline.Finding{Code: code, Outcome: o, Args: args})
+			got := BareText(pipeline.Reason{Code: code, Check: pipeline.CheckPlace, Text: full})
+			require.Equal(t, findingText(pipeline.CheckPlace, pipeline.Finding{Code: code, Outcome: o}), got, "%s, %s", code, o)
+			require.NotContains(t, got.EN+got.ZH, "QUOTED", code)
+			require.NotContains(t, got.EN+got.ZH, "{", code)
+		}
+	}
+}

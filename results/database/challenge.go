@@ -45,11 +45,12 @@ func (s *Store) Challenge(ctx context.Context, tenant, id string) (results.Chall
 }
 
 // answered binds a submission's challenge to its job, if it names one that nobody used before: of its own tenant and subject only.
-func answered(sub results.Submission, now time.Time) []statement {
+// It was used when the submission arrived, which may be long before its news is taken.
+func answered(sub results.Submission, arrived time.Time) []statement {
 	id := sub.Challenge()
 	if id == "" {
 		return nil
 	}
 	return []statement{do(`UPDATE challenges SET job = $4, used_at = $5 WHERE tenant = $1 AND id = $2 AND subject = $3 AND job = ''`,
-		sub.Tenant, id, sub.Subject, sub.Job, now)}
+		sub.Tenant, id, sub.Subject, sub.Job, arrived)}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"onsite/pipeline"
+	"onsite/pipeline/policy"
 	"onsite/results"
 )
 
@@ -126,7 +127,7 @@ func stripVerdicts(ctx context.Context, q querier, tenant, subject string, when 
 var (
 	// biometric names the parts of a verdict, wherever they stand, that a person could be told by or shown with.
 	biometric = []string{"kept", "phash", "box", "outline", "reference", "landmarks"}
-	// personal are the checks whose details are about the person or from the person's device.
+	// personal are the checks whose details, and whose reasons' words, are about the person or from the person's device.
 	personal = []pipeline.CheckName{pipeline.CheckFace, pipeline.CheckLiveness, pipeline.CheckSpeech, pipeline.CheckAuthenticity, pipeline.CheckPlace}
 )
 
@@ -142,12 +143,37 @@ func strip(body []byte, when time.Time) ([]byte, error) {
 		for _, name := range personal {
 			if c, ok := checks[string(name)].(map[string]any); ok {
 				delete(c, "detail")
+				if name == pipeline.CheckPlace { // how far away the person was
+					delete(c, "score")
+					delete(c, "threshold")
+				}
+			}
+		}
+	}
+	if reasons, ok := v["reasons"].([]any); ok {
+		for _, r := range reasons {
+			if r, ok := r.(map[string]any); ok {
+				bare(r)
 			}
 		}
 	}
 	without(v)
 	v["erased_at"] = when.UTC().Format(time.RFC3339)
 	return json.Marshal(v)
+}
+
+// bare takes the evidence of a personal check and what its words quote (distances, programs, what was said) out of a reason. The code, and
+// what it means, stay.
+func bare(reason map[string]any) {
+	word := func(m map[string]any, key string) string { s, _ := m[key].(string); return s }
+	check := pipeline.CheckName(word(reason, "check"))
+	if !slices.Contains(personal, check) {
+		return
+	}
+	delete(reason, "evidence")
+	was, _ := reason["text"].(map[string]any)
+	reason["text"] = policy.BareText(pipeline.Reason{Code: pipeline.Code(word(reason, "code")), Check: check,
+		Text: pipeline.Text{EN: word(was, "en"), ZH: word(was, "zh")}})
 }
 
 func without(v any) {

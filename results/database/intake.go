@@ -114,7 +114,7 @@ func (s *Store) acceptOne(ctx context.Context, q querier, n results.NewSubmissio
 	if n.Idempotency != "" {
 		b = append(b, took(n.Sub.Tenant, n.Idempotency, n.Sub.Job, n.BodySHA256, now))
 	}
-	b = append(b, submitted(n.Sub, now)...)
+	b = append(b, submitted(n.Sub, now, now)...)
 	b = append(b, kept(n.Keep...)...)
 	b = append(b, audited(n.Audit)...)
 	changed, err := q.Batch(ctx, b)
@@ -177,7 +177,7 @@ func took(tenant, request, job, body string, now time.Time) statement {
 }
 
 // submitted writes submission and job, and uses the challenge that it answers.
-func submitted(sub results.Submission, now time.Time) []statement {
+func submitted(sub results.Submission, now, arrived time.Time) []statement {
 	return append([]statement{
 		do(`INSERT INTO submissions (job, tenant, subject, site, policy, policy_rev, claim, priority, source, media_key, media_sha256,
 			media_bytes, media_name, trace_parent, received_at, device)
@@ -188,7 +188,7 @@ func submitted(sub results.Submission, now time.Time) []statement {
 			lease_until, deadline, worker, error_rule, error, revision, trace_parent, created_at, updated_at, finished_at)
 			VALUES ($1, $2, $3, $4, $5, 'accepted', TRUE, 0, 0, 0, 0, FALSE, $6, 0, 0, 0, '', '', '', 0, $7, $6, $6, 0)`,
 			sub.Job, sub.Tenant, sub.Subject, sub.Site, int(sub.Priority), now, sub.TraceParent),
-	}, answered(sub, now)...)
+	}, answered(sub, arrived)...)
 }
 
 // newJob is the job that submitted writes.

@@ -134,7 +134,7 @@ func (s *Store) Arrive(ctx context.Context, e results.IntakeEvent, src results.S
 		if start != nil {
 			start.Source, start.ReceivedAt = src, e.ReceivedAt
 			b = append(b, do(`UPDATE uploads SET arrived_at = $2 WHERE job = $1`, start.Job, e.ReceivedAt))
-			b = append(b, submitted(*start, s.Now())...)
+			b = append(b, submitted(*start, s.Now(), arrived(e))...)
 			b = append(b, audited(results.AuditEntry{ID: e.ID, Tenant: start.Tenant, At: s.Now(), Actor: "intake", Action: "submission.accepted",
 				Subject: start.Subject, Target: start.Job})...)
 		}
@@ -145,6 +145,22 @@ func (s *Store) Arrive(ctx context.Context, e results.IntakeEvent, src results.S
 		return given, fmt.Errorf("take the event of an object in bucket %s: %w", given.Bucket, err)
 	}
 	return e, nil
+}
+
+// written is when an event's object was written: what the bucket says, or else when its news came.
+func written(e results.IntakeEvent) time.Time {
+	if e.HappenedAt.IsZero() {
+		return e.ReceivedAt
+	}
+	return e.HappenedAt
+}
+
+// arrived is when an object was there for us: when it was written, by a clock that may be ahead of ours, but not after its news.
+func arrived(e results.IntakeEvent) time.Time {
+	if at := written(e); at.Before(e.ReceivedAt) {
+		return at
+	}
+	return e.ReceivedAt
 }
 
 // judge decides what becomes of an event, and gives the submission that it starts.
@@ -168,10 +184,6 @@ func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*
 	} else if u.Job != "" {
 		e.Tenant = u.Tenant
 	}
-	written := e.HappenedAt
-	if written.IsZero() {
-		written = e.ReceivedAt
-	}
 	switch {
 	case emptied(u):
 		e.State, e.Why, e.Raw, e.Key = results.IntakeUnclaimed, claimErased(), []byte{}, ""
@@ -189,7 +201,7 @@ func (s *Store) judge(ctx context.Context, q querier, e *results.IntakeEvent) (*
 	case !u.ArrivedAt.IsZero():
 		e.State, e.Job = results.IntakeDuplicate, u.Job
 		e.Why = results.Because("object_again", "the object was written again; its first writing counts", "该对象被再次写入；以首次写入为准")
-	case written.After(u.ExpiresAt):
+	case written(*e).After(u.ExpiresAt):
 		e.State = results.IntakeUnclaimed
 		e.Why = results.Because("claim_ended", "the claim ended at %s, before the object was written", "申报已于 %s 失效，早于对象写入时间", u.ExpiresAt.Format(time.RFC3339))
 	default:

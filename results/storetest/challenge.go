@@ -120,6 +120,24 @@ func challengeUpload(t *testing.T, s results.Store) {
 	_, err = s.Arrive(ctx, results.IntakeEvent{ID: NewID(), Source: "webhook", Raw: []byte("{}"), Bucket: u.Bucket, Key: u.Key, ReceivedAt: s.Now(), HappenedAt: s.Now()}, results.Source{Kind: "upload", Bucket: u.Bucket, Key: u.Key})
 	require.NoError(t, err)
 	require.Equal(t, u.Job, readChallenge(t, s, c).Job)
+
+	// Whoever answered in time is not late because the news was: a queue that waited, a notification that only the scan made up for.
+	now := s.Now()
+	for name, at := range map[string]struct{ happened, received, used time.Time }{
+		"news that waited":       {time.Time{}, now.Add(-3 * time.Hour), now.Add(-3 * time.Hour)},
+		"found by a scan":        {now.Add(-3 * time.Hour), now, now.Add(-3 * time.Hour)},
+		"a bucket's clock ahead": {now.Add(10 * time.Minute), now, now},
+	} {
+		c, n := issue(t, s, tenant, "e1"), NewSubmission(s, tenant, "e1")
+		answering(c.ID)(&n)
+		n.Sub.Media = results.Media{}
+		u, _, err := s.CreateUpload(ctx, results.Upload{Job: n.Sub.Job, Tenant: tenant, Bucket: "b-" + tenant, Key: n.Sub.Job, MaxBytes: 1 << 20, Sub: n.Sub, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}, "", "")
+		require.NoError(t, err)
+		_, err = s.Arrive(ctx, results.IntakeEvent{ID: NewID(), Source: "webhook", Raw: []byte("{}"), Bucket: u.Bucket, Key: u.Key, ReceivedAt: at.received, HappenedAt: at.happened}, results.Source{Kind: "upload", Bucket: u.Bucket, Key: u.Key})
+		require.NoError(t, err)
+		require.Equal(t, u.Job, readChallenge(t, s, c).Job, name)
+		require.WithinDuration(t, at.used, readChallenge(t, s, c).UsedAt, time.Second, name)
+	}
 }
 
 func challengeBound(t *testing.T, s results.Store) {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onsite/pipeline"
+	"onsite/pipeline/policy"
 	"onsite/results"
 )
 
@@ -108,12 +109,22 @@ func erase(t *testing.T, s results.Store) {
 	require.NoError(t, err)
 	require.Equal(t, pipeline.DecisionAbnormal, v.Decision)
 	require.Equal(t, []pipeline.Code{"face_mismatch"}, v.Codes)
-	for _, word := range []string{"f00dface", `"x"`, `"box"`, "ann.jpg", "face_detail"} {
+	for _, word := range []string{"f00dface", `"x"`, `"box"`, "ann.jpg", "face_detail", "place_detail", "another person", "3.4", "3412", "outside_m"} {
 		require.NotContains(t, string(v.Body), word)
 	}
 	var left pipeline.Verdict
 	require.NoError(t, json.Unmarshal(v.Body, &left), "it is still a verdict")
-	require.Equal(t, "another person", left.Reasons[0].Text.EN)
+	require.Equal(t, []pipeline.Code{"face_mismatch", pipeline.OutsideGeofence, pipeline.SignNotRead}, []pipeline.Code{left.Reasons[0].Code, left.Reasons[1].Code, left.Reasons[2].Code})
+	for i, r := range left.Reasons[:2] { // what is said of everybody with this code
+		require.Equal(t, policy.BareText(pipeline.Reason{Code: r.Code, Check: r.Check}), r.Text)
+		require.NotEmpty(t, r.Text.ZH)
+		require.Empty(t, left.Reasons[i].Evidence)
+	}
+	require.Equal(t, "the sign says “Orchid”", left.Reasons[2].Text.EN, "the site's own")
+	require.Len(t, left.Reasons[2].Evidence, 1)
+	require.Equal(t, pipeline.Fail, left.Checks[pipeline.CheckPlace].Outcome)
+	require.Nil(t, left.Checks[pipeline.CheckPlace].Score)
+	require.Nil(t, left.Checks[pipeline.CheckPlace].Threshold)
 	require.Equal(t, pipeline.Fail, left.Checks[pipeline.CheckFace].Outcome)
 	require.EqualValues(t, 1500, left.Media.Keyframes[0].PTSMS)
 	require.Contains(t, string(v.Body), "12345678901234567", "numbers stay as they were")

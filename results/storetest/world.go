@@ -126,9 +126,14 @@ func body(w world, job string) []byte {
 	text, err := json.Marshal(pipeline.Verdict{Schema: "onsite.verdict/1", Job: job, Tenant: w.tenant, Subject: w.subject, Site: w.site, Decision: pipeline.DecisionAbnormal,
 		Media: pipeline.MediaInfo{SHA256: Sum("media"), Kind: "video", Keyframes: []pipeline.Keyframe{{Index: 3, PTSMS: 1500, PHash: "f00dface"}}},
 		Reasons: []pipeline.Reason{{Code: "face_mismatch", Check: pipeline.CheckFace, Text: pipeline.Text{EN: "another person", ZH: "不是本人"},
-			Evidence: []pipeline.Evidence{{Kind: "keyframe", Box: &pipeline.Box{X: 11, Y: 22, W: 33, H: 44}, Reference: "front-of-ann.jpg", Label: "face"}}}},
+			Evidence: []pipeline.Evidence{{Kind: "keyframe", Box: &pipeline.Box{X: 11, Y: 22, W: 33, H: 44}, Reference: "front-of-ann.jpg", Label: "face"}}},
+			{Code: pipeline.OutsideGeofence, Check: pipeline.CheckPlace, Text: pipeline.Text{EN: "3.4 km from the site", ZH: "相距 3.4 公里"},
+				Evidence: []pipeline.Evidence{{Kind: "fact", Label: "outside_m", Read: "3.4 km"}}},
+			{Code: pipeline.SignNotRead, Check: pipeline.CheckScene, Text: pipeline.Text{EN: "the sign says “Orchid”", ZH: "招牌为“Orchid”"},
+				Evidence: []pipeline.Evidence{{Kind: "text", Label: "sign", Read: "Orchid"}}}},
 		Checks: map[pipeline.CheckName]pipeline.Check{
 			pipeline.CheckFace:  {Outcome: pipeline.Fail, Frames: 12, Detail: map[string]any{"face_detail": 1}},
+			pipeline.CheckPlace: {Outcome: pipeline.Fail, Score: new(3412.0), Threshold: new(41.0), Detail: map[string]any{"place_detail": 1}},
 			pipeline.CheckReuse: {Outcome: pipeline.Pass, Detail: map[string]any{"compared": 12345678901234567}},
 		}})
 	if err != nil {
