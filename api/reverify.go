@@ -27,13 +27,13 @@ type reverifyInput struct {
 type Reverification struct {
 	Job       string             `json:"job"`
 	Agreement verify.Agreement   `json:"agreement" enum:"equal,within_tolerance,near_threshold,different,impossible" doc:"impossible: see state"`
-	State     string             `json:"state,omitempty" doc:"impossible: media_gone, erased, photos_gone, consent_withdrawn, models_missing"`
+	State     string             `json:"state,omitempty" doc:"impossible: media_gone, erased, photos_gone, consent_withdrawn, models_missing, site_gone, policy_gone, inputs_changed, refused, reference_unusable"`
 	Text      *pipeline.Text     `json:"text,omitempty" doc:"impossible: why"`
 	Before    pipeline.Decision  `json:"before,omitempty"`
 	Now       pipeline.Decision  `json:"now,omitempty"`
 	Checks    []verify.CheckDiff `json:"checks" nullable:"false"`
 	Recipe    []string           `json:"recipe" nullable:"false" doc:"what of the recipe is another; empty: nothing"`
-	Gone      int                `json:"gone" doc:"earlier recordings that are not there any more: erased, or past their time"`
+	Gone      int                `json:"gone" doc:"earlier recordings, and others with the same device, that are not there any more: erased, or past their time"`
 	Verdict   json.RawMessage    `json:"verdict,omitempty"`
 }
 
@@ -45,7 +45,7 @@ type reverifyOutput struct{ Body Reverification }
 func (s *Server) reverifyRoutes() {
 	register(s, huma.Operation{OperationID: opReverify, Method: http.MethodPost, Path: "/v1/verdicts/{job}/reverify", Tags: []string{"verdicts"},
 		Summary:     "Make a verdict again and compare",
-		Description: "Runs the first revision again from the stored media and the inputs that it names (claim, enrolled photos, site, history and marks as of then), on one thread, and compares it check by check. Takes some seconds; one at a time. Writes nothing but an entry of the audit log.",
+		Description: "Runs the first revision again from the stored media and the inputs that it names (claim, enrolled photos, site, history, marks and consents as of then), on one thread, and compares it check by check. Takes some seconds; one at a time. Writes nothing but an entry of the audit log.",
 		Errors:      []int{401, 403, 404, 422, 429, 503}}, s.reverify)
 }
 

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,7 +25,7 @@ type reverifyCmd struct {
 	Reason   string    `help:"Only those with this reason." placeholder:"CODE"`
 	From     time.Time `help:"Submitted at or after (RFC 3339)." placeholder:"TIME"`
 	To       time.Time `help:"Submitted before (RFC 3339)." placeholder:"TIME"`
-	Limit    int       `help:"How many at most, newest first." default:"1000" placeholder:"N"`
+	Limit    int       `help:"How many at most, newest first. Says so when there are more." default:"1000" placeholder:"N"`
 	Log      string    `help:"File to which each result is added as a line of JSON; jobs that are in it already are not made again." placeholder:"FILE"`
 
 	remoteFlags
@@ -46,8 +46,15 @@ func (c *reverifyCmd) Run(ctx context.Context, e *env) error {
 	defer service.Close()
 	jobs := c.Jobs
 	if len(jobs) == 0 {
-		if jobs, err = c.list(ctx, service); err != nil {
+		var more bool
+		if jobs, more, err = c.list(ctx, service); err != nil {
 			return remotely(err)
+		}
+		if more {
+			fmt.Fprintln(e.err, "onsite:", e.say(pipeline.Text{
+				EN: fmt.Sprintf("there are more than %d verdicts: only the newest %[1]d are made again; set --limit higher for the others", c.Limit),
+				ZH: fmt.Sprintf("结论超过 %d 份：仅重新核验最新的 %[1]d 份；如需其余结论，请调高 --limit", c.Limit),
+			}))
 		}
 	}
 	done, log, err := c.resume()
@@ -65,9 +72,9 @@ func (c *reverifyCmd) Run(ctx context.Context, e *env) error {
 		if !seen {
 			if r, err = service.Reverify(ctx, job, c.Recipe == "current"); err != nil {
 				bar.close()
-				return remotely(err)
+				return c.stopped(err, job, i, len(jobs))
 			}
-			if err := keepLine(log, r); err != nil {
+			if err := c.keepLine(log, r); err != nil {
 				return fmt.Errorf("write to %s: %w", c.Log, err)
 			}
 		}
@@ -83,6 +90,23 @@ func (c *reverifyCmd) Run(ctx context.Context, e *env) error {
 		return e.printJSON(sum)
 	}
 	return sum.print(e)
+}
+
+// stopped says where a run ended, and how it goes on: what is wrong with one verdict is a result, an error is of the service or the call.
+func (c *reverifyCmd) stopped(err error, job string, done, all int) error {
+	err = remotely(err)
+	var remote *remoteError
+	if !errors.As(err, &remote) {
+		return err
+	}
+	at := *remote
+	en, zh := fmt.Sprintf("job %s, after %d of %d verdicts: ", job, done, all), fmt.Sprintf("任务 %s（已完成 %d/%d）：", job, done, all)
+	at.text = pipeline.Text{EN: en + at.text.EN, ZH: zh + at.text.ZH}
+	if c.Log != "" && done > 0 {
+		at.text.EN += "\n" + c.Log + " keeps what is done: run the same command again to go on"
+		at.text.ZH += "\n" + c.Log + " 已保存完成的结果：再次运行同一命令即可继续"
+	}
+	return &at
 }
 
 // reverified sums up a run.
@@ -147,7 +171,7 @@ func (e *env) reverification(r client.Reverification) {
 	}
 	if r.Gone > 0 {
 		fmt.Fprintf(e.out, "    %s\n", e.say(pipeline.Text{
-			EN: fmt.Sprintf("%d earlier recordings are not there any more", r.Gone), ZH: fmt.Sprintf("有 %d 份更早的录像已不存在", r.Gone),
+			EN: fmt.Sprintf("%d earlier recordings, or others with the device, are not there any more", r.Gone), ZH: fmt.Sprintf("有 %d 份更早的录像（或同设备的其他人员）已不存在", r.Gone),
 		}))
 	}
 }
@@ -159,15 +183,23 @@ func score(s *float64) string {
 	return fmt.Sprintf("%.4f", *s)
 }
 
-func (c *reverifyCmd) list(ctx context.Context, service *client.Client) (jobs []string, err error) {
+// list gives the newest jobs, at most Limit; more: there are others.
+func (c *reverifyCmd) list(ctx context.Context, service *client.Client) (jobs []string, more bool, err error) {
 	f := client.VerdictFilter{Subject: c.Subject, Site: c.Site, Decision: c.Decision, Reason: c.Reason, From: c.From, To: c.To}
-	rows, err := gather(c.Limit, func(cursor string, limit int) (client.Page[client.VerdictRow], error) {
+	rows, err := gather(c.Limit+1, func(cursor string, limit int) (client.Page[client.VerdictRow], error) {
 		return service.Verdicts(ctx, f, cursor, limit)
 	})
-	for _, r := range rows {
+	more = len(rows) > c.Limit
+	for _, r := range rows[:min(len(rows), c.Limit)] {
 		jobs = append(jobs, r.Job)
 	}
-	return jobs, err
+	return jobs, more, err
+}
+
+// logged is one line of --log.
+type logged struct {
+	Asked string `json:"asked"` // the --recipe of the run: results of two recipes are no one log
+	client.Reverification
 }
 
 // maxLog bounds the file of --log that is read again.
@@ -183,13 +215,19 @@ func (c *reverifyCmd) resume() (done map[string]client.Reverification, log *os.F
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, pathError("--log", c.Log, err, "name a file that you may write", "请指定可写的文件")
 	}
-	whole := raw[:strings.LastIndexByte(string(raw), '\n')+1]
-	for lines := bufio.NewScanner(strings.NewReader(string(whole))); lines.Scan(); {
-		var r client.Reverification
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil || r.Job == "" {
+	whole := raw[:bytes.LastIndexByte(raw, '\n')+1]
+	for line := range bytes.Lines(whole) {
+		var l logged
+		if err := json.Unmarshal(line, &l); err != nil || l.Job == "" || l.Asked == "" {
 			return nil, nil, usagef(pipeline.Text{EN: fmt.Sprintf("--log %s: it is not what an earlier run wrote", c.Log), ZH: fmt.Sprintf("--log %s：不是先前运行写入的内容", c.Log)})
 		}
-		done[r.Job] = r
+		if l.Asked != c.Recipe {
+			return nil, nil, usagef(pipeline.Text{
+				EN: fmt.Sprintf("--log %s: it was written with --recipe %s, and this run has %s; name another file, or that recipe", c.Log, l.Asked, c.Recipe),
+				ZH: fmt.Sprintf("--log %s：该文件以 --recipe %s 写入，而本次为 %s；请指定其他文件或使用相同的配方", c.Log, l.Asked, c.Recipe),
+			})
+		}
+		done[l.Job] = l.Reverification
 	}
 	if log, err = os.OpenFile(c.Log, os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
 		if err = log.Truncate(int64(len(whole))); err == nil {
@@ -202,11 +240,11 @@ func (c *reverifyCmd) resume() (done map[string]client.Reverification, log *os.F
 	return done, log, nil
 }
 
-func keepLine(log *os.File, r client.Reverification) error {
+func (c *reverifyCmd) keepLine(log *os.File, r client.Reverification) error {
 	if log == nil {
 		return nil
 	}
-	line, err := json.Marshal(r)
+	line, err := json.Marshal(logged{c.Recipe, r})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/api/client"
+	"onsite/pipeline"
+	"onsite/pipeline/verify"
+)
+
+// A run that broke off goes on from its log, with the recipe that it began with.
+func TestReverifyGoesOn(t *testing.T) {
+	var asked []string
+	broken := true
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodGet {
+			page := client.Page[client.VerdictRow]{}
+			for _, job := range []string{"j1", "j2", "j3"} {
+				page.Items = append(page.Items, client.VerdictRow{Job: job})
+			}
+			_ = json.NewEncoder(w).Encode(page)
+			return
+		}
+		job := strings.Split(r.URL.Path, "/")[3]
+		asked = append(asked, job)
+		out := client.Reverification{Job: job, Agreement: "equal"}
+		switch {
+		case job == "j1":
+			out.Agreement, out.State, out.Text = "impossible", "media_gone", &pipeline.Text{EN: "gone", ZH: "不存在"}
+		case job == "j2" && broken:
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write([]byte(`{"status": 500, "code": "internal", "title": "Broken"}`))
+			return
+		case job == "j2": // a line longer than a scanner takes
+			out.Checks = []verify.CheckDiff{{Before: verify.Side{Codes: []pipeline.Code{pipeline.Code(strings.Repeat("x", 100<<10))}}}}
+		}
+		_ = json.NewEncoder(w).Encode(out)
+	}))
+	defer service.Close()
+	t.Setenv("ONSITE_SERVER", service.URL)
+	t.Setenv("ONSITE_KEY", "ons_abcdefghijkl_0123456789012345678901234567890123456789012")
+	t.Setenv("ONSITE_KEY_FILE", "")
+	t.Setenv("LC_ALL", "C.UTF-8")
+	log := filepath.Join(t.TempDir(), "log")
+
+	code, out, errOut := onsite(t, "reverify", "--log", log)
+	require.Equal(t, exitOther, code)
+	require.Contains(t, out, "j1: cannot be made again: gone", "that ends no run")
+	require.Contains(t, errOut, "job j2, after 1 of 3 verdicts: Broken")
+	require.Contains(t, errOut, log+" keeps what is done")
+	require.NotContains(t, errOut, "--limit")
+
+	broken, asked = false, nil
+	code, out, errOut = onsite(t, "reverify", "--log", log)
+	require.Zero(t, code, errOut)
+	require.Equal(t, []string{"j2", "j3"}, asked)
+	require.Contains(t, out, "3: 2 equal, 1 cannot be made again")
+
+	asked = nil
+	code, _, errOut = onsite(t, "reverify", "--log", log, "--limit", "2")
+	require.Zero(t, code, errOut)
+	require.Empty(t, asked, "long lines are read, too")
+	require.Contains(t, errOut, "there are more than 2 verdicts")
+	_, _, errOut = onsite(t, "--lang", "zh", "reverify", "--log", log, "--limit", "2")
+	require.Contains(t, errOut, "结论超过 2 份")
+
+	before, err := os.ReadFile(log)
+	require.NoError(t, err)
+	code, _, errOut = onsite(t, "reverify", "--log", log, "--recipe", "current")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "it was written with --recipe pinned")
+	after, err := os.ReadFile(log)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	require.NoError(t, os.WriteFile(log, []byte("no line of ours\n"), 0o600))
+	code, _, errOut = onsite(t, "reverify", "--log", log)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "not what an earlier run wrote")
+}
