@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -164,6 +165,15 @@ func TestPhotoTakesThePhotoPolicy(t *testing.T) {
 	require.Equal(t, "photo", r.Verdict.Media.Kind)
 	require.Equal(t, pipeline.Pass, r.Verdict.Checks[pipeline.CheckFace].Outcome)
 	require.Equal(t, pipeline.Pass, r.Verdict.Checks[pipeline.CheckAuthenticity].Outcome, "its file names no other program")
+
+	// A policy that asks for authenticity with_video, as those that tenants stored before did, excuses photos.
+	p, err := policy.Parse("test", []byte("schema: onsite.policy/1\nname: test\nversion: 1\ndescription: {en: A test., zh: 测试。}\nmedia: [photo]\nchecks: {authenticity: {need: with_video, on_fail: abnormal, on_uncertain: review}}\n"))
+	require.NoError(t, err)
+	r, err = v.Run(t.Context(), verify.Job{Claim: claim(), Media: pipeline.File(footage(t, "franck_02683.jpg")), Policy: p, Received: time.Now()})
+	require.NoError(t, err)
+	require.Equal(t, pipeline.NotChecked, r.Verdict.Checks[pipeline.CheckAuthenticity].Outcome)
+	require.Equal(t, policy.WhyPhotoNoTime, r.Verdict.Checks[pipeline.CheckAuthenticity].Why)
+	require.Equal(t, pipeline.DecisionPass, r.Verdict.Decision, "%+v", r.Verdict.Reasons)
 }
 
 // history is a history that holds nothing, or that is out of order.
