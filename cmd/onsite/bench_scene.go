@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"onsite/models"
-	"onsite/models/manifest"
 	"onsite/pipeline/media"
+	"onsite/pipeline/scene"
 	"onsite/pipeline/scene/head"
 )
 
@@ -133,9 +133,9 @@ func (c *benchSceneCmd) heads(core *core) (*head.Set, func(), error) {
 		done()
 		return nil, nil, fmt.Errorf("bench scene: no scene heads are installed; train them (onsite scene train) and name their folder with --head-dir")
 	}
-	if err := fits(man, core); err != nil {
+	if err := scene.HeadsFit(core.Models, man); err != nil {
 		done()
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("bench scene: %w", err)
 	}
 	s, err := head.New(set, man)
 	if err != nil {
@@ -143,20 +143,4 @@ func (c *benchSceneCmd) heads(core *core) (*head.Set, func(), error) {
 		return nil, nil, err
 	}
 	return s, done, nil
-}
-
-// fits refuses heads that were trained on the features of other models.
-func fits(man manifest.Manifest, core *core) error {
-	m, err := newMeasuring(core)
-	if err != nil {
-		return err
-	}
-	for _, p := range man.Input.Parts {
-		for _, own := range m.parts {
-			if own.Name == p.Name && own.Model != p.Model {
-				return fmt.Errorf("bench scene: the heads were trained on %s of model %.12s, this program measures with %.12s; train them again (onsite scene train)", p.Name, p.Model, own.Model)
-			}
-		}
-	}
-	return nil
 }

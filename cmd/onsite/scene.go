@@ -152,14 +152,10 @@ const featureVersion = "1"
 
 func newMeasuring(core *core) (*measuring, error) {
 	m := &measuring{core: core, cache: head.Cache{Dir: filepath.Join(models.CacheDir(), "features"), Versions: []string{featureVersion}}}
-	made := map[string]models.Task{
-		head.GroupOffice: models.ObjectDetect, head.GroupMean: models.ObjectDetect, head.GroupCOCO: models.SceneEmbed,
-		head.GroupEmbedding: models.SceneEmbed, head.GroupText: models.TextDetect,
-	}
 	for _, g := range head.Groups() {
-		man, ok := core.Models.Manifest(made[g])
+		man, ok := core.Models.Manifest(scene.MadeBy[g])
 		if !ok {
-			return nil, fmt.Errorf("measure pictures: no model for %s", made[g])
+			return nil, fmt.Errorf("measure pictures: no model for %s", scene.MadeBy[g])
 		}
 		m.parts = append(m.parts, manifest.Part{Name: g, Model: man.File.SHA256})
 		m.cache.Versions = append(m.cache.Versions, man.File.SHA256)

@@ -51,7 +51,7 @@ func Check(ctx context.Context, m Models, clip *media.Clip, site *Site, at time.
 		return pipeline.Check{}, Result{}, fmt.Errorf("check the scene of site %s: %w", site.ID, err)
 	}
 	res := s.result(want)
-	if s.blind() && len(s.words) == 0 {
+	if s.blind() && len(s.words) == 0 && !res.something() {
 		return pipeline.Check{Outcome: pipeline.NotChecked, Why: WhyLowQuality, Frames: len(s.looked)}, res, nil
 	}
 	return s.check(res), res, nil
@@ -173,7 +173,7 @@ func (s *search) run(ctx context.Context, clip *media.Clip, want []Element) erro
 		}
 	}
 	if !s.anything() {
-		if err := s.elsewhere(ctx, picks); err != nil {
+		if err := s.elsewhere(ctx, picks, want); err != nil {
 			return err
 		}
 	}

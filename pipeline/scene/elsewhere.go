@@ -31,7 +31,7 @@ type Contradiction struct {
 }
 
 // elsewhere looks for what belongs to another place, in the frames that were searched.
-func (s *search) elsewhere(ctx context.Context, picks []media.Frame) error {
+func (s *search) elsewhere(ctx context.Context, picks []media.Frame, want []Element) error {
 	if slices.ContainsFunc(s.site.refs, func(r reference) bool { return r.neg }) {
 		// The frames are searched already, unless no picture of what is wanted is enrolled.
 		for _, f := range picks[len(s.keys):max(len(s.keys), min(len(picks), s.cfg.Frames))] {
@@ -54,18 +54,29 @@ func (s *search) elsewhere(ctx context.Context, picks []media.Frame) error {
 	if err := s.closer(ctx); err != nil || !s.cfg.Heads || s.foreign.found {
 		return err
 	}
-	return s.impression(ctx, picks[0])
+	return s.impression(ctx, picks[0], want)
 }
 
 // contrary lists the heads that speak against a place of work, in the order in which they are said.
 var contrary = []string{head.Cafe, head.Home}
 
-// supporting lists the head that speaks for an element: where it does, the surroundings are no contradiction.
-var supporting = map[Element]string{Storefront: head.Storefront, Desk: head.Desk, Poster: head.Poster, Screen: head.Desk}
+// supporting lists the head that speaks for an element: where it does, the surroundings are no contradiction. A desk speaks for every place
+// of work.
+var supporting = map[Element]string{Storefront: head.Storefront, Poster: head.Poster}
+
+// speaksFor tells whether a head speaks for what the site should show.
+func (s *search) speaksFor(votes map[string]head.Vote, want []Element) bool {
+	for e, h := range supporting {
+		if (slices.Contains(want, e) || s.site.has(e)) && votes[h].Says > 0 {
+			return true
+		}
+	}
+	return votes[head.Desk].Says > 0
+}
 
 // impression asks the heads what the sharpest frame looks like in general. It is weak evidence: it counts only with a margin, where nothing of
 // the site was found, and where no head speaks for anything that the site should show.
-func (s *search) impression(ctx context.Context, f media.Frame) error {
+func (s *search) impression(ctx context.Context, f media.Frame, want []Element) error {
 	m, ok := s.models.(HeadModels)
 	if !ok {
 		return errors.New("ask for a general impression: no models were given")
@@ -73,6 +84,9 @@ func (s *search) impression(ctx context.Context, f media.Frame) error {
 	man, ok := m.Manifest(sceneHead)
 	if !ok {
 		return errors.New("ask for a general impression: the model of scene_head was not opened; install it, or set scene.heads to false in the policy")
+	}
+	if err := HeadsFit(m, man); err != nil {
+		return fmt.Errorf("ask for a general impression: %w; or set scene.heads to false in the policy", err)
 	}
 	heads, err := head.New(m, man)
 	if err != nil {
@@ -86,13 +100,12 @@ func (s *search) impression(ctx context.Context, f media.Frame) error {
 	if err != nil {
 		return fmt.Errorf("ask for a general impression of frame %d: %w", f.Index, err)
 	}
-	for e, h := range supporting {
-		if s.site.has(e) && votes[h].Says > 0 {
-			return nil
-		}
+	if s.speaksFor(votes, want) {
+		return nil
 	}
+	atDesk := slices.Contains(want, Desk) || slices.Contains(want, Screen) // many desks stand at home
 	for _, h := range contrary {
-		if b := votes[h]; b.Says > 0 {
+		if b := votes[h]; b.Says > 0 && (h != head.Home || !atDesk) {
 			c := Contradiction{Means: ByHead, Looks: h, Score: b.P, Threshold: b.Threshold}
 			c.Keyframe, c.AtMS = when(f)
 			s.looks = append(s.looks, c)
@@ -110,6 +123,25 @@ type HeadModels interface {
 	FeatureModels
 	head.Model
 	Manifest(task models.Task) (manifest.Manifest, bool)
+}
+
+// MadeBy lists the task whose model makes a group of the features of the heads.
+var MadeBy = map[string]models.Task{
+	head.GroupOffice: models.ObjectDetect, head.GroupMean: models.ObjectDetect, head.GroupCOCO: models.SceneEmbed,
+	head.GroupEmbedding: models.SceneEmbed, head.GroupText: models.TextDetect,
+}
+
+// HeadsFit refuses heads that were trained on the features of other models: their numbers mean something else.
+func HeadsFit(m interface {
+	Manifest(task models.Task) (manifest.Manifest, bool)
+}, heads manifest.Manifest) error {
+	for _, p := range heads.Input.Parts {
+		own, ok := m.Manifest(MadeBy[p.Name])
+		if ok && own.File.SHA256 != p.Model {
+			return fmt.Errorf("the heads were trained on %s of model %.12s, this program measures with %.12s; train them again (onsite scene train)", p.Name, p.Model, own.File.SHA256)
+		}
+	}
+	return nil
 }
 
 // foreignRead gives the best reading of a name of another place.

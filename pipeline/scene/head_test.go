@@ -18,6 +18,7 @@ type fakeHeads struct {
 	fakeScene
 	p     map[string]float32
 	asked int
+	other string // sha256 of the model that the heads were trained on
 }
 
 var headNames = []string{head.Cafe, head.Home, head.Desk, head.Storefront, head.Poster}
@@ -32,7 +33,7 @@ func (f *fakeHeads) SceneHeads(context.Context, []float32) ([]float32, error) {
 }
 
 func (f *fakeHeads) Manifest(models.Task) (manifest.Manifest, bool) {
-	m := manifest.Manifest{Input: manifest.Input{Parts: []manifest.Part{{Name: head.GroupText, Size: 9}}}}
+	m := manifest.Manifest{Input: manifest.Input{Parts: []manifest.Part{{Name: head.GroupText, Size: 9, Model: f.other}}}}
 	for _, n := range headNames {
 		m.Outputs = append(m.Outputs, manifest.Output{Name: n, Uses: []string{head.GroupText}})
 		m.Thresholds = append(m.Thresholds, manifest.Threshold{Name: n + "_yes", Value: .8}, manifest.Threshold{Name: n + "_no", Value: .2})
@@ -48,20 +49,25 @@ func TestAGeneralImpression(t *testing.T) {
 	hang(t, wall, picture, aslant)
 	for name, c := range map[string]struct {
 		p     map[string]float32
+		want  []Element
 		seen  bool
 		off   bool
 		says  string
 		asked int
 	}{
-		"a cafe":               {map[string]float32{head.Cafe: .9}, false, false, "a cafe", 1},
-		"perhaps a cafe":       {map[string]float32{head.Cafe: .7}, false, false, "", 1},
-		"a cafe or a shop":     {map[string]float32{head.Cafe: .9, head.Storefront: .9}, false, false, "", 1},
-		"a home":               {map[string]float32{head.Home: .95}, false, false, "a home", 1},
-		"the storefront is in": {map[string]float32{head.Cafe: .9}, true, false, "", 0},
-		"not asked for":        {map[string]float32{head.Cafe: .9}, false, true, "", 0},
+		"a cafe":               {map[string]float32{head.Cafe: .9}, nil, false, false, "a cafe", 1},
+		"perhaps a cafe":       {map[string]float32{head.Cafe: .7}, nil, false, false, "", 1},
+		"a cafe or a shop":     {map[string]float32{head.Cafe: .9, head.Storefront: .9}, nil, false, false, "", 1},
+		"a home":               {map[string]float32{head.Home: .95}, nil, false, false, "a home", 1},
+		"the storefront is in": {map[string]float32{head.Cafe: .9}, nil, true, false, "", 0},
+		"a cafe with a desk":   {map[string]float32{head.Cafe: .9, head.Desk: .9}, nil, false, false, "", 1},
+		"a home with a desk":   {map[string]float32{head.Home: .9, head.Desk: .9}, []Element{Logo, Screen}, false, false, "", 1},
+		"a desk may be there":  {map[string]float32{head.Home: .9}, []Element{Storefront, Desk}, false, false, "", 1},
+		"a screen in a cafe":   {map[string]float32{head.Cafe: .9}, []Element{Storefront, Screen}, false, false, "a cafe", 1},
+		"not asked for":        {map[string]float32{head.Cafe: .9}, nil, false, true, "", 0},
 	} {
 		cfg := DefaultConfig()
-		cfg.Heads = !c.off
+		cfg.Heads, cfg.Want = !c.off, c.want
 		m := &fakeHeads{p: c.p}
 		view := drawn(t, 1280, 720, 2)
 		if c.seen {
@@ -84,4 +90,19 @@ func TestAGeneralImpression(t *testing.T) {
 	cfg.Heads = true
 	_, _, err := Check(context.Background(), &fakeScene{}, clipOf(drawn(t, 1280, 720, 2)), site, time.Time{}, cfg)
 	require.ErrorContains(t, err, "general impression", "a missing model is an error")
+	_, _, err = Check(context.Background(), &fakeHeads{other: "abc"}, clipOf(drawn(t, 1280, 720, 2)), site, time.Time{}, cfg)
+	require.ErrorContains(t, err, "train them again", "features of another model mean something else")
+}
+
+// A picture with too little detail to match may still show what detectors and heads know.
+func TestLittleDetailTakesBackNothing(t *testing.T) {
+	site := prepared(t, nil, &pipeline.Site{ID: "s", SignNames: []string{"A1"}})
+	cfg := DefaultConfig()
+	cfg.Want = []Element{Screen}
+	c, _, err := Check(context.Background(), &fakeScene{score: .8}, clipOf(blank(t, 640, 360)), site, time.Time{}, cfg)
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Pass, c.Outcome)
+	c, _, err = Check(context.Background(), &fakeScene{score: .1}, clipOf(blank(t, 640, 360)), site, time.Time{}, cfg)
+	require.NoError(t, err)
+	require.Equal(t, WhyLowQuality, c.Why)
 }

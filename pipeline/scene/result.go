@@ -1,6 +1,7 @@
 package scene
 
 import (
+	"slices"
 	"time"
 
 	"onsite/pipeline"
@@ -116,6 +117,12 @@ type Result struct {
 	Frames   []int           `json:"frames"`   // indexes of the frames that were looked at
 	Mirrored bool            `json:"mirrored"` // the clip shows the place mirrored
 	Spent    Spent           `json:"-"`
+}
+
+// something tells whether anything was seen: an element, or what speaks for another place. Detectors see things in pictures that have too
+// little detail to match.
+func (r Result) something() bool {
+	return len(r.Against) > 0 || slices.ContainsFunc(r.Elements, func(e Seen) bool { return e.Outcome == pipeline.Pass || e.Keyframe != nil })
 }
 
 // Spent is where the time went: wall time of single-threaded work, for the table of stages.

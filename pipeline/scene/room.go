@@ -62,6 +62,9 @@ func (r *rooms) add(p room, other bool) {
 	}
 }
 
+// builtinOnce is the built-in background, read once.
+var builtinOnce = sync.OnceValues(BuiltinBackground)
+
 // matcher gives the site's matcher for the models' scene embedder, whose sha256 the caller has from a frame's vector.
 func (r *rooms) matcher(ctx context.Context, m FeatureModels, model string) (*roomMatcher, error) {
 	r.mu.Lock()
@@ -69,9 +72,12 @@ func (r *rooms) matcher(ctx context.Context, m FeatureModels, model string) (*ro
 	if k := r.made[model]; k != nil {
 		return k, nil
 	}
-	b, err := BuiltinBackground()
+	b, err := builtinOnce()
 	if err != nil {
 		return nil, err
+	}
+	if b.Model != model { // before any photo is looked at: it is asked at every check
+		return nil, &OtherModelError{Want: b.Model, Got: model}
 	}
 	var vectors []models.Vector
 	for _, p := range slices.Concat(r.photos, r.against) {

@@ -168,6 +168,10 @@ func TestRoomInCheck(t *testing.T) {
 	seen = swapped.roomSeen()
 	require.Equal(t, []any{pipeline.NotChecked, WhyBackground}, []any{seen.Outcome, seen.Why})
 
+	_, err = site.rooms.matcher(t.Context(), nil, "another")
+	var other *OtherModelError
+	require.ErrorAs(t, err, &other, "no photo is looked at first")
+
 	none := &search{site: &Site{}, cfg: DefaultConfig()}
 	require.Equal(t, pipeline.NotChecked, none.roomSeen().Outcome)
 }

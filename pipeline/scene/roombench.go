@@ -195,30 +195,32 @@ func isPhoto(name string) bool {
 	return false
 }
 
+// eachPhoto gives every photo below a folder with its path from there; known says that a photo with the same bytes came before.
+func eachPhoto(root string, seen map[[32]byte]bool, add func(path, rel string, known bool)) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !isPhoto(d.Name()) {
+			return err
+		}
+		raw, err := pipeline.ReadFile(path, 64<<20)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(raw)
+		add(path, filepath.ToSlash(rel), seen[sum])
+		seen[sum] = true
+		return nil
+	})
+}
+
 // placePhotos lists the photos: those of the data by their folder, those of other places each on its own.
 func placePhotos(dir string, o PlaceOptions) ([]placePhoto, error) {
 	var out []placePhoto
 	seen := map[[32]byte]bool{}
-	walk := func(root string, add func(path, rel string, known bool)) error {
-		return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !isPhoto(d.Name()) {
-				return err
-			}
-			raw, err := pipeline.ReadFile(path, 64<<20)
-			if err != nil {
-				return err
-			}
-			rel, err := filepath.Rel(root, path)
-			if err != nil {
-				return err
-			}
-			sum := sha256.Sum256(raw)
-			add(path, filepath.ToSlash(rel), seen[sum])
-			seen[sum] = true
-			return nil
-		})
-	}
-	if err := walk(dir, func(path, rel string, _ bool) {
+	if err := eachPhoto(dir, seen, func(path, rel string, _ bool) {
 		if place, _, ok := strings.Cut(rel, "/"); ok {
 			out = append(out, placePhoto{path: path, place: place})
 		}
@@ -236,7 +238,7 @@ func placePhotos(dir string, o PlaceOptions) ([]placePhoto, error) {
 		return nil, err
 	}
 	parent := filepath.Base(filepath.Clean(o.Others))
-	err = walk(o.Others, func(path, rel string, known bool) {
+	err = eachPhoto(o.Others, seen, func(path, rel string, known bool) {
 		if known {
 			return
 		}
@@ -318,12 +320,10 @@ func lookAtRevisit(ctx context.Context, m FeatureModels, img gocv.Mat, r *rand.R
 
 // BackgroundOf makes a background from all photos of a folder: each as it is and as two simulated revisits.
 func BackgroundOf(ctx context.Context, dir string, decode Decode, m FeatureModels) (Background, error) {
-	photos, err := placePhotos(filepath.Dir(filepath.Clean(dir)), PlaceOptions{})
-	if err != nil {
-		return Background{}, err
+	var photos []placePhoto
+	if err := eachPhoto(dir, map[[32]byte]bool{}, func(path, _ string, _ bool) { photos = append(photos, placePhoto{path: path}) }); err != nil {
+		return Background{}, fmt.Errorf("list the photos of a background: %w", err)
 	}
-	name := filepath.Base(filepath.Clean(dir))
-	photos = slices.DeleteFunc(photos, func(p placePhoto) bool { return p.place != name })
 	if err := lookAtPlaces(ctx, photos, PlaceOptions{Revisits: len(photos)}, decode, m); err != nil {
 		return Background{}, err
 	}

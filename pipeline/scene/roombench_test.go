@@ -93,4 +93,10 @@ func TestBenchPlace(t *testing.T) {
 	require.ErrorContains(t, err, "<place>/*.jpg")
 	_, err = BackgroundOf(t.Context(), filepath.Join(root, "places", "red"), dec, colourModels{})
 	require.ErrorContains(t, err, "9 vectors", "three photos make no background")
+	paint("places/mess/x.png", 0, 0, 250, 7)
+	require.NoError(t, os.WriteFile(filepath.Join(root, "places", "blue", "3.png"), []byte("no picture"), 0o600))
+	asked := 0
+	_, err = BackgroundOf(t.Context(), filepath.Join(root, "places", "mess"), func(ctx context.Context, m pipeline.Media) (*media.Clip, error) { asked++; return dec(ctx, m) }, colourModels{})
+	require.ErrorContains(t, err, "3 vectors")
+	require.Equal(t, 1, asked, "its neighbours are none of its photos")
 }
