@@ -61,7 +61,7 @@ func (s *Server) challengeRoutes() {
 	register(s, huma.Operation{OperationID: opChallenge, Method: http.MethodPost, Path: "/v1/challenges", DefaultStatus: http.StatusCreated, Tags: tags,
 		Summary: "Ask for a challenge",
 		Description: fmt.Sprintf("Tasks that the person fulfils in the next recording: drawn at random of the kinds that the policy names, for one subject, with a short life, for one submission, which names it as challenge. "+
-			"Whether they were fulfilled stands in the verdict under checks.liveness.detail.challenge. A subject gets at most %d in an hour: whoever could draw as often as he likes would draw what fits a recording that he has.", results.MaxChallenges),
+			"It ends the person's earlier ones that were not used. Whether they were fulfilled stands in the verdict under checks.liveness.detail.challenge. A subject gets at most %d in an hour: whoever could draw as often as he likes would draw what fits a recording that he has.", results.MaxChallenges),
 		Errors: []int{400, 401, 403, 410, 422, 429, 503}}, s.createChallenge)
 	register(s, huma.Operation{OperationID: opChallengeGet, Method: http.MethodGet, Path: "/v1/challenges/{id}", Tags: tags, Summary: "Read a challenge",
 		Description: "Also a used one, or one whose time is over, as long as it is remembered: a week after its end, or as long as the verdict of its job.",

@@ -68,7 +68,7 @@ func (s *Server) consentRoutes() {
 			return &consentsOutput{Body: all}, err
 		})
 	register(s, describe(del, "/v1/subjects/{id}/consents/{purpose}", "withdraw-consent", "subjects", "Withdraw a consent",
-		explained("From now on no face of the person is processed, or nobody listens to the person's recordings. With a consent to face the enrolled photos and what was computed from them are deleted.")), s.withdrawConsent)
+		explained("From now on no face of the person is processed, or nobody listens to the person's recordings, and the sound of earlier ones is not compared any more. With a consent to face the enrolled photos and what was computed from them are deleted.")), s.withdrawConsent)
 }
 
 func (s *Server) giveConsent(ctx context.Context, in *giveConsentInput) (*consentOutput, error) {

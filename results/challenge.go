@@ -34,7 +34,8 @@ const (
 
 // Challenges holds what subjects were asked to do.
 type Challenges interface {
-	// CreateChallenge writes a fresh challenge: ErrNotFound without its subject, ErrErased for an erased one, ErrFull when the subject was
+	// CreateChallenge writes a fresh challenge and ends the subject's earlier ones that nobody used: whoever has several at a time would choose the
+	// one that fits a recording he has. ErrNotFound without its subject, ErrErased for an erased one, ErrFull when the subject was
 	// given MaxChallenges within ChallengeWindow.
 	CreateChallenge(ctx context.Context, c Challenge, a AuditEntry) error
 	Challenge(ctx context.Context, tenant, id string) (Challenge, error) // also a used or an old one

@@ -31,7 +31,8 @@ func (s *Store) CreateChallenge(ctx context.Context, c results.Challenge, a resu
 		if n >= results.MaxChallenges {
 			return results.ErrFull
 		}
-		_, err := q.Batch(ctx, append([]statement{do(`INSERT INTO challenges (`+challengeColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', 0)`,
+		_, err := q.Batch(ctx, append([]statement{do(`UPDATE challenges SET expires_at = $3 WHERE tenant = $1 AND subject = $2 AND job = '' AND expires_at > $3`,
+			c.Tenant, c.Subject, c.IssuedAt), do(`INSERT INTO challenges (`+challengeColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', 0)`,
 			c.Tenant, c.ID, c.Subject, c.Policy, string(c.Doc), c.Actor, c.IssuedAt, c.ExpiresAt)}, audited(a)...))
 		return err
 	})

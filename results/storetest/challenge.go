@@ -14,6 +14,7 @@ import (
 
 var challengeCases = []Case{
 	{Name: "a challenge is used once", Run: challengeOnce},
+	{Name: "the newest challenge ends earlier ones", Run: challengeNewest},
 	{Name: "a challenge answers its own subject only", Run: challengeOwner},
 	{Name: "several use a challenge at once", Run: challengeRace},
 	{Name: "a challenge that an upload answers", Run: challengeUpload},
@@ -66,6 +67,24 @@ func challengeOnce(t *testing.T, s results.Store) {
 	_, err := s.Challenge(t.Context(), tenant, NewID())
 	require.ErrorIs(t, err, results.ErrNotFound)
 	require.ErrorIs(t, s.CreateChallenge(t.Context(), NewChallenge(s, tenant, "nobody"), Audit(s, tenant, "challenge.issued")), results.ErrNotFound)
+}
+
+func challengeNewest(t *testing.T, s results.Store) {
+	tenant := NewTenant(t, s)
+	NewSubject(t, s, tenant, "e1")
+	NewSubject(t, s, tenant, "e2")
+	used, old, another := issue(t, s, tenant, "e1"), NewChallenge(s, tenant, "e1"), issue(t, s, tenant, "e2")
+	Accept(t, s, tenant, "e1", answering(used.ID))
+	used = readChallenge(t, s, used)
+	old.IssuedAt = old.IssuedAt.Add(time.Second)
+	require.NoError(t, s.CreateChallenge(t.Context(), old, Audit(s, tenant, "challenge.issued")))
+	next := NewChallenge(s, tenant, "e1")
+	next.IssuedAt, next.ExpiresAt = old.IssuedAt.Add(time.Second), old.ExpiresAt.Add(time.Second)
+	require.NoError(t, s.CreateChallenge(t.Context(), next, Audit(s, tenant, "challenge.issued")))
+	require.Equal(t, next.IssuedAt, readChallenge(t, s, old).ExpiresAt, "who may choose among several chooses the one that fits")
+	require.Equal(t, next, readChallenge(t, s, next))
+	require.Equal(t, used, readChallenge(t, s, used), "a used one stays as it was")
+	require.Equal(t, another, readChallenge(t, s, another), "and so does another person's")
 }
 
 func challengeOwner(t *testing.T, s results.Store) {

@@ -39,6 +39,7 @@ type history struct {
 	flooded int // pictures that are like very many others, and were not looked for
 
 	mu      sync.Mutex
+	sound   map[string]bool // subjects whose consent to sound was looked for
 	missing int
 	away    error // ends the attempt: nobody may be told "review" because the store was away for a moment
 }
@@ -95,7 +96,7 @@ func (h *history) Twin(ctx context.Context, file, packets string) (reuse.Candida
 		return reuse.Candidate{}, false, h.broken(fmt.Errorf("look for earlier footage with the same bytes: %w", err))
 	}
 	c := reuse.Candidate{Job: row.Job, SHA256: row.SHA256, Fingerprint: reuse.Fingerprint{SHA256: row.SHA256, PacketsSHA256: row.Packets}}
-	f, err := h.fingerprint(ctx, row)
+	f, err := h.permitted(ctx, row, h.soundOf)
 	switch {
 	case err == nil:
 		c.Fingerprint = f
@@ -107,7 +108,7 @@ func (h *history) Twin(ctx context.Context, file, packets string) (reuse.Candida
 
 // read gives one fingerprint; false without an error where it is no history any more, or cannot be read.
 func (h *history) read(ctx context.Context, row results.Print) (reuse.Fingerprint, bool, error) {
-	f, err := h.fingerprint(ctx, row)
+	f, err := h.permitted(ctx, row, h.soundOf)
 	if err == nil {
 		return f, true, nil
 	}
@@ -158,6 +159,46 @@ func (c *Core) fingerprint(ctx context.Context, row results.Print) (reuse.Finger
 	}
 	release() // it is only read, and the collector frees it
 	return f, nil
+}
+
+// permitted is a stored fingerprint without the sound where nobody may listen to its subject any more: a withdrawn consent holds for what was
+// made before it, too.
+func (c *Core) permitted(ctx context.Context, row results.Print, sound func(ctx context.Context, tenant, subject string) (bool, error)) (reuse.Fingerprint, error) {
+	f, err := c.fingerprint(ctx, row)
+	if err != nil || len(f.Audio.Subs) == 0 {
+		return f, err
+	}
+	if ok, err := sound(ctx, row.Tenant, row.Subject); err != nil {
+		return reuse.Fingerprint{}, fmt.Errorf("compare the sound of job %s: %w", row.Job, err)
+	} else if !ok {
+		f.Audio = reuse.Audio{} // of this copy: the one in memory stays as it was read
+	}
+	return f, nil
+}
+
+func (c *Core) soundConsent(ctx context.Context, tenant, subject string) (bool, error) {
+	return c.Store.Consented(ctx, tenant, subject, results.PurposeSound)
+}
+
+// soundOf is the same, asked once for a job and a subject.
+func (h *history) soundOf(ctx context.Context, tenant, subject string) (bool, error) {
+	h.mu.Lock()
+	ok, known := h.sound[subject]
+	h.mu.Unlock()
+	if known {
+		return ok, nil
+	}
+	ok, err := h.soundConsent(ctx, tenant, subject)
+	if err != nil {
+		return false, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sound == nil {
+		h.sound = map[string]bool{}
+	}
+	h.sound[subject] = ok
+	return ok, nil
 }
 
 func printKey(p results.Print) string { return strings.Join([]string{p.Tenant, p.Subject, p.Job}, "|") }

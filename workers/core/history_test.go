@@ -181,6 +181,48 @@ func TestHistoryThatCannotBeRead(t *testing.T) {
 	require.ErrorIs(t, err, reuse.ErrFormat, "a form that this version does not read is never guessed at")
 }
 
+// A withdrawn consent to sound holds for the fingerprints that were made before it.
+func TestSoundOfWhoWithdrew(t *testing.T) {
+	w := newWorld(t)
+	w.policy("sound", `
+schema: onsite.policy/1
+name: sound
+version: 1
+description: {en: Reuse with sound., zh: 含声音查重。}
+media: [video]
+checks: {reuse: {need: always}}
+reuse: {audio: true}
+history: {scope: tenant, newest: 50, days: 30}
+`)
+	loud := func(seed string) string {
+		return ffmpeg(t, "loud.mp4", "-i", clip(t, "20", "5"), "-f", "lavfi", "-i", "anoisesrc=d=5:c=pink:a=0.5:seed="+seed, "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", "-shortest")
+	}
+	for _, id := range []string{"ann", "bob"} {
+		w.person(id)
+		require.NoError(t, w.store.GiveConsent(t.Context(), results.Consent{ID: verify.NewJob(), Tenant: "t", Subject: id, Purpose: results.PurposeSound, Notice: "1", GivenAt: w.store.Now()}, w.audit("consent.given")))
+	}
+	w.run("ann", "", "sound", loud("1"))
+	w.run("bob", "", "sound", loud("2"))
+	heard := func() map[string]bool {
+		h := &history{Core: w.core, job: verify.NewJob(), asOf: 100, scope: results.Scope{Tenant: "t", Kind: "tenant", Newest: 10}}
+		found, err := h.Candidates(t.Context())
+		require.NoError(t, err)
+		out := map[string]bool{}
+		for _, c := range found {
+			sub, err := w.store.Submission(t.Context(), c.Job)
+			require.NoError(t, err)
+			out[sub.Subject] = len(c.Fingerprint.Audio.Subs) > 0
+			require.NotEmpty(t, c.Fingerprint.Stills)
+		}
+		return out
+	}
+	require.Equal(t, map[string]bool{"ann": true, "bob": true}, heard())
+	require.NoError(t, w.store.WithdrawConsent(t.Context(), "t", "ann", results.PurposeSound, w.store.Now(), w.audit("consent.withdrawn")))
+	require.Equal(t, map[string]bool{"ann": false, "bob": true}, heard())
+	require.NoError(t, w.store.GiveConsent(t.Context(), results.Consent{ID: verify.NewJob(), Tenant: "t", Subject: "ann", Purpose: results.PurposeSound, Notice: "2", GivenAt: w.store.Now()}, w.audit("consent.given")))
+	require.Equal(t, map[string]bool{"ann": true, "bob": true}, heard(), "what is in memory was not changed")
+}
+
 // A store that is away in the middle of a run ends the attempt with its own error.
 func TestHistoryAwayEndsTheAttempt(t *testing.T) {
 	w := newWorld(t)

@@ -32,7 +32,7 @@ func (c *Core) Recheck(ctx context.Context, late results.Late) error {
 	if len(late.Jobs) == 0 || ctx.Err() != nil {
 		return errors.Join(errs...)
 	}
-	earlier, err := c.fingerprint(ctx, late.Print)
+	earlier, err := c.permitted(ctx, late.Print, c.soundConsent)
 	switch {
 	case err == nil:
 	case passing(ctx, err):
@@ -66,7 +66,7 @@ func (c *Core) recheck(ctx context.Context, late results.Print, candidate reuse.
 	} else if err != nil {
 		return err
 	}
-	print, err := c.fingerprint(ctx, own)
+	print, err := c.permitted(ctx, own, c.soundConsent)
 	if err != nil {
 		if passing(ctx, err) {
 			return err

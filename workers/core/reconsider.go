@@ -30,7 +30,7 @@ func (c *Core) Reconsider(ctx context.Context, tenant, job string) (results.Verd
 	} else if err != nil {
 		return row, false, err
 	}
-	print, err := c.fingerprint(ctx, own)
+	print, err := c.permitted(ctx, own, c.soundConsent)
 	if err != nil {
 		if !passing(ctx, err) {
 			c.Logger.Warn("the footage of a finished job cannot be read", "job", job, "error", err)
