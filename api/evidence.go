@@ -32,6 +32,12 @@ type evidenceInput struct {
 	PDF       bool   `query:"pdf" doc:"also with the report as PDF; takes some seconds"`
 }
 
+// Resolve gives the answer the time of work on pictures: packages wait for their turn, and with PDF for Chromium, too.
+func (in *evidenceInput) Resolve(ctx huma.Context) []error {
+	extend(ctx, workTime)
+	return nil
+}
+
 func (s *Server) evidenceRoutes() {
 	register(s, huma.Operation{OperationID: opEvidence, Method: http.MethodGet, Path: "/v1/verdicts/{job}/evidence", Tags: []string{"verdicts"},
 		Summary:     "A signed evidence package of a verdict",

@@ -23,6 +23,12 @@ type reverifyInput struct {
 	Whole  bool   `query:"body" doc:"also the whole verdict as it was made now"`
 }
 
+// Resolve gives the answer the time of work on pictures.
+func (in *reverifyInput) Resolve(ctx huma.Context) []error {
+	extend(ctx, workTime)
+	return nil
+}
+
 // Reverification is what came of making a verdict again.
 type Reverification struct {
 	Job       string             `json:"job"`

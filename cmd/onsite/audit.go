@@ -72,7 +72,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context, e *env) error {
 	} else if _, err := i.Store.Tenant(ctx, c.Tenant); errors.Is(err, results.ErrNotFound) {
 		return usagef(pipeline.Text{EN: "there is no tenant " + c.Tenant, ZH: "没有租户 " + c.Tenant})
 	}
-	reports, found := []*audit.Report{}, 0
+	reports, found := []*auditTenant{}, 0
 	for _, tenant := range tenants {
 		r, err := c.tenant(ctx, e, i, tenant)
 		if err != nil {
@@ -94,12 +94,13 @@ func (c *auditVerifyCmd) Run(ctx context.Context, e *env) error {
 	return err
 }
 
-func (c *auditVerifyCmd) tenant(ctx context.Context, e *env, i *service.Inspector, tenant string) (*audit.Report, error) {
-	notes, err := c.notes(ctx, tenant)
+func (c *auditVerifyCmd) tenant(ctx context.Context, e *env, i *service.Inspector, tenant string) (*auditTenant, error) {
+	notes, err := c.notes(ctx, i, tenant)
 	if err != nil {
 		return nil, err
 	}
-	r, err := audit.Inspect(ctx, i.Store, tenant, audit.Options{Public: c.Key, Witness: notes})
+	report, err := audit.Inspect(ctx, i.Store, tenant, audit.Options{Public: c.Key, Witness: notes})
+	r := &auditTenant{report, len(notes)}
 	if err != nil || !c.Files {
 		return r, err
 	}
@@ -109,15 +110,21 @@ func (c *auditVerifyCmd) tenant(ctx context.Context, e *env, i *service.Inspecto
 	return r, r.Files(ctx, i.Store, i.Read, func(n int) { bar.show(-1, n, say) })
 }
 
+// auditTenant is a report, and how many checkpoints from elsewhere it was compared with.
+type auditTenant struct {
+	*audit.Report
+	Witnessed int `json:"witnessed"`
+}
+
 // notes reads the checkpoints from elsewhere that are of this tenant.
-func (c *auditVerifyCmd) notes(ctx context.Context, tenant string) (all []string, err error) {
+func (c *auditVerifyCmd) notes(ctx context.Context, i *service.Inspector, tenant string) (all []string, err error) {
 	for _, path := range c.Witness {
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, usagef(pipeline.Text{EN: fmt.Sprintf("--witness %s: %v", path, err), ZH: fmt.Sprintf("--witness %s：%v", path, err)})
 		}
 		if info.IsDir() {
-			some, err := service.Witnesses(ctx, filepath.Clean(path), tenant)
+			some, err := i.Witnesses(ctx, filepath.Clean(path), tenant)
 			if err != nil {
 				return nil, err
 			}
@@ -135,7 +142,7 @@ func (c *auditVerifyCmd) notes(ctx context.Context, tenant string) (all []string
 	return all, nil
 }
 
-func (e *env) auditReport(r *audit.Report) {
+func (e *env) auditReport(r *auditTenant) {
 	signer := pipeline.Text{EN: "key not pinned: give --key", ZH: "公钥未固定：请给出 --key"}
 	switch {
 	case r.Key == "":
@@ -149,8 +156,8 @@ func (e *env) auditReport(r *audit.Report) {
 	}
 	fmt.Fprintf(e.out, "%s: %s\n", r.Tenant, e.say(state))
 	fmt.Fprintf(e.out, "  %s\n", e.say(pipeline.Text{
-		EN: fmt.Sprintf("log: %d entries (%d of erased subjects, %d waiting), root %s; %d checkpoints, %s", r.Entries, r.Hidden, r.Waiting, r.Root, r.Checkpoints, signer.EN),
-		ZH: fmt.Sprintf("日志：%d 条记录（已删除人员 %d 条，等待中 %d 条），根 %s；%d 个检查点，%s", r.Entries, r.Hidden, r.Waiting, r.Root, r.Checkpoints, signer.ZH),
+		EN: fmt.Sprintf("log: %d entries (%d of erased subjects, %d waiting), root %s; %d checkpoints, %d of them from witnesses, %s", r.Entries, r.Hidden, r.Waiting, r.Root, r.Checkpoints, r.Witnessed, signer.EN),
+		ZH: fmt.Sprintf("日志：%d 条记录（已删除人员 %d 条，等待中 %d 条），根 %s；%d 个检查点（其中 %d 个来自见证），%s", r.Entries, r.Hidden, r.Waiting, r.Root, r.Checkpoints, r.Witnessed, signer.ZH),
 	}))
 	fmt.Fprintf(e.out, "  %s\n", e.say(pipeline.Text{
 		EN: fmt.Sprintf("compared with it: %d verdicts (%d of erased subjects not), %d revisions of sites and policies, %d files", r.Verdicts, r.Erased, r.Documents, r.Objects),

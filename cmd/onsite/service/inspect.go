@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"onsite/cmd/onsite/config"
+	"onsite/results"
 	"onsite/results/audit"
 	"onsite/results/database"
 )
@@ -59,13 +61,28 @@ func (i *Inspector) Read(ctx context.Context, key string) (string, error) {
 
 var _ audit.Reader = (*Inspector)(nil).Read
 
-// Witnesses reads the checkpoints of a tenant that lie in a folder that audit.witness_dir wrote.
-func Witnesses(ctx context.Context, dir, tenant string) ([]string, error) {
+// Witnesses reads the checkpoints of a tenant that lie in a folder that audit.witness_dir wrote. A folder without any is an error where the
+// tenant has a log: a wrong folder must not pass for a witness that agrees.
+func (i *Inspector) Witnesses(ctx context.Context, dir, tenant string) ([]string, error) {
 	all, err := readWitness(ctx, dir, tenant)
 	if err != nil {
 		return nil, fault(err,
 			fmt.Sprintf("the checkpoints in %s cannot be read: %v; give a file, or a folder that audit.witness_dir wrote", dir, err),
 			fmt.Sprintf("无法读取 %s 中的检查点：%v；请给出文件，或由 audit.witness_dir 写入的文件夹", dir, err))
 	}
-	return all, nil
+	if len(all) > 0 {
+		return all, nil
+	}
+	_, err = i.Store.LogHead(ctx, tenant)
+	switch {
+	case errors.Is(err, results.ErrNotFound): // its first entry is still to come
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return nil, fault(errNoNotes,
+		fmt.Sprintf("%s has no checkpoint of tenant %s, which has an audit log; give the folder of audit.witness_dir (it has objects/%s/checkpoint or %s/checkpoint), or another tenant with --tenant", dir, tenant, tenant, tenant),
+		fmt.Sprintf("%s 中没有租户 %s 的检查点，而该租户已有审计日志；请给出 audit.witness_dir 的文件夹（其中应有 objects/%s/checkpoint 或 %s/checkpoint），或用 --tenant 指定其他租户", dir, tenant, tenant, tenant))
 }
+
+var errNoNotes = errors.New("no checkpoints of the tenant")

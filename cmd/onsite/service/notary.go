@@ -2,11 +2,15 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
+	"onsite/pipeline"
 	"onsite/results/object"
 	"onsite/workers/notary"
 )
@@ -39,24 +43,33 @@ func (b *base) witnesses() (all []notary.Witness, err error) {
 	return all, nil
 }
 
-// maxNote bounds a checkpoint: four lines.
+// maxNote bounds a checkpoint in bytes: four lines.
 const maxNote = 64 << 10
 
-// readWitness reads a tenant's checkpoints from a folder of notary.Shelf.
+// readWitness reads a tenant's checkpoints from a folder of notary.Shelf, and changes nothing there. dir is what audit.witness_dir names, or a
+// copy of a bucket or of the part of that folder in which the tenants are.
 func readWitness(ctx context.Context, dir, tenant string) (notes []string, err error) {
-	shelf, err := object.NewFolder(dir)
-	if err != nil {
-		return nil, err
-	}
-	err = shelf.List(ctx, tenant+"/checkpoint/", func(i object.Info) error {
-		r, err := shelf.Get(ctx, i.Key)
-		if err != nil {
-			return err
+	for _, at := range []string{filepath.Join(dir, "objects", tenant, "checkpoint"), filepath.Join(dir, tenant, "checkpoint")} {
+		files, err := os.ReadDir(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
-		defer r.Close()
-		note, err := io.ReadAll(io.LimitReader(r, maxNote))
-		notes = append(notes, string(note))
-		return err
-	})
-	return notes, err
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			if f.IsDir() {
+				continue
+			}
+			note, err := pipeline.ReadFile(filepath.Join(at, f.Name()), maxNote)
+			if err != nil {
+				return nil, err
+			}
+			notes = append(notes, string(note))
+		}
+	}
+	return notes, nil
 }
