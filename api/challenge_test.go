@@ -58,12 +58,12 @@ func TestChallenges(t *testing.T) {
 		{"w2", "tasks", c.ID, "other_subject"},
 		{"w1", "video15", c.ID, "other_policy"},
 	} {
-		a := d.stage.submit(d.admin, nil, "subject", wrong.subject, "policy", wrong.policy, "challenge", wrong.challenge, "@media", "x")
+		a := d.submit(d.admin, nil, "subject", wrong.subject, "policy", wrong.policy, "challenge", wrong.challenge, "@media", "x")
 		require.Equal(t, http.StatusUnprocessableEntity, a.status, string(a.body))
 		require.Contains(t, string(a.body), wrong.code)
 	}
 	var job AcceptedJob
-	a = d.stage.submit(d.admin, []string{"Idempotency-Key", "k1"}, "subject", "w1", "policy", "tasks", "challenge", c.ID, "@media", "a")
+	a = d.submit(d.admin, []string{"Idempotency-Key", "k1"}, "subject", "w1", "policy", "tasks", "challenge", c.ID, "@media", "a")
 	require.Equal(t, http.StatusAccepted, a.status, string(a.body))
 	a.into(&job)
 	d.ok(http.StatusOK, http.MethodGet, "/v1/challenges/"+c.ID, nil).into(&read)
@@ -73,10 +73,10 @@ func TestChallenges(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, c.ID, sub.Challenge())
 
-	again := d.stage.submit(d.admin, []string{"Idempotency-Key", "k1"}, "subject", "w1", "policy", "tasks", "challenge", c.ID, "@media", "a")
+	again := d.submit(d.admin, []string{"Idempotency-Key", "k1"}, "subject", "w1", "policy", "tasks", "challenge", c.ID, "@media", "a")
 	require.Equal(t, http.StatusAccepted, again.status, "the same request again is the same job")
 	require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
-	other := d.stage.submit(d.admin, nil, "subject", "w1", "policy", "tasks", "challenge", c.ID, "@media", "b")
+	other := d.submit(d.admin, nil, "subject", "w1", "policy", "tasks", "challenge", c.ID, "@media", "b")
 	require.Equal(t, http.StatusAccepted, other.status, "a replay is accepted, and found by the check")
 	d.ok(http.StatusOK, http.MethodGet, "/v1/challenges/"+c.ID, nil).into(&read)
 	require.Equal(t, job.Job, read.Job)
