@@ -40,6 +40,10 @@ func cutSigns(m *media.Motion, p []media.Packet) []sign {
 		i     int
 		ratio float64
 	}
+	const (
+		strongRatio = 4.0  // below it a fast turn of the head may be one, too:
+		faintCut    = 0.65 // such a jump and all that messengers leave together stay below the limit
+	)
 	var cuts []cut
 	for i := 2; i < n-2; i++ {
 		if change[i] < cutLevel {
@@ -71,7 +75,11 @@ func cutSigns(m *media.Motion, p []media.Packet) []sign {
 	for k, c := range cuts[:min(len(cuts), mostCuts)] {
 		at := m.Frames[c.i].PTS.Seconds()
 		when := seconds(at)
-		out = append(out, sign{code: "cut", proof: fmt.Sprintf("at %s: %.1f levels, %.1f times the usual", when, change[c.i], c.ratio), at: at,
+		weight := weights["cut"]
+		if c.ratio < strongRatio {
+			weight = faintCut
+		}
+		out = append(out, sign{code: "cut", weight: weight, proof: fmt.Sprintf("at %s: %.1f levels, %.1f times the usual", when, change[c.i], c.ratio), at: at,
 			text: pipeline.Text{EN: "the picture jumps at " + when, ZH: "画面在 " + when + " 处跳变"}})
 		if k > 0 {
 			continue

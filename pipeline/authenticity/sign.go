@@ -61,7 +61,10 @@ func (c *checker) origin() {
 	sum, listed := 0.0, []map[string]any{}
 	for k := range signs {
 		s := &signs[k]
-		if !slices.ContainsFunc(signs[:k], func(o sign) bool { return o.code == s.code }) { // a second cut makes it no surer
+		switch {
+		case slices.ContainsFunc(signs[:k], func(o sign) bool { return o.code == s.code }): // a second cut makes it no surer
+			s.weight = 0
+		case s.weight == 0: // it was not weighed where it was found
 			s.weight = weights[s.code]
 		}
 		sum += s.weight
