@@ -112,6 +112,10 @@ func (n *Notary) Run(ctx context.Context) error {
 			for _, t := range own.tellers {
 				t.hand(heads)
 			}
+		} else if own.Metrics != nil { // another process has it: its numbers count
+			own.Metrics.waiting.Set(0)
+			own.Metrics.age.Set(0)
+			own.Metrics.refused.Set(0)
 		}
 		timer := time.NewTimer(own.Every)
 		select {
