@@ -292,7 +292,7 @@ func TestDamagedLogStopsNobodyElse(t *testing.T) {
 			got[f.GetName()] = g.GetValue()
 		}
 	}
-	require.EqualValues(t, 2, got["onsite_audit_waiting"])
+	require.InDelta(t, 2, got["onsite_audit_waiting"], 0)
 	require.Zero(t, got["onsite_audit_refused"], "what is signed still agrees")
 }
 
