@@ -10,14 +10,14 @@ import (
 	"onsite/models"
 )
 
-// arch paints a band along a circle of radius 120 about x = 160 into an empty map of 320 x 192; gap leaves out a stretch in its middle.
-func arch(cy, thick, from, to, gap float64) models.ProbMap {
+// arch paints a band of 16 pixels along a circle of radius 120 about x = 160 into an empty map of 320 x 192; gap leaves out a stretch in its middle.
+func arch(cy, from, to, gap float64) models.ProbMap {
 	m := models.ProbMap{P: make([]float32, 320*192), W: 320, H: 192}
 	for y := range m.H {
 		for x := range m.W {
 			dx, dy := float64(x)-160, float64(y)-cy
 			a := math.Atan2(dy, dx)
-			if a >= from && a <= to && math.Abs(math.Hypot(dx, dy)-120) <= thick/2 && math.Abs(a-(from+to)/2) >= gap/2 {
+			if a >= from && a <= to && math.Abs(math.Hypot(dx, dy)-120) <= 8 && math.Abs(a-(from+to)/2) >= gap/2 {
 				m.P[y*m.W+x] = .9
 			}
 		}
@@ -32,10 +32,10 @@ func TestLinesAlongCircles(t *testing.T) {
 		outward bool
 		pieces  int
 	}{
-		"over the top":      {arch(180, 16, -2.4, -.7, 0), 180, true, 1},
-		"along the bottom":  {arch(20, 16, .7, 2.4, 0), 20, false, 1},
-		"in two pieces":     {arch(180, 16, -2.4, -.7, .3), 180, true, 2},
-		"with a large hole": {arch(180, 16, -2.6, -.5, .4), 180, true, 2},
+		"over the top":      {arch(180, -2.4, -.7, 0), 180, true, 1},
+		"along the bottom":  {arch(20, .7, 2.4, 0), 20, false, 1},
+		"in two pieces":     {arch(180, -2.4, -.7, .3), 180, true, 2},
+		"with a large hole": {arch(180, -2.6, -.5, .4), 180, true, 2},
 	} {
 		got, err := bendsOf(c.m)
 		require.NoError(t, err)

@@ -66,12 +66,12 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 		pipeline.Verdict
 		ErasedAt string `json:"erased_at"`
 	}
-	if json.Unmarshal(v.Body, &body) != nil { // the log says that it was changed
-		f.add(VerdictChanged, "verdict "+v.Job, v.Job, -1, fmt.Sprintf("verdict %s, revision %d, cannot be read", v.Job, v.Revision), fmt.Sprintf("无法读取任务 %s 的第 %d 版结论", v.Job, v.Revision))
-		return nil
+	unread := json.Unmarshal(v.Body, &body)
+	if unread != nil { // the log says that it was changed, and how is no error of ours
+		f.add(VerdictChanged, "verdict "+v.Job, v.Job, -1, fmt.Sprintf("verdict %s, revision %d, cannot be read: %v", v.Job, v.Revision, unread), fmt.Sprintf("无法读取任务 %s 的第 %d 版结论", v.Job, v.Revision))
 	}
-	if body.ErasedAt != "" {
-		return nil
+	if unread != nil || body.ErasedAt != "" {
+		return nil //nolint:nilerr // it is told in the report
 	}
 	sub, err := f.s.Submission(ctx, v.Job)
 	if err != nil && !errors.Is(err, results.ErrNotFound) {

@@ -31,7 +31,7 @@ func TestPrint(t *testing.T) {
 func fakeBrowser(t *testing.T, script string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "browser")
-	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700))
 	old := browser
 	browser = func() string { return path }
 	t.Cleanup(func() { browser = old })
