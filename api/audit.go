@@ -98,23 +98,10 @@ func (s *Server) checkpoint(ctx context.Context, least int64) (results.Checkpoin
 
 // hashes reads the tenant's tree.
 func (s *Server) hashes(ctx context.Context) tlog.HashReader {
-	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		raw, err := s.Store.LogHashes(ctx, PrincipalOf(ctx).Tenant, indexes)
-		if err != nil {
-			return nil, err
-		}
-		out := make([]tlog.Hash, len(raw))
-		for i, h := range raw {
-			if len(h) != tlog.HashSize {
-				return nil, errDamaged
-			}
-			out[i] = tlog.Hash(h)
-		}
-		return out, nil
+	return merkle.Hashes(func(indexes []int64) ([][]byte, error) {
+		return s.Store.LogHashes(ctx, PrincipalOf(ctx).Tenant, indexes)
 	})
 }
-
-var errDamaged = errors.New("the tree of the audit log is damaged: run \"onsite audit verify\"")
 
 func (s *Server) inclusion(ctx context.Context, in *proofInput) (*proofOutput, error) {
 	e, err := s.Store.LogEntry(ctx, PrincipalOf(ctx).Tenant, in.ID)
@@ -147,7 +134,7 @@ func (s *Server) prove(ctx context.Context, e results.LoggedEntry) (p merkle.Inc
 	}
 	// What is handed out as a proof holds: else the log was changed, and that must be heard.
 	if _, err := p.Check(k.Public); err != nil {
-		return p, errors.Join(errDamaged, err)
+		return p, errors.Join(merkle.ErrDamaged, err)
 	}
 	return p, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -84,6 +85,27 @@ func Commitment(nonce, document []byte) []byte {
 // Leaf is the hash of an entry in the tree: that of its commitment, as RFC 6962 hashes a record.
 func Leaf(nonce []byte, a results.AuditEntry) tlog.Hash {
 	return tlog.RecordHash(Commitment(nonce, Document(a)))
+}
+
+// ErrDamaged says that a hash of the kept tree is not there, or is none.
+var ErrDamaged = errors.New("the tree of the audit log is damaged: run \"onsite audit verify\"")
+
+// Hashes makes a reader of a kept tree from what gives its rows, nil for one that is not there, as results.Log's LogHashes does.
+func Hashes(rows func(indexes []int64) ([][]byte, error)) tlog.HashReader {
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		raw, err := rows(indexes)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]tlog.Hash, len(raw))
+		for i, h := range raw {
+			if len(h) != tlog.HashSize {
+				return nil, fmt.Errorf("%w: hash %d is missing or has a wrong length", ErrDamaged, indexes[i])
+			}
+			out[i] = tlog.Hash(h)
+		}
+		return out, nil
+	})
 }
 
 // Grow gives the hashes that the tree of the given size keeps when leaves are added, in the order of their indexes, and the new root. They

@@ -82,7 +82,7 @@ func (s *Store) sequenceAudit(ctx context.Context, tenant string, n int) (placed
 			}
 			leaves[i] = audit.Leaf(audit.Nonce(salt, a.ID), a)
 		}
-		add, root, err := audit.Grow(size, leaves, logReader{ctx, q, tenant})
+		add, root, err := audit.Grow(size, leaves, audit.Hashes(func(indexes []int64) ([][]byte, error) { return readHashes(ctx, q, tenant, indexes) }))
 		if err != nil {
 			return err
 		}
@@ -169,29 +169,6 @@ func (s *Store) keepLeaves(ctx context.Context, q querier, tenant string, size i
 	b = append(b, do(`UPDATE audit_logs SET size = $2, root = $3 WHERE tenant = $1`, tenant, size+int64(len(list)), root[:]))
 	_, err := q.Batch(ctx, b)
 	return err
-}
-
-// logReader reads the hashes of a tenant's tree.
-type logReader struct {
-	ctx    context.Context
-	q      querier
-	tenant string
-}
-
-// ReadHashes implements tlog.HashReader.
-func (r logReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	rows, err := readHashes(r.ctx, r.q, r.tenant, indexes)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]tlog.Hash, len(rows))
-	for i, h := range rows {
-		if len(h) != tlog.HashSize {
-			return nil, fmt.Errorf("hash %d of the audit log of tenant %s is missing or damaged; run \"onsite audit verify\"", indexes[i], r.tenant)
-		}
-		out[i] = tlog.Hash(h)
-	}
-	return out, nil
 }
 
 func readHashes(ctx context.Context, q querier, tenant string, indexes []int64) ([][]byte, error) {

@@ -124,8 +124,8 @@ func (c *check) listed(members []member) {
 		switch {
 		case !ok:
 			c.add(f.Name, "%s was removed", "%s 已被移除", f.Name)
-		case sum(data) != f.SHA256 || int64(len(data)) != f.Bytes:
-			c.add(f.Name, "%s was changed: its sha256 is %s, and %s was signed", "%s 已被改动：其 sha256 为 %s，而签名记载为 %s", f.Name, sum(data), f.SHA256)
+		case results.Sum(data) != f.SHA256 || int64(len(data)) != f.Bytes:
+			c.add(f.Name, "%s was changed: its sha256 is %s, and %s was signed", "%s 已被改动：其 sha256 为 %s，而签名记载为 %s", f.Name, results.Sum(data), f.SHA256)
 		}
 	}
 	for _, m := range members {
@@ -153,13 +153,13 @@ func (c *check) verdict() {
 	if v.Job != c.Manifest.Job || v.Tenant != c.Manifest.Tenant || v.Revision != c.Manifest.Revision {
 		c.add(verdictName, "the verdict is of job %s, revision %d, and the manifest names %s, revision %d", "结论属于任务 %s 第 %d 版，而清单记载为 %s 第 %d 版", v.Job, v.Revision, c.Manifest.Job, c.Manifest.Revision)
 	}
-	c.proof(v, sum(raw))
+	c.proof(v, results.Sum(raw))
 	for _, k := range v.Kept {
 		name := printName
 		if k.Kind == "keyframe" {
 			name = pictureName(k.Index)
 		}
-		if data, ok := c.files[name]; ok && sum(data) != k.SHA256 {
+		if data, ok := c.files[name]; ok && results.Sum(data) != k.SHA256 {
 			c.add(name, "%s is not the picture or file that the verdict names", "%s 不是结论所指的图片或文件", name)
 		}
 	}
@@ -173,7 +173,7 @@ func (c *check) verdict() {
 			c.add(policyName, "the policy is not the one that the verdict names (or this program reads it in another way than the one that made it, %s)", "策略与结论所指的不一致（或本程序与生成时的版本 %s 解读不同）", c.Manifest.Onsite)
 		}
 	}
-	if claim, ok := c.files[claimName]; ok && "sha256:"+sum(claim) != v.Inputs.Claim {
+	if claim, ok := c.files[claimName]; ok && "sha256:"+results.Sum(claim) != v.Inputs.Claim {
 		c.add(claimName, "the claim is not the one that the verdict names", "申报内容与结论所指的不一致")
 	}
 }

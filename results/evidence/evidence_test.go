@@ -32,8 +32,8 @@ func content(t testing.TB) Content {
 	zero := 0
 	v := pipeline.Verdict{
 		Schema: pipeline.Schema, Job: "01JOB", Tenant: "acme", Subject: "e1", Decision: pipeline.DecisionAbnormal, Policy: p.Digest(), Revision: 1,
-		Inputs: pipeline.Inputs{Claim: "sha256:" + sum(claim)}, Models: []pipeline.ModelRef{{Task: "face_embed", Name: "n", SHA256: "s"}},
-		Kept:    []pipeline.Kept{{Kind: "keyframe", Index: 0, SHA256: sum([]byte("jpeg"))}, {Kind: "fingerprint", SHA256: sum([]byte("print"))}},
+		Inputs: pipeline.Inputs{Claim: "sha256:" + results.Sum(claim)}, Models: []pipeline.ModelRef{{Task: "face_embed", Name: "n", SHA256: "s"}},
+		Kept:    []pipeline.Kept{{Kind: "keyframe", Index: 0, SHA256: results.Sum([]byte("jpeg"))}, {Kind: "fingerprint", SHA256: results.Sum([]byte("print"))}},
 		Reasons: []pipeline.Reason{{Code: pipeline.NoFace, Check: pipeline.CheckFace, Text: pipeline.Text{EN: "no face", ZH: "无人脸"}, Evidence: []pipeline.Evidence{{Kind: "keyframe", Keyframe: &zero, Box: &pipeline.Box{W: 5, H: 5}}}}},
 	}
 	body, err := json.Marshal(v)
@@ -45,7 +45,7 @@ func content(t testing.TB) Content {
 		Models:    map[pipeline.ModelRef][]byte{v.Models[0]: []byte("name: n\n")},
 		Recipient: "Labour court", ExportedBy: "key-1", ExportedAt: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC), Onsite: "test",
 	}
-	c.Proof = logged(t, key, results.AuditEntry{ID: "01ENTRY", Tenant: "acme", Action: results.EventVerdictCreated, Subject: "e1", Target: v.Job, Digest: sum(body)})
+	c.Proof = logged(t, key, results.AuditEntry{ID: "01ENTRY", Tenant: "acme", Action: results.EventVerdictCreated, Subject: "e1", Target: v.Job, Digest: results.Sum(body)})
 	return c
 }
 
@@ -234,7 +234,7 @@ func TestProofOfAnotherVerdict(t *testing.T) {
 	require.Equal(t, []string{verdictName}, sorted(r))
 	require.Contains(t, r.Findings[0].Text.EN, "logged")
 	c = content(t)
-	c.Proof = logged(t, c.Key, results.AuditEntry{ID: "x", Tenant: "acme", Action: "photo.read", Target: "01JOB", Digest: sum(c.Verdict)})
+	c.Proof = logged(t, c.Key, results.AuditEntry{ID: "x", Tenant: "acme", Action: "photo.read", Target: "01JOB", Digest: results.Sum(c.Verdict)})
 	r, err = Check(made(t, c), c.Key.Public)
 	require.NoError(t, err)
 	require.Equal(t, []string{proofName}, sorted(r))

@@ -3,8 +3,6 @@ package evidence
 import (
 	"archive/zip"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"onsite/results"
 )
 
 // Schema is the version of the package's form.
@@ -71,13 +71,8 @@ type member struct {
 	data []byte
 }
 
-func sum(b []byte) string {
-	h := sha256.Sum256(b)
-	return hex.EncodeToString(h[:])
-}
-
 // signed is the text that the signature is over.
-func signed(manifest []byte) string { return Schema + "\n" + sum(manifest) + "\n" }
+func signed(manifest []byte) string { return Schema + "\n" + results.Sum(manifest) + "\n" }
 
 // sign gives the signature as a C2SP signed note, with the key of the tenant's audit log.
 func sign(manifest []byte, secret string) ([]byte, error) {

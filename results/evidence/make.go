@@ -9,6 +9,7 @@ import (
 
 	"onsite/pipeline"
 	"onsite/pipeline/report"
+	"onsite/results"
 	"onsite/results/audit"
 )
 
@@ -55,7 +56,7 @@ func Make(w io.Writer, c Content) (Manifest, error) {
 		if !memberName.MatchString(one.name) || len(one.data) > maxMember {
 			return Manifest{}, fmt.Errorf("%s with %d bytes cannot go into an evidence package", one.name, len(one.data))
 		}
-		m.Files = append(m.Files, File{one.name, int64(len(one.data)), sum(one.data)})
+		m.Files = append(m.Files, File{one.name, int64(len(one.data)), results.Sum(one.data)})
 	}
 	manifest, err := json.MarshalIndent(m, "", " ")
 	if err != nil {

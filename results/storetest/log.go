@@ -36,14 +36,7 @@ func SequenceAll(t testing.TB, s results.Store) int {
 
 // Reader reads the hashes of a tenant's log.
 func Reader(t testing.TB, s results.Store, tenant string) tlog.HashReader {
-	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		raw, err := s.LogHashes(t.Context(), tenant, indexes)
-		out := make([]tlog.Hash, len(raw))
-		for i := range raw {
-			copy(out[i][:], raw[i])
-		}
-		return out, err
-	})
+	return audit.Hashes(func(indexes []int64) ([][]byte, error) { return s.LogHashes(t.Context(), tenant, indexes) })
 }
 
 // AppendEntries writes n entries about a subject.

@@ -240,20 +240,10 @@ func (n *Notary) goesOn(ctx context.Context, tenant string, older, newer audit.H
 		return fmt.Errorf("%w: it has %d entries, and %d were signed", ErrRewritten, newer.Size, older.Size)
 	}
 	var away error
-	proof, err := audit.Consist(older.Size, newer.Size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+	proof, err := audit.Consist(older.Size, newer.Size, audit.Hashes(func(indexes []int64) ([][]byte, error) {
 		rows, err := n.Store.LogHashes(ctx, tenant, indexes)
-		if err != nil {
-			away = err
-			return nil, err
-		}
-		out := make([]tlog.Hash, len(rows))
-		for i, row := range rows {
-			if len(row) != tlog.HashSize {
-				return nil, fmt.Errorf("hash %d is missing or damaged", indexes[i])
-			}
-			out[i] = tlog.Hash(row)
-		}
-		return out, nil
+		away = err
+		return rows, err
 	}))
 	if away != nil {
 		return away
