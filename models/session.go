@@ -30,11 +30,12 @@ type model struct {
 	gone   chan struct{} // closed by close
 	closer sync.Once
 
-	mu      sync.Mutex // guards the four below
+	mu      sync.Mutex // guards what is below
 	loaded  bool
 	session *ort.DynamicAdvancedSession
 	keys    []string // text recognition: text of each class
 	closed  bool
+	owners  int // Sets that run it; the last one that is closed frees it
 }
 
 // slot holds the tensors of one call at a time. Fixed shapes keep theirs between calls; dynamic ones are made per call over the same
@@ -48,7 +49,7 @@ type slot struct {
 }
 
 func newModel(task Task, man manifest.Manifest, dir string, parallel int) *model {
-	m := &model{task: task, man: man, dir: dir, slots: make(chan *slot, parallel), gone: make(chan struct{})}
+	m := &model{task: task, man: man, dir: dir, slots: make(chan *slot, parallel), gone: make(chan struct{}), owners: 1}
 	for range parallel {
 		m.slots <- &slot{}
 	}
@@ -155,6 +156,29 @@ func (m *model) acquire(ctx context.Context) (*slot, error) {
 }
 
 func (m *model) release(s *slot) { m.slots <- s }
+
+// share adds an owner; false when the model is closed.
+func (m *model) share() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.owners == 0 {
+		return false
+	}
+	m.owners++
+	return true
+}
+
+// leave takes an owner away, and closes the model after the last one.
+func (m *model) leave() error {
+	m.mu.Lock()
+	m.owners--
+	last := m.owners == 0
+	m.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return m.close()
+}
 
 // close takes every slot, so that no call is left, and frees what they and the session hold.
 func (m *model) close() error {

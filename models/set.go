@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sort"
+	"sync/atomic"
 
 	"onsite/models/manifest"
 )
@@ -14,6 +15,7 @@ import (
 // goroutines as there are cores. Sessions are made at the first use of their task.
 type Set struct {
 	models map[Task]*model
+	closed atomic.Bool
 }
 
 // Open reads the manifests, loads ONNX Runtime and checks that the files of the wanted tasks are there. A model's file is read, and its
@@ -151,11 +153,15 @@ func (s *Set) Warm(ctx context.Context, tasks ...Task) error {
 	return nil
 }
 
-// Close waits for the calls in flight and frees the sessions and their memory. Calls after it return ErrClosed.
+// Close waits for the calls in flight and frees the sessions and their memory, but for models that another Set still runs (Compose). Calls
+// after it return ErrClosed.
 func (s *Set) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
 	var errs []error
 	for _, t := range s.Tasks() {
-		errs = append(errs, s.models[t].close())
+		errs = append(errs, s.models[t].leave())
 	}
 	trim()
 	return errors.Join(errs...)
@@ -165,6 +171,9 @@ func (s *Set) model(task Task) (*model, error) {
 	m, ok := s.models[task]
 	if !ok {
 		return nil, fmt.Errorf("run model %s: it was not opened (Options.Tasks)", task)
+	}
+	if s.closed.Load() {
+		return nil, ErrClosed
 	}
 	return m, nil
 }
