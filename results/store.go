@@ -37,6 +37,7 @@ type Store interface {
 	Challenges
 	Outbox
 	Log
+	Registry
 	Housekeeping
 	// Now is the store's clock: that of the database where it has one, so that machines agree about leases.
 	Now() time.Time
@@ -384,6 +385,7 @@ const (
 	BellOutbox  = "outbox"  // a delivery was written
 	BellVerdict = "verdict" // a verdict was committed and wants its position
 	BellFeed    = "feed"    // verdicts got their positions
+	BellModels  = "models"  // an epoch or a promotion was written
 )
 
 // BellJob is the topic of one job's end.

@@ -75,6 +75,8 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`DELETE FROM marks WHERE tenant = $1 AND (job IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2)
 			OR other IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2))`),
 		own(`DELETE FROM challenges WHERE tenant = $1 AND subject = $2`),
+		own(`DELETE FROM model_gaps WHERE tenant = $1 AND subject = $2`),
+		own(`DELETE FROM model_shadows WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM deadlines WHERE tenant = $1 AND subject = $2 AND kind <> 'verdict'`),
 		// An event's words hold the object's path, which its sender chose. Those that came before their claim, or too late, have no job.
 		own(`UPDATE intake_events SET raw = $3, path = '', mark = 'erased:' || id WHERE tenant = $1 AND id IN (

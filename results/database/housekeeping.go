@@ -44,6 +44,7 @@ func scanText(r row) (text string, err error) {
 var namers = []string{
 	`SELECT object_key FROM photos WHERE object_key = ANY($1) AND object_key <> ''`,
 	`SELECT object_key FROM site_objects WHERE object_key = ANY($1)`,
+	`SELECT object_key FROM model_files WHERE object_key = ANY($1)`,
 	`SELECT media_key FROM submissions WHERE tenant = ANY($2) AND subject = ANY($3) AND media_key = ANY($1)`,
 	`SELECT object_key FROM evidence WHERE tenant = ANY($2) AND subject = ANY($3) AND object_key = ANY($1)`,
 	`SELECT object_key FROM prints WHERE tenant = ANY($2) AND subject = ANY($3) AND object_key = ANY($1)`,

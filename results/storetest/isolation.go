@@ -174,6 +174,20 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		"Checkpoints":     func() answer { return list(s.Checkpoints(ctx, other, -1, 10)) },
 		"LogKey":          func() answer { return one(s.LogKey(ctx, other)) },
 
+		"ScopeModels":   func() answer { return list(s.ScopeModels(ctx, other)) },
+		"PhotosWithout": func() answer { return list(s.PhotosWithout(ctx, other, Sum("unknown model"), "", 10)) },
+		"PhotosUnder": func() answer {
+			all, _, _, err := s.PhotosUnder(ctx, other, model)
+			return answer{err, int(all)}
+		},
+		"ModelGaps":     func() answer { return list(s.ModelGaps(ctx, other, w.gap, page)) },
+		"DropTemplates": func() answer { return number(s.DropTemplates(ctx, other, w.gap, 10)) },
+		"ShadowRuns":    func() answer { return list(s.ShadowRuns(ctx, "candidate", other, page)) },
+		"ShadowSums": func() answer {
+			sums, err := s.ShadowSums(ctx, "candidate", other)
+			return answer{err, int(sums.Runs)}
+		},
+
 		// The log of the other tenant is its own; it is compared as a whole below.
 		"LogWaiting":  func() answer { return answer{} },
 		"AuditLog":    func() answer { return answer{} },

@@ -45,6 +45,7 @@ func groups() []group {
 		{"challenges", challengeCases},
 		{"outbox", outboxCases},
 		{"log", logCases},
+		{"models", modelCases},
 		{"housekeeping", housekeepingCases},
 		{"retention", retentionCases},
 		{"isolation", isolationCases},

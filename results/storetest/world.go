@@ -26,6 +26,7 @@ type world struct {
 	mark                  string // a background of the done job
 	challenge             string // that nobody used
 	entry                 string // of the audit log
+	gap                   string // sha256 of a model that cannot use the photo
 }
 
 // populate makes a tenant with a subject that has a done job with all its parts, a waiting and a dead one, an upload that is waited for,
@@ -54,6 +55,9 @@ func populate(t *testing.T, s results.Store) world {
 	_, err = s.CreateMark(ctx, results.Mark{ID: w.mark, Tenant: w.tenant, Kind: results.MarkBackground, Job: w.done, Hash: "f00dface", Actor: w.key, CreatedAt: s.Now()}, Audit(s, w.tenant, "mark.created"))
 	require.NoError(t, err)
 	w.challenge = issue(t, s, w.tenant, w.subject).ID
+	w.gap = Sum("a model that cannot use the photo")
+	require.NoError(t, s.PutModelGap(ctx, results.ModelGap{Model: w.gap, Tenant: w.tenant, Photo: w.photo.ID, Why: results.Because("no_face", "no face", "无人脸")}))
+	require.NoError(t, s.PutShadowRun(ctx, results.ShadowRun{Model: "candidate", Job: w.done, Tenant: w.tenant, Subject: w.subject, Before: "pass", After: "pass", Same: true}))
 	w.dead, _ = accept(t, s, w, "second")
 	finish(t, s, w, w.dead, results.Dead)
 	_, err = s.Sequence(ctx, 100)
