@@ -15,6 +15,8 @@ typedef struct od_packet {
   int32_t bytes;
   uint8_t key;
   uint8_t droppable; // no other picture needs it
+  uint8_t fresh;     // neither it nor, in the stream's order, anything after it refers to what came before
+  uint8_t layer;     // HEVC's temporal layer
   uint8_t hidden;    // decoded, never shown (edit list)
   uint8_t corrupt;   // the demuxer could not read all of it, or says that its bytes are wrong
 } od_packet;

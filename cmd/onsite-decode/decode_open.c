@@ -170,29 +170,51 @@ static int append(AVPacket ***list, int *count, int *cap, const AVPacket *p) {
   return OD_OK;
 }
 
-// Whether no other picture refers to this packet: then it can be left out without harm. Only H.264 says so in every slice
-// (nal_ref_idc); other codecs answer no.
-static int droppable(const AVCodecParameters *p, const AVPacket *pkt) {
-  if (p->codec_id != AV_CODEC_ID_H264 || p->extradata_size < 7 || p->extradata[0] != 1) return 0;
-  int length = (p->extradata[4] & 3) + 1, slices = 0;
+// How many bytes say a unit's length in this stream, 0 when the packets are not made of such units. Only H.264 (avcC) and HEVC (hvcC) are.
+static int length_bytes(const AVCodecParameters *p) {
+  if (p->codec_id == AV_CODEC_ID_H264 && p->extradata_size >= 7 && p->extradata[0] == 1) return (p->extradata[4] & 3) + 1;
+  if (p->codec_id == AV_CODEC_ID_HEVC && p->extradata_size >= 23 && p->extradata[0] == 1) return (p->extradata[21] & 3) + 1;
+  return 0;
+}
+
+// What the units of a packet say of its place among the others: whether no other picture refers to it, so that it can be left out without
+// harm, and whether decoding may begin there as if nothing had been before. Codecs whose packets do not say so answer no. A droppable HEVC
+// picture is one only among those of its layer; od_scan looks at the layers.
+static void look(const AVCodecParameters *p, const AVPacket *pkt, od_packet *o) {
+  int length = length_bytes(p), hevc = p->codec_id == AV_CODEC_ID_HEVC, slices = 0, droppable = 1, fresh = 1;
+  o->droppable = o->fresh = o->layer = 0;
+  if (!length) return;
   for (int at = 0; at + length < pkt->size;) {
     uint32_t n = 0;
     for (int i = 0; i < length; i++) n = n << 8 | pkt->data[at + i];
     at += length;
-    if (n == 0 || n > (uint32_t)(pkt->size - at)) return 0;
-    int type = pkt->data[at] & 31;
-    if (type >= 1 && type <= 5) {
-      if (pkt->data[at] >> 5 & 3) return 0;
-      slices++;
+    if (n == 0 || n > (uint32_t)(pkt->size - at)) return;
+    if (hevc) {
+      int type = pkt->data[at] >> 1 & 63;
+      if (type < 32 && n >= 2) {
+        int layer = (pkt->data[at + 1] & 7) - 1;
+        if (type > 14 || type & 1) droppable = 0; // *_R, or a picture to begin with; the even ones below are "sub-layer non-reference"
+        if (type != 19 && type != 20) fresh = 0;  // IDR
+        if (layer > o->layer) o->layer = (uint8_t)layer;
+        slices++;
+      }
+    } else {
+      int type = pkt->data[at] & 31;
+      if (type >= 1 && type <= 5) {
+        if (pkt->data[at] >> 5 & 3) droppable = 0; // nal_ref_idc
+        if (type != 5) fresh = 0;                  // IDR
+        slices++;
+      }
     }
     at += (int)n;
   }
-  return slices > 0;
+  o->droppable = (uint8_t)(slices > 0 && droppable && !o->key);
+  o->fresh = (uint8_t)(slices > 0 && fresh && o->key);
 }
 
 int od_scan(od_clip *c, int max_packets, int want_sound) {
   AVPacket *pkt = av_packet_alloc();
-  int err = OD_OK, total = 0;
+  int err = OD_OK, total = 0, top = 0;
   int64_t last = 0;
   if (!pkt) return OD_NO_MEMORY;
   c->fmt->streams[c->video]->discard = AVDISCARD_DEFAULT;
@@ -253,10 +275,12 @@ int od_scan(od_clip *c, int max_packets, int want_sound) {
     o->key = (pkt->flags & AV_PKT_FLAG_KEY) != 0;
     o->hidden = (pkt->flags & AV_PKT_FLAG_DISCARD) != 0;
     o->corrupt = (pkt->flags & AV_PKT_FLAG_CORRUPT) != 0;
-    o->droppable = (uint8_t)(!o->key && droppable(st->codecpar, pkt));
+    look(st->codecpar, pkt, o);
+    if (o->layer > top) top = o->layer;
     o->data = pkt->data;
     if ((err = append(&c->av, &c->count, &c->cap, pkt))) break;
   }
+  for (int i = 0; i < c->count; i++) c->packets[i].droppable &= c->packets[i].layer == top; // upper layers may refer to lower ones
   av_packet_free(&pkt);
   return err;
 }

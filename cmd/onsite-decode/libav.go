@@ -87,6 +87,7 @@ type packet struct {
 	bytes     int
 	key       bool
 	droppable bool // no other picture needs it
+	fresh     bool // it and what comes after it need nothing from before
 	hidden    bool // decoded, but not shown
 	corrupt   bool // the demuxer could not read all of it
 }
@@ -173,7 +174,7 @@ func (v *clip) packets() []packet {
 	raw := v.raw()
 	out := make([]packet, len(raw))
 	for i, p := range raw {
-		out[i] = packet{ptsUS: int64(p.pts_us), bytes: int(p.bytes), key: p.key != 0, droppable: p.droppable != 0, hidden: p.hidden != 0, corrupt: p.corrupt != 0}
+		out[i] = packet{ptsUS: int64(p.pts_us), bytes: int(p.bytes), key: p.key != 0, droppable: p.droppable != 0, fresh: p.fresh != 0, hidden: p.hidden != 0, corrupt: p.corrupt != 0}
 	}
 	return out
 }

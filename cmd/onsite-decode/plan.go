@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"slices"
 	"sort"
 
@@ -45,10 +46,16 @@ type timeline struct {
 	startUS int64
 	endUS   int64 // end of the last picture, from the clip's start
 	reorder int
+	fresh   []bool // per packet: decoding may begin there, and nothing shown before it comes later in the stream
 }
 
 func newTimeline(list []packet) timeline {
-	t := timeline{packets: list}
+	t := timeline{packets: list, fresh: make([]bool, len(list))}
+	earliest := int64(math.MaxInt64) // of what comes later
+	for i, p := range slices.Backward(list) {
+		t.fresh[i] = p.fresh && earliest > p.ptsUS
+		earliest = min(earliest, p.ptsUS)
+	}
 	for i, p := range list {
 		if !p.hidden {
 			t.shown = append(t.shown, i)
@@ -205,52 +212,61 @@ func keyBefore(t timeline, n, far int) int {
 	return n
 }
 
-// addWindow marks the packets of a window, without droppable ones as long as the gaps stay small, and the times of its motion frames.
+// addWindow chooses the motion frames of a window, without droppable pictures as long as the gaps stay small, and marks the packets that
+// they need.
 func (p *plan) addWindow(t timeline, w [2]int, keep []bool) {
-	var times []int64
+	var list []int // display numbers of what may be given out
 	lastKept := int64(-1)
 	for n := w[0]; n < w[1]; n++ {
-		i := t.shown[n]
-		if t.packets[i].droppable && lastKept >= 0 && n+1 < w[1] && t.at[n+1]-lastKept <= maxGapUS {
+		if t.packets[t.shown[n]].droppable && lastKept >= 0 && n+1 < w[1] && t.at[n+1]-lastKept <= maxGapUS {
 			continue
 		}
-		keep[i], lastKept = true, t.at[n]
-		times = append(times, t.at[n])
+		lastKept = t.at[n]
+		list = append(list, n)
 	}
-	markReferences(t, w, keep)
+	if len(list) == 0 {
+		return
+	}
+	wanted := list[:0]
 	last := int64(-1)
-	for n, at := range times {
+	for i, n := range list {
 		// A frame is given out when waiting for the next would make the gap too large.
-		if last < 0 || n+1 == len(times) || times[n+1]-last > maxGapUS {
-			if last >= 0 && at == last {
-				continue
-			}
+		if at := t.at[n]; last < 0 || at > last && (i+1 == len(list) || t.at[list[i+1]]-last > maxGapUS) {
 			p.motion = append(p.motion, at)
 			last = at
+			wanted = append(wanted, n)
 		}
 	}
-	if len(times) > 0 {
-		to := times[len(times)-1]
-		if w[1] == len(t.shown) {
-			to = t.endUS
-		}
-		p.windows = append(p.windows, [2]int64{times[0], to})
+	markNeeded(t, wanted, keep)
+	to := last
+	if w[1] == len(t.shown) {
+		to = t.endUS
 	}
+	p.windows = append(p.windows, [2]int64{t.at[wanted[0]], to})
 }
 
-// markReferences adds what the pictures of a window may refer to: every packet in the stream from the key packet at or before the window's
-// first picture to the last packet of the window, except droppable ones.
-func markReferences(t timeline, w [2]int, keep []bool) {
-	first, last := len(t.packets), -1
-	for n := w[0]; n < w[1]; n++ {
-		first, last = min(first, t.shown[n]), max(last, t.shown[n])
+// markNeeded adds the packets of pictures, given by their display numbers, and what these may refer to: in every part of the stream that is
+// decodable by itself, all but droppable packets up to the last wanted one. What comes after it in its part is left out: of 30 pictures
+// between two keys of a phone's clip, the last two.
+func markNeeded(t timeline, shown []int, keep []bool) {
+	first := len(t.packets)
+	wanted := make([]bool, len(t.packets))
+	for _, n := range shown {
+		i := t.shown[n]
+		wanted[i], keep[i] = true, true
+		first = min(first, i)
 	}
 	for first > 0 && !t.packets[first].key {
 		first--
 	}
-	for i := first; i <= last; i++ {
-		if !t.packets[i].droppable {
+	needed := false // the packet at hand, by a later one of its part
+	for i := len(t.packets) - 1; i >= first; i-- {
+		needed = needed || wanted[i]
+		if needed && !t.packets[i].droppable {
 			keep[i] = true
+		}
+		if t.fresh[i] {
+			needed = false
 		}
 	}
 }

@@ -82,7 +82,7 @@ func TestPlansOfAnything(t *testing.T) {
 	for range 300 {
 		list := make([]packet, r.IntN(200))
 		for i := range list {
-			list[i] = packet{ptsUS: r.Int64N(20_000_000) - 5_000_000, key: r.IntN(10) == 0, droppable: r.IntN(3) == 0, hidden: r.IntN(8) == 0}
+			list[i] = packet{ptsUS: r.Int64N(20_000_000) - 5_000_000, key: r.IntN(10) == 0, fresh: r.IntN(2) == 0, droppable: r.IntN(3) == 0, hidden: r.IntN(8) == 0}
 		}
 		req := planRequest()
 		req.MaxStills, req.Motion, req.Limits.BudgetPixels = 1+r.IntN(30), r.IntN(2) == 0, 1+r.Int64N(300)
@@ -169,4 +169,30 @@ func TestCheckPackets(t *testing.T) {
 func TestReorder(t *testing.T) {
 	require.Zero(t, newTimeline(stream(60, 30, 0)).reorder)
 	require.Equal(t, 1, newTimeline(stream(60, 30, 3)).reorder)
+}
+
+// fresh makes the keys of a stream what a decoder may begin with.
+func fresh(list []packet) []packet {
+	for i := range list {
+		list[i].fresh = list[i].key
+	}
+	return list
+}
+
+func TestPlanLeavesOutTheEndOfAGroup(t *testing.T) {
+	list := fresh(stream(450, 30, 0)) // a phone: a key a second, every picture refers to the one before
+	p := makePlan(newTimeline(list), planRequest(), 1)
+	plain := makePlan(newTimeline(stream(450, 30, 0)), planRequest(), 1)
+	require.Equal(t, plain.motion, p.motion, "no motion frame is lost")
+	require.Equal(t, 14*2, count(p, skip), "of every group but the last, the two after its last motion frame")
+	require.Equal(t, 15, count(p, restart))
+	require.Zero(t, count(plain, skip), "where keys do not say that decoding may begin there, everything is decoded")
+}
+
+func TestPlanKeepsWhatAnOpenGroupRefersTo(t *testing.T) {
+	list := fresh(stream(90, 30, 0))
+	list[31].ptsUS, list[30].ptsUS = list[30].ptsUS, list[31].ptsUS // shown before the key, so it may need the group before
+	p := makePlan(newTimeline(list), planRequest(), 1)
+	require.Equal(t, byte(decode), p.action[29])
+	require.Equal(t, byte(skip), p.action[59])
 }
