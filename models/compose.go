@@ -3,7 +3,6 @@ package models
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -21,7 +20,7 @@ func OpenManifests(o Options, manifests ...manifest.Manifest) (*Set, error) {
 			errs = append(errs, fmt.Errorf("open models: two manifests for task %q", task))
 			continue
 		}
-		errs = append(errs, present(task, man, o.Dir))
+		errs = append(errs, o.calibrated(man), present(task, man, o.Dir))
 		s.models[task] = newModel(task, man, o.Dir, o.parallel())
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -71,15 +70,5 @@ func (s *Set) ManifestDigest(task Task) string {
 	if !ok {
 		return ""
 	}
-	return manifestDigest(m.man)
+	return m.man.Digest()
 }
-
-func manifestDigest(man manifest.Manifest) string {
-	b, err := json.Marshal(man)
-	if err != nil {
-		panic(fmt.Sprintf("a manifest that was read cannot be written: %v", err)) // its numbers are finite, Validate sees to it
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
-

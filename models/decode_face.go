@@ -14,9 +14,17 @@ func (s *Set) DetectFaces(ctx context.Context, img Image) ([]Box, error) {
 		return nil, err
 	}
 	var boxes []Box
-	err = m.picture(ctx, img, func(out [][]float32, _, _ int) error {
+	err = m.picture(ctx, img, func(out [][]float32, w, h int) error {
 		p := m.man.Decoder.Params
-		boxes = ultraface(out[0], out[1], float32(p["score"]), float32(p["iou"]))
+		score, iou := float32(p["score"]), float32(p["iou"])
+		switch m.man.Decoder.Name {
+		case "blazeface":
+			boxes = reframe(blazeface(out, w, score, iou), float32(p["grow"]), float32(p["down"]))
+		case "yunet":
+			boxes = reframe(yunet(out, w, h, score, iou), float32(p["grow"]), float32(p["down"]))
+		default:
+			boxes = ultraface(out[0], out[1], score, iou)
+		}
 		return nil
 	})
 	return boxes, err
@@ -32,6 +40,11 @@ func ultraface(scores, boxes []float32, score, iou float32) []Box {
 			found = append(found, Box{X1: unit(b[0]), Y1: unit(b[1]), X2: unit(b[2]), Y2: unit(b[3]), Score: v})
 		}
 	}
+	return greedy(found, iou)
+}
+
+// greedy keeps the boxes that do not overlap a better one by iou or more, best first. Ties keep their order.
+func greedy(found []Box, iou float32) []Box {
 	sort.SliceStable(found, func(i, j int) bool { return found[i].Score > found[j].Score })
 	kept := found[:0]
 	for _, b := range found {
@@ -117,4 +130,16 @@ func normalise(v []float32) ([]float32, bool) {
 		out[i] = float32(float64(x) / norm)
 	}
 	return out, true
+}
+
+// FaceAlignment is the size in pixels of the aligned face that Embed takes, and where in it, in pixels, left eye, right eye, nose tip and
+// mouth corners lie.
+func (s *Set) FaceAlignment() (w, h int, points [5]Point) {
+	w, h = s.InputSize(FaceEmbed)
+	if m, ok := s.models[FaceEmbed]; ok {
+		for i, p := range m.man.Input.Alignment() {
+			points[i] = Point{X: float32(p[0]), Y: float32(p[1])}
+		}
+	}
+	return w, h, points
 }

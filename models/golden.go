@@ -142,7 +142,7 @@ func (s *Set) raw(ctx context.Context, m *model, g manifest.Golden) (map[string]
 			return nil, err
 		}
 		tw, th := m.tensorSize(img)
-		if err := slot.shape(m.man, []int64{1, int64(m.man.Channels()), int64(th), int64(tw)}, m.outputShapes(tw, th)); err != nil {
+		if err := slot.shape(m.man, m.inputShape(tw, th), m.outputShapes(tw, th)); err != nil {
 			return nil, err
 		}
 		m.fill(slot.in, img, tw)

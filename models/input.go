@@ -25,7 +25,7 @@ func (m *model) checkImage(img Image) error {
 	fail := func(format string, args ...any) error {
 		return &InputError{Task: m.task, Why: fmt.Sprintf(format, args...)}
 	}
-	if in.Layout != manifest.NCHW {
+	if !in.Picture() {
 		return fail("it takes sound, not pictures")
 	}
 	if img.C != 3 && (img.C != 1 || m.man.Channels() != 1) {
@@ -73,6 +73,15 @@ func (m *model) tensorSize(img Image) (w, h int) {
 	return w, h
 }
 
+// inputShape is the shape of the input tensor for a picture of w x h pixels.
+func (m *model) inputShape(w, h int) []int64 {
+	c := int64(m.man.Channels())
+	if m.man.Input.Layout == manifest.NHWC {
+		return []int64{1, int64(h), int64(w), c}
+	}
+	return []int64{1, c, int64(h), int64(w)}
+}
+
 // outputShapes resolves the dynamic axes of the outputs for an input tensor of w x h pixels.
 func (m *model) outputShapes(w, h int) [][]int64 {
 	out := make([][]int64, len(m.man.Outputs))
@@ -103,7 +112,7 @@ func (m *model) picture(ctx context.Context, img Image, decode func(out [][]floa
 	defer m.release(s)
 	watch := start()
 	w, h := m.tensorSize(img)
-	if err := s.shape(m.man, []int64{1, int64(m.man.Channels()), int64(h), int64(w)}, m.outputShapes(w, h)); err != nil {
+	if err := s.shape(m.man, m.inputShape(w, h), m.outputShapes(w, h)); err != nil {
 		return fmt.Errorf("run model %s: make tensors for %d x %d pixels: %w", m.task, w, h, err)
 	}
 	m.fill(s.in, img, w)
@@ -130,6 +139,10 @@ func (m *model) fill(dst []float32, img Image, w int) {
 		fillGrey(dst, img, w, &m.lut[0])
 	case m.man.Channels() == 1:
 		fillGreyFromBGR(dst, img, w, m.man.Input)
+	case m.man.Input.Layout == manifest.NHWC && m.man.Input.Colour == manifest.BGR:
+		fillPixels(dst, img, w, 0, 2, &m.lut[0], &m.lut[1], &m.lut[2])
+	case m.man.Input.Layout == manifest.NHWC: // RGB: red first
+		fillPixels(dst, img, w, 2, 0, &m.lut[2], &m.lut[1], &m.lut[0])
 	case m.man.Input.Colour == manifest.BGR:
 		fillBGR(dst[:plane], dst[plane:2*plane], dst[2*plane:], img, w, &m.lut[0], &m.lut[1], &m.lut[2])
 	default: // RGB: the tensor's first plane is red, the picture's third byte
@@ -145,6 +158,17 @@ func fillBGR(blue, green, red []float32, img Image, w int, lutB, lutG, lutR *[25
 		for x := range b {
 			p := row[3*x : 3*x+3 : 3*x+3]
 			b[x], g[x], r[x] = lutB[p[0]], lutG[p[1]], lutR[p[2]]
+		}
+	}
+}
+
+// fillPixels copies interleaved BGR bytes as interleaved values; blue and red say which value of three is theirs.
+func fillPixels(dst []float32, img Image, w, blue, red int, lutB, lutG, lutR *[256]float32) {
+	for y := range img.H {
+		row := img.Pix[y*img.W*3 : (y+1)*img.W*3]
+		out := dst[y*w*3 : (y*w+img.W)*3]
+		for i := 0; i+2 < len(row); i += 3 {
+			out[i+blue], out[i+1], out[i+red] = lutB[row[i]], lutG[row[i+1]], lutR[row[i+2]]
 		}
 	}
 }
@@ -197,7 +221,7 @@ func (m *model) warm(ctx context.Context) error {
 		return err
 	}
 	w, h := m.goldenSize(manifest.Golden{})
-	if err := s.shape(m.man, []int64{1, int64(m.man.Channels()), int64(h), int64(w)}, m.outputShapes(w, h)); err != nil {
+	if err := s.shape(m.man, m.inputShape(w, h), m.outputShapes(w, h)); err != nil {
 		return fmt.Errorf("warm up model %s: %w", m.task, err)
 	}
 	clear(s.in)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"onsite/models/manifest"
 )
 
 // Options says which models to open and where their files are.
@@ -17,6 +19,11 @@ type Options struct {
 	// Manifests is a folder of extra manifests with their ONNX files beside them; a manifest there replaces the built-in one of its
 	// task. Empty: built-in models only.
 	Manifests string
+	// Use lists manifests that replace the built-in ones, and those of Manifests, of their tasks; their files lie in Dir or where
+	// Manifest.In says. Choose finds them by name.
+	Use []manifest.Manifest
+	// Uncalibrated opens an embedder of faces without thresholds too: to check it, to calibrate it. Nothing may be decided with it.
+	Uncalibrated bool
 	// Tasks lists the tasks that will be used: their files must be there when Open returns. Nil: all.
 	Tasks []Task
 	// Parallel bounds how many calls of one model run at once, and so the memory; further callers wait. Zero: one per core.
@@ -52,6 +59,13 @@ func CacheDir() string {
 
 // Fix is what a user does about a missing or wrong file.
 const Fix = "run `make setup` or `onsite models install`"
+
+// CalibrationError says that an embedder of faces has no thresholds: its vectors can be compared, and nothing follows.
+type CalibrationError struct{ Manifest, Name string }
+
+func (e *CalibrationError) Error() string {
+	return fmt.Sprintf("open model face_embed: %s (%s): its manifest has no thresholds %q and %q; calibrate it first: onsite models calibrate --manifest %s --data DIR --write", e.Name, e.Manifest, manifest.Accept, manifest.Reject, e.Manifest)
+}
 
 // ErrClosed is what calls on a closed Set return.
 var ErrClosed = errors.New("the models are closed")
@@ -98,6 +112,14 @@ type OutputError struct{ Task Task }
 
 func (e *OutputError) Error() string {
 	return fmt.Sprintf("run model %s: it gave values that are no numbers; check it with `onsite models check`", e.Task)
+}
+
+// calibrated refuses an embedder without thresholds.
+func (o Options) calibrated(man manifest.Manifest) error {
+	if o.Uncalibrated || man.Calibrated() {
+		return nil
+	}
+	return &CalibrationError{Manifest: man.Origin(), Name: man.Name}
 }
 
 func (o Options) parallel() int {

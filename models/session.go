@@ -53,7 +53,7 @@ func newModel(task Task, man manifest.Manifest, dir string, parallel int) *model
 	for range parallel {
 		m.slots <- &slot{}
 	}
-	if man.Input.Layout == manifest.NCHW {
+	if man.Input.Picture() {
 		m.lut = tables(man.Input)
 	}
 	if p := man.Decoder.Params; man.Decoder.Name == "ssd" {

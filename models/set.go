@@ -13,6 +13,8 @@ import (
 
 // Set is the models of one process. It is safe for concurrent use: each model has one ONNX Runtime session, called from as many
 // goroutines as there are cores. Sessions are made at the first use of their task.
+//
+// A Set never changes. To change a model, put another Set together (Compose) and swap it in (Live).
 type Set struct {
 	models map[Task]*model
 	closed atomic.Bool
@@ -21,7 +23,7 @@ type Set struct {
 // Open reads the manifests, loads ONNX Runtime and checks that the files of the wanted tasks are there. A model's file is read, and its
 // sha256 compared, when its task is first used or warmed up; Warm does it at once.
 func Open(o Options) (*Set, error) {
-	manifests, err := readManifests(o.Manifests)
+	manifests, err := readManifests(o.Manifests, o.Use)
 	if err != nil {
 		return nil, fmt.Errorf("open models: %w", err)
 	}
@@ -37,7 +39,7 @@ func Open(o Options) (*Set, error) {
 			continue
 		}
 		delete(wanted, task)
-		errs = append(errs, present(task, man, o.Dir))
+		errs = append(errs, o.calibrated(man), present(task, man, o.Dir))
 		s.models[task] = newModel(task, man, o.Dir, o.parallel())
 	}
 	for t := range wanted {
@@ -52,18 +54,28 @@ func Open(o Options) (*Set, error) {
 	return s, nil
 }
 
-// readManifests gives the built-in manifests with those of dir over them.
-func readManifests(dir string) ([]manifest.Manifest, error) {
+// readManifests gives the built-in manifests with those of dir over them, and those of use over these.
+func readManifests(dir string, use []manifest.Manifest) ([]manifest.Manifest, error) {
 	base, err := manifest.Builtin()
-	if err != nil || dir == "" {
-		return base, err
-	}
-	extra, err := manifest.LoadDir(dir)
 	if err != nil {
 		return nil, err
 	}
+	if dir != "" {
+		extra, err := manifest.LoadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		base = append(base, extra...)
+	}
+	twice := map[string]bool{}
+	for _, m := range use {
+		if twice[m.Task] {
+			return nil, fmt.Errorf("two models were chosen for %s; choose one", m.Task)
+		}
+		twice[m.Task] = true
+	}
 	byTask := map[string]manifest.Manifest{}
-	for _, m := range append(base, extra...) {
+	for _, m := range append(base, use...) {
 		byTask[m.Task] = m
 	}
 	out := make([]manifest.Manifest, 0, len(byTask))
@@ -128,6 +140,9 @@ func (s *Set) InputSize(task Task) (w, h int) {
 
 // Threshold gives a calibrated value of a task's manifest by name.
 func (s *Set) Threshold(task Task, name string) (float64, bool) {
+	if s == nil { // a measurement without models
+		return 0, false
+	}
 	m, ok := s.models[task]
 	if !ok {
 		return 0, false

@@ -53,12 +53,13 @@ func (s *Set) ResetStats() {
 	}
 }
 
-// Ref names one model.
+// Ref names one model: the file, and how its manifest uses it.
 type Ref struct {
-	Task    Task
-	Name    string
-	Version string
-	SHA256  string
+	Task     Task
+	Name     string
+	Version  string
+	SHA256   string // of the ONNX file
+	Manifest string // digest of the manifest
 }
 
 // Ref names the model of a task; the zero Ref if the Set has none.
@@ -67,7 +68,7 @@ func (s *Set) Ref(task Task) Ref {
 	if !ok {
 		return Ref{}
 	}
-	return Ref{Task: task, Name: m.man.Name, Version: m.man.Version, SHA256: m.man.File.SHA256}
+	return Ref{Task: task, Name: m.man.Name, Version: m.man.Version, SHA256: m.man.File.SHA256, Manifest: m.man.Digest()}
 }
 
 // Refs names the models that have really run since Open, sorted by task.

@@ -42,7 +42,7 @@ func (c *benchFaceCmd) Run(ctx context.Context, e *env) error {
 	defer core.close()
 	bar := newProgress(e)
 	r, err := face.Bench(ctx, c.Data, face.BenchOptions{
-		Bare: c.Bare, References: c.References, Pairs: c.Pairs, Calibrate: c.Calibrate, Config: face.DefaultConfig(), Progress: bar.count("photos"),
+		Bare: c.Bare, References: c.References, Pairs: c.Pairs, Calibrate: c.Calibrate, Config: face.ConfigFor(core.Models), Progress: bar.count("photos"),
 	}, core.Decode, core.Models)
 	bar.close()
 	if err != nil {

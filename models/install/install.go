@@ -17,6 +17,8 @@ type Options struct {
 	Cache string
 	// Groups: models, runtime, media; nil: all.
 	Groups []string
+	// Further names further models (manifest.Further) to install as well.
+	Further []string
 	// From is a folder of tarballs made with `npm pack`, used instead of npm; empty: npm.
 	From string
 	// Fetch replaces npm and From; nil: those.
@@ -53,7 +55,15 @@ func (o Options) list() ([]Package, error) {
 	if groups == nil {
 		groups = Groups
 	}
-	return Packages(groups...)
+	packages, err := Packages(groups...)
+	if err != nil || len(o.Further) == 0 {
+		return packages, err
+	}
+	more, err := furtherPackages(o.Further)
+	if err != nil {
+		return nil, err
+	}
+	return merge(append(packages, more...), runtime.GOARCH)
 }
 
 func (o Options) fetcher() Fetcher {

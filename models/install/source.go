@@ -100,12 +100,43 @@ func Packages(groups ...string) ([]Package, error) {
 	return merge(all, runtime.GOARCH)
 }
 
-// modelPackages derives the packages from the built-in model manifests.
+// modelPackages derives the packages of the built-in models from their manifests.
 func modelPackages() ([]Package, error) {
 	manifests, err := manifest.Builtin()
+	return packagesOf(manifests), err
+}
+
+// furtherPackages gives those of the further models with the given names.
+func furtherPackages(names []string) ([]Package, error) {
+	further, err := manifest.Further()
 	if err != nil {
 		return nil, err
 	}
+	var chosen []manifest.Manifest
+	for _, name := range names {
+		at := slices.IndexFunc(further, func(m manifest.Manifest) bool { return m.Name == name })
+		switch {
+		case at < 0:
+			var known []string
+			for _, m := range further {
+				known = append(known, m.Name)
+			}
+			return nil, fmt.Errorf("install: %q is not one of the further models %s", name, strings.Join(known, ", "))
+		case further[at].Source.NPM == "":
+			return nil, fmt.Errorf("install: %s is not fetched by this program: %s; then: onsite models add %s FILE", name, further[at].Source.Note, name)
+		}
+		chosen = append(chosen, further[at])
+	}
+	out := packagesOf(chosen)
+	for i := range out {
+		for j := range out[i].Files {
+			out[i].Files[j].group = Models
+		}
+	}
+	return out, nil
+}
+
+func packagesOf(manifests []manifest.Manifest) []Package {
 	var out []Package
 	for _, m := range manifests {
 		if m.Source.NPM == "" {
@@ -121,7 +152,7 @@ func modelPackages() ([]Package, error) {
 		}
 		out = append(out, p)
 	}
-	return out, nil
+	return out
 }
 
 // merge puts the files of the same package together and leaves out those for other processors.

@@ -1,7 +1,10 @@
 package manifest
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -89,9 +92,11 @@ type Licence struct {
 
 // Input says how the input tensor is made.
 //
-// Pictures (layout nchw): float32 [1, 3 or 1, H, W]; a byte v of channel c becomes (v*scale - mean[c]) / std[c], with the channels in
+// Pictures (layout nchw): float32 [1, 3 or 1, H, W], or (layout nhwc) [1, H, W, 3 or 1]; a byte v of channel c becomes (v*scale - mean[c]) / std[c], with the channels in
 // the order of colour. Width or Height 0 is dynamic: at least Multiple, at most Max; the picture's side must be a multiple of Multiple,
-// except that the width of text lines is padded up to it with zeros.
+// except that the width of text lines is padded up to it with zeros. Align is where an embedder of faces wants the left eye, the right eye,
+// the tip of the nose and the corners of the mouth (left as the picture shows it first), in pixels of its input; empty: where ArcFace
+// wants them, scaled from 112 x 112 to the input's size.
 //
 // Sound (layout pcm): float32 [1, context+window] at rate samples per second, -1..1.
 //
@@ -101,19 +106,20 @@ type Licence struct {
 //
 // Features (layout vector): float32 [1, sum of the parts' sizes]: what other models measured, one part after the other.
 type Input struct {
-	Name     string    `yaml:"name"`
-	Layout   string    `yaml:"layout"`
-	Colour   string    `yaml:"colour,omitempty"` // rgb, bgr, grey
-	Width    int       `yaml:"width,omitempty"`
-	Height   int       `yaml:"height,omitempty"`
-	Multiple int       `yaml:"multiple,omitempty"`
-	Max      int       `yaml:"max,omitempty"`
-	Scale    float64   `yaml:"scale,omitempty"`
-	Mean     []float64 `yaml:"mean,omitempty"`
-	Std      []float64 `yaml:"std,omitempty"`
-	Rate     int       `yaml:"rate,omitempty"`
-	Window   int       `yaml:"window,omitempty"`
-	Context  int       `yaml:"context,omitempty"`
+	Name     string      `yaml:"name"`
+	Layout   string      `yaml:"layout"`
+	Colour   string      `yaml:"colour,omitempty"` // rgb, bgr, grey
+	Width    int         `yaml:"width,omitempty"`
+	Height   int         `yaml:"height,omitempty"`
+	Multiple int         `yaml:"multiple,omitempty"`
+	Max      int         `yaml:"max,omitempty"`
+	Scale    float64     `yaml:"scale,omitempty"`
+	Mean     []float64   `yaml:"mean,omitempty"`
+	Std      []float64   `yaml:"std,omitempty"`
+	Align    [][]float64 `yaml:"align,omitempty"`
+	Rate     int         `yaml:"rate,omitempty"`
+	Window   int         `yaml:"window,omitempty"`
+	Context  int         `yaml:"context,omitempty"`
 
 	Bins      int     `yaml:"bins,omitempty"`
 	LowHz     float64 `yaml:"low_hz,omitempty"`
@@ -173,12 +179,53 @@ type GoldenOutput struct {
 //go:embed builtin
 var builtin embed.FS
 
+//go:embed further
+var further embed.FS
+
 // Embedded gives a file that is part of the program, by its name beside the built-in manifests.
 func Embedded(name string) ([]byte, error) { return builtin.ReadFile("builtin/" + name) }
 
 // Builtin gives the manifests of the models that Onsite ships with, sorted by task.
 func Builtin() ([]Manifest, error) {
 	return load(builtin, "builtin", "")
+}
+
+// Further gives the manifests of models that Onsite knows besides the built-in ones: others of the same tasks, so that swapping is real. They
+// are used, and their files installed, only when somebody asks for one by name. Sorted by task, then name.
+func Further() ([]Manifest, error) {
+	names, err := fs.Glob(further, "further/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("list the further model manifests: %w", err)
+	}
+	out := make([]Manifest, 0, len(names))
+	for _, name := range names {
+		data, err := fs.ReadFile(further, name)
+		if err != nil {
+			return nil, fmt.Errorf("read model manifest %s: %w", name, err)
+		}
+		m, err := Parse(name, data)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].Task != out[j].Task {
+			return out[i].Task < out[j].Task
+		}
+		return out[i].Name < out[j].Name
+	})
+	return out, nil
+}
+
+// Text gives the YAML of a manifest that Builtin or Further gave, as it was written: a template for another model of its task.
+func (m Manifest) Text() ([]byte, error) {
+	for _, files := range []embed.FS{builtin, further} {
+		if data, err := files.ReadFile(filepath.ToSlash(m.path)); err == nil {
+			return data, nil
+		}
+	}
+	return os.ReadFile(m.path)
 }
 
 // LoadDir reads every *.yaml of a folder of extra models; their ONNX files lie in the same folder. Sorted by task; two manifests for
@@ -239,6 +286,20 @@ func readLimited(files fs.FS, name string) ([]byte, error) {
 	return fs.ReadFile(files, name)
 }
 
+// Read reads one manifest; its files lie beside it.
+func Read(path string) (Manifest, error) {
+	dir := filepath.Dir(path)
+	data, err := readLimited(os.DirFS(dir), filepath.Base(path))
+	if err != nil {
+		return Manifest{}, fmt.Errorf("read model manifest %s: %w", path, err)
+	}
+	m, err := Parse(path, data)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return m.In(dir), nil
+}
+
 // Parse reads one manifest; path is for errors. Unknown keys are refused and the result is valid.
 func Parse(path string, data []byte) (Manifest, error) {
 	if len(data) > MaxBytes {
@@ -264,6 +325,26 @@ func (m Manifest) Path(f File, dir string) string {
 		dir = m.dir
 	}
 	return filepath.Join(dir, f.Name)
+}
+
+// In gives the manifest with its files in the given folder, wherever the manifest itself was read.
+func (m Manifest) In(dir string) Manifest {
+	m.dir = dir
+	return m
+}
+
+// Origin is the file that the manifest was read from, as it was named to Parse.
+func (m Manifest) Origin() string { return m.path }
+
+// Digest is the sha256, in hex, of what the manifest says, in a form that comments and the order of keys do not change: with the file's
+// sha256 it pins a model and how it is used.
+func (m Manifest) Digest() string {
+	data, err := json.Marshal(m)
+	if err != nil { // only a number that is none could do this, and Validate refuses those
+		panic(fmt.Sprintf("digest of model manifest %s: %v", m.path, err))
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // Files lists the model's files, the ONNX file first.

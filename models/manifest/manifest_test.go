@@ -104,7 +104,7 @@ func TestParseRefuses(t *testing.T) {
 		{"npm", "liveness", "npm: faceplugin-face-recognition-js", "npm: --evil", "source.npm"},
 		{"version", "liveness", "version: \"0.0.1\"\n  tarball", "version: latest\n  tarball", "source.version"},
 		{"tarball", "liveness", "tarball_sha256: 7ea0", "tarball_sha256: zea0", "source.tarball_sha256"},
-		{"layout", "liveness", "layout: nchw", "layout: nhwc", "input.layout"},
+		{"layout", "liveness", "layout: nchw", "layout: hwcn", "input.layout"},
 		{"colour", "liveness", "colour: bgr", "colour: hsv", "input.colour"},
 		{"width", "liveness", "width: 128", "width: 100000", "input.width"},
 		{"dynamic", "liveness", "width: 128", "width: 0", "input.multiple"},

@@ -14,6 +14,7 @@ import (
 // The words of a manifest's input.
 const (
 	NCHW  = "nchw"
+	NHWC  = "nhwc"
 	PCM   = "pcm"
 	Wave  = "wave"
 	FBank = "fbank"
@@ -43,6 +44,8 @@ const maxSide = 4096
 // decoderParams names the parameters that each decoder needs; no others are allowed.
 var decoderParams = map[string][]string{
 	"ultraface":    {"score", "iou"},
+	"blazeface":    {"score", "iou", "grow", "down"},
+	"yunet":        {"score", "iou", "grow", "down"},
 	"landmark68":   {},
 	"embedding":    {},
 	"softmax_live": {"live_index"},
@@ -59,7 +62,7 @@ var decoderParams = map[string][]string{
 
 // taskDecoders says which decoders answer which task.
 var taskDecoders = map[string][]string{
-	"face_detect":    {"ultraface"},
+	"face_detect":    {"ultraface", "blazeface", "yunet"},
 	"face_landmark":  {"landmark68"},
 	"face_embed":     {"embedding"},
 	"liveness":       {"softmax_live"},
@@ -78,6 +81,8 @@ var taskDecoders = map[string][]string{
 // the decoder reads them.
 var decoderShapes = map[string][][]int{
 	"ultraface":    {{1, -1, 2}, {1, -1, 4}},
+	"blazeface":    {{1, 512, 1}, {1, 384, 1}, {1, 512, 16}, {1, 384, 16}},
+	"yunet":        {{1, -1, 1}, {1, -1, 1}, {1, -1, 1}, {1, -1, 1}, {1, -1, 1}, {1, -1, 1}, {1, -1, 4}, {1, -1, 4}, {1, -1, 4}}, // class, object, box; strides 8, 16, 32
 	"landmark68":   {{1, 136}},
 	"embedding":    {{1, -1}},
 	"softmax_live": {{1, -1}},
@@ -149,6 +154,7 @@ func (m Manifest) Validate() error {
 	}
 	p.want(slices.Contains([]string{"", Basic, Extended, All}, m.Optimise), "optimise", "%q is not one of %s, %s, %s", m.Optimise, Basic, Extended, All)
 	m.validateDecoder(p)
+	m.validateAlign(p)
 	m.validateThresholds(p)
 	m.validateGolden(p)
 	return errors.Join(p.errs...)
@@ -206,7 +212,7 @@ func (c Convert) validate(p *problems) {
 func (in Input) validate(p *problems) {
 	p.want(in.Name != "", "input.name", "is missing")
 	switch in.Layout {
-	case NCHW:
+	case NCHW, NHWC:
 		in.validatePicture(p)
 	case PCM:
 		p.want(in.Rate > 0, "input.rate", "%d is not a sampling rate", in.Rate)
@@ -218,7 +224,7 @@ func (in Input) validate(p *problems) {
 	case Vec:
 		in.validateVector(p)
 	default:
-		p.add("input.layout", "%q is not one of %s, %s, %s, %s, %s", in.Layout, NCHW, PCM, Wave, FBank, Vec)
+		p.add("input.layout", "%q is not one of %s, %s, %s, %s, %s, %s", in.Layout, NCHW, NHWC, PCM, Wave, FBank, Vec)
 	}
 	p.want(in.Layout == Vec || in.Parts == nil, "input.parts", "belongs to layout %s and only to it", Vec)
 	speech := in.Layout == Wave || in.Layout == FBank
@@ -270,7 +276,7 @@ func (in Input) validatePicture(p *problems) {
 	for _, v := range in.Std {
 		p.want(finite(v) && v > 0, "input.std", "%v is not a positive number", v)
 	}
-	p.want(in.Rate == 0 && in.Window == 0 && in.Context == 0, "input", "layout nchw takes no sound fields")
+	p.want(in.Rate == 0 && in.Window == 0 && in.Context == 0, "input", "layout %s takes no sound fields", in.Layout)
 }
 
 func (m Manifest) validateDecoder(p *problems) {
@@ -319,15 +325,13 @@ func (m Manifest) validateIndices(p *problems) {
 		p.want(v == math.Trunc(v) && v >= 1 && v <= maxSide, "decoder.params.pixels_per_step", "%v is not a whole number of pixels", v)
 		p.want(v >= 1 && m.Input.Multiple%int(max(v, 1)) == 0, "input.multiple", "%d is not a multiple of decoder.params.pixels_per_step", m.Input.Multiple)
 	}
-	if m.Decoder.Name == "ultraface" {
-		p.want(m.Outputs[0].Shape[1] == m.Outputs[1].Shape[1] && m.Outputs[0].Shape[1] > 0, "outputs", "scores and boxes must have the same, fixed number of anchors")
-	}
+	m.validateFaces(p)
 	m.validateObjects(p)
 	if m.Decoder.Name == "embedding" || m.Decoder.Name == "softmax_live" || m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech" {
 		p.want(m.Dimension() > 0, "outputs[0].shape", "the last axis must be fixed")
 	}
 	dynamic := m.Decoder.Name == "dbmap" || m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech"
-	p.want(dynamic || m.Input.Layout != NCHW || (m.Input.Width > 0 && m.Input.Height > 0), "input", "decoder %s needs a fixed width and height", m.Decoder.Name)
+	p.want(dynamic || !m.Input.Picture() || (m.Input.Width > 0 && m.Input.Height > 0), "input", "decoder %s needs a fixed width and height", m.Decoder.Name)
 	p.want(m.Decoder.Name != "ctc" || m.Input.Height > 0, "input.height", "decoder ctc needs a fixed height")
 }
 
@@ -391,6 +395,9 @@ func (m Manifest) validateGolden(p *problems) {
 			known := slices.ContainsFunc(m.Outputs, func(o Output) bool { return o.Name == e.Output })
 			p.want(known, fmt.Sprintf("%s.expect[%d].output", field, j), "%q is not an output of the model", e.Output)
 			p.want(len(e.First) > 0, fmt.Sprintf("%s.expect[%d].first", field, j), "is missing")
+			for _, v := range append([]float64{e.Norm}, e.First...) {
+				p.want(finite(v), fmt.Sprintf("%s.expect[%d]", field, j), "%v is not a number", v)
+			}
 		}
 	}
 }

@@ -7,10 +7,40 @@ import (
 	"math"
 
 	"gocv.io/x/gocv"
+
+	"onsite/models"
 )
 
-// alignedSize is the side of an aligned face in pixels (ArcFace).
+// alignedSize is the side of an aligned face in pixels (ArcFace): quality is measured at it, whatever the embedder takes.
 const alignedSize = 112
+
+// frame is how an aligned face lies in its picture.
+type frame struct {
+	w, h   int
+	points [5]Point
+}
+
+// arcFace is the frame that quality is measured in, and that the built-in embedder takes.
+var arcFace = frame{alignedSize, alignedSize, template}
+
+// frameOf is the frame that the embedder takes, as its manifest says; ArcFace's where the models do not tell.
+func frameOf(m Models) frame {
+	a, ok := m.(interface {
+		FaceAlignment() (w, h int, points [5]models.Point)
+	})
+	if !ok {
+		return arcFace
+	}
+	w, h, points := a.FaceAlignment()
+	if w == 0 || h == 0 { // opened without an embedder: nothing will be embedded
+		return arcFace
+	}
+	f := frame{w: w, h: h}
+	for i, p := range points {
+		f.points[i] = Point(p)
+	}
+	return f
+}
 
 // template is where ArcFace wants left eye, right eye, nose tip and mouth corners in a 112 x 112 picture (insightface, arcface_torch:
 // the five points of the 112 x 96 alignment moved 8 pixels to the right).
@@ -104,20 +134,20 @@ func (s similarity) usable() bool {
 // errNotAFace says that landmarks cannot be brought to the template: whatever was detected is no face that could be compared.
 var errNotAFace = errors.New("align a face")
 
-// align brings the face with the given landmarks in a BGR picture to the template: dst becomes 112 x 112, BGR, uint8. A face that is more
+// align brings the face with the given landmarks in a BGR picture to the frame's points: dst becomes w x h, BGR, uint8. A face that is more
 // than twice as large is first shrunk by area sampling, so that no pixels are skipped; parts outside the picture are black.
-func align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) error {
+func (f frame) align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) error {
 	points := five(l)
-	s, _ := fit(points, template)
+	s, _ := fit(points, f.points)
 	if !s.usable() {
 		return fmt.Errorf("%w: its five points are one", errNotAFace)
 	}
 	k := int(shrinkTo / s.scale())
 	if k < 2 {
-		return warp(picture, s, dst)
+		return f.warp(picture, s, dst)
 	}
-	// The part of the picture that the template needs, with a margin of a few pixels for the interpolation.
-	r := s.source().Intersect(image.Rect(0, 0, picture.Cols(), picture.Rows()))
+	// The part of the picture that the frame needs, with a margin of a few pixels for the interpolation.
+	r := f.source(s).Intersect(image.Rect(0, 0, picture.Cols(), picture.Rows()))
 	if r.Dx() < k || r.Dy() < k {
 		return fmt.Errorf("%w: it lies outside the %d x %d picture", errNotAFace, picture.Cols(), picture.Rows())
 	}
@@ -131,19 +161,19 @@ func align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) error {
 		points[i].X = (points[i].X-float32(r.Min.X)+0.5)/float32(k) - 0.5
 		points[i].Y = (points[i].Y-float32(r.Min.Y)+0.5)/float32(k) - 0.5
 	}
-	s, _ = fit(points, template)
-	return warp(small, s, dst)
+	s, _ = fit(points, f.points)
+	return f.warp(small, s, dst)
 }
 
 // shrinkTo: bilinear sampling skips pixels when a picture gets smaller than one half, so a face that is at least twice as large as 1/0.8 of the
 // template is first shrunk by a whole factor, to at least that size. (Measured on 122 photos: 1.0 and no shrinking at all are both worse.)
 const shrinkTo = 0.8
 
-// source is the bounding box of the template's square in the picture, with a margin.
-func (s similarity) source() image.Rectangle {
+// source is the bounding box of the frame in the picture, with a margin.
+func (f frame) source(s similarity) image.Rectangle {
 	k := s.a*s.a + s.b*s.b
 	var r image.Rectangle
-	for i, c := range [4][2]float64{{0, 0}, {alignedSize, 0}, {0, alignedSize}, {alignedSize, alignedSize}} {
+	for i, c := range [4][2]float64{{0, 0}, {float64(f.w), 0}, {0, float64(f.h)}, {float64(f.w), float64(f.h)}} {
 		u, v := c[0]-s.tx, c[1]-s.ty
 		x, y := (s.a*u+s.b*v)/k, (-s.b*u+s.a*v)/k
 		p := image.Rect(int(math.Floor(x)), int(math.Floor(y)), int(math.Ceil(x))+1, int(math.Ceil(y))+1)
@@ -156,13 +186,13 @@ func (s similarity) source() image.Rectangle {
 	return r.Inset(-4)
 }
 
-func warp(picture gocv.Mat, s similarity, dst *gocv.Mat) error {
+func (f frame) warp(picture gocv.Mat, s similarity, dst *gocv.Mat) error {
 	m := gocv.NewMatWithSize(2, 3, gocv.MatTypeCV64F)
 	defer m.Close()
 	for i, v := range [6]float64{s.a, -s.b, s.tx, s.b, s.a, s.ty} {
 		m.SetDoubleAt(i/3, i%3, v)
 	}
-	if err := gocv.WarpAffine(picture, dst, m, image.Pt(alignedSize, alignedSize)); err != nil {
+	if err := gocv.WarpAffine(picture, dst, m, image.Pt(f.w, f.h)); err != nil {
 		return fmt.Errorf("align a face: %w", err)
 	}
 	return nil

@@ -47,7 +47,7 @@ func TestAlignBringsFacesToTheTemplate(t *testing.T) {
 	aligned := gocv.NewMat()
 	defer aligned.Close()
 	for _, tt := range []struct{ k, turn, tx, ty float64 }{{1, 0, 300, 300}, {2, 0.5, 500, 200}, {3, 0, 600, 400}, {7, 0.2, 500, 100}, {8.3, -0.3, 200, 400}} {
-		require.NoError(t, align(picture, landmarksOf(tt.k, tt.turn, tt.tx, tt.ty), &aligned))
+		require.NoError(t, arcFace.align(picture, landmarksOf(tt.k, tt.turn, tt.tx, tt.ty), &aligned))
 		require.Equal(t, []int{alignedSize, alignedSize}, aligned.Size())
 		for _, p := range [][2]float64{{56, 56}, {20, 30}, {90, 100}} {
 			x := tt.k*(p[0]*math.Cos(tt.turn)-p[1]*math.Sin(tt.turn)) + tt.tx
@@ -64,8 +64,8 @@ func TestAlignRefusesWhatIsNoFace(t *testing.T) {
 	defer picture.Close()
 	aligned := gocv.NewMat()
 	defer aligned.Close()
-	require.Error(t, align(picture, &[68]Point{}, &aligned))
-	require.Error(t, align(picture, landmarksOf(5, 0, 5000, 5000), &aligned))
+	require.Error(t, arcFace.align(picture, &[68]Point{}, &aligned))
+	require.Error(t, arcFace.align(picture, landmarksOf(5, 0, 5000, 5000), &aligned))
 }
 
 func TestPoseFromLandmarksHasTheSignsOfTheModel(t *testing.T) {

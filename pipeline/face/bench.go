@@ -83,7 +83,7 @@ func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Mod
 	if o.Bare {
 		r.Mode = "bare"
 	}
-	matcher := &Matcher{models: m, config: o.Config, plain: o.Bare}
+	matcher := &Matcher{models: m, config: o.Config, frame: frameOf(m), plain: o.Bare}
 	files, err := photos(dir)
 	if err != nil {
 		return BenchResult{}, err

@@ -3,6 +3,9 @@ package face
 import (
 	"errors"
 	"fmt"
+
+	"onsite/models"
+	"onsite/models/manifest"
 )
 
 // Config holds the numbers of the face check. Lengths are fractions of the frame's short side unless a name says pixels.
@@ -106,6 +109,30 @@ func DefaultConfig() Config {
 		LinkIoU:       0.25,
 		LinkGap:       3,
 	}
+}
+
+// ConfigFor is DefaultConfig with the numbers that belong to the models in use, as their manifests have them: the embedder's Threshold and
+// Reject, and the score from which the detector is certain. Scores of different embedders do not compare, so neither do their thresholds.
+func ConfigFor(m Models) Config {
+	c := DefaultConfig()
+	set, ok := m.(interface {
+		Threshold(task models.Task, name string) (float64, bool)
+	})
+	if !ok {
+		return c
+	}
+	for _, n := range []struct {
+		task models.Task
+		name string
+		into *float64
+	}{
+		{models.FaceEmbed, manifest.Accept, &c.Threshold}, {models.FaceEmbed, manifest.Reject, &c.Reject}, {models.FaceDetect, manifest.Certain, &c.CertainFace},
+	} {
+		if v, ok := set.Threshold(n.task, n.name); ok {
+			*n.into = v
+		}
+	}
+	return c
 }
 
 // Validate reports every value that makes no sense, all at once.

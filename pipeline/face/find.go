@@ -17,11 +17,12 @@ import (
 type Matcher struct {
 	models Models
 	config Config
-	plain  bool // resize in one step, as the models were verified: for the bare figures only
+	frame  frame // of the faces that the embedder takes
+	plain  bool  // resize in one step, as the models were verified: for the bare figures only
 }
 
 // New makes a Matcher. The Config must be valid (Config.Validate).
-func New(m Models, c Config) *Matcher { return &Matcher{models: m, config: c} }
+func New(m Models, c Config) *Matcher { return &Matcher{models: m, config: c, frame: frameOf(m)} }
 
 // Config gives the numbers that the Matcher works with.
 func (m *Matcher) Config() Config { return m.config }
@@ -136,7 +137,7 @@ func (m *Matcher) examine(ctx context.Context, picture gocv.Mat, b box, f *Face)
 	f.Pose = poseFromLandmarks(&f.Landmarks)
 	aligned := gocv.NewMat()
 	defer aligned.Close()
-	if err := align(picture, &f.Landmarks, &aligned); errors.Is(err, errNotAFace) {
+	if err := arcFace.align(picture, &f.Landmarks, &aligned); errors.Is(err, errNotAFace) {
 		f.Landmarks, f.Pose, f.Quality.Residual = [68]Point{}, models.Pose{}, noFit
 		return nil
 	} else if err != nil {

@@ -71,7 +71,7 @@ func (m *Matcher) placeTwice(ctx context.Context, picture gocv.Mat, b box) ([68]
 // Align brings the face with the given landmarks in a BGR picture to the template of face comparison: dst becomes 112 x 112, BGR, uint8; ok is
 // false when the landmarks form no face.
 func Align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) (ok bool, err error) {
-	err = align(picture, l, dst)
+	err = arcFace.align(picture, l, dst)
 	if errors.Is(err, errNotAFace) {
 		return false, nil
 	}

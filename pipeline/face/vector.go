@@ -110,7 +110,7 @@ func (m *Matcher) embed(ctx context.Context, clip *media.Clip, found *Found, s S
 func (m *Matcher) vector(ctx context.Context, picture gocv.Mat, l *[68]Point, flip bool) (models.Vector, error) {
 	aligned := gocv.NewMat()
 	defer aligned.Close()
-	if err := align(picture, l, &aligned); err != nil {
+	if err := m.frame.align(picture, l, &aligned); err != nil {
 		return models.Vector{}, err
 	}
 	v, err := m.embedAligned(ctx, aligned)
@@ -133,8 +133,8 @@ func (m *Matcher) vector(ctx context.Context, picture gocv.Mat, l *[68]Point, fl
 func (m *Matcher) plainVector(ctx context.Context, picture gocv.Mat, l *[68]Point) (models.Vector, error) {
 	aligned := gocv.NewMat()
 	defer aligned.Close()
-	s, _ := fit(five(l), template)
-	if err := warp(picture, s, &aligned); err != nil {
+	s, _ := fit(five(l), m.frame.points)
+	if err := m.frame.warp(picture, s, &aligned); err != nil {
 		return models.Vector{}, err
 	}
 	return m.embedAligned(ctx, aligned)

@@ -53,7 +53,7 @@ func Follow(ctx context.Context, m EyeModels, clip *media.Clip, found face.Found
 	if found.Subject() < 0 {
 		return t, nil
 	}
-	matcher := face.New(m, face.DefaultConfig())
+	matcher := face.New(m, face.ConfigFor(m))
 	for b := range clip.Bursts {
 		var around image.Rectangle
 		tried := -relook

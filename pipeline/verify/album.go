@@ -99,7 +99,7 @@ func (r *run) mostPictures() int {
 
 // keyframes makes the pictures of the chosen keyframes, without other people.
 func (r *run) keyframes(ctx context.Context, chosen []int) ([]report.Picture, error) {
-	matcher := face.New(r.Models, faceConfig(r.Policy))
+	matcher := face.New(r.Models, faceConfig(r.Models, r.Policy))
 	var out []report.Picture
 	for _, n := range chosen {
 		if err := matcher.Sweep(ctx, r.clip, &r.found, n); err != nil {
@@ -222,7 +222,7 @@ func (v *Verifier) Blur(ctx context.Context, clip *media.Clip) error {
 
 // blurPeople blurs everybody but the first person, or everybody where all says so.
 func (v *Verifier) blurPeople(ctx context.Context, clip *media.Clip, all func(face.Found) bool) error {
-	matcher := face.New(v.Models, face.DefaultConfig())
+	matcher := face.New(v.Models, face.ConfigFor(v.Models))
 	found, err := matcher.Find(ctx, clip)
 	if err != nil {
 		return err
@@ -257,7 +257,7 @@ func (v *Verifier) portrait(ctx context.Context, clip *media.Clip, box image.Rec
 
 // shot is a reference photo as a report shows it: smaller, and without faces.
 func (v *Verifier) shot(ctx context.Context, clip *media.Clip) (report.Reference, error) {
-	matcher := face.New(v.Models, face.DefaultConfig())
+	matcher := face.New(v.Models, face.ConfigFor(v.Models))
 	found, err := matcher.Find(ctx, clip)
 	if err != nil {
 		return report.Reference{}, fmt.Errorf("look for faces to blur: %w", err)

@@ -14,8 +14,8 @@ import (
 
 // The settings of each check: its calibrated defaults, with what the policy overrides.
 
-func faceConfig(p policy.Policy) face.Config {
-	c := face.DefaultConfig()
+func faceConfig(m face.Models, p policy.Policy) face.Config {
+	c := face.ConfigFor(m)
 	if t := p.Thresholds.Face.Threshold; t != nil {
 		// The band below the threshold in which nothing is claimed keeps its width.
 		c.Reject, c.Threshold = *t-(c.Threshold-c.Reject), *t

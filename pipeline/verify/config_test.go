@@ -19,7 +19,7 @@ func TestPolicyThresholdsKeepSettingsValid(t *testing.T) {
 			Face: policy.FaceThresholds{Threshold: &v}, Liveness: policy.LivenessThresholds{Threshold: &v}, Reuse: policy.ReuseThresholds{Threshold: &v},
 			Scene: policy.SceneThresholds{Inliers: &inliers, Sign: &v},
 		}
-		f, l, r, s := faceConfig(p), livenessConfig(p), reuseConfig(p), SceneConfig(p)
+		f, l, r, s := faceConfig(nil, p), livenessConfig(p), reuseConfig(p), SceneConfig(p)
 		require.NoError(t, f.Validate(), v)
 		require.NoError(t, l.Validate(), v)
 		require.NoError(t, r.Validate(), v)

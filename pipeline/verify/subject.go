@@ -53,7 +53,7 @@ func (v *Verifier) SubjectFrom(revision int, templates []face.Template) (*Subjec
 // Template makes the template of one photo. A photo at fault is a *ReferenceError; other errors are those of the machine.
 func (v *Verifier) Template(ctx context.Context, photo pipeline.Media) (face.Template, error) {
 	s := &Subject{}
-	if err := v.enroll(ctx, face.New(v.Models, face.DefaultConfig()), photo, false, s); err != nil {
+	if err := v.enroll(ctx, face.New(v.Models, face.ConfigFor(v.Models)), photo, false, s); err != nil {
 		return face.Template{}, atFault(photo.Name(), err)
 	}
 	return s.Templates[0], nil
@@ -68,7 +68,7 @@ func (v *Verifier) Enroll(ctx context.Context, photos []pipeline.Media, pictures
 	if len(photos) < 1 || len(photos) > MaxFaces {
 		return nil, fmt.Errorf("enroll a person: %d photos were given, a person has one to %d", len(photos), MaxFaces)
 	}
-	matcher := face.New(v.Models, face.DefaultConfig())
+	matcher := face.New(v.Models, face.ConfigFor(v.Models))
 	s := &Subject{}
 	for _, photo := range photos {
 		if err := v.enroll(ctx, matcher, photo, pictures, s); err != nil {

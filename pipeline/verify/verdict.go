@@ -136,16 +136,25 @@ func (r *run) timings() map[string]float64 {
 // job's decoding: these are inputs.
 func (r *run) recipe(v pipeline.Verdict) (string, error) {
 	return digest(map[string]any{
-		"models": v.Models, "policy": v.Policy, "onsite": v.Onsite, "onnxruntime": v.Runtime.ONNXRuntime, "libav": v.Runtime.Libav,
+		"models": v.Models, "manifests": r.manifests(v.Models), "policy": v.Policy, "onsite": v.Onsite, "onnxruntime": v.Runtime.ONNXRuntime, "libav": v.Runtime.Libav,
 		"opencv": v.Runtime.OpenCV, "provider": v.Runtime.Provider,
 		"settings": map[string]any{
-			"face": faceConfig(r.Policy), "liveness": livenessConfig(r.Policy), "scene": SceneConfig(r.Policy), "reuse": reuseConfig(r.Policy),
+			"face": faceConfig(r.Models, r.Policy), "liveness": livenessConfig(r.Policy), "scene": SceneConfig(r.Policy), "reuse": reuseConfig(r.Policy),
 			"place":        place.DefaultConfig(),
 			"authenticity": authenticityConfig(r.wants(pipeline.CheckFace)), "speech": speechConfig(r.Policy),
 			"liveness_weights": liveness.WeightsDigest(), "authenticity_tables": authenticity.TablesDigest(), "challenge": challenge.Bounds(),
 			"decode": media.DefaultRequest(), "follow": []int64{followLength.Milliseconds(), followSide},
 		},
 	})
+}
+
+// manifests gives the digests of the manifests by task: the same file, fed or read in another way, is another recipe.
+func (r *run) manifests(refs []pipeline.ModelRef) map[string]string {
+	out := map[string]string{}
+	for _, ref := range refs {
+		out[ref.Task] = r.Models.ManifestDigest(models.Task(ref.Task))
+	}
+	return out
 }
 
 // ClaimDigest is a claim as a verdict's inputs name it.

@@ -279,7 +279,7 @@ func (r *run) person(ctx context.Context) error {
 		r.set(pipeline.CheckLiveness, notChecked(why))
 		return nil
 	}
-	matcher := face.New(r.Models, faceConfig(r.Policy))
+	matcher := face.New(r.Models, faceConfig(r.Models, r.Policy))
 	err := r.stage(ctx, StageFace, func(ctx context.Context) error {
 		found, err := matcher.Find(ctx, r.clip)
 		if err != nil {

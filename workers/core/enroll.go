@@ -97,7 +97,7 @@ func (c *Core) agree(ctx context.Context, tenant, subject string, enrolled []res
 			return err
 		}
 	}
-	others, err := face.New(c.Verifier.Models, face.DefaultConfig()).Agree(known, fresh)
+	others, err := face.New(c.Verifier.Models, face.ConfigFor(c.Verifier.Models)).Agree(known, fresh)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (c *Core) LookAlike(ctx context.Context, tenant, subject string, templates 
 	if len(templates) == 0 {
 		return nil, nil
 	}
-	config := face.DefaultConfig()
+	config := face.ConfigFor(c.Verifier.Models)
 	matcher := face.New(c.Verifier.Models, config)
 	var own []face.Template
 	for _, row := range templates {
