@@ -13,10 +13,7 @@ const (
 // whoever looks into several people before one wall, and is never a finding.
 func (v *overlay) backdrop(e *earlierMotion) float64 {
 	ours, theirs := cellMeans(&v.grid), cellMeans(&e.up)
-	d, valid := differences(&v.grid, 1)
-	our := cellMotion(d, valid, gridSize)
-	d, valid = differences(&e.up, 2)
-	their := cellMotion(d, valid, gridSize)
+	our, their := changes(&v.grid, 1), e.motion
 	var still []int
 	for c, ok := range v.covered {
 		if ok && our[c] < backdropStill && their[c] < backdropStill {

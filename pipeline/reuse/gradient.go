@@ -26,6 +26,7 @@ type earlierMotion struct {
 	valid  []bool    // n
 	weight [gradientSize]float32
 	fine   [gridSize]float32 // weights of the 32 x 32 cells
+	motion []float64         // rms change of the 32 x 32 cells per 0.1 s
 	level  float64           // 95th percentile over the cells of their rms change per 0.1 s, in grey levels
 
 	whole *centred // all cells, when they were wanted once
@@ -49,30 +50,34 @@ func (e *earlierMotion) shape(wanted []int) gradients {
 func prepareEarlier(t *track) earlierMotion {
 	e := earlierMotion{up: t.doubled()}
 	half := e.up.halve()
-	var coarse []float32
-	coarse, e.valid = differences(&half, 2)
-	e.diff = coarse
-	m := cellMotion(coarse, e.valid, gradientSize)
+	e.diff, e.valid = differences(&half, 2)
+	m := cellMotion(e.diff, e.valid, gradientSize)
 	weigh(e.weight[:], m)
 	e.level = percentile(m, 0.95)
-	fine, valid := differences(&e.up, 2)
-	weigh(e.fine[:], cellMotion(fine, valid, gridSize))
+	e.motion = changes(&e.up, 2)
+	weigh(e.fine[:], e.motion)
 	return e
+}
+
+// between says for every i whether all of the frames i..i+lag are valid.
+func (t *track) between(lag int) []bool {
+	valid := make([]bool, max(0, t.n-lag))
+	for i := range valid {
+		valid[i] = !slices.Contains(t.valid[i:i+lag+1], false)
+	}
+	return valid
 }
 
 // differences gives frame(i+lag) - frame(i) for every i where all frames in between are valid; others are zero.
 func differences(t *track, lag int) ([]float32, []bool) {
-	n, size := max(0, t.n-lag), t.w*t.h
-	d, valid := make([]float32, n*size), make([]bool, n)
-	for i := range n {
-		valid[i] = true
-		for k := i; k <= i+lag; k++ {
-			valid[i] = valid[i] && t.valid[k]
-		}
-		if !valid[i] {
+	valid, size := t.between(lag), t.w*t.h
+	d := make([]float32, len(valid)*size)
+	for i, ok := range valid {
+		if !ok {
 			continue
 		}
-		a, b, dst := t.frame(i), t.frame(i+lag), d[i*size:(i+1)*size]
+		dst := d[i*size : (i+1)*size]
+		a, b := t.frame(i)[:len(dst)], t.frame(i + lag)[:len(dst)]
 		for j := range dst {
 			dst[j] = b[j] - a[j]
 		}
@@ -89,8 +94,29 @@ func cellMotion(d []float32, valid []bool, size int) []float64 {
 			continue
 		}
 		n++
-		for j, v := range d[i*size : (i+1)*size] {
+		for j, v := range d[i*size : (i+1)*size][:len(m)] {
 			m[j] += float64(v) * float64(v)
+		}
+	}
+	for j := range m {
+		m[j] = math.Sqrt(m[j] / float64(max(n, 1)))
+	}
+	return m
+}
+
+// changes is cellMotion of the differences, which are not kept.
+func changes(t *track, lag int) []float64 {
+	m := make([]float64, t.w*t.h)
+	n := 0
+	for i, ok := range t.between(lag) {
+		if !ok {
+			continue
+		}
+		n++
+		a, b := t.frame(i)[:len(m)], t.frame(i + lag)[:len(m)]
+		for j := range m {
+			v := float64(b[j] - a[j])
+			m[j] += v * v
 		}
 	}
 	for j := range m {
@@ -140,7 +166,6 @@ type centred struct {
 
 func centre(d []float32, valid []bool, size int, wanted []int) centred {
 	c := centred{wanted: wanted, valid: valid, v: make([]float32, len(valid)*len(wanted))}
-	buf := make([]float32, len(wanted))
 	for i, ok := range valid {
 		if !ok {
 			continue
@@ -149,8 +174,7 @@ func centre(d []float32, valid []bool, size int, wanted []int) centred {
 		for k, at := range wanted {
 			dst[k] = src[at]
 		}
-		copy(buf, dst)
-		mid := median(buf)
+		mid := median(dst)
 		for k, x := range dst {
 			dst[k] = min(max(x-mid, -clipGradient), clipGradient)
 		}
@@ -188,52 +212,77 @@ func (c *centred) shape(weight []float32) gradients {
 	return g
 }
 
-// median gives the middle value (mean of the two middle ones of an even number) and reorders v.
+// median gives the middle value (mean of the two middle ones of an even number).
 func median(v []float32) float32 {
 	n := len(v)
 	if n == 0 {
 		return 0
 	}
-	hi := selectKth(v, n/2)
+	var few [gridSize]int32
+	keys := appendKeys(few[:0], v)
+	hi := fromKey(selectKth(keys, n/2))
 	if n%2 == 1 {
 		return hi
 	}
-	lo := v[0]
-	for _, x := range v[1 : n/2] {
-		lo = max(lo, x)
-	}
-	return (lo + hi) / 2
+	return (fromKey(slices.Max(keys[:n/2])) + hi) / 2
 }
 
-// selectKth puts the k-th smallest value at position k, smaller ones before it (Hoare's quickselect).
-func selectKth(v []float32, k int) float32 {
-	lo, hi := 0, len(v)-1
-	for lo < hi {
-		p := v[(lo+hi)/2]
-		i, j := lo, hi
-		for i <= j {
-			for v[i] < p {
-				i++
-			}
-			for v[j] > p {
-				j--
-			}
-			if i <= j {
-				v[i], v[j] = v[j], v[i]
-				i++
-				j--
-			}
+// kthOf is the k-th smallest value.
+func kthOf(v []float32, k int) float32 {
+	var few [gridSize]int32
+	return fromKey(selectKth(appendKeys(few[:0], v), k))
+}
+
+// appendKeys adds whole numbers that have the order of the values: comparing and moving those takes no branches.
+func appendKeys(keys []int32, v []float32) []int32 {
+	for _, x := range v {
+		i := int32(math.Float32bits(x))
+		keys = append(keys, i^i>>31&math.MaxInt32)
+	}
+	return keys
+}
+
+func fromKey(k int32) float32 { return math.Float32frombits(uint32(k ^ k>>31&math.MaxInt32)) }
+
+// selectKth puts the k-th smallest value at position k, smaller ones before it. Parts are split without a branch that depends on the
+// values (Lomuto's scheme): to which side a value belongs cannot be foreseen, and a wrong guess costs the processor more than the exchange.
+func selectKth(v []int32, k int) int32 {
+	const few = 12
+	middle := func(a, b, c int32) int32 { return max(min(a, b), min(max(a, b), c)) }
+	for len(v) > few {
+		n := len(v)
+		p := middle(middle(v[0], v[n/8], v[n/4]), middle(v[n*3/8], v[n/2], v[n*5/8]), middle(v[n*3/4], v[n*7/8], v[n-1]))
+		below := split(v, int64(p))
+		if k < below {
+			v = v[:below]
+			continue
 		}
-		switch {
-		case k <= j:
-			hi = j
-		case k >= i:
-			lo = i
-		default:
-			return v[k]
+		v, k = v[below:], k-below
+		if below == 0 { // p is the least: the values that equal it go to the front, so that the rest becomes shorter
+			equal := split(v, int64(p)+1)
+			if k < equal {
+				return p
+			}
+			v, k = v[equal:], k-equal
+		}
+	}
+	for i := 1; i < len(v); i++ {
+		for j := i; j > 0 && v[j] < v[j-1]; j-- {
+			v[j], v[j-1] = v[j-1], v[j]
 		}
 	}
 	return v[k]
+}
+
+// split brings the values below p to the front and says how many they are.
+func split(v []int32, p int64) int {
+	n := 0
+	for i, x := range v {
+		v[i] = v[n]
+		v[n] = x
+		n += int(uint64(int64(x)-p) >> 63)
+	}
+	return n
 }
 
 // dot is the scalar product.

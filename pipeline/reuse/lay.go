@@ -7,6 +7,18 @@ type layered struct {
 	full, half track
 
 	forms map[Transform]*laid // the forms of the whole picture that were laid already
+	moved map[*track]*track   // moving, of each layer that was asked for
+}
+
+// moving is what the whole picture's moves change in one of the layers, made once.
+func (l *layered) moving(t *track) *track {
+	if l.moved == nil {
+		l.moved = map[*track]*track{}
+	}
+	if l.moved[t] == nil {
+		l.moved[t] = moving(t)
+	}
+	return l.moved[t]
 }
 
 func newLayered(t track) layered {
@@ -35,7 +47,8 @@ type laid struct {
 	grid    track   // 32 x 32
 	changes centred // of 16 x 16 cells over 0.1 s, where the query covers them
 
-	from *track // what was laid
+	of   *layered
+	from *track // the layer that was laid
 	by   warpMap
 	calm *calm // when it was asked for
 }
@@ -63,7 +76,7 @@ func (l *layered) make(turn Transform) *laid {
 	}
 	q := l.layer(turn)
 	m := newWarp(back, q.w, q.h, cells)
-	p := &laid{covered: m.covered(), from: q, by: m}
+	p := &laid{covered: m.covered(), of: l, from: q, by: m}
 	n := 0
 	for _, c := range p.covered {
 		if c {

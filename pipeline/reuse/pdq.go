@@ -112,9 +112,7 @@ func (b Bits256) form(form int) Bits256 {
 
 // pdqBits sets bit i where coefficient i is above the median (the lower middle one of the 256); bit 255 is printed first.
 func pdqBits(c []float32) Bits256 {
-	var work [256]float32
-	copy(work[:], c)
-	median := selectKth(work[:], len(work)/2-1)
+	median := kthOf(c, 256/2-1)
 	var b Bits256
 	for i, v := range c {
 		if v > median {

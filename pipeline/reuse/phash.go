@@ -2,7 +2,6 @@ package reuse
 
 import (
 	"math"
-	"slices"
 
 	"onsite/models"
 )
@@ -65,7 +64,7 @@ func phash(l luma, side int) Bits256 {
 		n, table, kernel = 256, cosines256, triangle256
 	}
 	c := lowDCT(l.sample(kernel), n, 0, side, table)
-	median := median(slices.Clone(c))
+	median := median(c)
 	var b Bits256
 	for i, v := range c {
 		if v > median {

@@ -190,54 +190,59 @@ func (v *overlay) frameMatches() []float64 {
 
 // effectiveZ is the largest z over the whole line, the best window, and the frames that match on their own (which saves inserts).
 func (v *overlay) effectiveZ(match []float64) float64 {
-	var line, window, own []int
+	var m matched
+	var line, window, own []int // positions in m
 	for i := range match {
 		j := v.best.line.at(i, 2)
 		if j < 0 || j >= v.o.n || !v.q.valid[i] || !v.o.valid[j] {
 			continue
 		}
-		line = append(line, i)
+		at := len(m.q)
+		m.q, m.o = append(m.q, i), append(m.o, j)
+		line = append(line, at)
 		if i >= v.best.from && i < v.best.from+v.best.length {
-			window = append(window, i)
+			window = append(window, at)
 		}
 		if match[i] > frameMatch {
-			own = append(own, i)
+			own = append(own, at)
 		}
 	}
 	// Gram matrices over time, once for the whole line; subsets pick from them.
 	n := len(line)
-	gram := make([]float32, n*n) // product of the query's and the earlier clip's Gram entries
+	m.gram = make([]float32, n*n)
 	for a := range n {
 		for b := a; b < n; b++ {
-			ja, jb := v.best.line.at(line[a], 2), v.best.line.at(line[b], 2)
-			p := dot(v.q.row(line[a]), v.q.row(line[b])) * dot(v.o.row(ja), v.o.row(jb))
-			gram[a*n+b], gram[b*n+a] = p, p
+			p := dot(v.q.row(m.q[a]), v.q.row(m.q[b])) * dot(v.o.row(m.o[a]), v.o.row(m.o[b]))
+			m.gram[a*n+b], m.gram[b*n+a] = p, p
 		}
 	}
-	place := make(map[int]int, n)
-	for a, i := range line {
-		place[i] = a
-	}
-	return max(v.zOf(line, place, gram), v.zOf(window, place, gram), v.zOf(own, place, gram))
+	return max(v.zOf(line, &m), v.zOf(window, &m), v.zOf(own, &m))
 }
 
-// zOf is atanh(correlation) * sqrt(effective samples) of some query samples. How many independent samples there are follows from the
+// matched are the query samples on the best line with their partners; gram holds the products of the query's and the earlier clip's Gram
+// entries.
+type matched struct {
+	q, o []int
+	gram []float32
+}
+
+// zOf is atanh(correlation) * sqrt(effective samples) of some of the matched samples. How many independent samples there are follows from the
 // Gram matrices of both sides over time (T) and over cells (S): N = [tr Tq tr To / tr(Tq To)] * [tr Sq tr So / tr(Sq So)]; slow sways and
 // whole-body moves have few. tr(Sq So) equals the sum of squared cross products, which the search has computed already.
-func (v *overlay) zOf(sel []int, place map[int]int, gram []float32) float64 {
+func (v *overlay) zOf(sel []int, m *matched) float64 {
 	if len(sel) < minSample {
 		return 0
 	}
-	n := len(place)
+	n := len(m.q)
 	var xy, xx, yy, time, space float64
 	for _, a := range sel {
-		ja := v.best.line.at(a, 2)
-		xy += float64(v.best.line.dir) * float64(v.x[a*v.o.n+ja])
-		xx += float64(v.q.energy[a])
-		yy += float64(v.o.energy[ja])
+		row, gram := v.x[m.q[a]*v.o.n:(m.q[a]+1)*v.o.n], m.gram[a*n:(a+1)*n]
+		xy += float64(v.best.line.dir) * float64(row[m.o[a]])
+		xx += float64(v.q.energy[m.q[a]])
+		yy += float64(v.o.energy[m.o[a]])
 		for _, b := range sel {
-			time += float64(gram[place[a]*n+place[b]])
-			c := float64(v.x[a*v.o.n+v.best.line.at(b, 2)])
+			time += float64(gram[b])
+			c := float64(row[m.o[b]])
 			space += c * c
 		}
 	}
@@ -273,16 +278,20 @@ func (v *overlay) fine() (g2, ttop float64) {
 	// Of every frame its median first (for g2), of every change its median (for the tiles).
 	qm, om := make([]float32, len(qi)), make([]float32, len(oi))
 	buf := make([]float32, len(wanted))
-	medianOf := func(get func(c int) float32) float32 {
+	level := func(a []float32) float32 {
 		for k, c := range wanted {
-			buf[k] = get(c)
+			buf[k] = a[c]
+		}
+		return median(buf)
+	}
+	change := func(a, b []float32) float32 {
+		for k, c := range wanted {
+			buf[k] = b[c] - a[c]
 		}
 		return median(buf)
 	}
 	for k := range qi {
-		a, b := v.grid.frame(qi[k]), v.e.up.frame(oi[k])
-		qm[k] = medianOf(func(c int) float32 { return a[c] })
-		om[k] = medianOf(func(c int) float32 { return b[c] })
+		qm[k], om[k] = level(v.grid.frame(qi[k])), level(v.e.up.frame(oi[k]))
 	}
 	var xy, xx, yy float64
 	const side = cells / tileCells
@@ -291,8 +300,7 @@ func (v *overlay) fine() (g2, ttop float64) {
 	for k := 0; k+fineLag < len(qi); k++ {
 		a0, a1, b0, b1 := v.grid.frame(qi[k]), v.grid.frame(qi[k+fineLag]), v.e.up.frame(oi[k]), v.e.up.frame(oi[k+fineLag])
 		da, db := qm[k+fineLag]-qm[k], om[k+fineLag]-om[k]
-		ma := medianOf(func(c int) float32 { return a1[c] - a0[c] })
-		mb := medianOf(func(c int) float32 { return b1[c] - b0[c] })
+		ma, mb := change(a0, a1), change(b0, b1)
 		n++
 		for _, c := range wanted {
 			x, y := a1[c]-a0[c], b1[c]-b0[c]

@@ -43,12 +43,14 @@ func (t *track) steadied(covered []bool, moves [][]float32) track {
 	return out
 }
 
-// wholeMoves spans what changes in the grid when the query's whole picture moves a little (as a plane in space: eight ways), or its
-// brightness and contrast change: vectors of length 1 at right angles to each other. Slopes are taken of the mean picture in its own pixels, before it is laid
-// over the grid: a cell is too large to tell how it changes when an edge in it moves.
-func wholeMoves(t *track, by *warpMap, covered []bool) [][]float32 {
+// ways is how many ways the whole picture moves or changes in: a shift of brightness and one of contrast, and eight of a plane in space.
+const ways = 10
+
+// moving gives, as the frames of a track, what changes in each pixel when the whole picture moves a little or its brightness or contrast
+// changes. Slopes are taken of the mean picture in its own pixels, before it is laid over a grid: a cell is too large to tell how it
+// changes when an edge in it moves.
+func moving(t *track) *track {
 	mean := cellMeans(t)
-	const ways = 10
 	p := track{n: ways, w: t.w, h: t.h, valid: make([]bool, ways), v: make([]float32, ways*t.w*t.h)}
 	for y := range t.h {
 		for x := range t.w {
@@ -65,7 +67,12 @@ func wholeMoves(t *track, by *warpMap, covered []bool) [][]float32 {
 	for k := range p.valid {
 		p.valid[k] = true
 	}
-	laid := by.apply(&p, 1)
+	return &p
+}
+
+// wholeMoves spans these changes in the cells of an earlier clip: vectors of length 1 at right angles to each other.
+func wholeMoves(p *track, by *warpMap, covered []bool) [][]float32 {
+	laid := by.apply(p, 1)
 	var basis [][]float32
 	for k := range laid.n {
 		b := laid.frame(k)
@@ -116,7 +123,7 @@ type calm struct {
 
 func (l *laid) steady() *calm {
 	if l.calm == nil {
-		c := &calm{moves: wholeMoves(l.from, &l.by, l.covered)}
+		c := &calm{moves: wholeMoves(l.of.moving(l.from), &l.by, l.covered)}
 		c.grid = l.grid.steadied(l.covered, c.moves)
 		half := c.grid.halve()
 		d, valid := differences(&half, 1)
