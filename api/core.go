@@ -70,8 +70,7 @@ type PhotoFinding struct {
 
 // coreFault names what a machine's error of the core means to a client.
 func coreFault(err error) error {
-	var missing *models.MissingError
-	if errors.As(err, &missing) {
+	if models.Unusable(err) {
 		return problem(codeModels).because(err)
 	}
 	var reference *verify.ReferenceError

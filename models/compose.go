@@ -21,12 +21,12 @@ func OpenManifests(o Options, manifests ...manifest.Manifest) (*Set, error) {
 			continue
 		}
 		errs = append(errs, o.calibrated(man), present(task, man, o.Dir))
-		s.models[task] = newModel(task, man, o.Dir, o.parallel())
+		s.models[task] = newModel(task, man, o.Dir, o.how())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if err := startRuntime(o.Library); err != nil {
+	if err := o.start(); err != nil {
 		return nil, err
 	}
 	return s, nil

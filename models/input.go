@@ -105,6 +105,9 @@ func (m *model) picture(ctx context.Context, img Image, decode func(out [][]floa
 	if err := m.checkImage(img); err != nil {
 		return err
 	}
+	if m.how.batched() {
+		return m.together(ctx, img, decode)
+	}
 	s, err := m.acquire(ctx)
 	if err != nil {
 		return err
@@ -202,6 +205,11 @@ func (m *model) warm(ctx context.Context) error {
 		return err
 	}
 	defer m.release(s)
+	return m.once(s)
+}
+
+// once runs the model on a black picture or on silence.
+func (m *model) once(s *slot) error {
 	switch m.man.Input.Layout {
 	case manifest.PCM:
 		if err := s.voice(m); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"onsite/models/manifest"
 )
@@ -28,6 +29,14 @@ type Options struct {
 	Tasks []Task
 	// Parallel bounds how many calls of one model run at once, and so the memory; further callers wait. Zero: one per core.
 	Parallel int
+	// Provider runs the models; empty: the processor. OptionsFor sets the Library that has it, too.
+	Provider Provider
+	// Device is the number of the provider's device; 0 is its first.
+	Device int
+	// Batch is how many pictures of different calls one run of a model takes together at most, and BatchDelay how long the first of them waits
+	// for others. Zero: 16 and 2 ms on a GPU; on the processor each runs by itself, as batches gain nothing there.
+	Batch      int
+	BatchDelay time.Duration
 }
 
 // LibraryFile is the name of ONNX Runtime's shared library in the cache's runtime folder.
@@ -97,6 +106,15 @@ type ChecksumError struct {
 
 func (e *ChecksumError) Error() string {
 	return fmt.Sprintf("open model %s: %s has sha256 %s, the manifest says %s; delete the file and %s", e.Task, e.Path, e.Got, e.Want, Fix)
+}
+
+// Unusable says whether an error means that the models cannot be used on this installation as it is: a file is missing or wrong, or what was to
+// run them is not there. No input is to blame, and none gets an outcome from it.
+func Unusable(err error) bool {
+	var missing *MissingError
+	var wrong *ChecksumError
+	var provider *ProviderError
+	return errors.As(err, &missing) || errors.As(err, &wrong) || errors.As(err, &provider)
 }
 
 // InputError says that a caller gave a picture or sound that the model cannot take.

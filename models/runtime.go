@@ -64,7 +64,7 @@ func RuntimeVersion() string {
 }
 
 // sessionOptions: one thread, no spinning, everything in order, so that the same input gives the same bits and N callers use N cores.
-func sessionOptions(optimise string) (*ort.SessionOptions, error) {
+func sessionOptions(optimise string, h how) (*ort.SessionOptions, error) {
 	level := ort.GraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll)
 	switch optimise {
 	case manifest.Basic:
@@ -84,6 +84,10 @@ func sessionOptions(optimise string) (*ort.SessionOptions, error) {
 		func() error { return o.SetLogSeverityLevel(ort.LoggingLevelError) },
 		func() error { return o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0") },
 		func() error { return o.AddSessionConfigEntry("session.inter_op.allow_spinning", "0") },
+		func() error { return provide(o, h.provider, h.device) },
+	}
+	if h.profile != "" {
+		steps = append(steps, func() error { return o.EnableProfiling(filepath.Join(h.profile, "run")) })
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -20,6 +20,7 @@ type model struct {
 	task  Task
 	man   manifest.Manifest
 	dir   string
+	how   how
 	lut   [][256]float32
 	count counters
 	used  atomic.Bool
@@ -35,7 +36,9 @@ type model struct {
 	session *ort.DynamicAdvancedSession
 	keys    []string // text recognition: text of each class
 	closed  bool
-	owners  int // Sets that run it; the last one that is closed frees it
+	group   *group     // runs calls together, from load on; nil: each by itself
+	placed  *Placement // where its operators ran; nil: on the processor, as nothing else was asked for
+	owners  int        // Sets that run it; the last one that is closed frees it
 }
 
 // slot holds the tensors of one call at a time. Fixed shapes keep theirs between calls; dynamic ones are made per call over the same
@@ -48,9 +51,10 @@ type slot struct {
 	out     [][]float32
 }
 
-func newModel(task Task, man manifest.Manifest, dir string, parallel int) *model {
-	m := &model{task: task, man: man, dir: dir, slots: make(chan *slot, parallel), gone: make(chan struct{}), owners: 1}
-	for range parallel {
+func newModel(task Task, man manifest.Manifest, dir string, h how) *model {
+	m := &model{task: task, man: man, dir: dir, how: h.of(man), gone: make(chan struct{}), owners: 1}
+	m.slots = make(chan *slot, m.how.slots())
+	for range cap(m.slots) {
 		m.slots <- &slot{}
 	}
 	if man.Input.Picture() {
@@ -91,11 +95,14 @@ func (m *model) load() error {
 	if err != nil {
 		return err
 	}
-	session, err := newSession(m.man, data)
+	session, placed, err := m.open(data, keys)
 	if err != nil {
 		return fmt.Errorf("open model %s: %s: %w", m.task, m.man.Path(m.man.File, m.dir), err)
 	}
-	m.session, m.keys, m.loaded = session, keys, true
+	m.session, m.keys, m.placed, m.loaded = session, keys, placed, true
+	if m.how.batched() {
+		m.group = m.gather()
+	}
 	return nil
 }
 
@@ -117,7 +124,7 @@ func (m *model) read(f manifest.File) ([]byte, error) {
 	return data, nil
 }
 
-func newSession(man manifest.Manifest, data []byte) (session *ort.DynamicAdvancedSession, err error) {
+func newSession(man manifest.Manifest, data []byte, h how) (session *ort.DynamicAdvancedSession, err error) {
 	inputs := []string{man.Input.Name}
 	if man.Decoder.Name == "silero" {
 		inputs = append(inputs, "state", "sr")
@@ -129,7 +136,7 @@ func newSession(man manifest.Manifest, data []byte) (session *ort.DynamicAdvance
 	for i, o := range man.Outputs {
 		outputs[i] = o.Name
 	}
-	options, err := sessionOptions(man.Optimise)
+	options, err := sessionOptions(man.Optimise, h)
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +195,9 @@ func (m *model) close() error {
 		m.closed = true
 		m.mu.Unlock()
 		close(m.gone)
+		if m.group != nil { // nobody sets it any more
+			m.group.Close()
+		}
 		for range cap(m.slots) {
 			errs = append(errs, (<-m.slots).free())
 		}
@@ -256,17 +266,7 @@ func (s *slot) free() error {
 }
 
 // run calls the session on the slot's tensors. The session lives as long as any slot is out.
-func (m *model) run(s *slot) error {
-	inputs := append([]ort.Value{s.input}, s.extra...)
-	outputs := make([]ort.Value, len(s.outputs))
-	for i, o := range s.outputs {
-		outputs[i] = o
-	}
-	if err := withoutDenormals(func() error { return m.session.Run(inputs, outputs) }); err != nil {
-		return fmt.Errorf("run model %s on %v: %w", m.task, s.input.GetShape(), err)
-	}
-	return nil
-}
+func (m *model) run(s *slot) error { return m.runOn(m.session, s) }
 
 func equal(a ort.Shape, b []int64) bool {
 	if len(a) != len(b) {

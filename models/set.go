@@ -40,7 +40,7 @@ func Open(o Options) (*Set, error) {
 		}
 		delete(wanted, task)
 		errs = append(errs, o.calibrated(man), present(task, man, o.Dir))
-		s.models[task] = newModel(task, man, o.Dir, o.parallel())
+		s.models[task] = newModel(task, man, o.Dir, o.how())
 	}
 	for t := range wanted {
 		errs = append(errs, fmt.Errorf("open models: no manifest for task %q", t))
@@ -48,7 +48,7 @@ func Open(o Options) (*Set, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if err := startRuntime(o.Library); err != nil {
+	if err := o.start(); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -84,8 +84,6 @@ func (c *crash) Error() string { return "the verification core crashed" }
 // Judge decides what an error means for its job. It looks at what an error is, never at its text.
 func Judge(err error) Judgement {
 	var judged Judged
-	var missing *models.MissingError
-	var checksum *models.ChecksumError
 	var reference *verify.ReferenceError
 	var refusal *media.Refusal
 	var policy *verify.PolicyError
@@ -99,7 +97,7 @@ func Judge(err error) Judgement {
 		return judged.Judgement()
 	case errors.Is(err, results.ErrErased):
 		return Judgement{Action: Refuse, Rule: RuleErased, Text: texts[RuleErased]}
-	case errors.As(err, &missing), errors.As(err, &checksum):
+	case models.Unusable(err):
 		return Judgement{Action: Hold, Rule: RuleModels, Text: texts[RuleModels], Alarm: true}
 	case errors.Is(err, media.ErrDecoder):
 		return Judgement{Action: Retry, Rule: RuleDecoder, Text: texts[RuleDecoder], Shared: true, Alarm: true}

@@ -40,6 +40,7 @@ func TestJudge(t *testing.T) {
 		"refused by the policy":         {&verify.PolicyError{Rule: "media_kind", Text: pipeline.Text{EN: "a", ZH: "b"}}, Refuse, "media_kind", false, false},
 		"decoder killed":                {crashed, Retry, "decoder_crashed", true, false},
 		"decoder broken":                {fmt.Errorf("x: %w", media.ErrDecoder), Retry, RuleDecoder, false, true},
+		"provider not there":            {&models.ProviderError{Provider: models.CUDA, Why: "no GPU"}, Hold, RuleModels, false, true},
 		"model missing":                 {&models.MissingError{Task: "face_embed", Err: errors.New("no file")}, Hold, RuleModels, false, true},
 		"model changed":                 {&models.ChecksumError{Task: "face_embed"}, Hold, RuleModels, false, true},
 		"store away":                    {results.ErrAway, Retry, RuleStore, false, false},

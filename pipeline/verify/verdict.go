@@ -116,7 +116,7 @@ func (r *run) tasks() []models.Task {
 
 func (r *run) runtime() pipeline.Runtime {
 	return pipeline.Runtime{
-		Provider: "cpu", ONNXRuntime: models.RuntimeVersion(), Libav: r.clip.Libav, OpenCV: OpenCV(), CPU: cpuName(), Sandbox: r.clip.Sandbox,
+		Provider: string(r.Models.Provider()), ONNXRuntime: r.Models.Runtime(), Libav: r.clip.Libav, OpenCV: OpenCV(), CPU: cpuName(), Sandbox: r.clip.Sandbox,
 	}
 }
 

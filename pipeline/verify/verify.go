@@ -477,9 +477,7 @@ func (r *run) get(name pipeline.CheckName) pipeline.Check {
 // broke turns a check's error into the check's outcome, unless the error ends the job: nobody may be told "review" because a model file
 // is missing or because the caller went away.
 func (r *run) broke(name pipeline.CheckName, err error) error {
-	var missing *models.MissingError
-	var wrong *models.ChecksumError
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &missing) || errors.As(err, &wrong) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || models.Unusable(err) {
 		return fmt.Errorf("check %s: %w", name, err)
 	}
 	r.set(name, pipeline.Check{Outcome: pipeline.Error, Why: err.Error()})
