@@ -202,6 +202,15 @@ type Runtime struct {
 	OpenCV      string   `json:"opencv"`
 	CPU         string   `json:"cpu"`
 	Sandbox     []string `json:"sandbox"`
+	// ModelSet says which models of a registry ran; nil: those that the program brings along.
+	ModelSet *ModelSet `json:"model_set,omitempty"`
+}
+
+// ModelSet names the set of models of a verdict. A verdict is made by one set.
+type ModelSet struct {
+	Epoch  int64  `json:"epoch"`          // of the registry
+	Digest string `json:"digest"`         // over the manifests of all models of the set, "sha256:..."
+	Lane   string `json:"lane,omitempty"` // canary: the set was on trial; empty: it was the active one
 }
 
 // Inputs pins what the verdict saw besides the media, so that it can be made again.

@@ -117,6 +117,7 @@ func (r *run) tasks() []models.Task {
 func (r *run) runtime() pipeline.Runtime {
 	return pipeline.Runtime{
 		Provider: string(r.Models.Provider()), ONNXRuntime: r.Models.Runtime(), Libav: r.clip.Libav, OpenCV: OpenCV(), CPU: cpuName(), Sandbox: r.clip.Sandbox,
+		ModelSet: r.Under,
 	}
 }
 

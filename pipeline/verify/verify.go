@@ -49,6 +49,8 @@ type Job struct {
 	Hear bool
 	// InTurn runs the parts one after the other on one thread, as a re-verification and a measurement want it; else they run side by side.
 	InTurn bool
+	// Under names the set of models for the verdict, where it comes of a registry; nil: they are those that the program brings along.
+	Under *pipeline.ModelSet
 	// Revisions are those of the enrolment and the site as the verdict names them; nil: those of Subject and Place, 1 where they have none.
 	Revisions *Revisions
 	// Picture asks for what a report shows, Keyframes for its keyframes alone; both cost time that a verdict does not need.

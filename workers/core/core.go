@@ -86,6 +86,7 @@ type Core struct {
 	policies *shelf[policy.Policy]
 	compared *shelf[struct{}] // pairs of late footage and finished job
 	health   health
+	derived  bool // shares what it keeps with another core: With
 }
 
 const (
@@ -125,10 +126,24 @@ func build(o Options, measure bool) (*Core, error) {
 	}, nil
 }
 
+// With gives a core that runs other models, and shares everything that does not depend on models with this one: fingerprints, policies, and
+// what was compared. Sites are prepared anew, since their vectors are of a model. It must be closed before this one.
+func (c *Core) With(v *verify.Verifier) *Core {
+	o := c.Options
+	o.Verifier = v
+	return &Core{
+		Options: o, derived: true, prints: c.prints, policies: c.policies, compared: c.compared,
+		sites: newShelf(int64(o.Sites), 0, (*verify.Place).Close),
+	}
+}
+
 // Close frees what is kept. Jobs must have ended.
 func (c *Core) Close() {
 	all := func(string) bool { return true }
 	c.sites.forget(all)
+	if c.derived {
+		return
+	}
 	c.prints.forget(all)
 	c.policies.forget(all)
 	c.compared.forget(all)

@@ -175,7 +175,7 @@ func (c *Core) LookAlike(ctx context.Context, tenant, subject string, templates 
 		own = append(own, t)
 	}
 	best := map[string]float64{}
-	err := c.Store.EachTemplate(ctx, tenant, c.model(), func(row results.Template) error {
+	err := c.Store.EachTemplate(ctx, tenant, c.EmbedModel(), func(row results.Template) error {
 		if row.Subject == subject {
 			return nil
 		}

@@ -72,7 +72,7 @@ func TestEnrollTellsEachPhoto(t *testing.T) {
 	l = w.look("ann", footage(t, "franck_03909.jpg"))
 	require.Equal(t, []string{""}, codes(l))
 	require.Len(t, l.Templates, 1)
-	require.Equal(t, w.core.model(), l.Templates[0].ModelSHA256)
+	require.Equal(t, w.core.EmbedModel(), l.Templates[0].ModelSHA256)
 	tt, err := w.core.open(t.Context(), l.Templates[0])
 	require.NoError(t, err)
 	require.Equal(t, "franck_03909.jpg", tt.Name)

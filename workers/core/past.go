@@ -15,6 +15,7 @@ import (
 type past struct {
 	pipeline.Inputs
 	look, hear bool // consent to face processing and to listening, as it was then
+	keep       bool // templates that are missing are made, and kept
 }
 
 // told is what a verdict says of a consent at its time.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"onsite/models"
 	"onsite/pipeline/face"
 	"onsite/pipeline/verify"
 	"onsite/results"
@@ -45,7 +44,7 @@ func (c *Core) subject(ctx context.Context, tenant, id string, faces bool, pinne
 		return s, consent, nil
 	}
 	templates, made, err := c.gather(ctx, tenant, id, photos)
-	if err == nil && pinned == nil {
+	if err == nil && (pinned == nil || pinned.keep) {
 		err = c.keep(ctx, made)
 	}
 	if err != nil {
@@ -58,9 +57,6 @@ func (c *Core) subject(ctx context.Context, tenant, id string, faces bool, pinne
 	ready.Sums = s.Sums
 	return ready, true, nil
 }
-
-// model is the embedding model that runs here.
-func (c *Core) model() string { return c.Verifier.Models.Ref(models.FaceEmbed).SHA256 }
 
 // templates gives the templates of enrolled photos as gather does, and keeps those that were made.
 func (c *Core) templates(ctx context.Context, tenant, subject string, photos []results.Photo) ([]face.Template, error) {
@@ -89,7 +85,7 @@ func (c *Core) gather(ctx context.Context, tenant, subject string, photos []resu
 	for i, p := range photos {
 		ids[i] = p.ID
 	}
-	rows, err := c.Store.Templates(ctx, tenant, subject, ids, c.model())
+	rows, err := c.Store.Templates(ctx, tenant, subject, ids, c.EmbedModel())
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the templates of the enrolled photos: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"onsite/models"
 	"onsite/pipeline"
@@ -34,6 +35,7 @@ func cannot(state, en, zh string, args ...any) *CannotReverify {
 type Reverified struct {
 	verify.Comparison
 	Verdict pipeline.Verdict // as it was made now; in no store
+	CPU     time.Duration    // of the run, the decoder child included
 	// Gone is how many earlier recordings, and other people with the same device, fewer there are to compare with than the first time: they
 	// were erased, or their time is over.
 	Gone int
@@ -43,6 +45,16 @@ type Reverified struct {
 // site, history, marks and consents as they were then; the job itself and anything later is invisible. It runs on one thread, and writes nothing.
 // With current the recipe may be another; else one whose models are not here is *CannotReverify, as is everything that is missing.
 func (c *Core) Reverify(ctx context.Context, tenant, job string, current bool) (Reverified, error) {
+	return c.repeat(ctx, tenant, job, current, false)
+}
+
+// Try makes a verdict again as Reverify does with current, under models that are on trial. It keeps the templates of enrolled photos that it has
+// to make, since the next job of the person needs them too, and writes nothing else.
+func (c *Core) Try(ctx context.Context, tenant, job string) (Reverified, error) {
+	return c.repeat(ctx, tenant, job, true, true)
+}
+
+func (c *Core) repeat(ctx context.Context, tenant, job string, current, keep bool) (Reverified, error) {
 	row, err := c.Store.Verdict(ctx, tenant, job, 1)
 	if err != nil {
 		return Reverified{}, err
@@ -55,7 +67,10 @@ func (c *Core) Reverify(ctx context.Context, tenant, job string, current bool) (
 	if err != nil {
 		return Reverified{}, err
 	}
-	a := &attempt{Core: c, Lease: results.Lease{Sub: sub}, media: sub.Media, pinned: &past{Inputs: before.Inputs}}
+	a := &attempt{Core: c, Lease: results.Lease{Sub: sub}, media: sub.Media, pinned: &past{Inputs: before.Inputs, keep: keep}}
+	if !current {
+		a.under = before.Runtime.ModelSet
+	}
 	if err := a.reproducible(ctx, before, current); err != nil {
 		return Reverified{}, err
 	}
@@ -67,6 +82,9 @@ func (c *Core) Reverify(ctx context.Context, tenant, job string, current bool) (
 		return Reverified{}, err
 	}
 	out := Reverified{Verdict: r.Verdict, Comparison: verify.Compare(before, r.Verdict)}
+	for _, cost := range r.Costs {
+		out.CPU += cost.CPU
+	}
 	out.Gone = max(0, compared(before)-compared(r.Verdict)) + max(0, sharers(before)-sharers(r.Verdict))
 	return out, nil
 }

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"onsite/pipeline"
 	"onsite/pipeline/policy"
 	"onsite/pipeline/verify"
 	"onsite/results"
@@ -28,12 +29,18 @@ type attempt struct {
 	own     *results.Media // our copy of a bucket's object, when this attempt made one
 	written []string       // objects that no row names yet
 	pinned  *past          // a run that is made again: what the first one saw; nil: what there is now
+	under   *pipeline.ModelSet
 }
 
 // Run verifies the job of a lease and gives what to write. With an error it gives our own copy of a bucket's object, if it made one, which the
 // job keeps, whether it ends there or runs again.
 func (c *Core) Run(ctx context.Context, l results.Lease) (results.Finish, error) {
-	a := &attempt{Core: c, Lease: l, media: l.Sub.Media}
+	return c.RunUnder(ctx, l, nil)
+}
+
+// RunUnder is Run with the name of the set of models for the verdict; see verify.Job.
+func (c *Core) RunUnder(ctx context.Context, l results.Lease, under *pipeline.ModelSet) (results.Finish, error) {
+	a := &attempt{Core: c, Lease: l, media: l.Sub.Media, under: under}
 	r, err := a.verify(ctx)
 	if err == nil {
 		var f results.Finish
@@ -116,6 +123,7 @@ func (a *attempt) prepare(ctx context.Context) (verify.Job, error) {
 	return verify.Job{
 		Claim: claim, Media: sealed{a.Vault, a.media.Key, label}, Policy: a.policy, History: a.history, Keyframes: true, Revisions: &verify.Revisions{},
 		Trail: trail{a.history, a.Sub}, Received: a.Sub.ReceivedAt,
+		Under: a.under,
 	}, nil
 }
 

@@ -115,7 +115,7 @@ func TestTemplatesAreMadeAgain(t *testing.T) {
 	photo := w.photo("ann", verify.NewJob(), footage(t, "franck_02159.jpg"))
 	broken := w.photo("ann", verify.NewJob(), footage(t, "franck_03909.jpg"))
 	group := w.photo("ann", verify.NewJob(), clip(t, "20", "1")) // nothing that could be enrolled
-	forged := results.Template{Photo: broken.ID, Tenant: "t", Subject: "ann", ModelSHA256: w.core.model(), Sealed: []byte("not sealed by us")}
+	forged := results.Template{Photo: broken.ID, Tenant: "t", Subject: "ann", ModelSHA256: w.core.EmbedModel(), Sealed: []byte("not sealed by us")}
 	_, err := w.store.Enrol(t.Context(), "t", "ann", -1, []results.Photo{photo, broken, group}, []results.Template{forged}, nil, w.audit("photo.enrolled"))
 	require.NoError(t, err)
 	photos, err := w.store.Photos(t.Context(), "t", "ann", 0)
@@ -126,7 +126,7 @@ func TestTemplatesAreMadeAgain(t *testing.T) {
 	require.True(t, consent)
 	require.Len(t, s.Templates, 2)
 	require.Len(t, s.Sums, 3)
-	rows, err := w.store.Templates(t.Context(), "t", "ann", []string{photo.ID, broken.ID}, w.core.model())
+	rows, err := w.store.Templates(t.Context(), "t", "ann", []string{photo.ID, broken.ID}, w.core.EmbedModel())
 	require.NoError(t, err)
 	require.Len(t, rows, 2)
 	require.NotContains(t, string(rows[0].Sealed), "ONST")
