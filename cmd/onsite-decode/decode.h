@@ -58,6 +58,7 @@ typedef struct od_plan {
 typedef struct od_result {
   int sent, decoded, errors, concealed;
   int stills; // given out
+  int64_t convert_us; // processor time of making pictures of the wanted size and colours
 } od_result;
 
 typedef struct od_clip {

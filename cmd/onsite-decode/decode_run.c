@@ -4,6 +4,7 @@
 #include <libavutil/mathematics.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct run {
   const od_plan *plan;
@@ -15,10 +16,31 @@ typedef struct run {
   int64_t last_still, last_motion, last_cut;
 } run;
 
+// Processor time of this thread, microseconds.
+static int64_t spent_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int to_bgr(run *s, struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, int h) {
+  int64_t before = spent_us();
+  int err = od_to_bgr(sws, f, dst, w, h);
+  s->r->convert_us += spent_us() - before;
+  return err;
+}
+
+static int to_grey(run *s, const AVFrame *f, uint8_t *dst, int w, int h) {
+  int64_t before = spent_us();
+  int err = od_to_grey(&s->sws_grey, f, dst, w, h);
+  s->r->convert_us += spent_us() - before;
+  return err;
+}
+
 static int emit_still(run *s, const AVFrame *f, int64_t at, int cut) {
   const od_plan *p = s->plan;
   int turn = p->orientation, w = p->still_w, h = p->still_h;
-  if (od_to_bgr(&s->sws, f, turn == 1 ? s->still : s->raw, w, h) < 0) {
+  if (to_bgr(s, &s->sws, f, turn == 1 ? s->still : s->raw, w, h) < 0) {
     s->r->errors++;
     return OD_OK;
   }
@@ -32,7 +54,7 @@ static int emit_still(run *s, const AVFrame *f, int64_t at, int cut) {
 static int emit_burst(run *s, const AVFrame *f, int64_t at) {
   const od_plan *p = s->plan;
   int turn = p->orientation, w = p->burst_w, h = p->burst_h;
-  if (od_to_bgr(&s->sws_burst, f, turn == 1 ? s->still : s->raw, w, h) < 0) {
+  if (to_bgr(s, &s->sws_burst, f, turn == 1 ? s->still : s->raw, w, h) < 0) {
     s->r->errors++;
     return OD_OK;
   }
@@ -55,7 +77,7 @@ static int is_cut(const uint8_t *a, const uint8_t *b, int n) {
 static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {
   const od_plan *p = s->plan;
   int turn = p->orientation, w = p->motion_w, h = p->motion_h;
-  if (od_to_grey(&s->sws_grey, f, s->grey, w, h) < 0) {
+  if (to_grey(s, f, s->grey, w, h) < 0) {
     s->r->errors++;
     return OD_OK;
   }

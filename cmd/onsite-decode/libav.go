@@ -186,7 +186,10 @@ func (v *clip) bytesOf(i int) []byte {
 }
 
 // result counts what decoding gave.
-type result struct{ sent, decoded, errors, concealed int }
+type result struct {
+	sent, decoded, errors, concealed int
+	convertUS                        int64
+}
 
 func (v *clip) decode(p *plan, maxPixels int64, out int, bare bool) (result, error) {
 	if len(p.action) == 0 {
@@ -208,7 +211,7 @@ func (v *clip) decode(p *plan, maxPixels int64, out int, bare bool) (result, err
 	}
 	var r C.od_result
 	err := asError(C.od_decode(v.c, C.int64_t(maxPixels), C.int(p.reorder), cp, &r))
-	return result{int(r.sent), int(r.decoded), int(r.errors), int(r.concealed)}, err
+	return result{int(r.sent), int(r.decoded), int(r.errors), int(r.concealed), int64(r.convert_us)}, err
 }
 
 func cTimes(list []int64) *C.int64_t {

@@ -114,7 +114,7 @@ func movie(req wire.Request, status selfStatus, out *bufio.Writer) error {
 			return err
 		}
 	}
-	end.Decoded, end.Sent = r.decoded, r.sent
+	end.Decoded, end.Sent, end.ConvertUS = r.decoded, r.sent, r.convertUS
 	return wire.WriteJSON(out, wire.KindDone, spent(end, before, status))
 }
 

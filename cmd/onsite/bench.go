@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,13 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 	}
 	fmt.Fprintf(w, "all, median\t%.0f\t\t\t\n\n", r.CPUSPerClip*1000)
 	fmt.Fprintf(w, "decoding against bare libav\t%.2f\t%.2f\t(bare: %.0f ms)\n", r.DecodeRatio, bench.MaxDecodeRatio, r.BareDecodeMS)
-	fmt.Fprintf(w, "bare ONNX Runtime per clip\t%.0f ms\t\t\n", r.BareModelMS)
+	if d := r.Detail; d != nil {
+		fmt.Fprintf(w, "efficiency\t%.2f\t\t(libav %.0f, conversion %.0f, ONNX Runtime %.0f, OpenCV %.0f, kernels %.0f of child %.0f + pipeline %.0f ms)\n",
+			d.Ratio, d.DecodeMS, d.ConvertMS, d.ModelMS, d.OpenCVMS, d.KernelMS, d.ChildMS, d.PipelineMS)
+		for _, f := range slices.SortedFunc(maps.Keys(d.Outside), func(a, b string) int { return cmp.Compare(d.Outside[b], d.Outside[a]) }) {
+			fmt.Fprintf(w, "  outside: %s\t%.0f\t\t\n", f, d.Outside[f])
+		}
+	}
 	fmt.Fprintf(w, "clips/s on %d cores\t%.2f\t\t\n", r.Cores, r.ClipsPerS)
 	for _, c := range r.Scaling {
 		fmt.Fprintf(w, "clips/s with %d workers\t%.2f\t\t\n", c.Workers, c.ClipsPerS)

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -72,7 +73,8 @@ type Result struct {
 	Runs         int                                   `json:"runs"`
 	ClipsPerS    float64                               `json:"clips_per_s"`
 	CPUSPerClip  float64                               `json:"cpu_s_per_clip"`
-	Efficiency   *float64                              `json:"efficiency"` // null: bare OpenCV and hash kernels are not measured apart yet
+	Efficiency   *float64                              `json:"efficiency"` // see Detail; null where no samples could be taken
+	Detail       *Efficiency                           `json:"efficiency_detail"`
 	P50MS        float64                               `json:"p50_ms"`
 	P95MS        float64                               `json:"p95_ms"`
 	P99MS        float64                               `json:"p99_ms"`
@@ -81,7 +83,6 @@ type Result struct {
 	Table        []Stage                               `json:"table"`
 	BareDecodeMS float64                               `json:"bare_decode_ms"`
 	DecodeRatio  float64                               `json:"decode_ratio"` // child against bare libav on the same packets
-	BareModelMS  float64                               `json:"bare_model_ms"`
 	Checks       map[pipeline.CheckName]map[string]int `json:"checks"` // outcomes over the clips
 	Provider     string                                `json:"provider"`
 	CPU          string                                `json:"cpu"`
@@ -229,20 +230,24 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	stages := map[verify.Stage]series{}
 	sums, bare, ratios := newSeries(len(jobs)), newSeries(len(jobs)), newSeries(len(jobs))
 	var naive comparison
-	v.Models.ResetStats()
+	samples := newSampler()
 	steps := len(jobs) * o.Runs
 	for n := range steps {
 		j := jobs[n%len(jobs)]
 		job := j.job
 		job.InTurn = true // two threads on one physical core would each seem to cost more
+		if err := samples.start(); err != nil {
+			return Result{}, err
+		}
 		out, err := v.Run(ctx, job)
-		if err != nil {
+		if err := errors.Join(err, samples.stop()); err != nil {
 			return Result{}, fmt.Errorf("bench: verify %s: %w", j.job.Media.Name(), err)
 		}
 		b, err := v.Decoder.Bare(ctx, j.job.Media, media.DefaultRequest())
 		if err != nil {
 			return Result{}, fmt.Errorf("bench: bare decoding of %s: %w", j.job.Media.Name(), err)
 		}
+		samples.child, samples.convert, samples.bare = samples.child+out.Child.CPU, samples.convert+out.Child.Convert, samples.bare+b
 		sum := 0.0
 		for s, c := range out.Costs {
 			if s == verify.StageTotal {
@@ -266,9 +271,6 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 		r.Provider, r.CPU = out.Verdict.Runtime.Provider, out.Verdict.Runtime.CPU
 		tell(o.Progress, n+1, 2*steps)
 	}
-	for _, st := range v.Models.Stats() {
-		r.BareModelMS += float64(st.RunNS) / 1e6 / float64(steps)
-	}
 	latency, wall, err := throughput(ctx, v, o, jobs, steps)
 	if err != nil {
 		return Result{}, err
@@ -286,6 +288,9 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	r.P50MS, r.P95MS, r.P99MS = quantile(latency, .5), quantile(latency, .95), quantile(latency, .99)
 	r.CPUSPerClip, r.BareDecodeMS, r.DecodeRatio = sums.typical()/1000, bare.typical(), ratios.typical()
 	r.Baseline = naive.result()
+	if r.Detail = samples.result(steps); r.Detail != nil {
+		r.Efficiency = &r.Detail.Ratio
+	}
 	for _, s := range []verify.Stage{verify.StageDecode, verify.StageFace, verify.StageLiveness, verify.StageFingerprint, verify.StageReuse, verify.StageScene, verify.StageAuthenticity} {
 		m := stages[s].typical()
 		low, high := stages[s].ends()

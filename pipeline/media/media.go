@@ -79,7 +79,8 @@ type Packet struct {
 type Usage struct {
 	CPU     time.Duration // user + system of the child process, its start included
 	Wall    time.Duration
-	PeakRSS int64 // bytes
+	Convert time.Duration // the part of CPU that made pictures of the wanted size and colours; clips only
+	PeakRSS int64         // bytes
 }
 
 // Clip is one decoded clip or photo (then with exactly one frame, no motion, no packets). It must be closed.

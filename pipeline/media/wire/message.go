@@ -71,6 +71,7 @@ type End struct {
 	Sent          int    `json:"sent"`    // packets that it was given
 	CPUUS         int64  `json:"cpu_us"`  // of demuxing and decoding (and conversion, unless bare), start of the process left out
 	TotalCPUUS    int64  `json:"total_cpu_us"`
+	ConvertUS     int64  `json:"convert_us,omitempty"` // the part of CPUUS that made pictures of the wanted size and colours; clips only
 	PeakRSS       int64  `json:"peak_rss"` // bytes, 0 when not known
 }
 

@@ -1,0 +1,152 @@
+package bench
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"runtime/pprof"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Efficiency says how much of what a clip costs is spent inside bare libraries and kernels: (bare decoding of the same packets + the
+// conversions of pictures + ONNX Runtime + OpenCV + our own loops over pixels, samples and hashes) / (CPU time of this process and of the child).
+// The rest is the child's start, transport, copies, planning, the Go runtime, and everything that decides.
+//
+// Bare decoding is measured beside every run (media.Decoder.Bare). What runs inside this process is sampled where it happens, a hundred
+// times a CPU second on all threads, so that it is the same tensors and the same pixels by nature: a sample counts for a library when the innermost
+// call that is ours went into it, for a kernel when it lies in one of kernelList.
+type Efficiency struct {
+	Ratio      float64            `json:"ratio"`
+	DecodeMS   float64            `json:"decode_ms"`   // bare libav
+	ConvertMS  float64            `json:"convert_ms"`  // in the child: colours and size
+	ModelMS    float64            `json:"model_ms"`    // ONNX Runtime
+	OpenCVMS   float64            `json:"opencv_ms"`   // all of gocv's calls
+	KernelMS   float64            `json:"kernel_ms"`   // kernelList
+	ChildMS    float64            `json:"child_ms"`    // the whole child
+	PipelineMS float64            `json:"pipeline_ms"` // this whole process, its garbage collection included
+	Samples    int64              `json:"samples"`     // stacks that the shares of this process rest on
+	Outside    map[string]float64 `json:"outside"`     // the most that is neither library nor kernel, by the innermost function of ours, ms
+}
+
+// kernelList names our own kernels: loops over pixels, samples or hashes without any decision in them, which a C library would have if it
+// had just these. Comparing with earlier footage counts only for its innermost loops.
+var kernelList = regexp.MustCompile(`^(crypto/.*sha256\..*` +
+	`|onsite/models\.(fill\w*|\(\*model\)\.fill)` +
+	`|onsite/pipeline/reuse\.(resample|columns|axpy|lowDCT|addRow|halveRows|greyRow|pdqBits|pdqQuality|dot|products|nearestThree|nearestCode|Bits256\.Distance|differences|cellMotion|cellMeans|centre|selectKth|warpMap\.apply|\(\*track\)\.steadied)` +
+	`|onsite/pipeline/authenticity\.(smooth|blur3|half|register|plane\.sample|blockScores)` +
+	`|onsite/pipeline/liveness\.\(\*powers\)\.add` +
+	`)(\.func\d+)*$`)
+
+// A sample belongs to one of these.
+type part int
+
+const (
+	outside part = iota
+	inModel
+	inOpenCV
+	inKernel
+	parts
+)
+
+// where finds what a stack was at, and the innermost function of ours.
+func (s stack) where() (part, string) {
+	for _, f := range s.functions {
+		switch {
+		case f == "runtime.mallocgc":
+			return outside, f
+		case strings.HasPrefix(f, "github.com/yalue/onnxruntime_go._Cfunc_"):
+			return inModel, f
+		case strings.HasPrefix(f, "gocv.io/x/gocv._Cfunc_"):
+			return inOpenCV, f
+		case kernelList.MatchString(f):
+			return inKernel, f
+		case strings.HasPrefix(f, "onsite/"):
+			return outside, f
+		}
+	}
+	if len(s.functions) == 0 {
+		return outside, "unknown"
+	}
+	return outside, s.functions[len(s.functions)-1] // the runtime's own threads
+}
+
+// sampler adds up where the CPU time of the measured runs goes.
+type sampler struct {
+	seen      [parts]int64
+	outside   map[string]int64
+	self      time.Duration // of this process
+	child     time.Duration
+	convert   time.Duration
+	bare      time.Duration
+	cpuBefore time.Duration
+	profile   bytes.Buffer
+}
+
+func newSampler() *sampler { return &sampler{outside: map[string]int64{}} }
+
+func (s *sampler) start() error {
+	s.profile.Reset()
+	if err := pprof.StartCPUProfile(&s.profile); err != nil {
+		return fmt.Errorf("bench: sample the processor: %w", err)
+	}
+	s.cpuBefore = selfCPU()
+	return nil
+}
+
+func (s *sampler) stop() error {
+	s.self += selfCPU() - s.cpuBefore
+	pprof.StopCPUProfile()
+	list, err := readProfile(s.profile.Bytes())
+	if err != nil {
+		return err
+	}
+	for _, k := range list {
+		p, f := k.where()
+		s.seen[p] += k.count
+		if p == outside {
+			s.outside[f] += k.count
+		}
+	}
+	return nil
+}
+
+// result gives the means of runs.
+func (s *sampler) result(runs int) *Efficiency {
+	var all int64
+	for _, n := range s.seen {
+		all += n
+	}
+	if all == 0 || runs == 0 {
+		return nil
+	}
+	each := func(d time.Duration) float64 { return ms(d) / float64(runs) }
+	share := func(n int64) float64 { return each(s.self) * float64(n) / float64(all) }
+	e := &Efficiency{
+		DecodeMS: each(s.bare), ConvertMS: each(s.convert), ChildMS: each(s.child), PipelineMS: each(s.self), Samples: all,
+		ModelMS: share(s.seen[inModel]), OpenCVMS: share(s.seen[inOpenCV]), KernelMS: share(s.seen[inKernel]), Outside: map[string]float64{},
+	}
+	e.Ratio = (e.DecodeMS + e.ConvertMS + e.ModelMS + e.OpenCVMS + e.KernelMS) / (e.ChildMS + e.PipelineMS)
+	const most = 15
+	names := slices.SortedFunc(maps.Keys(s.outside), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.outside[b], s.outside[a]), cmp.Compare(a, b))
+	})
+	for _, f := range names[:min(most, len(names))] {
+		e.Outside[f] = share(s.outside[f])
+	}
+	return e
+}
+
+// selfCPU is the processor time of this process so far, without its children.
+func selfCPU() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

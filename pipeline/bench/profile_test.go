@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"runtime/pprof"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// profileOf samples work that takes long enough for some samples, however slow the machine is.
+func profileOf(t testing.TB) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	require.NoError(t, pprof.StartCPUProfile(&out))
+	block := make([]byte, 1<<20)
+	for until := selfCPU() + 200*time.Millisecond; selfCPU() < until; {
+		_ = sha256.Sum256(block)
+	}
+	pprof.StopCPUProfile()
+	return out.Bytes()
+}
+
+func TestProfileOfAKernel(t *testing.T) {
+	list, err := readProfile(profileOf(t))
+	require.NoError(t, err)
+	seen := map[part]int64{}
+	for _, s := range list {
+		p, _ := s.where()
+		seen[p] += s.count
+	}
+	require.Greater(t, seen[inKernel], 4*seen[outside], "%v", list)
+}
+
+func TestWhere(t *testing.T) {
+	for _, c := range []struct {
+		want  part
+		name  string
+		stack []string
+	}{
+		{inModel, "github.com/yalue/onnxruntime_go._Cfunc_RunOrtSession", []string{"runtime.cgocall", "github.com/yalue/onnxruntime_go._Cfunc_RunOrtSession", "onsite/models.(*model).run"}},
+		{inOpenCV, "gocv.io/x/gocv._Cfunc_Resize", []string{"runtime.cgocall", "gocv.io/x/gocv._Cfunc_Resize", "gocv.io/x/gocv.Resize", "onsite/pipeline/media.Resized"}},
+		{inKernel, "onsite/pipeline/reuse.lowDCT", []string{"onsite/pipeline/reuse.lowDCT", "onsite/pipeline/reuse.phash"}},
+		{inKernel, "onsite/models.fillBGR", []string{"onsite/models.fillBGR", "onsite/models.(*model).fill"}},
+		{outside, "onsite/pipeline/reuse.phash", []string{"sort.Slice", "onsite/pipeline/reuse.phash"}},
+		{outside, "onsite/pipeline/reuse.lowDCTs", []string{"onsite/pipeline/reuse.lowDCTs"}},
+		{outside, "runtime.mallocgc", []string{"runtime.memclr", "runtime.mallocgc", "onsite/pipeline/reuse.lowDCT"}},
+		{outside, "runtime.gcBgMarkWorker", []string{"runtime.scanobject", "runtime.gcBgMarkWorker"}},
+		{outside, "unknown", nil},
+	} {
+		p, name := stack{functions: c.stack}.where()
+		require.Equal(t, c.want, p, c.stack)
+		require.Equal(t, c.name, name)
+	}
+}
+
+func TestEfficiency(t *testing.T) {
+	s := newSampler()
+	require.Nil(t, s.result(2), "no samples, no share")
+	s.seen = [parts]int64{outside: 25, inModel: 50, inOpenCV: 15, inKernel: 10}
+	s.outside["b"], s.outside["a"] = 20, 5
+	s.self, s.child, s.convert, s.bare = 2*time.Second, time.Second, 100*time.Millisecond, 600*time.Millisecond
+	e := s.result(2)
+	require.InDelta(t, (300+50+500+150+100)/(500+1000.), e.Ratio, 1e-9)
+	require.InDelta(t, 500, e.ModelMS, 1e-9)
+	require.InDelta(t, 200, e.Outside["b"], 1e-9)
+}
+
+func FuzzReadProfile(f *testing.F) {
+	f.Add(profileOf(f))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if list, err := readProfile(raw); err != nil {
+			require.ErrorIs(t, err, errProfile)
+			require.Empty(t, list)
+		}
+		var z bytes.Buffer // as it would be inside
+		w := gzip.NewWriter(&z)
+		_, _ = w.Write(raw)
+		require.NoError(t, w.Close())
+		list, err := readProfile(z.Bytes())
+		if err != nil {
+			require.ErrorIs(t, err, errProfile)
+		}
+		require.False(t, slices.ContainsFunc(list, func(s stack) bool { return s.count < 0 }))
+	})
+}
