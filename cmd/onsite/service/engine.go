@@ -2,11 +2,18 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
 
 	"onsite/api"
 	"onsite/cmd/onsite/config"
@@ -15,9 +22,11 @@ import (
 	"onsite/pipeline/media"
 	"onsite/pipeline/verify"
 	"onsite/results"
+	"onsite/results/object"
 	"onsite/results/vault"
 	"onsite/workers"
 	"onsite/workers/core"
+	"onsite/workers/registry"
 )
 
 var (
@@ -32,20 +41,28 @@ type engine struct {
 	again   time.Duration // between two looks for missing models
 	options core.Options
 	models  models.Options
+	store   results.Store
+	objects object.Store
+	bell    results.Bell
+	name    string // of this process among those that run models
+	role    config.Role
 
 	tried  chan struct{} // closed after the first try to load the models, however it ended
 	trying sync.Mutex    // held by the one who loads
 	mu     sync.Mutex
 	runs   workers.Core // what runs jobs; nil: not yet
 	full   *core.Core   // the same with models; nil: not yet, or a measurement
-	err    error        // why not
+	host   *registry.Host
+	follow *registry.Follower
+	shadow *registry.Shadow
+	err    error // why not
 }
 
 // errMeasuring is what enrolment answers where nobody is verified.
 var errMeasuring = &models.MissingError{Path: "worker.core", Err: errors.New("this installation is for measurements and has no models")}
 
 // newEngine makes the engine of a configuration. fetch is nil where there are no buckets.
-func newEngine(b *base, archive core.Archive, fetch func(context.Context, results.Submission) (vault.Sealed, error)) (*engine, error) {
+func newEngine(b *base, role config.Role, archive core.Archive, fetch func(context.Context, results.Submission) (vault.Sealed, error)) (*engine, error) {
 	decoder, err := media.NewDecoder(media.Options{})
 	if err != nil {
 		return nil, fault(err,
@@ -53,7 +70,7 @@ func newEngine(b *base, archive core.Archive, fetch func(context.Context, result
 			fmt.Sprintf("无法使用解码器子程序：%v；请运行 make build，或用 ONSITE_DECODER 指定", err))
 	}
 	e := &engine{
-		tried: make(chan struct{}), log: b.log, again: 5 * time.Second, models: models.DefaultOptions(),
+		tried: make(chan struct{}), log: b.log, store: b.steps, objects: b.objects, bell: b.bell, name: hostName(), role: role, again: 5 * time.Second, models: models.DefaultOptions(),
 		options: core.Options{Store: b.steps, Vault: b.vault, Verifier: &verify.Verifier{Decoder: decoder}, Fetch: fetch, Archive: archive, Logger: b.log, MeasuringOnly: b.cfg.Measure},
 	}
 	e.models.Manifests = b.cfg.Worker.Models
@@ -80,7 +97,7 @@ func (e *engine) run(ctx context.Context) error {
 		err := e.load(ctx)
 		first.Do(func() { close(e.tried) })
 		if err == nil {
-			return nil
+			return e.registry(ctx)
 		}
 		if text := err.Error(); text != said && ctx.Err() == nil {
 			said = text
@@ -126,6 +143,14 @@ func (e *engine) load(ctx context.Context) error {
 		return err
 	}
 	e.runs, e.full = c, c
+	e.host = &registry.Host{
+		Store: e.store, Files: &registry.Files{Objects: e.objects, Dir: filepath.Join(models.CacheDir(), "registry")}, Base: c, Options: e.models, Log: e.log,
+	}
+	e.follow = &registry.Follower{Host: e.host, Store: e.store, Bell: e.bell, Name: e.name, Role: string(e.role), Log: e.log}
+	e.shadow = registry.NewShadow(e.host, e.store, e.log)
+	if err := e.follow.Once(ctx); err != nil { // jobs that come before it goes on are refused, and run a little later
+		e.log.Warn("the epochs of models could not be read yet", "error", err.Error())
+	}
 	e.log.Info("the models are loaded", "took_ms", time.Since(began).Milliseconds())
 	return nil
 }
@@ -185,27 +210,95 @@ func (e *engine) ready(context.Context) error {
 // mayResume says whether jobs that are held for want of a model can run here now.
 func (e *engine) mayResume(ctx context.Context, _ string) error { return e.ready(ctx) }
 
+// registry follows the epochs of models for as long as the process runs, and in one that runs jobs tries candidates and brings promotions to
+// their end.
+func (e *engine) registry(ctx context.Context) error {
+	e.mu.Lock()
+	host, follow, shadow := e.host, e.follow, e.shadow
+	e.mu.Unlock()
+	if host == nil {
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return follow.Run(ctx) })
+	if e.role != config.RoleAPI {
+		keeper := &registry.Keeper{Host: host, Store: e.store, Bell: e.bell, Name: e.name, Log: e.log}
+		g.Go(func() error { return shadow.Run(ctx) })
+		g.Go(func() error { return keeper.Run(ctx) })
+	}
+	return g.Wait()
+}
+
+// hostName names this process among those that run models: a process that is started again is another one.
+func hostName() string {
+	machine, err := os.Hostname()
+	if err != nil {
+		machine = "onsite"
+	}
+	return fmt.Sprintf("%s-%d-%s", machine, os.Getpid(), strings.ToLower(ulid.Make().String()[20:]))
+}
+
 // close frees the models. It waits for calls that run.
 func (e *engine) close() {
 	e.mu.Lock()
-	full := e.full
+	full, host := e.full, e.host
 	e.mu.Unlock()
 	if full == nil {
 		return
 	}
+	host.Close()
 	full.Close()
 	if err := full.Verifier.Models.Close(); err != nil {
 		e.log.Warn("the models were not closed in order", "error", err.Error())
 	}
 }
 
-// Run is workers.Core.
+// take gives the set of models that a tenant's job runs, once; an empty job asks for what its photos are looked at with. What an API process
+// lacks it loads while the request waits.
+func (e *engine) take(ctx context.Context, tenant, job string) (registry.Taken, error) {
+	if _, err := e.faces(); err != nil {
+		return registry.Taken{}, err
+	}
+	t, err := e.host.Take(ctx, tenant, job)
+	var late *registry.LateError
+	if job == "" && errors.As(err, &late) {
+		var epoch results.Epoch
+		if epoch, err = e.store.Epoch(ctx, late.Epoch); err == nil {
+			err = e.host.Stage(ctx, epoch)
+		}
+		if err == nil {
+			t, err = e.host.TakeAt(ctx, late.Epoch, tenant, job)
+		}
+	}
+	return t, err
+}
+
+// Run is workers.Core. A job has one set of models from its beginning to its end.
 func (e *engine) Run(ctx context.Context, l results.Lease) (results.Finish, error) {
 	c, err := e.core()
 	if err != nil {
 		return results.Finish{}, err
 	}
-	return c.Run(ctx, l)
+	if e.measuring() {
+		return c.Run(ctx, l)
+	}
+	t, err := e.take(ctx, l.Sub.Tenant, l.Sub.Job)
+	if err != nil {
+		return results.Finish{}, err
+	}
+	defer t.Done()
+	f, err := t.Core.RunUnder(ctx, l, t.Under)
+	if err == nil {
+		e.shadow.Offer(l.Sub.Tenant, l.Sub.Job)
+	}
+	return f, err
+}
+
+// measuring says that nobody is verified here.
+func (e *engine) measuring() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.full == nil
 }
 
 // Recheck is workers.Core.
@@ -219,15 +312,16 @@ func (e *engine) Recheck(ctx context.Context, l results.Late) error {
 
 // Enroll is api.Core.
 func (e *engine) Enroll(ctx context.Context, tenant, subject string, add []api.NewPhoto, enrolled []results.Photo) (api.Looked, error) {
-	c, err := e.faces()
+	t, err := e.take(ctx, tenant, "")
 	if err != nil {
 		return api.Looked{}, err
 	}
+	defer t.Done()
 	photos := make([]core.NewPhoto, len(add))
 	for i, p := range add {
 		photos[i] = core.NewPhoto(p)
 	}
-	looked, err := c.Enroll(ctx, tenant, subject, photos, enrolled)
+	looked, err := t.Core.Enroll(ctx, tenant, subject, photos, enrolled)
 	out := api.Looked{Photos: make([]api.PhotoFinding, len(looked.Photos)), Templates: looked.Templates}
 	for i, p := range looked.Photos {
 		out.Photos[i] = api.PhotoFinding(p)
@@ -237,11 +331,12 @@ func (e *engine) Enroll(ctx context.Context, tenant, subject string, add []api.N
 
 // LookAlike is api.Core.
 func (e *engine) LookAlike(ctx context.Context, tenant, subject string, templates []results.Template) ([]api.LookAlike, error) {
-	c, err := e.faces()
+	t, err := e.take(ctx, tenant, "")
 	if err != nil {
 		return nil, err
 	}
-	alike, err := c.LookAlike(ctx, tenant, subject, templates)
+	defer t.Done()
+	alike, err := t.Core.LookAlike(ctx, tenant, subject, templates)
 	out := make([]api.LookAlike, len(alike))
 	for i, a := range alike {
 		out[i] = api.LookAlike{Subject: a.Subject, Similarity: a.Similarity}
@@ -277,12 +372,15 @@ func (e *engine) Reconsider(ctx context.Context, tenant, job string) (results.Ve
 
 // Models is api.Core.
 func (e *engine) Models() []api.Model {
-	c, err := e.faces()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	t, err := e.take(ctx, "", "")
 	if err != nil {
 		return nil
 	}
+	defer t.Done()
 	var out []api.Model
-	for _, m := range c.Models() {
+	for _, m := range t.Core.Models() {
 		out = append(out, api.Model{
 			ModelRef: pipeline.ModelRef{Task: m.Task, Name: m.Name, Version: m.Version, SHA256: m.SHA256}, Licence: m.Licence,
 			Note: m.Note, State: m.State, Why: m.Why,
@@ -305,16 +403,43 @@ func (f forgetful) Erase(ctx context.Context, tenant, subject string, a results.
 	return err
 }
 
-// Reverify is api.Core.
+// Reverify is api.Core. A pinned recipe runs with the set of models of then, also where that is retired.
 func (e *engine) Reverify(ctx context.Context, tenant, job string, current bool) (api.Reverified, error) {
-	c, err := e.faces()
+	t, err := e.takeFor(ctx, tenant, job, current)
 	if err != nil {
 		return api.Reverified{}, err
 	}
-	r, err := c.Reverify(ctx, tenant, job, current)
+	defer t.Done()
+	r, err := t.Core.Reverify(ctx, tenant, job, current)
 	var cannot *core.CannotReverify
 	if errors.As(err, &cannot) {
 		err = &api.CannotReverify{State: cannot.State, Text: cannot.Text}
 	}
 	return api.Reverified{Comparison: r.Comparison, Gone: r.Gone, Verdict: r.Verdict}, err
+}
+
+// takeFor gives the set of models that a verdict is made again with.
+func (e *engine) takeFor(ctx context.Context, tenant, job string, current bool) (registry.Taken, error) {
+	if current {
+		return e.take(ctx, tenant, "")
+	}
+	if _, err := e.faces(); err != nil {
+		return registry.Taken{}, err
+	}
+	row, err := e.store.Verdict(ctx, tenant, job, 1)
+	if err != nil {
+		return registry.Taken{}, err
+	}
+	var v pipeline.Verdict
+	if err := json.Unmarshal(row.Body, &v); err != nil {
+		return registry.Taken{}, fmt.Errorf("read the verdict of job %s: %w", job, err)
+	}
+	t, err := e.host.Again(ctx, v)
+	var unusable *registry.UnusableError
+	if errors.As(err, &unusable) {
+		return t, &api.CannotReverify{State: "models_missing", Text: pipeline.Text{
+			EN: "a model that the verdict was made with cannot be loaded any more: " + err.Error(), ZH: "生成结论所用的模型已无法加载：" + err.Error(),
+		}}
+	}
+	return t, err
 }

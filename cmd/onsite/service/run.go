@@ -168,7 +168,7 @@ func (b *base) build(role config.Role, web *site) (parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEngine(b, earlier, fetch)
+	e, err := newEngine(b, role, earlier, fetch)
 	if err != nil {
 		return nil, err
 	}

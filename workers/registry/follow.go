@@ -1,0 +1,133 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"onsite/pipeline"
+	"onsite/results"
+)
+
+const (
+	lookEvery = time.Second
+	beatEvery = 3 * time.Second
+	// Alive is how long a process counts after its last sign of life: an epoch does not wait longer for one that was killed.
+	Alive = 15 * time.Second
+)
+
+// Follower keeps a Host at the epochs of the store: it stages, acknowledges, and settles.
+type Follower struct {
+	Host  *Host
+	Store Store
+	Bell  results.Bell // nil: it polls
+	Name  string       // of this process, unlike any other
+	Role  string
+	Log   *slog.Logger
+
+	said   results.ModelHost
+	beatAt time.Time
+}
+
+// Run follows until ctx ends, and then says that this process runs no models any more.
+func (f *Follower) Run(ctx context.Context) error {
+	var rung <-chan struct{}
+	if f.Bell != nil {
+		rung = f.Bell.Listen(ctx, results.BellModels)
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		if err := f.Once(ctx); err != nil && ctx.Err() == nil {
+			f.Log.Warn("the epochs of models could not be followed; trying again", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			if err := f.Store.LeaveModels(last, f.Name); err != nil {
+				f.Log.Warn("it could not be noted that this process ends; epochs wait for it a little", "error", err.Error())
+			}
+			return nil
+		case <-tick.C:
+		case <-rung:
+		}
+	}
+}
+
+// Once looks at the epochs once.
+func (f *Follower) Once(ctx context.Context) error {
+	number, err := f.Store.ActiveEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	active, err := f.Host.epoch(ctx, number)
+	if err != nil {
+		return err
+	}
+	say := results.ModelHost{Name: f.Name, Role: f.Role, Base: f.Host.Base.Verifier.Models.Digest(), Ready: -1}
+	wanted := []results.Epoch{active}
+	if err := f.stage(ctx, active, &say); err != nil {
+		return errors.Join(err, f.beat(ctx, say))
+	}
+	newest, err := f.Store.NewestEpochs(ctx, 1)
+	if err != nil {
+		return err
+	}
+	staging := len(newest) > 0 && newest[0].State == results.EpochStaging && newest[0].Number > number
+	if staging {
+		wanted = append(wanted, newest[0])
+		if say.Ready == number { // who lacks the active one cannot vouch for the next
+			err = f.stage(ctx, newest[0], &say)
+		}
+	}
+	f.Host.Retain(wanted...)
+	if err = errors.Join(err, f.beat(ctx, say)); err != nil || !staging {
+		return err
+	}
+	e, err := f.Store.SettleEpoch(ctx, Alive)
+	switch {
+	case errors.Is(err, results.ErrNotFound), errors.Is(err, results.ErrStale):
+		return nil
+	case err != nil:
+		return err
+	}
+	f.Log.Info("an epoch of models is settled", "epoch", e.Number, "state", string(e.State), "why", e.Why.Say())
+	if f.Bell != nil {
+		f.Bell.Ring(ctx, results.BellModels)
+	}
+	return nil
+}
+
+// stage makes an epoch ready and notes that, or why it never will be.
+func (f *Follower) stage(ctx context.Context, e results.Epoch, say *results.ModelHost) error {
+	err := f.Host.Stage(ctx, e)
+	var unusable *UnusableError
+	switch {
+	case err == nil:
+		say.Ready = e.Number
+	case errors.As(err, &unusable), errors.Is(err, results.ErrNotFound):
+		say.Failed = e.Number
+		say.Why = &results.Why{Rule: "stage", Text: pipeline.Text{EN: err.Error(), ZH: "无法加载模型：" + err.Error()}}
+	default: // of the moment
+		return err
+	}
+	return nil
+}
+
+// beat tells the store what this process can run, at once when that changed.
+func (f *Follower) beat(ctx context.Context, say results.ModelHost) error {
+	changed := say.Ready != f.said.Ready || say.Failed != f.said.Failed
+	if !changed && time.Since(f.beatAt) < beatEvery {
+		return nil
+	}
+	if err := f.Store.HostModels(ctx, say); err != nil {
+		return err
+	}
+	if changed && say.Why != nil {
+		f.Log.Error("this process cannot run the models of an epoch", "epoch", say.Failed, "why", say.Why.Say())
+	}
+	f.said, f.beatAt = say, time.Now()
+	return nil
+}

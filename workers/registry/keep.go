@@ -1,0 +1,287 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oklog/ulid/v2"
+
+	"onsite/results"
+)
+
+// Keeper brings promotions to their end: enrolled photos get their templates first, then the epoch is staged. One elected process does it at a
+// time; what is done is in the store, so that another goes on where one was killed.
+type Keeper struct {
+	Host  *Host
+	Store Store
+	Bell  results.Bell
+	Name  string
+	Log   *slog.Logger
+	// Parallel is how many photos are embedded at once; half of the processors.
+	Parallel int
+}
+
+const (
+	roleKeeper = "models"
+	keeperTerm = 10 * time.Second
+	batch      = 32 // photos between two notes of progress
+)
+
+// Run works until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	var rung <-chan struct{}
+	if k.Bell != nil {
+		rung = k.Bell.Listen(ctx, results.BellModels)
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		if err := k.Once(ctx); err != nil && ctx.Err() == nil {
+			k.Log.Warn("promotions of models do not go on; trying again", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			_, _ = k.Store.Elect(last, roleKeeper, k.Name, 0) // its term ends by itself, too
+			cancel()
+			return nil
+		case <-tick.C:
+		case <-rung:
+		}
+	}
+}
+
+// Once moves every open promotion by a step, if this process is the elected one.
+func (k *Keeper) Once(ctx context.Context) error {
+	open, err := k.Store.OpenPromotions(ctx)
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	if mine, err := k.Store.Elect(ctx, roleKeeper, k.Name, keeperTerm); err != nil || !mine {
+		return err
+	}
+	var errs []error
+	for _, p := range open {
+		err := k.step(ctx, p)
+		if errors.Is(err, results.ErrStale) { // it was cancelled
+			err = nil
+		}
+		if err != nil {
+			err = fmt.Errorf("promotion %s: %w", p.ID, err)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (k *Keeper) step(ctx context.Context, p results.Promotion) error {
+	m, err := k.Store.Model(ctx, p.Model)
+	if err != nil {
+		return err
+	}
+	if p.State == results.PromotionStaging {
+		return k.staged(ctx, p)
+	}
+	if m.Task == results.ModelTask {
+		left, err := k.embed(ctx, &p, m)
+		var unusable *UnusableError
+		if errors.As(err, &unusable) {
+			return k.fail(ctx, p, results.Because("stage", "the model cannot run: %v", "无法运行该模型：%v", err))
+		}
+		if err != nil || left {
+			return err
+		}
+	}
+	return k.propose(ctx, p, m)
+}
+
+func (k *Keeper) fail(ctx context.Context, p results.Promotion, why *results.Why) error {
+	from := p.State
+	p.State, p.Why = results.PromotionFailed, why
+	k.Log.Error("a promotion failed", "promotion", p.ID, "model", p.Model, "why", why.Say())
+	return k.Store.ChangePromotion(ctx, p, from)
+}
+
+// tenants are those that a promotion concerns: one, or all that have no model of their own for the task.
+func (k *Keeper) tenants(ctx context.Context, p results.Promotion) ([]string, error) {
+	if p.Scope != "" {
+		return []string{p.Scope}, nil
+	}
+	number, err := k.Store.ActiveEpoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := k.Host.epoch(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	all, err := k.Store.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, t := range all {
+		if e.Doc.Tenants[t.ID][p.Task] == "" {
+			out = append(out, t.ID)
+		}
+	}
+	return out, nil
+}
+
+// embed makes templates that are missing, as many as it comes to in half of the keeper's term; left says that there are more.
+func (k *Keeper) embed(ctx context.Context, p *results.Promotion, m results.RegisteredModel) (left bool, err error) {
+	tenants, err := k.tenants(ctx, *p)
+	if err != nil {
+		return false, err
+	}
+	if err := k.Host.load(ctx, m.ID); err != nil {
+		return false, err
+	}
+	until := time.Now().Add(keeperTerm / 2)
+	var moment error
+	for _, t := range tenants {
+		for after := ""; ; {
+			photos, err := k.Store.PhotosWithout(ctx, t, m.SHA256, after, batch)
+			if err != nil {
+				return false, err
+			}
+			if len(photos) == 0 {
+				break
+			}
+			if time.Now().After(until) {
+				return true, k.progress(ctx, p, tenants, m)
+			}
+			after = photos[len(photos)-1].ID
+			if err := k.embedSome(ctx, t, m, photos); err != nil {
+				moment = err // the rest may well go on; what is left out now is found by the next round
+			}
+			if ctx.Err() != nil {
+				return true, ctx.Err()
+			}
+		}
+	}
+	if err := k.progress(ctx, p, tenants, m); err != nil {
+		return false, err
+	}
+	return moment != nil || p.Done < p.Total, moment
+}
+
+func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.RegisteredModel, photos []results.Photo) error {
+	taken, err := k.Host.TakeWith(ctx, tenant, "", m)
+	if err != nil {
+		return err
+	}
+	defer taken.Done()
+	n := k.Parallel
+	if n <= 0 {
+		n = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	var made atomic.Int64
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(n)
+	for _, photo := range photos {
+		g.Go(func() error {
+			row, why, err := taken.Core.Embed(gctx, photo)
+			switch {
+			case err != nil:
+				return err
+			case why != nil:
+				k.Log.Warn("an enrolled photo cannot be used by the model that is to be promoted", "photo", photo.ID, "model", m.Name, "rule", why.Rule)
+				return k.Store.PutModelGap(gctx, results.ModelGap{Model: m.SHA256, Tenant: photo.Tenant, Subject: photo.Subject, Photo: photo.ID, Why: why})
+			}
+			if row.ModelSHA256 != m.SHA256 { // the type says so already; nothing else may ever be stored as this model's
+				return fmt.Errorf("embed photo %s: the vector is of model %.12s, want %.12s", photo.ID, row.ModelSHA256, m.SHA256)
+			}
+			made.Add(1)
+			return k.Store.PutTemplates(gctx, []results.Template{row})
+		})
+	}
+	return g.Wait()
+}
+
+// progress notes how far a promotion is, and holds the keeper's term.
+func (k *Keeper) progress(ctx context.Context, p *results.Promotion, tenants []string, m results.RegisteredModel) error {
+	p.Total, p.Done, p.Gaps = 0, 0, 0
+	for _, t := range tenants {
+		all, embedded, gaps, err := k.Store.PhotosUnder(ctx, t, m.SHA256)
+		if err != nil {
+			return err
+		}
+		p.Total, p.Done, p.Gaps = p.Total+all, p.Done+embedded+gaps, p.Gaps+gaps
+	}
+	if err := k.Store.ChangePromotion(ctx, *p, results.PromotionEmbedding); err != nil {
+		return err
+	}
+	_, err := k.Store.Elect(ctx, roleKeeper, k.Name, keeperTerm)
+	return err
+}
+
+// propose writes the epoch in which the model is active. One that a keeper wrote who was killed before it could say so is adopted.
+func (k *Keeper) propose(ctx context.Context, p results.Promotion, m results.RegisteredModel) error {
+	newest, err := k.Store.NewestEpochs(ctx, 1)
+	if err != nil {
+		return err
+	}
+	number, err := k.Store.ActiveEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	active, err := k.Store.Epoch(ctx, number)
+	if err != nil {
+		return err
+	}
+	siblings, err := k.Store.ScopeModels(ctx, m.Tenant)
+	if err != nil {
+		return err
+	}
+	if len(newest) > 0 && newest[0].Action == "model.promoted" && newest[0].Doc.Active(m.Tenant, m.Task) == m.ID &&
+		(newest[0].State == results.EpochStaging || newest[0].State == results.EpochActive) {
+		p.Epoch = newest[0].Number
+	} else {
+		next := active.Promoted(m, siblings)
+		next.Actor = p.Actor
+		e, err := k.Store.ProposeEpoch(ctx, next, number, false, results.AuditEntry{
+			ID: ulid.Make().String(), At: k.Store.Now(), Actor: k.Name, Action: "model.staged", Target: m.ID, Digest: m.Digest, Tenant: m.Tenant,
+		})
+		if errors.Is(err, results.ErrConflict) { // another change is staged just now: after it
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		p.Epoch = e.Number
+	}
+	p.State = results.PromotionStaging
+	if err := k.Store.ChangePromotion(ctx, p, results.PromotionEmbedding); err != nil {
+		return err
+	}
+	if k.Bell != nil {
+		k.Bell.Ring(ctx, results.BellModels)
+	}
+	return nil
+}
+
+// staged looks what became of a promotion's epoch.
+func (k *Keeper) staged(ctx context.Context, p results.Promotion) error {
+	e, err := k.Store.Epoch(ctx, p.Epoch)
+	if err != nil {
+		return err
+	}
+	switch e.State {
+	case results.EpochActive, results.EpochPast:
+		p.State = results.PromotionDone
+		k.Log.Info("a model was promoted", "promotion", p.ID, "model", p.Model, "epoch", p.Epoch)
+		return k.Store.ChangePromotion(ctx, p, results.PromotionStaging)
+	case results.EpochFailed:
+		return k.fail(ctx, p, e.Why)
+	case results.EpochStaging:
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"onsite/pipeline"
+	"onsite/pipeline/verify"
+	"onsite/results"
+	"onsite/workers/core"
+)
+
+// Shadow runs candidates on jobs that are done, beside what decided them: from the stored media and the pinned inputs, on one thread, one job
+// at a time. No verdict, no job and no queue waits for it. It spends at most its budget: after each run it rests so long that its share of
+// a processor is kept, and what comes meanwhile beyond a small backlog is left out of the sample.
+type Shadow struct {
+	Host  *Host
+	Store Store
+	Log   *slog.Logger
+
+	jobs chan finished
+}
+
+// finished is a job of this process whose attempt has ended well.
+type finished struct {
+	tenant, job string
+	tries       int
+}
+
+const (
+	shadowBacklog = 64
+	shadowTries   = 20 // a verdict is committed soon after its attempt
+	shadowPause   = 250 * time.Millisecond
+	maxRest       = time.Minute
+)
+
+// NewShadow makes one.
+func NewShadow(h *Host, s Store, log *slog.Logger) *Shadow {
+	return &Shadow{Host: h, Store: s, Log: log, jobs: make(chan finished, shadowBacklog)}
+}
+
+// Offer tells of a job that has ended. It never waits.
+func (s *Shadow) Offer(tenant, job string) {
+	select {
+	case s.jobs <- finished{tenant: tenant, job: job}:
+	default: // the budget does not reach for all
+	}
+}
+
+// Run tries candidates until ctx ends.
+func (s *Shadow) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case j := <-s.jobs:
+			if rest := s.job(ctx, j); rest > 0 {
+				pause(ctx, min(rest, maxRest))
+			}
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// job runs every candidate that a job is drawn for, and gives how long to rest.
+func (s *Shadow) job(ctx context.Context, j finished) time.Duration {
+	number, err := s.Store.ActiveEpoch(ctx)
+	if err != nil {
+		return 0
+	}
+	e, err := s.Host.epoch(ctx, number)
+	if err != nil {
+		return 0
+	}
+	rest := time.Duration(0)
+	for _, trial := range e.Doc.ShadowsOf(j.tenant, j.job) {
+		cpu, err := s.try(ctx, e.Number, trial.Model, j, false)
+		switch {
+		case errors.Is(err, results.ErrNotFound) && j.tries < shadowTries:
+			// Not committed yet.
+			j.tries++
+			time.AfterFunc(shadowPause, func() {
+				select {
+				case s.jobs <- j:
+				default:
+				}
+			})
+			return 0
+		case err != nil:
+			if ctx.Err() == nil {
+				s.Log.Warn("a candidate could not be tried on a job", "job", j.job, "model", trial.Model, "error", err.Error())
+			}
+			continue
+		}
+		if trial.Budget > 0 {
+			rest += time.Duration(float64(cpu)/trial.Budget) - cpu
+		}
+	}
+	return max(0, rest)
+}
+
+// try makes a job's verdict again with a candidate and keeps what differs.
+func (s *Shadow) try(ctx context.Context, epoch int64, model string, j finished, stored bool) (time.Duration, error) {
+	m, err := s.Store.Model(ctx, model)
+	if err != nil {
+		return 0, err
+	}
+	before, err := s.Store.Verdict(ctx, j.tenant, j.job, 1)
+	if err != nil {
+		return 0, err
+	}
+	taken, err := s.Host.TakeWith(ctx, j.tenant, j.job, m)
+	if err != nil {
+		return 0, err
+	}
+	defer taken.Done()
+	r, err := taken.Core.Try(ctx, j.tenant, j.job)
+	var cannot *core.CannotReverify
+	if errors.As(err, &cannot) { // a job that says nothing of the candidate: its consent was withdrawn, its media is gone
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	detail, err := json.Marshal(ShadowDetail{Agreement: r.Agreement, Checks: r.Checks, Group: group(before)})
+	if err != nil {
+		return 0, err
+	}
+	var was pipeline.Verdict
+	if err := json.Unmarshal(before.Body, &was); err != nil {
+		return 0, err
+	}
+	return r.CPU, s.Store.PutShadowRun(ctx, results.ShadowRun{
+		Model: m.ID, Job: j.job, Tenant: j.tenant, Subject: before.Subject, Epoch: epoch, Stored: stored, Same: r.Before == r.Now,
+		Before: string(r.Before), After: string(r.Now), CPUMS: float64(r.CPU.Microseconds()) / 1000, BeforeMS: was.TimingsMS["total"], Detail: detail,
+	})
+}
+
+// ShadowDetail is what is kept of a shadow run beside the decisions.
+type ShadowDetail struct {
+	Agreement verify.Agreement   `json:"agreement"`
+	Checks    []verify.CheckDiff `json:"checks"`
+	Group     map[string]string  `json:"group,omitempty"`
+}
+
+// group says which groups a job is compared in.
+func group(v results.Verdict) map[string]string {
+	if v.Site == "" {
+		return nil
+	}
+	return map[string]string{"site": v.Site}
+}
