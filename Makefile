@@ -21,7 +21,7 @@ PLAIN := -gcflags='modernc.org/sqlite/lib=-race=false' -gcflags='modernc.org/lib
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help deps build setup setup-demo setup-test demo demo-service dev-up dev-down test bench lint fuzz clean
+.PHONY: help deps build setup setup-gpu setup-demo setup-test demo demo-service dev-up dev-down test bench lint fuzz clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -40,6 +40,10 @@ build: deps ## build bin/onsite and the decoder child beside it
 setup: build ## everything that running needs: Debian packages, the program, models and ONNX Runtime verified by sha256
 	@deploy/setup/apt.sh deploy/setup/apt-run.txt
 	@bin/onsite models install
+
+setup-gpu: setup ## also ONNX Runtime for NVIDIA's GPUs; lists what is missing of driver, CUDA 13, cuDNN 9, TensorRT 10
+	@bin/onsite models install --group gpu
+	@bin/onsite doctor --provider $(or $(PROVIDER),cuda)
 
 setup-demo: setup ## also what the demos need: ffmpeg, jq, Chromium, real footage
 	@deploy/setup/apt.sh deploy/setup/apt-test.txt

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"onsite/cmd/onsite/config"
+	"onsite/cmd/onsite/service"
 	"onsite/pipeline"
 	"onsite/pipeline/bench"
 	"onsite/pipeline/media"
@@ -52,17 +54,23 @@ type benchCoreCmd struct {
 	Curve    bool   `help:"Also measure the throughput of 1, 2, 4, ... workers up to one per core."`
 	Baseline string `help:"naive: also run the obvious pipeline (make bench builds bin/onsite-naive) on each clip." enum:"none,naive" default:"none"`
 	Compare  string `help:"JSON of an earlier run to compare with." placeholder:"FILE" type:"existingfile"`
-	Provider string `help:"What runs the models." enum:"cpu" default:"cpu"`
+	Provider string `help:"What runs the models. Strict: when it cannot, there is no measurement. cuda and tensorrt need \"make setup-gpu\"." enum:"cpu,cuda,tensorrt,openvino" default:"cpu"`
+	Device   int    `help:"Number of the provider's device."`
+	Runtime  string `help:"An ONNX Runtime of your own, its providers beside it (openvino)." placeholder:"FILE" type:"existingfile"`
+	Batch    int    `help:"Pictures of different clips that one run of a model takes together. Default: 16 on a GPU, 1 on the processor."`
 }
 
 var errNotRun = errors.New("bench: a wanted check was not made on every clip; the table says which")
 
 func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
-	core, err := newCore(media.Options{})
+	core, err := newCoreOn(media.Options{}, service.ModelOptions(config.Worker{Provider: c.Provider, Device: c.Device, Runtime: c.Runtime, Batch: c.Batch}))
 	if err != nil {
 		return err
 	}
 	defer core.close()
+	if err := core.Models.Warm(ctx); err != nil { // a provider that is not used must not cost a run first
+		return err
+	}
 	dir, err := os.MkdirTemp("", "onsite-bench")
 	if err != nil {
 		return fmt.Errorf("bench: make a folder for clips: %w", err)

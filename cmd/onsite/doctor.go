@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"onsite/cmd/onsite/config"
@@ -21,6 +22,7 @@ type doctorCmd struct {
 	settings `embed:""`
 	Data     string `help:"The data folder of \"onsite serve\". Default: onsite-data." placeholder:"DIR"`
 	JSON     bool   `help:"Print JSON."`
+	Provider string `help:"Look at what this provider needs, instead of the configured one." enum:",cpu,cuda,tensorrt,openvino" default:""`
 	Verify   bool   `help:"Read every installed file again and compare its sha256."`
 	Settings bool   `help:"Print every setting that holds, with where it came from; secrets are masked."`
 }
@@ -47,7 +49,7 @@ func (c *doctorCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	all = append(all, files...)
-	all = append(all, runtimeHealth())
+	all = append(all, c.runtime(ctx)...)
 	for _, tool := range []string{"ffmpeg", "chromium", "heif-enc"} {
 		all = append(all, toolHealth(tool))
 	}
@@ -151,7 +153,11 @@ func decoderHealth(ctx context.Context) finding {
 func (c *doctorCmd) files(ctx context.Context) ([]finding, error) {
 	cache := models.CacheDir()
 	var out []finding
-	for _, group := range install.Groups {
+	groups := install.Groups
+	if p := c.options().Provider; p == models.CUDA || p == models.TensorRT {
+		groups = append(slices.Clone(groups), install.GPU)
+	}
+	for _, group := range groups {
 		items, err := install.Check(ctx, install.Options{Cache: cache, Groups: []string{group}}, c.Verify)
 		if err != nil {
 			return nil, err
@@ -175,16 +181,63 @@ func (c *doctorCmd) files(ctx context.Context) ([]finding, error) {
 	return out, nil
 }
 
-func runtimeHealth() finding {
+// options is how the models are to be run here. What is wrong with the configuration is another finding's.
+func (c *doctorCmd) options() models.Options {
+	o := models.DefaultOptions()
+	if cfg, err := c.load(map[string]string{"data": c.Data}); err == nil {
+		o = service.ModelOptions(cfg.Worker)
+	}
+	if c.Provider != "" && models.Provider(c.Provider) != o.Provider {
+		other := models.OptionsFor(models.Provider(c.Provider))
+		other.Manifests = o.Manifests
+		o = other
+	}
+	return o
+}
+
+// runtime looks whether the wanted provider runs the models. On the processor it is enough that ONNX Runtime can be loaded; elsewhere each library
+// that the provider needs is a line, and every model is run once.
+func (c *doctorCmd) runtime(ctx context.Context) []finding {
+	o := c.options()
+	var out []finding
+	needs, err := models.Needs(o.Provider, o.Library)
+	missing := err != nil
+	for _, n := range needs {
+		f := finding{What: n.Library, OK: n.Why == "", Needed: true, Found: n.Of}
+		f.Fix = pipeline.Text{EN: "install " + n.Of + ", and name its folder in LD_LIBRARY_PATH or /etc/ld.so.conf.d", ZH: "请安装 " + n.Of + "，并将其目录加入 LD_LIBRARY_PATH 或 /etc/ld.so.conf.d"}
+		if n.Why != "" {
+			f.Found, missing = n.Of+": "+n.Why, true
+		}
+		out = append(out, f)
+	}
 	f := finding{What: "ONNX Runtime", Needed: true, Fix: pipeline.Text{EN: models.Fix, ZH: "运行 `make setup` 或 `onsite models install`"}}
-	set, err := models.Open(models.DefaultOptions())
+	onGPU := o.Provider != models.CPU && o.Provider != ""
+	if onGPU {
+		f.What += ", " + string(o.Provider)
+		f.Fix = pipeline.Text{EN: "run `make setup-gpu`, and install what the lines above miss", ZH: "请运行 make setup-gpu，并安装上面各行所缺的库"}
+	}
+	set, err := models.Open(o)
 	if err != nil {
+		var provider *models.ProviderError
 		f.Found = strings.ReplaceAll(err.Error(), "\n", "; ")
-		return f
+		if errors.As(err, &provider) {
+			f.Fix.ZH = provider.Chinese()
+		}
+		return append(out, f)
 	}
 	defer set.Close()
-	f.OK, f.Found = true, models.RuntimeVersion()
-	return f
+	if onGPU && !missing {
+		if err := set.Warm(ctx); err != nil {
+			f.Found, f.Fix = strings.ReplaceAll(err.Error(), "\n", "; "), words(err)
+			return append(out, f)
+		}
+	}
+	f.OK, f.Found = true, set.Runtime()
+	out = append(out, f)
+	for _, p := range set.Placements() {
+		out = append(out, finding{What: "model " + string(p.Task), OK: true, Needed: true, Found: fmt.Sprintf("operators by provider: %v", p.Nodes)})
+	}
+	return out
 }
 
 func toolHealth(name string) finding {

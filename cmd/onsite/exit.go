@@ -9,6 +9,7 @@ import (
 
 	"onsite/cmd/onsite/config"
 	"onsite/cmd/onsite/service"
+	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/media"
@@ -96,6 +97,7 @@ func words(err error) pipeline.Text {
 	var refusal *media.Refusal
 	var policy *verify.PolicyError
 	var reference *verify.ReferenceError
+	var provider *models.ProviderError
 	text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
 	var settings *config.Error
 	var fault *service.Fault
@@ -112,6 +114,8 @@ func words(err error) pipeline.Text {
 		return settings.Text()
 	case errors.As(err, &fault):
 		return fault.Text
+	case errors.As(err, &provider):
+		return pipeline.Text{EN: err.Error(), ZH: provider.Chinese()}
 	case errors.As(err, &photo): // names the photo itself
 		return photo.Text
 	case errors.As(err, &policy):

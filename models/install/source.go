@@ -21,6 +21,7 @@ const (
 	Runtime = "runtime"
 	Media   = "media"
 	Photos  = "photos" // train the scene heads; only installed when somebody asks for it by name
+	GPU     = "gpu"    // ONNX Runtime with its CUDA and TensorRT providers; only when somebody asks for it by name
 	Fonts   = "fonts"  // of the signs that are rendered for that; as Photos
 )
 
@@ -59,6 +60,8 @@ func (p Package) id() string { return p.NPM + "@" + p.Version }
 var (
 	//go:embed runtime.yaml
 	runtimeList []byte
+	//go:embed gpu.yaml
+	gpuList []byte
 	//go:embed media.yaml
 	mediaList []byte
 	//go:embed photos.yaml
@@ -80,6 +83,8 @@ func Packages(groups ...string) ([]Package, error) {
 			ps, err = parseList("runtime.yaml", runtimeList)
 		case Media:
 			ps, err = parseList("media.yaml", mediaList)
+		case GPU:
+			ps, err = parseList("gpu.yaml", gpuList)
 		case Photos:
 			ps, err = parseList("photos.yaml", photoList)
 		case Fonts:

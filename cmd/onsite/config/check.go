@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"onsite/pipeline"
 )
@@ -303,6 +304,7 @@ func (k *checker) worker() {
 	if w.Index != IndexMemory && w.Index != IndexDatabase {
 		k.add("worker.index", w.Index, "there is no such index", "没有这种索引", "take memory or database", "请用 memory 或 database")
 	}
+	k.provider()
 	if w.Lease >= w.AttemptTimeout {
 		k.add("worker.lease", w.Lease.String(), "is not shorter than worker.attempt_timeout ("+w.AttemptTimeout.String()+")", "不短于 worker.attempt_timeout（"+w.AttemptTimeout.String()+"）", "take 5s", "请用 5s")
 	}
@@ -324,6 +326,37 @@ func (k *checker) worker() {
 		}
 	}
 }
+
+// provider checks what the settings say about where the models run; whether it can be used there shows when they are loaded.
+func (k *checker) provider() {
+	w := k.c.Worker
+	switch w.Provider {
+	case ProviderCPU, "cuda", "tensorrt":
+	case "openvino":
+		if w.Runtime == "" {
+			k.missing("worker.runtime", "names an ONNX Runtime with OpenVINO, which no installed one has", "它指定带有 OpenVINO 的 ONNX Runtime，已安装的版本均不含")
+		}
+	default:
+		k.add("worker.provider", w.Provider, "there is no such provider", "没有这种推理后端", "take cpu, cuda, tensorrt or openvino", "请用 cpu、cuda、tensorrt 或 openvino")
+	}
+	k.file("worker.runtime", w.Runtime)
+	if w.Device < 0 || w.Device > maxDevice {
+		k.add("worker.device", strconv.Itoa(w.Device), "is no number of a device", "不是设备编号", "write 0 for the first", "第一个设备请写 0")
+	}
+	if w.Batch < 0 || w.Batch > maxBatch {
+		k.add("worker.batch", strconv.Itoa(w.Batch), "is not between 0 and "+strconv.Itoa(maxBatch), "不在 0 到 "+strconv.Itoa(maxBatch)+" 之间", "take 16", "请用 16")
+	}
+	if w.BatchDelay < 0 || w.BatchDelay > maxBatchDelay {
+		k.add("worker.batch_delay", w.BatchDelay.String(), "is not between 0 and "+maxBatchDelay.String(), "不在 0 到 "+maxBatchDelay.String()+" 之间", "take 2ms", "请用 2ms")
+	}
+}
+
+// Bounds of the provider's settings: more pictures at once need memory and gain nothing, a longer wait is felt in every job.
+const (
+	maxDevice     = 63
+	maxBatch      = 128
+	maxBatchDelay = time.Second
+)
 
 func (k *checker) rest() {
 	for _, m := range k.c.Intake.MayMap {

@@ -104,6 +104,11 @@ type Worker struct {
 	Index          string        `koanf:"index" doc:"where earlier footage beyond the newest is looked for: memory keeps an index of its frames' hashes (130 bytes each), database reads the store's rows for every job, for small installations"`
 	IndexDir       string        `koanf:"index_dir" doc:"folder for snapshots of that index, one for each worker; serve: index in the data folder; empty: none, it is read from the store at every start"`
 	Models         string        `koanf:"models" doc:"folder with manifests and models of your own, which replace the built-in ones of their tasks"`
+	Provider       string        `koanf:"provider" doc:"what runs the models: cpu, cuda, tensorrt or openvino. Strict: what would run elsewhere keeps the process from becoming ready"`
+	Device         int           `koanf:"device" doc:"number of the provider's device, from 0; openvino: 0 is the processor, 1 the first GPU"`
+	Runtime        string        `koanf:"runtime" doc:"path of an ONNX Runtime of your own, its providers beside it (needed for openvino); empty: the installed one that fits the provider"`
+	Batch          int           `koanf:"batch" doc:"pictures of different jobs that one run of a model takes together at most; 0: 16 on a GPU, 1 on the processor"`
+	BatchDelay     time.Duration `koanf:"batch_delay" doc:"how long the first of them waits for others; 0: 2ms on a GPU"`
 	Listen         string        `koanf:"listen" doc:"address of the worker's own /metrics, /livez and /readyz; empty: none"`
 	Insecure       bool          `koanf:"insecure" doc:"allows a worker.listen other than 127.0.0.1, in a network where nobody else listens: that page has neither TLS nor keys"`
 }
@@ -150,7 +155,7 @@ func Defaults() Config {
 			MaxWaiting:     20_000, // results.Settings
 		},
 		Worker: Worker{
-			Lease: 5 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull, Index: IndexMemory,
+			Lease: 5 * time.Second, AttemptTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second, Core: CoreFull, Index: IndexMemory, Provider: ProviderCPU,
 		},
 		Log: Log{Level: "info", Format: "json"},
 	}
@@ -162,6 +167,9 @@ const (
 	CoreDecoding = "decoding" // decodes, then answers without looking: for the fault harness
 	CoreNoop     = "noop"     // answers at once: for measuring the service
 )
+
+// ProviderCPU runs the models on the processor. The others are those of package models.
+const ProviderCPU = "cpu"
 
 // Where a worker looks for earlier footage.
 const (

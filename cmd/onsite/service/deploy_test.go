@@ -54,6 +54,7 @@ func metrics() map[string]bool {
 	intake.NewMetrics(l)
 	webhook.NewMetrics(l)
 	notary.NewMetrics(l)
+	l.MustRegister(newModelNumbers(nil))
 	return l.names
 }
 
@@ -172,7 +173,7 @@ func TestDeployedSettingsAreKnown(t *testing.T) {
 	for name := range config.Others {
 		known[name] = true
 	}
-	files := []string{"deploy/container/compose.yaml", "deploy/container/Containerfile"}
+	files := []string{"deploy/container/compose.yaml", "deploy/container/Containerfile", "deploy/container/Containerfile.gpu"}
 	units, err := filepath.Glob(root + "deploy/systemd/*")
 	require.NoError(t, err)
 	require.Len(t, units, 4)

@@ -70,10 +70,10 @@ func newEngine(b *base, role config.Role, archive core.Archive, fetch func(conte
 			fmt.Sprintf("无法使用解码器子程序：%v；请运行 make build，或用 ONSITE_DECODER 指定", err))
 	}
 	e := &engine{
-		tried: make(chan struct{}), log: b.log, store: b.steps, objects: b.objects, bell: b.bell, name: hostName(), role: role, again: 5 * time.Second, models: models.DefaultOptions(),
+		tried: make(chan struct{}), log: b.log, store: b.steps, objects: b.objects, bell: b.bell, name: hostName(), role: role, again: 5 * time.Second, models: ModelOptions(b.cfg.Worker),
 		options: core.Options{Store: b.steps, Vault: b.vault, Verifier: &verify.Verifier{Decoder: decoder}, Fetch: fetch, Archive: archive, Logger: b.log, MeasuringOnly: b.cfg.Measure},
 	}
-	e.models.Manifests = b.cfg.Worker.Models
+	b.registry.MustRegister(newModelNumbers(e.modelStats))
 	switch b.cfg.Worker.Core {
 	case config.CoreNoop:
 		e.runs, err = core.NewNoop(e.options)
@@ -89,6 +89,16 @@ func newEngine(b *base, role config.Role, archive core.Archive, fetch func(conte
 	return e, nil
 }
 
+// ModelOptions is how a configuration wants the models opened.
+func ModelOptions(w config.Worker) models.Options {
+	o := models.OptionsFor(models.Provider(w.Provider))
+	if w.Runtime != "" {
+		o.Library = w.Runtime
+	}
+	o.Manifests, o.Device, o.Batch, o.BatchDelay = w.Models, w.Device, w.Batch, w.BatchDelay
+	return o
+}
+
 // run loads the models, and keeps trying while they are missing.
 func (e *engine) run(ctx context.Context) error {
 	var first sync.Once
@@ -101,7 +111,7 @@ func (e *engine) run(ctx context.Context) error {
 		}
 		if text := err.Error(); text != said && ctx.Err() == nil {
 			said = text
-			e.log.Error("the models cannot be used: jobs are held until they can; run \"onsite models install\"", "error", text)
+			e.sayWhy(ctx, err)
 		}
 		timer := time.NewTimer(e.again)
 		select {
@@ -111,6 +121,16 @@ func (e *engine) run(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// sayWhy writes to the log why there are no models.
+func (e *engine) sayWhy(ctx context.Context, err error) {
+	args := []any{"error", err.Error()}
+	var provider *models.ProviderError
+	if errors.As(err, &provider) {
+		args = append(args, "error_zh", provider.Chinese())
+	}
+	e.log.ErrorContext(ctx, "the models cannot be used: jobs are held until they can; run \"onsite doctor\"", args...)
 }
 
 // before lets a part wait for the first try to load the models: a worker that took jobs meanwhile would only hold them, and raise an alarm.
@@ -151,7 +171,7 @@ func (e *engine) load(ctx context.Context) error {
 	if err := e.follow.Once(ctx); err != nil { // jobs that come before it goes on are refused, and run a little later
 		e.log.Warn("the epochs of models could not be read yet", "error", err.Error())
 	}
-	e.log.Info("the models are loaded", "took_ms", time.Since(began).Milliseconds())
+	e.log.Info("the models are loaded", "provider", e.models.Provider, "took_ms", time.Since(began).Milliseconds())
 	return nil
 }
 
