@@ -18,6 +18,7 @@ type NaiveVerdict struct {
 	Face   string             `json:"face"`   // pass, fail or uncertain
 	Live   string             `json:"live"`
 	Words  int                `json:"words"`  // lines that were read on signs
+	Known  int                `json:"known"`  // hashes of earlier clips that a frame is like
 	CPUMS  float64            `json:"cpu_ms"` // of the whole process but its start and the loading of models
 	Stages map[string]float64 `json:"stages"` // CPU milliseconds
 }
