@@ -49,9 +49,11 @@ var accessWork = map[string][]results.Role{
 	opMedia:        {investigate},
 	opEvidence:     {investigate},
 	opReverify:     {investigate, audit},
-	opMark:         {investigate},
-	opMarks:        {investigate, audit},
-	opUnmark:       {investigate},
+
+	opReverifications: {investigate, audit},
+	opMark:            {investigate},
+	opMarks:           {investigate, audit},
+	opUnmark:          {investigate},
 }
 
 func join(parts ...map[string][]results.Role) map[string][]results.Role {

@@ -131,7 +131,9 @@ func TestReverify(t *testing.T) {
 	v := d.finished(job, pipeline.DecisionPass)
 	var r Reverification
 	d.do("POST", path, auditor, nil).into(&r)
-	require.Equal(t, Reverification{Job: job, Agreement: verify.Equal, Before: v.Decision, Now: v.Decision, Checks: []verify.CheckDiff{}, Recipe: []string{}, Gone: 2}, r)
+	first := r
+	require.NotEmpty(t, r.ID)
+	require.Equal(t, Reverification{ID: r.ID, Job: job, Asked: "pinned", MadeAt: r.MadeAt, MadeBy: r.MadeBy, Agreement: verify.Equal, Before: v.Decision, Now: v.Decision, Checks: []verify.CheckDiff{}, Recipe: []string{}, Gone: 2}, r)
 	d.do("POST", path+"?recipe=current&body=true", auditor, nil).into(&r)
 	require.Equal(t, verify.Different, r.Agreement)
 	require.Equal(t, []string{"face_embed: a -> b"}, r.Recipe)
@@ -147,6 +149,23 @@ func TestReverify(t *testing.T) {
 	d.do("POST", path, d.key("acme", read), nil).problem(403, codeRole)
 	d.do("POST", path, d.key("other", audit), nil).problem(404, codeNotFound)
 	d.do("POST", path+"?recipe=other", auditor, nil).field(422, codeInvalid, "query.recipe", "choice")
+	var kept List[Reverification]
+	d.do(get, "/v1/verdicts/"+job+"/reverifications?limit=2", auditor, nil).into(&kept)
+	require.Len(t, kept.Items, 2)
+	require.Equal(t, impossible, kept.Items[0].Agreement)
+	next := kept.Next
+	kept = List[Reverification]{}
+	d.do(get, "/v1/verdicts/"+job+"/reverifications?body=true&limit=2&cursor="+next, auditor, nil).into(&kept)
+	require.Len(t, kept.Items, 1)
+	require.NotEmpty(t, kept.Items[0].Verdict)
+	kept.Items[0].Verdict = nil
+	require.Equal(t, first, kept.Items[0])
+	d.do(get, "/v1/verdicts/"+job+"/reverifications", d.key("acme", read), nil).problem(403, codeRole)
+	d.do(get, "/v1/verdicts/"+job+"/reverifications", d.key("other", audit), nil).problem(404, codeNotFound)
+	var now VerdictRow
+	d.do(get, "/v1/verdicts/"+job, auditor, nil).into(&now)
+	require.Equal(t, 1, now.Revision, "it stands beside the verdict, and supersedes nothing")
+
 	log, err := d.store.LogWaiting(t.Context(), "acme", "", 50)
 	require.NoError(t, err)
 	said := 0
@@ -156,4 +175,11 @@ func TestReverify(t *testing.T) {
 		}
 	}
 	require.Equal(t, 3, said)
+	_, err = d.store.EraseSubject(t.Context(), "acme", v.Subject, d.now(), results.AuditEntry{ID: ulid.Make().String(), Tenant: "acme", Action: merkle.ActionErased, Subject: v.Subject})
+	require.NoError(t, err)
+	r = Reverification{}
+	d.do("POST", path, auditor, nil).into(&r)
+	require.Empty(t, r.ID, "of an erased person nothing is kept")
+	d.do(get, "/v1/verdicts/"+job+"/reverifications", auditor, nil).into(&kept)
+	require.Empty(t, kept.Items)
 }

@@ -143,8 +143,8 @@ func (s *Server) logged(ctx context.Context, v results.Verdict) (p merkle.Inclus
 	if err != nil && !errors.Is(err, results.ErrNotFound) {
 		return p, key, err
 	}
-	e, ok := entryOf(about, v)
-	if !ok {
+	e, standing := merkle.VerdictEntry(about, v.Revision, results.Sum(v.Body))
+	if standing != merkle.Logged {
 		return p, key, fmt.Errorf("verdict %s, revision %d, is not what the audit log has of it: run \"onsite audit verify\"", v.Job, v.Revision)
 	}
 	if p, err = s.prove(ctx, e); err != nil {
@@ -163,24 +163,6 @@ func (s *Server) logged(ctx context.Context, v results.Verdict) (p merkle.Inclus
 
 // maxEntries bounds the entries about one job that are looked through.
 const maxEntries = 1000
-
-// entryOf finds the entry that was written with a revision: the first of a job is its creation, and each further one of its revisions. One
-// more entry of a creation is somebody's addition.
-func entryOf(about []results.LoggedEntry, v results.Verdict) (results.LoggedEntry, bool) {
-	var list []results.LoggedEntry
-	for _, e := range about {
-		if e.Action == results.EventVerdictCreated && len(list) > 0 {
-			return e, false
-		}
-		if e.Action == results.EventVerdictCreated || e.Action == results.EventVerdictRevised {
-			list = append(list, e)
-		}
-	}
-	if len(list) < v.Revision || list[v.Revision-1].Digest != results.Sum(v.Body) {
-		return results.LoggedEntry{}, false
-	}
-	return list[v.Revision-1], true
-}
 
 // policyOf finds the YAML of the policy that a verdict names by its digest: a revision of the tenant's own, or a built-in one. One that is not
 // there any more (an older program's) is left out.

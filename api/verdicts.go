@@ -60,13 +60,14 @@ type VerdictQuery struct {
 	Site     string    `query:"site" maxLength:"64"`
 	Decision string    `query:"decision" enum:"pass,abnormal,review"`
 	Reason   string    `query:"reason" maxLength:"64" pattern:"^[a-z0-9_]+$" patternDescription:"a reason's code" doc:"code of a reason, such as footage_reused"`
+	Model    string    `query:"model" minLength:"8" maxLength:"64" pattern:"^[0-9a-f]+$" patternDescription:"the first digits of a sha256" doc:"made with this model: the sha256 of its file, or the first 8 digits of it or more"`
 	From     time.Time `query:"from" doc:"submitted at or after"`
 	To       time.Time `query:"to" doc:"submitted before"`
 	All      bool      `query:"all_revisions" doc:"also revisions that a newer one supersedes"`
 }
 
 func (q VerdictQuery) filter() results.VerdictFilter {
-	return results.VerdictFilter{Subject: q.Subject, Site: q.Site, Decision: pipeline.Decision(q.Decision), Code: pipeline.Code(q.Reason), From: q.From, To: q.To, AllRevisions: q.All}
+	return results.VerdictFilter{Subject: q.Subject, Site: q.Site, Decision: pipeline.Decision(q.Decision), Code: pipeline.Code(q.Reason), Model: q.Model, From: q.From, To: q.To, AllRevisions: q.All}
 }
 
 func (s *Server) verdictRoutes() {

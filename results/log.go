@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +16,18 @@ type LoggedEntry struct {
 	AuditEntry
 	Seq   int64  // from 0; -1: it waits for its place
 	Nonce []byte // 32 bytes that hide it in its leaf; nil where the subject was erased, or it has no place yet
+	// Hidden says that it was there when its subject was erased. What is written of the subject later is hidden by the tenant's salt.
+	Hidden bool
+}
+
+// HiddenDigest is what the entry of an erasure says of the entries that it hides: the Sum of their ids, sorted, a line each. Without it anybody
+// with the database could pass an entry off as one of an erased subject, which nobody can check.
+func HiddenDigest(ids []string) string {
+	var b strings.Builder
+	for _, id := range slices.Sorted(slices.Values(ids)) {
+		b.WriteString(id + "\n")
+	}
+	return Sum([]byte(b.String()))
 }
 
 // Sum is how audit entries name bytes: sha256, hex.
@@ -31,13 +45,47 @@ func (s Site) Digest() (string, error) {
 	return Sum(b), nil
 }
 
-// ConfigRevision is a revision of a site or a policy, also a deleted one.
-type ConfigRevision struct {
-	Kind    string // site, policy
-	Name    string
+// Logged is something whose entry of the audit log has its digest: a revision of a site or a policy, also a deleted one, a change of somebody's
+// enrolled photos, a consent.
+type Logged struct {
+	Kind    string // LoggedSite, ...
+	Name    string // of the site or the policy; the subject whose photos, the consent's id
+	Subject string // of an enrolment, of a consent
+	Purpose string // of a consent
 	Rev     int
-	Deleted bool
-	Digest  string // the Sum of what is stored: a site's JSON, a policy's YAML
+	Deleted bool   // a withdrawn consent, too
+	Digest  string // the Sum of what is stored: a site's JSON, a policy's YAML; EnrolmentDigest, Consent.Digest
+}
+
+// The kinds of what is logged with its digest.
+const (
+	LoggedSite      = "site"
+	LoggedPolicy    = "policy"
+	LoggedEnrolment = "enrolment"
+	LoggedConsent   = "consent"
+)
+
+// EnrolmentDigest is what the audit log says of a change of somebody's enrolled photos: the Sum of the number of the new revision and a line for
+// each photo, sorted, "+ID SHA256" for those that were added (the hash of the plain bytes) and "-ID" for those that were removed.
+func EnrolmentDigest(rev int, add []Photo, remove []string) string {
+	lines := make([]string, 0, len(add)+len(remove))
+	for _, p := range add {
+		lines = append(lines, "+"+p.ID+" "+p.SHA256+"\n")
+	}
+	for _, id := range remove {
+		lines = append(lines, "-"+id+"\n")
+	}
+	slices.Sort(lines)
+	return Sum([]byte(fmt.Sprintf("%d\n%s", rev, strings.Join(lines, ""))))
+}
+
+// Digest is what the audit log says of a consent as it was given: the Sum of its JSON.
+func (c Consent) Digest() string {
+	b, err := json.Marshal([]any{c.ID, c.Subject, c.Purpose, c.Notice, c.Reference, c.RecordedBy, c.GivenAt.UnixMilli()})
+	if err != nil { // texts and a number
+		panic(fmt.Sprintf("write a consent: %v", err))
+	}
+	return Sum(b)
 }
 
 // LogHead is how far a tenant's log is.
@@ -89,8 +137,9 @@ type Log interface {
 	// LogEntriesAbout gives the first n entries with a target, by id.
 	LogEntriesAbout(ctx context.Context, tenant, target string, n int) ([]LoggedEntry, error)
 
-	// ConfigRevisions lists every revision of every site and policy, by kind, name and revision.
-	ConfigRevisions(ctx context.Context, tenant string) ([]ConfigRevision, error)
+	// Logged lists every revision of every site, policy and enrolment, and every consent, by kind, name and revision. Enrolments of which
+	// nothing is left (the subject was erased) are not among them.
+	Logged(ctx context.Context, tenant string) ([]Logged, error)
 
 	// PutCheckpoint keeps a signed head; one of the same size that is there stays.
 	PutCheckpoint(ctx context.Context, c Checkpoint) error

@@ -9,6 +9,9 @@ const (
 	EventTest           = "webhook.test" // sent by hand to one endpoint, whatever it listens to
 )
 
+// ActionReverified is the audit entry of a verdict that was made again.
+const ActionReverified = "verdict.reverified"
+
 // Events lists those that an endpoint can choose.
 var Events = []string{EventVerdictCreated, EventVerdictRevised, EventJobRefused, EventJobDead}
 

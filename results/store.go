@@ -83,7 +83,7 @@ type People interface {
 	// EachTemplate walks over all current templates of one model in a tenant (look-alikes), in batches.
 	EachTemplate(ctx context.Context, tenant, model string, fn func(Template) error) error
 
-	GiveConsent(ctx context.Context, c Consent, a AuditEntry) error
+	GiveConsent(ctx context.Context, c Consent, a AuditEntry) error // a gets the id and the Digest of c
 	// WithdrawConsent ends the consents to a purpose, and with those to face processing the templates. ErrNotFound when there is none.
 	WithdrawConsent(ctx context.Context, tenant, subject, purpose string, at time.Time, a AuditEntry) error
 	Consents(ctx context.Context, tenant, subject string) ([]Consent, error)
@@ -92,8 +92,8 @@ type People interface {
 	// SubjectKey gives the wrapped key, ErrNotFound, or ErrErased for a destroyed one.
 	SubjectKey(ctx context.Context, tenant, subject string) (SubjectKey, error)
 	CreateSubjectKey(ctx context.Context, k SubjectKey) (SubjectKey, error) // gives the one that is there when another was quicker
-	// EraseSubject destroys the key, templates, photos, prints, evidence, claims, challenges and marks of a subject in one transaction, refuses its
-	// unfinished jobs, and gives the object keys to delete (they are pending until then). Verdicts stay, without what is biometric in them. Called
+	// EraseSubject destroys the key, templates, photos, prints, evidence, claims, challenges, marks and reverifications of a subject in one
+	// transaction, refuses its unfinished jobs, puts which entries of the log are hidden from now on into the entry (HiddenDigest), and gives the object keys to delete (they are pending until then). Verdicts stay, without what is biometric in them. Called
 	// again it gives the keys that were not deleted yet.
 	EraseSubject(ctx context.Context, tenant, subject string, at time.Time, a AuditEntry) ([]string, error)
 }
@@ -104,6 +104,7 @@ type Configuration interface {
 	PutSite(ctx context.Context, s Site, ifRev int, a AuditEntry) (Site, error) // ifRev 0: must be new; negative: whatever; gives the new revision; ErrConflict
 	Site(ctx context.Context, tenant, id string, rev int) (Site, error)         // rev 0: the newest, ErrNotFound when deleted
 	Sites(ctx context.Context, tenant string, p Page) ([]Site, error)           // newest revisions, without deleted ones
+	SiteRevisions(ctx context.Context, tenant string) ([]Site, error)           // all of them, by id and revision
 	PutPolicy(ctx context.Context, p Policy, ifRev int, a AuditEntry) (Policy, error)
 	Policy(ctx context.Context, tenant, name string, rev int) (Policy, error)
 	Policies(ctx context.Context, tenant string) ([]Policy, error)
@@ -253,6 +254,7 @@ type VerdictFilter struct {
 	Subject, Site string
 	Decision      pipeline.Decision
 	Code          pipeline.Code
+	Model         string    // the first digits of the sha256 of a model's file: made with it. Reads the bodies, so give it times, too
 	From, To      time.Time // of SubmittedAt; zero: no bound
 	AllRevisions  bool      // else only the newest of each job
 }
@@ -282,6 +284,10 @@ type Findings interface {
 	// Revise writes a further revision of a finished job's verdict with its event. ErrConflict when the revision is taken.
 	Revise(ctx context.Context, v Verdict, a AuditEntry, event, message string, payload []byte) error
 	Evidence(ctx context.Context, tenant, job string) ([]Evidence, error)
+	// Reverified keeps a verdict that was made again; a has its ID, and gets the Sum of its body. ErrErased, ErrNotFound without the verdict.
+	Reverified(ctx context.Context, r Reverification, a AuditEntry) error
+	// Reverifications lists those of a job, or of all, newest first; After is an id.
+	Reverifications(ctx context.Context, tenant, job string, p Page) ([]Reverification, error)
 
 	// Prints gives the fingerprints in scope of jobs accepted before the given job (ULID order), at positions <= asOf.
 	Prints(ctx context.Context, s Scope, before string, asOf int64) ([]Print, error)

@@ -285,6 +285,17 @@ type Verdict struct {
 	CreatedAt   time.Time
 }
 
+// Reverification is a verdict that was made again from the inputs of its first revision: kept beside the verdict's revisions, never one of
+// them. It supersedes nothing, and nobody is told of it. Its audit entry has the same ID, and the Sum of its Body.
+type Reverification struct {
+	ID        string // ULID
+	Tenant    string
+	Job       string
+	Subject   string
+	Body      []byte // JSON: how the two agree, and the verdict as it was made now
+	CreatedAt time.Time
+}
+
 // Evidence is one stored picture of a verdict.
 type Evidence struct {
 	Job      string

@@ -210,17 +210,21 @@ type VerdictRow struct {
 // VerdictFilter narrows a list of verdicts.
 type VerdictFilter struct {
 	Subject, Site, Decision, Reason string
+	Model                           string // the first digits of the sha256 of its file, 8 at least
 	From, To                        time.Time
+}
+
+func (f VerdictFilter) query(q url.Values) url.Values {
+	for name, value := range map[string]string{"subject": f.Subject, "site": f.Site, "decision": f.Decision, "reason": f.Reason, "model": f.Model, "from": stamp(f.From), "to": stamp(f.To)} {
+		set(q, name, value)
+	}
+	return q
 }
 
 // Verdicts lists the newest verdicts of jobs, newest first.
 func (c *Client) Verdicts(ctx context.Context, f VerdictFilter, cursor string, limit int) (Page[VerdictRow], error) {
-	q := page(cursor, limit)
-	for name, value := range map[string]string{"subject": f.Subject, "site": f.Site, "decision": f.Decision, "reason": f.Reason, "from": stamp(f.From), "to": stamp(f.To)} {
-		set(q, name, value)
-	}
 	var out Page[VerdictRow]
-	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts"), query: q, repeat: true, into: &out})
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts"), query: f.query(page(cursor, limit)), repeat: true, into: &out})
 	return out, err
 }
 
@@ -244,11 +248,7 @@ func (c *Client) Changes(ctx context.Context, after int64, limit int, wait time.
 
 // Export streams all verdicts that the filter leaves: ndjson or csv.
 func (c *Client) Export(ctx context.Context, f VerdictFilter, format string, to io.Writer) error {
-	q := url.Values{"format": {format}}
-	for name, value := range map[string]string{"subject": f.Subject, "site": f.Site, "decision": f.Decision, "reason": f.Reason, "from": stamp(f.From), "to": stamp(f.To)} {
-		set(q, name, value)
-	}
-	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts", "export"), query: q, into: to})
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts", "export"), query: f.query(url.Values{"format": {format}}), into: to})
 	return err
 }
 
@@ -267,7 +267,11 @@ func (c *Client) Evidence(ctx context.Context, job string, revision int, recipie
 
 // Reverification is what came of making a verdict again.
 type Reverification struct {
+	ID        string             `json:"id,omitempty"` // "": nothing was kept, since the person was erased
 	Job       string             `json:"job"`
+	Asked     string             `json:"asked"` // pinned, current
+	MadeAt    time.Time          `json:"made_at"`
+	MadeBy    string             `json:"made_by"`
 	Agreement string             `json:"agreement"` // equal, within_tolerance, near_threshold, different, impossible
 	State     string             `json:"state,omitempty"`
 	Text      *pipeline.Text     `json:"text,omitempty"`
@@ -288,6 +292,20 @@ func (c *Client) Reverify(ctx context.Context, job string, current bool) (Reveri
 	var out Reverification
 	_, err := c.do(ctx, call{method: http.MethodPost, path: at("verdicts", job, "reverify"), query: q, repeat: true, into: &out})
 	return out, err
+}
+
+// Reverifications lists what came of making a verdict again, newest first.
+func (c *Client) Reverifications(ctx context.Context, job, cursor string, limit int) (Page[Reverification], error) {
+	var out Page[Reverification]
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts", job, "reverifications"), query: page(cursor, limit), repeat: true, into: &out})
+	return out, err
+}
+
+// Revisions lists those of a job's verdict, oldest first.
+func (c *Client) Revisions(ctx context.Context, job string) ([]VerdictRow, error) {
+	var out Page[VerdictRow]
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("verdicts", job, "revisions"), repeat: true, into: &out})
+	return out.Items, err
 }
 
 func page(cursor string, limit int) url.Values {

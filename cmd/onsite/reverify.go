@@ -9,34 +9,28 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"onsite/api/client"
 	"onsite/pipeline"
+	"onsite/pipeline/verify"
 )
 
 // reverifyCmd makes verdicts again, one after the other. With --log it can be stopped at any time and goes on where it was.
 type reverifyCmd struct {
-	Jobs     []string  `arg:"" optional:"" help:"The jobs. Without any: all that the filters leave."`
-	Recipe   string    `help:"pinned: with the models that the verdict names, or not at all; current: with what runs on the server, to see what that would change." enum:"pinned,current" default:"pinned"`
-	Subject  string    `help:"Only those of this employee." placeholder:"ID"`
-	Site     string    `help:"Only those of this place of work." placeholder:"ID"`
-	Decision string    `help:"Only these: pass, abnormal or review." enum:",pass,abnormal,review" default:"" placeholder:"DECISION"`
-	Reason   string    `help:"Only those with this reason." placeholder:"CODE"`
-	From     time.Time `help:"Submitted at or after (RFC 3339)." placeholder:"TIME"`
-	To       time.Time `help:"Submitted before (RFC 3339)." placeholder:"TIME"`
-	Limit    int       `help:"How many at most, newest first. Says so when there are more." default:"1000" placeholder:"N"`
-	Log      string    `help:"File to which each result is added as a line of JSON; jobs that are in it already are not made again." placeholder:"FILE"`
+	Jobs   []string `arg:"" optional:"" help:"The jobs. Without any: all that the filters leave."`
+	Recipe string   `help:"pinned: with the models that the verdict names, or not at all; current: with what runs on the server, to see what that would change." enum:"pinned,current" default:"pinned"`
+	verdictFilter
+	Limit int    `help:"How many at most, newest first. Says so when there are more." default:"1000" placeholder:"N"`
+	Log   string `help:"File to which each result is added as a line of JSON; jobs that are in it already are not made again." placeholder:"FILE"`
 
 	remoteFlags
 }
 
 func (c *reverifyCmd) Run(ctx context.Context, e *env) error {
-	filtered := c.Subject+c.Site+c.Decision+c.Reason != "" || !c.From.IsZero() || !c.To.IsZero()
 	switch {
-	case len(c.Jobs) > 0 && filtered:
+	case len(c.Jobs) > 0 && c.any():
 		return usagef(pipeline.Text{EN: "name jobs, or filters, not both", ZH: "请只给出任务，或只给出筛选条件"})
-	case len(c.Jobs) == 0 && !filtered && c.Log == "":
+	case len(c.Jobs) == 0 && !c.any() && c.Log == "":
 		return usagef(pipeline.Text{EN: "name the jobs, or a filter (--from, --site, ...); for all of them give --log FILE", ZH: "请给出任务或筛选条件（--from、--site 等）；要全部核验请给出 --log FILE"})
 	}
 	service, err := c.open(e)
@@ -96,7 +90,10 @@ func (c *reverifyCmd) Run(ctx context.Context, e *env) error {
 func (c *reverifyCmd) stopped(err error, job string, done, all int) error {
 	err = remotely(err)
 	var remote *remoteError
-	if !errors.As(err, &remote) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		remote = &remoteError{code: exitOther, rule: "interrupted", text: pipeline.Text{EN: errInterrupted.Error(), ZH: "已中断"}, err: err}
+	case !errors.As(err, &remote):
 		return err
 	}
 	at := *remote
@@ -165,15 +162,27 @@ func (e *env) reverification(r client.Reverification) {
 	}
 	for _, d := range r.Checks {
 		if d.Agreement == "equal" {
+			if d.Now.Near {
+				fmt.Fprintf(e.out, "    %s: %s\n", d.Check, e.side(d.Now))
+			}
 			continue
 		}
-		fmt.Fprintf(e.out, "    %s: %s; %s %s %v -> %s %s %v\n", d.Check, e.say(agreementText[string(d.Agreement)]), d.Before.Outcome, score(d.Before.Score), d.Before.Codes, d.Now.Outcome, score(d.Now.Score), d.Now.Codes)
+		fmt.Fprintf(e.out, "    %s: %s; %s -> %s\n", d.Check, e.say(agreementText[string(d.Agreement)]), e.side(d.Before), e.side(d.Now))
 	}
 	if r.Gone > 0 {
 		fmt.Fprintf(e.out, "    %s\n", e.say(pipeline.Text{
 			EN: fmt.Sprintf("%d earlier recordings, or others with the device, are not there any more", r.Gone), ZH: fmt.Sprintf("有 %d 份更早的录像（或同设备的其他人员）已不存在", r.Gone),
 		}))
 	}
+}
+
+// side is what one of two verdicts says of a check, in short.
+func (e *env) side(s verify.Side) string {
+	text := fmt.Sprintf("%s %s %v", s.Outcome, score(s.Score), s.Codes)
+	if s.Near {
+		text += e.say(pipeline.Text{EN: " (near its threshold)", ZH: "（接近阈值）"})
+	}
+	return text
 }
 
 func score(s *float64) string {
@@ -185,21 +194,14 @@ func score(s *float64) string {
 
 // list gives the newest jobs, at most Limit; more: there are others.
 func (c *reverifyCmd) list(ctx context.Context, service *client.Client) (jobs []string, more bool, err error) {
-	f := client.VerdictFilter{Subject: c.Subject, Site: c.Site, Decision: c.Decision, Reason: c.Reason, From: c.From, To: c.To}
 	rows, err := gather(c.Limit+1, func(cursor string, limit int) (client.Page[client.VerdictRow], error) {
-		return service.Verdicts(ctx, f, cursor, limit)
+		return service.Verdicts(ctx, c.client(), cursor, limit)
 	})
 	more = len(rows) > c.Limit
 	for _, r := range rows[:min(len(rows), c.Limit)] {
 		jobs = append(jobs, r.Job)
 	}
 	return jobs, more, err
-}
-
-// logged is one line of --log.
-type logged struct {
-	Asked string `json:"asked"` // the --recipe of the run: results of two recipes are no one log
-	client.Reverification
 }
 
 // maxLog bounds the file of --log that is read again.
@@ -217,7 +219,7 @@ func (c *reverifyCmd) resume() (done map[string]client.Reverification, log *os.F
 	}
 	whole := raw[:bytes.LastIndexByte(raw, '\n')+1]
 	for line := range bytes.Lines(whole) {
-		var l logged
+		var l client.Reverification
 		if err := json.Unmarshal(line, &l); err != nil || l.Job == "" || l.Asked == "" {
 			return nil, nil, usagef(pipeline.Text{EN: fmt.Sprintf("--log %s: it is not what an earlier run wrote", c.Log), ZH: fmt.Sprintf("--log %s：不是先前运行写入的内容", c.Log)})
 		}
@@ -227,7 +229,7 @@ func (c *reverifyCmd) resume() (done map[string]client.Reverification, log *os.F
 				ZH: fmt.Sprintf("--log %s：该文件以 --recipe %s 写入，而本次为 %s；请指定其他文件或使用相同的配方", c.Log, l.Asked, c.Recipe),
 			})
 		}
-		done[l.Job] = l.Reverification
+		done[l.Job] = l
 	}
 	if log, err = os.OpenFile(c.Log, os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
 		if err = log.Truncate(int64(len(whole))); err == nil {
@@ -244,7 +246,7 @@ func (c *reverifyCmd) keepLine(log *os.File, r client.Reverification) error {
 	if log == nil {
 		return nil
 	}
-	line, err := json.Marshal(logged{c.Recipe, r})
+	line, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +21,7 @@ import (
 // A run that broke off goes on from its log, with the recipe that it began with.
 func TestReverifyGoesOn(t *testing.T) {
 	var asked []string
-	broken := true
+	broken, paused := true, false
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if r.Method == http.MethodGet {
@@ -32,8 +34,12 @@ func TestReverifyGoesOn(t *testing.T) {
 		}
 		job := strings.Split(r.URL.Path, "/")[3]
 		asked = append(asked, job)
-		out := client.Reverification{Job: job, Agreement: "equal"}
+		out := client.Reverification{Job: job, Asked: "pinned", Agreement: "equal"}
 		switch {
+		case paused: // Ctrl-C while the server is at it
+			_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
+			<-r.Context().Done()
+			return
 		case job == "j1":
 			out.Agreement, out.State, out.Text = "impossible", "media_gone", &pipeline.Text{EN: "gone", ZH: "不存在"}
 		case job == "j2" && broken:
@@ -60,7 +66,18 @@ func TestReverifyGoesOn(t *testing.T) {
 	require.Contains(t, errOut, log+" keeps what is done")
 	require.NotContains(t, errOut, "--limit")
 
-	broken, asked = false, nil
+	broken, paused, asked = false, true, nil
+	before, err := os.ReadFile(log)
+	require.NoError(t, err)
+	code, _, errOut = onsite(t, "reverify", "--log", log)
+	require.Equal(t, exitOther, code)
+	require.Contains(t, errOut, "job j2, after 1 of 3 verdicts: interrupted")
+	require.Contains(t, errOut, log+" keeps what is done")
+	after, err := os.ReadFile(log)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+
+	paused, asked = false, nil
 	code, out, errOut = onsite(t, "reverify", "--log", log)
 	require.Zero(t, code, errOut)
 	require.Equal(t, []string{"j2", "j3"}, asked)
@@ -74,16 +91,29 @@ func TestReverifyGoesOn(t *testing.T) {
 	_, _, errOut = onsite(t, "--lang", "zh", "reverify", "--log", log, "--limit", "2")
 	require.Contains(t, errOut, "结论超过 2 份")
 
-	before, err := os.ReadFile(log)
+	before, err = os.ReadFile(log)
 	require.NoError(t, err)
 	code, _, errOut = onsite(t, "reverify", "--log", log, "--recipe", "current")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "it was written with --recipe pinned")
-	after, err := os.ReadFile(log)
+	after, err = os.ReadFile(log)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 	require.NoError(t, os.WriteFile(log, []byte("no line of ours\n"), 0o600))
 	code, _, errOut = onsite(t, "reverify", "--log", log)
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "not what an earlier run wrote")
+}
+
+// A score near its threshold is named, also where the two agree.
+func TestReverifySaysWhatIsNear(t *testing.T) {
+	near, far := 0.41, 0.9
+	var out bytes.Buffer
+	e := &env{out: &out, lang: "en"}
+	e.reverification(client.Reverification{Job: "j", Agreement: "near_threshold", Before: pipeline.DecisionPass, Now: pipeline.DecisionReview, Checks: []verify.CheckDiff{
+		{Check: pipeline.CheckFace, Agreement: verify.NearLine, Before: verify.Side{Outcome: pipeline.Pass, Score: &near, Near: true}, Now: verify.Side{Outcome: pipeline.Uncertain, Score: &far}},
+		{Check: pipeline.CheckScene, Agreement: verify.Equal, Before: verify.Side{Outcome: pipeline.Pass, Score: &near, Near: true}, Now: verify.Side{Outcome: pipeline.Pass, Score: &near, Near: true}},
+		{Check: pipeline.CheckReuse, Agreement: verify.Equal, Before: verify.Side{Outcome: pipeline.Pass}, Now: verify.Side{Outcome: pipeline.Pass}},
+	}})
+	require.Equal(t, "j: differs near a threshold (pass -> review)\n    face: differs near a threshold; pass 0.4100 [] (near its threshold) -> uncertain 0.9000 []\n    scene: pass 0.4100 [] (near its threshold)\n", out.String())
 }

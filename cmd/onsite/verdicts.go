@@ -12,18 +12,14 @@ import (
 )
 
 type verdictsCmd struct {
-	Job      string    `arg:"" optional:"" help:"The verdict of one job. Without it: a list, newest first."`
-	Subject  string    `help:"Only those of this employee." placeholder:"ID"`
-	Site     string    `help:"Only those of this place of work." placeholder:"ID"`
-	Decision string    `help:"Only these: pass, abnormal or review." enum:",pass,abnormal,review" default:"" placeholder:"DECISION"`
-	Reason   string    `help:"Only those with this reason." placeholder:"CODE"`
-	From     time.Time `help:"Submitted at or after (RFC 3339)." placeholder:"TIME"`
-	To       time.Time `help:"Submitted before (RFC 3339)." placeholder:"TIME"`
-	Limit    int       `help:"How many to print." default:"50" placeholder:"N"`
-	Export   string    `help:"Print all that the filters leave as ndjson (whole verdicts) or csv." enum:",ndjson,csv" default:"" placeholder:"FORM"`
-	Changes  bool      `help:"Print every revision in the order in which it was committed: with --after, none is ever missed."`
-	After    int64     `help:"With --changes: only what comes after this position." placeholder:"N"`
-	Wait     bool      `help:"With --changes: when there is nothing yet, wait up to 30 seconds for something."`
+	Job string `arg:"" optional:"" help:"The verdict of one job. Without it: a list, newest first."`
+	verdictFilter
+	Limit   int    `help:"How many to print." default:"50" placeholder:"N"`
+	Export  string `help:"Print all that the filters leave as ndjson (whole verdicts) or csv." enum:",ndjson,csv" default:"" placeholder:"FORM"`
+	Changes bool   `help:"Print every revision in the order in which it was committed: with --after, none is ever missed."`
+	After   int64  `help:"With --changes: only what comes after this position." placeholder:"N"`
+	History bool   `help:"With a job: all revisions of its verdict, and how often it was made again (onsite reverify)."`
+	Wait    bool   `help:"With --changes: when there is nothing yet, wait up to 30 seconds for something."`
 
 	remoteFlags
 }
@@ -38,6 +34,8 @@ func (c *verdictsCmd) Run(ctx context.Context, e *env) error {
 	}
 	defer service.Close()
 	switch {
+	case c.History:
+		return c.history(ctx, e, service)
 	case c.Job != "":
 		job, err := service.Job(ctx, c.Job, 0)
 		if err != nil {
@@ -47,10 +45,10 @@ func (c *verdictsCmd) Run(ctx context.Context, e *env) error {
 	case c.Changes:
 		return c.changes(ctx, e, service)
 	case c.Export != "":
-		return remotely(service.Export(ctx, c.filter(), c.Export, e.out))
+		return remotely(service.Export(ctx, c.client(), c.Export, e.out))
 	}
 	rows, err := gather(c.Limit, func(cursor string, limit int) (client.Page[client.VerdictRow], error) {
-		return service.Verdicts(ctx, c.filter(), cursor, limit)
+		return service.Verdicts(ctx, c.client(), cursor, limit)
 	})
 	if err != nil {
 		return remotely(err)
@@ -62,12 +60,12 @@ func (c *verdictsCmd) Run(ctx context.Context, e *env) error {
 }
 
 func (c *verdictsCmd) check() error {
-	filters := c.Subject + c.Site + c.Decision + c.Reason
-	filtered := filters != "" || !c.From.IsZero() || !c.To.IsZero()
 	switch {
-	case c.Job != "" && (filtered || c.Changes || c.Export != ""):
+	case c.Job != "" && (c.any() || c.Changes || c.Export != ""):
 		return usagef(pipeline.Text{EN: "a job has one verdict; leave the filters out", ZH: "一个任务只有一个结论；请去掉过滤条件"})
-	case c.Changes && (filtered || c.Export != ""):
+	case c.History && c.Job == "":
+		return usagef(pipeline.Text{EN: "--history is that of one job: name it", ZH: "--history 针对单个任务：请给出任务"})
+	case c.Changes && (c.any() || c.Export != ""):
 		return usagef(pipeline.Text{EN: "--changes gives everything; leave the filters out", ZH: "--changes 会列出全部内容；请去掉过滤条件"})
 	case !c.Changes && (c.After != 0 || c.Wait):
 		return usagef(pipeline.Text{EN: "--after and --wait belong to --changes", ZH: "--after 和 --wait 须与 --changes 同时使用"})
@@ -75,10 +73,6 @@ func (c *verdictsCmd) check() error {
 		return usagef(pipeline.Text{EN: "--after is a position: 0, or the one of the answer before", ZH: "--after 是位置：0 或上一次结果给出的位置"})
 	}
 	return checkLimit(c.Limit)
-}
-
-func (c *verdictsCmd) filter() client.VerdictFilter {
-	return client.VerdictFilter{Subject: c.Subject, Site: c.Site, Decision: c.Decision, Reason: c.Reason, From: c.From, To: c.To}
 }
 
 // changes prints a part of the feed, and where to go on.
@@ -104,6 +98,31 @@ func (c *verdictsCmd) changes(ctx context.Context, e *env, service *client.Clien
 	}
 	text := pipeline.Text{EN: fmt.Sprintf("position %d; go on with --changes --after %d", all.Position, all.Position), ZH: fmt.Sprintf("位置 %d；用 --changes --after %d 继续", all.Position, all.Position)}
 	fmt.Fprintln(e.err, "onsite:", e.say(text))
+	return nil
+}
+
+// history prints a verdict's revisions and what stands beside them.
+func (c *verdictsCmd) history(ctx context.Context, e *env, service *client.Client) error {
+	revisions, err := service.Revisions(ctx, c.Job)
+	if err != nil {
+		return remotely(err)
+	}
+	again, err := gather(c.Limit, func(cursor string, limit int) (client.Page[client.Reverification], error) {
+		return service.Reverifications(ctx, c.Job, cursor, limit)
+	})
+	if err != nil {
+		return remotely(err)
+	}
+	if c.JSON {
+		return e.printJSON(map[string]any{"revisions": revisions, "reverifications": again})
+	}
+	if err := columns(e.out, e.verdictTable(revisions)); err != nil {
+		return err
+	}
+	for _, r := range again {
+		fmt.Fprintf(e.out, "%s, %s, %s: ", localTime(r.MadeAt), r.MadeBy, r.Asked)
+		e.reverification(r)
+	}
 	return nil
 }
 

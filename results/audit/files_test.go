@@ -25,16 +25,32 @@ type shelf struct {
 	sub     results.Submission
 	now     time.Time
 	objects map[string]string
+	print   results.Print
+	photos  []results.Photo
+	sites   []results.Site
 }
 
 var taken = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 
 func newShelf() *shelf {
-	s := &shelf{now: taken.AddDate(0, 0, 1), objects: map[string]string{"t/e/clip": "clip", "t/e/k0": "zero", "t/e/k7": "seven"}}
+	s := &shelf{now: taken.AddDate(0, 0, 1), objects: map[string]string{"t/e/clip": "clip", "t/e/k0": "zero", "t/e/k7": "seven", "t/e/print": "print", "t/e/photo": "face", "t/_site.s/r": "logo"}}
 	s.verdict.Media.SHA256 = sum("clip")
 	s.verdict.Kept = []pipeline.Kept{{Kind: "keyframe", Index: 0, SHA256: sum("zero")}, {Kind: "keyframe", Index: 7, SHA256: sum("seven")}, {Kind: "fingerprint", SHA256: sum("print")}}
 	s.rows = []results.Evidence{{Index: 0, Key: "t/e/k0"}, {Index: 7, Key: "t/e/k7"}}
-	s.sub.Media.Key = "t/e/clip"
+	s.sub.Job, s.sub.Media.Key, s.sub.Claim, s.sub.ReceivedAt = "job", "t/e/clip", []byte(`{"wifi": ["till"]}`), taken
+	claim, err := s.sub.CoreClaim()
+	if err != nil {
+		panic(err)
+	}
+	raw, err := json.Marshal(claim)
+	if err != nil {
+		panic(err)
+	}
+	s.verdict.Inputs.Claim = "sha256:" + sum(string(raw))
+	s.print.Key = "t/e/print"
+	s.photos = []results.Photo{{ID: "p", Key: "t/e/photo", SHA256: sum("face")}}
+	s.sites = []results.Site{{ID: "s", Rev: 1, Doc: results.SiteDoc{References: []results.SiteReference{{Name: "logo", Key: "t/_site.s/r", SHA256: sum("logo")}}}}}
+	s.sites = append(s.sites, s.sites[0]) // a second revision with the same photo
 	return s
 }
 
@@ -47,6 +63,14 @@ func (s *shelf) Now() time.Time { return s.now }
 func (s *shelf) Tenant(context.Context, string) (results.Tenant, error) {
 	return results.Tenant{ID: "t"}, nil
 }
+func (s *shelf) Print(context.Context, string, string) (results.Print, error) { return s.print, nil }
+func (s *shelf) Photos(context.Context, string, string, int) ([]results.Photo, error) {
+	return s.photos, nil
+}
+func (s *shelf) Subjects(context.Context, string, results.Page) ([]results.Subject, error) {
+	return []results.Subject{{ID: "e"}, {ID: "gone", ErasedAt: taken}}, nil
+}
+func (s *shelf) SiteRevisions(context.Context, string) ([]results.Site, error)  { return s.sites, nil }
 func (s *shelf) Submission(context.Context, string) (results.Submission, error) { return s.sub, nil }
 func (s *shelf) Evidence(context.Context, string, string) ([]results.Evidence, error) {
 	return s.rows, nil
@@ -78,16 +102,26 @@ func TestFiles(t *testing.T) {
 		files int
 		want  []audit.Rule
 	}{
-		"as they were":                   {func(*shelf) {}, 3, nil},
-		"a keyframe is another":          {func(s *shelf) { s.objects["t/e/k7"] = "other" }, 2, []audit.Rule{audit.ObjectBad}},
-		"the clip does not open":         {func(s *shelf) { s.objects["t/e/clip"] = "damaged" }, 2, []audit.Rule{audit.ObjectBad}},
-		"a keyframe is gone":             {func(s *shelf) { delete(s.objects, "t/e/k0") }, 2, []audit.Rule{audit.ObjectMissing}},
-		"its row is gone":                {func(s *shelf) { s.rows = s.rows[:1] }, 2, []audit.Rule{audit.ObjectMissing}},
-		"everything is past its time":    {func(s *shelf) { s.now, s.rows, s.sub.Media.Key = taken.AddDate(9, 0, 0), nil, "" }, 0, nil},
-		"the subject was erased":         {func(s *shelf) { s.erased, s.rows, s.objects = "2026-11-03", nil, nil }, 0, nil},
-		"two keyframes changed places":   {func(s *shelf) { s.rows[0].Key, s.rows[1].Key = s.rows[1].Key, s.rows[0].Key }, 1, []audit.Rule{audit.ObjectBad, audit.ObjectBad}},
-		"a keyframe that nobody named":   {func(s *shelf) { s.rows = append(s.rows, results.Evidence{Index: 9, Key: "t/e/k9"}) }, 3, nil},
-		"another clip lies in its place": {func(s *shelf) { s.objects["t/e/clip"] = "yesterday" }, 2, []audit.Rule{audit.ObjectBad}},
+		"as they were":                   {func(*shelf) {}, 6, nil},
+		"a keyframe is another":          {func(s *shelf) { s.objects["t/e/k7"] = "other" }, 5, []audit.Rule{audit.ObjectBad}},
+		"the clip does not open":         {func(s *shelf) { s.objects["t/e/clip"] = "damaged" }, 5, []audit.Rule{audit.ObjectBad}},
+		"a keyframe is gone":             {func(s *shelf) { delete(s.objects, "t/e/k0") }, 5, []audit.Rule{audit.ObjectMissing}},
+		"its row is gone":                {func(s *shelf) { s.rows = s.rows[:1] }, 5, []audit.Rule{audit.ObjectMissing}},
+		"everything is past its time":    {func(s *shelf) { s.now, s.rows, s.sub.Media.Key, s.print.Key = taken.AddDate(9, 0, 0), nil, "", "" }, 2, nil},
+		"the subject was erased":         {func(s *shelf) { s.erased, s.rows, s.photos = "2026-11-03", nil, nil }, 1, nil},
+		"two keyframes changed places":   {func(s *shelf) { s.rows[0].Key, s.rows[1].Key = s.rows[1].Key, s.rows[0].Key }, 4, []audit.Rule{audit.ObjectBad, audit.ObjectBad}},
+		"a keyframe that nobody named":   {func(s *shelf) { s.rows = append(s.rows, results.Evidence{Index: 9, Key: "t/e/k9"}) }, 6, nil},
+		"another clip lies in its place": {func(s *shelf) { s.objects["t/e/clip"] = "yesterday" }, 5, []audit.Rule{audit.ObjectBad}},
+		"the fingerprint is another":     {func(s *shelf) { s.objects["t/e/print"] = "x" }, 5, []audit.Rule{audit.ObjectBad}},
+		"an enrolled photo is another":   {func(s *shelf) { s.objects["t/e/photo"] = "x" }, 5, []audit.Rule{audit.ObjectBad}},
+		"an enrolled photo is gone":      {func(s *shelf) { delete(s.objects, "t/e/photo") }, 5, []audit.Rule{audit.ObjectMissing}},
+		"a site's photo is damaged":      {func(s *shelf) { s.objects["t/_site.s/r"] = "damaged" }, 5, []audit.Rule{audit.ObjectBad}},
+		"an old revision names another": {func(s *shelf) {
+			s.sites[0].Doc.References = []results.SiteReference{{Name: "old", Key: "t/_site.s/old"}}
+		}, 6, []audit.Rule{audit.ObjectMissing}},
+		"the claim was changed":    {func(s *shelf) { s.sub.Claim = []byte(`{"taken_at": "2026-11-02T08:00:00Z"}`) }, 6, []audit.Rule{audit.ClaimChanged}},
+		"the claim cannot be read": {func(s *shelf) { s.sub.Claim = []byte(`{`) }, 6, []audit.Rule{audit.ClaimChanged}},
+		"its time was changed":     {func(s *shelf) { s.sub.ReceivedAt = taken.Add(1) }, 6, []audit.Rule{audit.ClaimChanged}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShelf()
@@ -95,7 +129,7 @@ func TestFiles(t *testing.T) {
 			r := &audit.Report{Tenant: "t"}
 			seen := 0
 			require.NoError(t, r.Files(t.Context(), s, s.read, func(n int) { seen = n }))
-			require.Equal(t, 1, seen)
+			require.Equal(t, 4, seen, "one verdict, one person, two revisions of a site")
 			require.Equal(t, c.files, r.Objects)
 			var rules []audit.Rule
 			for _, f := range r.Findings {

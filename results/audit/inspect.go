@@ -23,7 +23,8 @@ type Source interface {
 	LogKey(ctx context.Context, tenant string) (results.LogKey, error)
 	Checkpoints(ctx context.Context, tenant string, after int64, n int) ([]results.Checkpoint, error)
 	Verdicts(ctx context.Context, tenant string, f results.VerdictFilter, p results.Page) ([]results.Verdict, error)
-	ConfigRevisions(ctx context.Context, tenant string) ([]results.ConfigRevision, error)
+	Logged(ctx context.Context, tenant string) ([]results.Logged, error)
+	Reverifications(ctx context.Context, tenant, job string, p results.Page) ([]results.Reverification, error)
 	Tenant(ctx context.Context, id string) (results.Tenant, error)
 	Now() time.Time
 }
@@ -48,6 +49,11 @@ const (
 	CheckpointNone  Rule = "checkpoint_none"  // the log says that it was signed, and no checkpoint is there
 	PolicyChanged   Rule = "policy_changed"   // the revisions of a policy are not those that were logged
 	SiteChanged     Rule = "site_changed"     // the revisions of a site are not those that were logged
+	PhotosChanged   Rule = "photos_changed"   // somebody's enrolled photos are not those that were logged
+	ConsentChanged  Rule = "consent_changed"  // a consent is not what was logged
+	AgainChanged    Rule = "again_changed"    // a verdict that was made again is not what was logged
+	ClaimChanged    Rule = "claim_changed"    // a submission's claim is not the one that its verdict names
+	EntryDisguised  Rule = "entry_disguised"  // an entry passes for one of an erased subject, or one of theirs is gone
 	ObjectBad       Rule = "object_bad"       // a kept file cannot be opened, or is another one
 	ObjectMissing   Rule = "object_missing"   // a kept file is not there
 )
@@ -72,7 +78,7 @@ type Report struct {
 	Verdicts    int       `json:"verdicts"`       // compared with their entries
 	Erased      int       `json:"erased"`         // verdicts of erased subjects: what is biometric was taken out of them, so they cannot be compared
 	Unlogged    int       `json:"unlogged"`       // revisions whose entry has no digest that can be compared: an earlier program wrote it
-	Documents   int       `json:"documents"`      // revisions of sites and policies, compared with their entries
+	Documents   int       `json:"documents"`      // revisions of sites, policies and enrolled photos, consents and reverifications, compared with their entries
 	Objects     int       `json:"objects"`        // opened and compared
 	Key         string    `json:"key,omitempty"`
 	Pinned      bool      `json:"pinned"` // the key was given by the caller; without one the store's own word is taken for it
@@ -108,19 +114,29 @@ type Options struct {
 const page = 500
 
 // Inspect makes the whole tree of a tenant anew from the store's entries, and compares it with the kept hashes, the signed checkpoints (the
-// store's and those from elsewhere), the verdicts, policies and sites. What does not agree is in the report; an error says that something could
+// store's and those from elsewhere), the verdicts, policies, sites, enrolled photos and consents. What does not agree is in the report; an error says that something could
 // not be read. The log may grow meanwhile: what comes after the beginning is left to the next inspection.
 func Inspect(ctx context.Context, s Source, tenant string, o Options) (*Report, error) {
 	i := &inspection{
 		from: s, Report: &Report{Tenant: tenant, Key: o.Public, Pinned: o.Public != "", Findings: []Finding{}}, tenant: tenant,
-		about: map[string][]results.LoggedEntry{}, seen: map[string]bool{}, erased: map[string]bool{}, tree: map[int64]tlog.Hash{},
+		about: map[string][]results.LoggedEntry{}, seen: map[string]bool{}, erased: map[string]results.LoggedEntry{}, theirs: map[string]map[string]int64{},
+		tree: map[int64]tlog.Hash{},
 	}
+	head, err := s.LogHead(ctx, tenant)
+	if err != nil && !errors.Is(err, results.ErrNotFound) {
+		return nil, err
+	}
+	i.began = head.Size
 	// What entries are about first, then entries, those without a place before those with one: what is written or placed meanwhile is seen.
 	verdicts, err := i.verdicts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	revisions, err := s.ConfigRevisions(ctx, tenant)
+	logged, err := s.Logged(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	again, err := i.reverifications(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -130,10 +146,14 @@ func Inspect(ctx context.Context, s Source, tenant string, o Options) (*Report, 
 		}
 	}
 	i.hiddenOnes()
-	i.compareConfig(revisions)
-	if err := i.compareVerdicts(ctx, verdicts); err != nil {
+	i.compareConfig(logged)
+	i.comparePeople(logged)
+	t, err := s.Tenant(ctx, tenant)
+	if err != nil {
 		return nil, err
 	}
+	i.compareVerdicts(verdicts, t.Settings.Filled().VerdictDays)
+	i.compareAgain(again, t.Settings.Filled().VerdictDays)
 	return i.Report, nil
 }
 
@@ -141,16 +161,18 @@ type inspection struct {
 	*Report
 	from   Source
 	tenant string
-	size   int64                            // entries of the log when the inspection began
+	began  int64                            // entries of the log before anything else was read: what these are about was there
+	size   int64                            // entries of the log when the walk over them began
 	heads  []signedHead                     // by size
 	about  map[string][]results.LoggedEntry // verdict, site or policy and its id -> its entries, in order; see topic
 	seen   map[string]bool                  // entries that are in about already, while they waited
 	hidden []results.LoggedEntry            // entries without a nonce: whoever they are about must have been erased
-	erased map[string]bool                  // subjects that the log says were erased
+	erased map[string]results.LoggedEntry   // subjects that the log says were erased, with that entry
 	kept   [][]byte                         // hashes of the kept tree from index first on; nil: none
 	first  int64
-	tree   map[int64]tlog.Hash // the tree made anew, of complete subtrees what is needed to go on
-	good   int64               // the largest size at which a signed checkpoint agreed
+	theirs map[string]map[string]int64 // of each subject the entries that nobody can check: id and place
+	tree   map[int64]tlog.Hash         // the tree made anew, of complete subtrees what is needed to go on
+	good   int64                       // the largest size at which a signed checkpoint agreed
 }
 
 type signedHead struct {
@@ -279,7 +301,7 @@ func (i *inspection) place(ctx context.Context, e *results.LoggedEntry) error {
 		i.add(EntryMissing, fmt.Sprintf("entry %d", seq), "", seq, fmt.Sprintf("entry %d is in the log and not in the store: it was removed", seq), fmt.Sprintf("第 %d 条记录在日志中但不在结果库中：已被删除", seq))
 	case e.Nonce == nil:
 		i.Hidden++
-		i.hidden = append(i.hidden, *e)
+		i.hide(*e)
 	default:
 		own := Leaf(e.Nonce, e.AuditEntry)
 		switch {
@@ -358,8 +380,11 @@ func (i *inspection) waiting(ctx context.Context) error {
 	for after := ""; ; {
 		some, err := i.from.LogWaiting(ctx, i.tenant, after, page)
 		for _, e := range some {
-			i.note(e)
-			i.Waiting++
+			if i.Waiting++; e.Hidden {
+				i.hide(e)
+			} else {
+				i.note(e)
+			}
 			after = e.ID
 		}
 		if err != nil || len(some) < page {

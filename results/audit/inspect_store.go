@@ -14,9 +14,9 @@ import (
 
 // The topics of entries that the store is compared with.
 const (
-	verdictTopic = "verdict"
-	siteTopic    = "site"
-	policyTopic  = "policy"
+	verdictTopic   = "verdict"
+	againTopic     = "again"
+	withdrawnTopic = "withdrawn"
 )
 
 // topic says what an entry is about, where the store has something to compare with it.
@@ -25,9 +25,17 @@ func topic(e results.LoggedEntry) string {
 	case results.EventVerdictCreated, results.EventVerdictRevised:
 		return verdictTopic + "|" + e.Target
 	case "site.changed", "site.deleted":
-		return siteTopic + "|" + e.Target
+		return results.LoggedSite + "|" + e.Target
 	case "policy.changed", "policy.deleted":
-		return policyTopic + "|" + e.Target
+		return results.LoggedPolicy + "|" + e.Target
+	case "photo.enrolled", "photo.deleted":
+		return results.LoggedEnrolment + "|" + e.Subject
+	case "consent.given":
+		return results.LoggedConsent + "|" + e.Target
+	case "consent.withdrawn":
+		return withdrawnTopic + "|" + e.Subject
+	case results.ActionReverified:
+		return againTopic + "|" + e.ID
 	}
 	return ""
 }
@@ -41,7 +49,7 @@ func (i *inspection) note(e results.LoggedEntry) {
 		i.seen[e.ID] = true
 	}
 	if e.Action == ActionErased {
-		i.erased[e.Subject] = true
+		i.erased[e.Subject] = e
 	}
 	if t := topic(e); t != "" {
 		i.about[t] = append(i.about[t], e)
@@ -53,17 +61,6 @@ func (i *inspection) entriesAbout(topic, id string) []results.LoggedEntry {
 	list := i.about[topic+"|"+id]
 	slices.SortStableFunc(list, func(a, b results.LoggedEntry) int { return cmp.Compare(a.ID, b.ID) })
 	return list
-}
-
-// hiddenOnes sees to it that only entries of erased subjects cannot be checked.
-func (i *inspection) hiddenOnes() {
-	for _, e := range i.hidden {
-		if whose := SaltOf(e.AuditEntry); whose == "" || !i.erased[whose] {
-			i.add(SaltMissing, fmt.Sprintf("entry %d", e.Seq), e.ID, e.Seq,
-				fmt.Sprintf("entry %d (%s, %s) cannot be checked: its salt is gone, and nobody was erased whose it could be", e.Seq, e.ID, e.Action),
-				fmt.Sprintf("第 %d 条记录（%s，%s）无法核对：盐值已缺失，而对应人员并未被删除", e.Seq, e.ID, e.Action))
-		}
-	}
 }
 
 // loggedVerdict is what is compared of a verdict.
@@ -115,17 +112,12 @@ func oddColumn(v results.Verdict) string {
 }
 
 // compareVerdicts holds every verdict against the entry of its revision, and every entry against the verdicts.
-func (i *inspection) compareVerdicts(ctx context.Context, all []loggedVerdict) error {
+func (i *inspection) compareVerdicts(all []loggedVerdict, keep int) {
 	there := map[string]int{}
 	for _, v := range all {
 		there[v.job] = max(there[v.job], v.revision)
 		i.verdict(v)
 	}
-	tenant, err := i.from.Tenant(ctx, i.tenant)
-	if err != nil {
-		return err
-	}
-	keep := tenant.Settings.Filled().VerdictDays
 	for t := range i.about {
 		name, job, _ := strings.Cut(t, "|")
 		if name != verdictTopic {
@@ -135,13 +127,18 @@ func (i *inspection) compareVerdicts(ctx context.Context, all []loggedVerdict) e
 		if n, ok := there[job]; ok && n >= len(list) || !ok && !i.from.Now().Before(list[0].At.AddDate(0, 0, keep)) {
 			continue
 		}
-		if last := list[len(list)-1]; last.Seq < 0 || last.Seq >= i.size { // written since the verdicts were read
+		if i.fresh(list) { // written since the verdicts were read
 			continue
 		}
 		i.add(VerdictMissing, "verdict "+job, job, -1, fmt.Sprintf("%d revisions of the verdict of job %s were logged, and %d are there", len(list), job, there[job]),
 			fmt.Sprintf("任务 %s 的结论记录了 %d 版，实际有 %d 版", job, len(list), there[job]))
 	}
-	return nil
+}
+
+// fresh says that the newest of these entries is younger than the head that the inspection began with: what it is about may not have been read.
+func (i *inspection) fresh(list []results.LoggedEntry) bool {
+	last := list[len(list)-1]
+	return last.Seq < 0 || last.Seq >= i.began
 }
 
 func (i *inspection) verdict(v loggedVerdict) {
@@ -150,14 +147,15 @@ func (i *inspection) verdict(v loggedVerdict) {
 	changed := func(en, zh string) {
 		i.add(VerdictChanged, what, v.job, -1, fmt.Sprintf("verdict %s, revision %d, %s", v.job, v.revision, en), fmt.Sprintf("任务 %s 的第 %d 版结论%s", v.job, v.revision, zh))
 	}
+	_, standing := VerdictEntry(list, v.revision, v.digest)
 	switch {
-	case len(list) == 0 && i.erased[v.subject]: // its entries are hidden, and what is biometric was taken out of it
+	case len(list) == 0 && i.isErased(v.subject): // its entries are hidden, and what is biometric was taken out of it
 		i.Erased++
-	case len(list) < v.revision:
+	case standing == Unlogged:
 		i.add(VerdictUnlogged, what, v.job, -1, fmt.Sprintf("verdict %s, revision %d, has no entry in the log", v.job, v.revision), fmt.Sprintf("任务 %s 的第 %d 版结论在日志中没有记录", v.job, v.revision))
-	case list[0].Action != results.EventVerdictCreated, slices.ContainsFunc(list[1:], func(e results.LoggedEntry) bool { return e.Action != results.EventVerdictRevised }):
+	case standing == Relogged:
 		changed("was logged more than once: somebody added an entry", "被重复记录：有人添加了记录")
-	case list[v.revision-1].Digest != v.digest:
+	case standing == Altered:
 		changed("is not what was logged: it was changed", "与日志不一致：已被改动")
 	case v.odd != "":
 		changed("has another "+v.odd+" in its row than in its body: the row was changed", "的数据行与正文不一致（"+v.odd+"）：数据行已被改动")
@@ -167,11 +165,14 @@ func (i *inspection) verdict(v loggedVerdict) {
 }
 
 // compareConfig holds every revision of sites and policies against its entry, one by one: none is added, removed or put in another's place.
-func (i *inspection) compareConfig(all []results.ConfigRevision) {
+func (i *inspection) compareConfig(all []results.Logged) {
 	next := map[string]int{}
 	for _, r := range all { // by name and revision
+		if r.Kind != results.LoggedSite && r.Kind != results.LoggedPolicy {
+			continue
+		}
 		rule, what := SiteChanged, pipeline.Text{EN: "site " + r.Name, ZH: "地点 " + r.Name + " "}
-		if r.Kind == policyTopic {
+		if r.Kind == results.LoggedPolicy {
 			rule, what = PolicyChanged, pipeline.Text{EN: "policy " + r.Name, ZH: "策略 " + r.Name + " "}
 		}
 		n := next[r.Kind+"|"+r.Name]
@@ -192,15 +193,15 @@ func (i *inspection) compareConfig(all []results.ConfigRevision) {
 	}
 	for t := range i.about {
 		kind, name, _ := strings.Cut(t, "|")
-		list := i.entriesAbout(kind, name)
-		if kind == verdictTopic || next[t] >= len(list) {
+		if kind != results.LoggedSite && kind != results.LoggedPolicy {
 			continue
 		}
-		if last := list[len(list)-1]; last.Seq < 0 || last.Seq >= i.size { // written since the revisions were read
+		list := i.entriesAbout(kind, name)
+		if next[t] >= len(list) || i.fresh(list) { // written since the revisions were read
 			continue
 		}
 		rule := SiteChanged
-		if kind == policyTopic {
+		if kind == results.LoggedPolicy {
 			rule = PolicyChanged
 		}
 		i.add(rule, kind+" "+name, name, -1, fmt.Sprintf("%d revisions of %s %s were logged, and %d are there: the newest were removed", len(list), kind, name, next[t]),

@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"onsite/results"
@@ -86,6 +85,12 @@ func (s *Store) Sites(ctx context.Context, tenant string, p results.Page) ([]res
 	return all, wrap(err, "list sites of tenant %s", tenant)
 }
 
+// SiteRevisions implements results.Configuration.
+func (s *Store) SiteRevisions(ctx context.Context, tenant string) ([]results.Site, error) {
+	all, err := collect(ctx, s.db, scanSite, `SELECT `+siteColumns+` FROM sites WHERE tenant = $1 ORDER BY id, rev`, tenant)
+	return all, wrap(err, "list the revisions of sites of tenant %s", tenant)
+}
+
 const policyColumns = `tenant, name, rev, digest, yaml, created_at, deleted`
 
 func scanPolicy(r row) (p results.Policy, err error) {
@@ -121,24 +126,4 @@ func (s *Store) Policies(ctx context.Context, tenant string) ([]results.Policy, 
 	all, err := collect(ctx, s.db, scanPolicy, `SELECT `+policyColumns+` FROM policies s WHERE tenant = $1 AND NOT deleted
 		AND rev = (SELECT max(rev) FROM policies n WHERE n.tenant = s.tenant AND n.name = s.name) ORDER BY name`, tenant)
 	return all, wrap(err, "list policies of tenant %s", tenant)
-}
-
-// ConfigRevisions implements results.Log.
-func (s *Store) ConfigRevisions(ctx context.Context, tenant string) (all []results.ConfigRevision, err error) {
-	for _, from := range []struct{ kind, sql string }{
-		{"policy", `SELECT name, rev, deleted, yaml FROM policies WHERE tenant = $1 ORDER BY name, rev`},
-		{"site", `SELECT id, rev, deleted, doc FROM sites WHERE tenant = $1 ORDER BY id, rev`},
-	} {
-		some, err := collect(ctx, s.db, func(r row) (c results.ConfigRevision, err error) {
-			var stored []byte
-			err = r.Scan(&c.Name, &c.Rev, &c.Deleted, &stored)
-			c.Kind, c.Digest = from.kind, results.Sum(stored)
-			return c, err
-		}, from.sql, tenant)
-		if err != nil {
-			return nil, fmt.Errorf("list the revisions of every %s: %w", from.kind, err)
-		}
-		all = append(all, some...)
-	}
-	return all, nil
 }

@@ -22,6 +22,7 @@ func (s *Store) GiveConsent(ctx context.Context, c results.Consent, a results.Au
 		if err := lockSubject(ctx, q, c.Tenant, c.Subject); err != nil {
 			return err
 		}
+		a.Target, a.Digest = c.ID, c.Digest()
 		_, err := q.Batch(ctx, append([]statement{
 			do(`INSERT INTO consents (`+consentColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 				c.ID, c.Tenant, c.Subject, c.Purpose, c.Notice, c.Reference, c.RecordedBy, c.GivenAt, c.WithdrawnAt),
@@ -51,6 +52,7 @@ func (s *Store) WithdrawConsent(ctx context.Context, tenant, subject, purpose st
 		if purpose == results.PurposeFace {
 			b = append(b, do(`DELETE FROM templates WHERE tenant = $1 AND subject = $2`, tenant, subject))
 		}
+		a.Target = purpose
 		n, err := q.Batch(ctx, append(b, audited(a)...))
 		if err != nil {
 			return err

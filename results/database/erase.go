@@ -14,6 +14,7 @@ import (
 	"onsite/pipeline"
 	"onsite/pipeline/policy"
 	"onsite/results"
+	"onsite/results/audit"
 )
 
 // erasedError is why the unfinished jobs of an erased subject are refused.
@@ -77,6 +78,7 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`DELETE FROM challenges WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM model_gaps WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM model_shadows WHERE tenant = $1 AND subject = $2`),
+		own(`DELETE FROM reverifications WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM deadlines WHERE tenant = $1 AND subject = $2 AND kind <> 'verdict'`),
 		// An event's words hold the object's path, which its sender chose. Those that came before their claim, or too late, have no job.
 		own(`UPDATE intake_events SET raw = $3, path = '', mark = 'erased:' || id WHERE tenant = $1 AND id IN (
@@ -94,6 +96,13 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`DELETE FROM audit_salts WHERE tenant = $1 AND subject = $2`), // what is in the log can no longer be told to be theirs
 		own(`UPDATE subjects SET label = '', erased_at = $3 WHERE tenant = $1 AND id = $2`, when),
 	)
+	// Nobody can check these entries any more, so that nothing is lost with their digests, which are of the person's photos, too.
+	hidden, err := collect(ctx, q, scanText, `UPDATE audit SET hidden = TRUE, digest = '' WHERE tenant = $1 AND subject = $2 AND subject <> '' AND action <> $3 RETURNING id`,
+		tenant, subject, audit.ActionErased)
+	if err != nil {
+		return err
+	}
+	a.Digest = results.HiddenDigest(hidden)
 	if _, err := q.Batch(ctx, slices.Concat(b, audited(a))); err != nil {
 		return err
 	}

@@ -174,6 +174,7 @@ func expireJobs(ctx context.Context, q querier, jobs []string) ([]statement, err
 		do(`DELETE FROM marks WHERE other = ANY($1) AND other <> ''`, jobs),
 		do(`DELETE FROM challenges WHERE job = ANY($1) AND job <> ''`, jobs),
 		do(`DELETE FROM model_shadows WHERE job = ANY($1)`, jobs),
+		do(`DELETE FROM reverifications WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM uploads WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM jobs WHERE id = ANY($1)`, jobs),
 		do(`DELETE FROM submissions WHERE job = ANY($1)`, jobs),

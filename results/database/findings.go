@@ -50,6 +50,11 @@ func (s *Store) Verdicts(ctx context.Context, tenant string, f results.VerdictFi
 	q.and(`v.subject = ?`, f.Subject, f.Subject != "")
 	q.and(`v.site = ?`, f.Site, f.Site != "")
 	q.and(`v.decision = ?`, string(f.Decision), f.Decision != "")
+	holds := `instr(v.body, ?) > 0`
+	if s.postgres() {
+		holds = `position(?::bytea IN v.body) > 0`
+	}
+	q.and(holds, []byte(`","sha256":"`+f.Model), f.Model != "") // after a text: that of a model, not of the media or a picture
 	q.within("v.submitted_at", of+".job", f.From, f.To)
 	if !f.AllRevisions {
 		q.text += ` AND NOT EXISTS (SELECT 1 FROM verdicts later WHERE later.job = v.job AND later.revision > v.revision)`
@@ -131,6 +136,39 @@ func (s *Store) Revise(ctx context.Context, v results.Verdict, a results.AuditEn
 		return fmt.Errorf("write revision %d of the verdict of job %s: %w", v.Revision, v.Job, err)
 	}
 	return nil
+}
+
+// Reverified implements results.Findings.
+func (s *Store) Reverified(ctx context.Context, r results.Reverification, a results.AuditEntry) error {
+	a.ID, a.Digest = r.ID, results.Sum(r.Body)
+	err := s.db.Tx(ctx, func(q querier) error {
+		var subject string
+		if err := q.QueryRow(ctx, `SELECT subject FROM verdicts WHERE job = $1 AND tenant = $2 AND revision = 1`, r.Job, r.Tenant).Scan(&subject); err != nil {
+			return err
+		}
+		if err := s.notErased(ctx, q, r.Tenant, subject); err != nil {
+			return err
+		}
+		_, err := q.Batch(ctx, append([]statement{do(`INSERT INTO reverifications (`+reverifiedColumns+`) VALUES ($1, $2, $3, $4, $5, $6)`,
+			r.Tenant, r.ID, r.Job, subject, bytesOf(r.Body), r.CreatedAt)}, audited(a)...))
+		return err
+	})
+	return wrap(err, "keep what came of making the verdict of job %s again", r.Job)
+}
+
+const reverifiedColumns = `tenant, id, job, subject, body, created_at`
+
+// Reverifications implements results.Findings.
+func (s *Store) Reverifications(ctx context.Context, tenant, job string, p results.Page) ([]results.Reverification, error) {
+	q := query{text: `SELECT ` + reverifiedColumns + ` FROM reverifications WHERE tenant = $1`, args: []any{tenant}}
+	q.and(`job = ?`, job, job != "")
+	q.and(`id < ?`, p.After, p.After != "")
+	q.end(`ORDER BY id DESC`, p)
+	all, err := collect(ctx, s.db, func(r row) (v results.Reverification, err error) {
+		err = r.Scan(&v.Tenant, &v.ID, &v.Job, &v.Subject, &v.Body, at(&v.CreatedAt))
+		return v, err
+	}, q.text, q.args...)
+	return all, wrap(err, "list the verdicts that were made again")
 }
 
 // Evidence gives the stored pictures of all revisions of a job's verdict.

@@ -70,15 +70,18 @@ func (s *Store) sequenceAudit(ctx context.Context, tenant string, n int) (placed
 			placed = 0
 			return err
 		}
-		salts, err := s.salts(ctx, q, tenant, list)
+		salts, hidden, err := s.salts(ctx, q, tenant, list)
 		if err != nil {
 			return err
 		}
 		leaves := make([]tlog.Hash, len(list))
 		for i, a := range list {
-			salt, ok := salts[audit.SaltOf(a)]
-			if !ok {
+			salt := salts[audit.SaltOf(a)]
+			switch {
+			case hidden[a.ID]:
 				salt = audit.NewSalt() // the subject was erased before its entry got its place: nobody keeps what hides it
+			case salt == nil:
+				salt = salts[""] // it was written after the erasure: that of the tenant, so that it can be checked
 			}
 			leaves[i] = audit.Leaf(audit.Nonce(salt, a.ID), a)
 		}
@@ -95,11 +98,12 @@ func (s *Store) sequenceAudit(ctx context.Context, tenant string, n int) (placed
 	return placed, nil
 }
 
-// salts gives the salts of the entries' subjects, and makes those that are missing; there are none of erased subjects. The subjects are
-// held against being erased meanwhile: a salt must not be made after that.
-func (s *Store) salts(ctx context.Context, q querier, tenant string, list []results.AuditEntry) (map[string][]byte, error) {
-	var subjects []string
+// salts gives the salts of the entries' subjects and that of the tenant, and makes those that are missing; there are none of erased subjects.
+// The subjects are held against being erased meanwhile: a salt must not be made after that. hidden are the entries that were there when theirs was.
+func (s *Store) salts(ctx context.Context, q querier, tenant string, list []results.AuditEntry) (salts map[string][]byte, hidden map[string]bool, err error) {
+	subjects, ids := []string{""}, make([]string, 0, len(list))
 	for _, a := range list {
+		ids = append(ids, a.ID)
 		if name := audit.SaltOf(a); !slices.Contains(subjects, name) {
 			subjects = append(subjects, name)
 		}
@@ -112,8 +116,13 @@ func (s *Store) salts(ctx context.Context, q querier, tenant string, list []resu
 		}
 	}
 	var erased []string
-	salts := map[string][]byte{}
-	_, err := q.Batch(ctx, append(s.alive(hold...),
+	salts, hidden = map[string][]byte{}, map[string]bool{}
+	_, err = q.Batch(ctx, append(s.alive(hold...),
+		statement{`SELECT id FROM audit WHERE tenant = $1 AND id = ANY($2) AND hidden`, []any{tenant, ids}, func(r row) error {
+			id, err := scanText(r)
+			hidden[id] = true
+			return err
+		}},
 		statement{`SELECT id FROM subjects WHERE tenant = $1 AND id = ANY($2) AND erased_at <> 0`, []any{tenant, subjects}, func(r row) error {
 			var id string
 			err := r.Scan(&id)
@@ -128,7 +137,7 @@ func (s *Store) salts(ctx context.Context, q querier, tenant string, list []resu
 			return err
 		}}))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var b []statement
 	for _, name := range subjects {
@@ -140,7 +149,7 @@ func (s *Store) salts(ctx context.Context, q querier, tenant string, list []resu
 	if len(b) > 0 {
 		_, err = q.Batch(ctx, b)
 	}
-	return salts, err
+	return salts, hidden, err
 }
 
 // keepLeaves writes the places of entries, the new hashes of the tree and its head.
@@ -220,16 +229,18 @@ func (s *Store) LogHashes(ctx context.Context, tenant string, indexes []int64) (
 	return all, wrap(err, "read the audit log of tenant %s", tenant)
 }
 
-const loggedColumns = `a.id, a.tenant, a.at, a.actor, a.action, a.subject, a.target, a.digest, a.seq, s.salt`
+const loggedColumns = `a.id, a.tenant, a.at, a.actor, a.action, a.subject, a.target, a.digest, a.seq, s.salt, a.hidden`
 
-// loggedFrom joins entries with the salts that hide them; $1 is the tenant, $2 the action that the tenant's own salt hides.
-const loggedFrom = ` FROM audit a LEFT JOIN audit_salts s ON s.tenant = a.tenant AND s.subject = CASE WHEN a.action = $2 THEN '' ELSE a.subject END WHERE a.tenant = $1`
+// loggedFrom joins entries with the salts that hide them; $1 is the tenant, $2 the action that the tenant's own salt hides, as it does what was
+// written about a subject after its erasure.
+const loggedFrom = ` FROM audit a LEFT JOIN audit_salts s ON s.tenant = a.tenant AND s.subject = CASE WHEN a.action = $2 OR NOT a.hidden
+	AND EXISTS (SELECT 1 FROM subjects p WHERE p.tenant = a.tenant AND p.id = a.subject AND p.erased_at <> 0) THEN '' ELSE a.subject END WHERE a.tenant = $1`
 
 func scanLogged(r row) (e results.LoggedEntry, err error) {
 	var seq *int64
 	var salt []byte
 	a := &e.AuditEntry
-	err = r.Scan(&a.ID, &a.Tenant, at(&a.At), &a.Actor, &a.Action, &a.Subject, &a.Target, &a.Digest, &seq, &salt)
+	err = r.Scan(&a.ID, &a.Tenant, at(&a.At), &a.Actor, &a.Action, &a.Subject, &a.Target, &a.Digest, &seq, &salt, &e.Hidden)
 	e.Seq = -1
 	if seq != nil {
 		e.Seq = *seq

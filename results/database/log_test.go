@@ -13,7 +13,7 @@ import (
 	"onsite/results/storetest"
 )
 
-// forgery is something that somebody with the database's password may do to a log of 12 entries with checkpoints at 5 and 12.
+// forgery is something that somebody with the database's password may do to a log of 19 entries with checkpoints at 5 and 19.
 type forgery struct {
 	name string
 	sql  []string
@@ -29,15 +29,15 @@ var forgeries = []forgery{
 	{"a subject is changed", []string{`UPDATE audit SET subject = 'e2' WHERE seq = 4`}, audit.EntryChanged, "entry 4"},
 	{"an entry is removed", []string{`DELETE FROM audit WHERE seq = 6`}, audit.EntryMissing, "entry 6"},
 	{"the first entry is removed", []string{`DELETE FROM audit WHERE seq = 0`}, audit.EntryMissing, "entry 0"},
-	{"the last entry is removed", []string{`DELETE FROM audit WHERE seq = 11`}, audit.EntryMissing, "entry 11"},
+	{"the last entry is removed", []string{`DELETE FROM audit WHERE seq = 18`}, audit.EntryMissing, "entry 18"},
 	{"two change places", []string{`UPDATE audit SET seq = 99 WHERE seq = 2`, `UPDATE audit SET seq = 2 WHERE seq = 8`, `UPDATE audit SET seq = 8 WHERE seq = 99`}, audit.EntryChanged, "entry 8"},
-	{"an entry is added behind", []string{`UPDATE audit SET seq = 12 WHERE seq IS NULL`}, audit.EntryAdded, "entry 12"},
+	{"an entry is added behind", []string{`UPDATE audit SET seq = 19 WHERE seq IS NULL`}, audit.EntryAdded, "entry 19"},
 	{"a salt is changed", []string{`UPDATE audit_salts SET salt = X'00' WHERE subject = 'e1'`}, audit.EntryChanged, ""},
 	{"a leaf's hash is changed", []string{`UPDATE audit_hashes SET hash = X'00' WHERE idx = 0`}, audit.TreeChanged, "hash 0"},
 	{"an inner hash is changed", []string{`UPDATE audit_hashes SET hash = (SELECT hash FROM audit_hashes WHERE idx = 0) WHERE idx = 6`}, audit.TreeChanged, "hash 6"},
 	{"a hash is removed", []string{`DELETE FROM audit_hashes WHERE idx = 9`}, audit.TreeChanged, "hash 9"},
 	{"the root is changed", []string{`UPDATE audit_logs SET root = X'00'`}, audit.HeadChanged, "head of the log"},
-	{"the end is cut off", []string{`DELETE FROM audit WHERE seq > 7`, `UPDATE audit_logs SET size = 8`}, audit.LogShort, "checkpoint of 12 entries"},
+	{"the end is cut off", []string{`DELETE FROM audit WHERE seq > 7`, `UPDATE audit_logs SET size = 8`}, audit.LogShort, "checkpoint of 19 entries"},
 	{"a checkpoint is changed", []string{`UPDATE audit_checkpoints SET note = replace(note, '5', '6') WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 5 entries"},
 	{"a checkpoint is of another size", []string{`UPDATE audit_checkpoints SET size = 6 WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 6 entries"},
 	{"a verdict's body is changed", []string{`UPDATE verdicts SET body = X'7B7D'`}, audit.VerdictChanged, ""},
@@ -53,6 +53,23 @@ var forgeries = []forgery{
 	{"a policy is deleted without an entry", []string{`UPDATE policies SET deleted = TRUE WHERE rev = 2`}, audit.PolicyChanged, "policy strict revision 2"},
 	{"an old policy comes back as a new one", []string{`UPDATE policies SET yaml = X'78' WHERE rev = 2`}, audit.PolicyChanged, "policy strict revision 2"},
 	{"a policy is changed", []string{`UPDATE policies SET yaml = X'00'`}, audit.PolicyChanged, "policy strict revision 1"},
+	{"an entry passes for one of an erased subject", []string{`UPDATE audit SET subject = 'gone' WHERE seq = 4`}, audit.EntryChanged, "entry 4"},
+	{"and for one from before the erasure", []string{`UPDATE audit SET subject = 'gone', hidden = TRUE WHERE seq = 4`}, audit.EntryDisguised, "entry 4"},
+	{"two entries do", []string{`UPDATE audit SET subject = 'gone', hidden = TRUE WHERE seq IN (4, 5)`}, audit.EntryDisguised, "erasure of gone"},
+	{"an entry of an erased subject is removed", []string{`DELETE FROM audit WHERE subject = 'gone' AND hidden`}, audit.EntryDisguised, "erasure of gone"},
+	{"an entry about somebody is hidden", []string{`UPDATE audit SET hidden = TRUE WHERE subject = 'e1'`, `DELETE FROM audit_salts WHERE subject = 'e1'`}, audit.SaltMissing, ""},
+	{"a photo's sum is changed", []string{`UPDATE photos SET sha256 = 'x'`}, audit.PhotosChanged, "photos of e3 revision 1"},
+	{"a photo is given to somebody else", []string{`UPDATE photos SET subject = 'gone'`}, audit.PhotosChanged, "photos of e3"},
+	{"a photo's row is removed", []string{`DELETE FROM photos`}, audit.PhotosChanged, "photos of e3"},
+	{"a photo comes from another revision", []string{`UPDATE photos SET from_rev = 2`}, audit.PhotosChanged, "photos of e3 revision 2"},
+	{"a photo passes for removed", []string{`UPDATE photos SET to_rev = 2`}, audit.PhotosChanged, "photos of e3 revision 2"},
+	{"a consent is of another day", []string{`UPDATE consents SET given_at = given_at - 1`}, audit.ConsentChanged, ""},
+	{"a consent passes for withdrawn", []string{`UPDATE consents SET withdrawn_at = given_at`}, audit.ConsentChanged, ""},
+	{"a consent is of another purpose", []string{`UPDATE consents SET purpose = 'sound'`}, audit.ConsentChanged, ""},
+	{"a consent is removed", []string{`DELETE FROM consents`}, audit.ConsentChanged, ""},
+	{"a reverification is changed", []string{`UPDATE reverifications SET body = X'7B7D'`}, audit.AgainChanged, ""},
+	{"a reverification is of another job", []string{`UPDATE reverifications SET job = 'another'`}, audit.AgainChanged, ""},
+	{"a reverification is removed", []string{`DELETE FROM reverifications`}, audit.AgainChanged, ""},
 	{"a site is changed", []string{`UPDATE sites SET doc = '{"label": "another"}'`}, audit.SiteChanged, "site s1 revision 1"},
 }
 
@@ -68,9 +85,10 @@ func TestForgedLogIsNoticed(t *testing.T) {
 				r, err := audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
 				require.NoError(t, err)
 				require.Empty(t, r.Findings)
-				require.EqualValues(t, 12, r.Entries)
+				require.EqualValues(t, 19, r.Entries)
 				require.Equal(t, 2, r.Checkpoints)
 				require.Equal(t, 1, r.Verdicts)
+				require.Equal(t, 6, r.Documents)
 				for _, sql := range f.sql {
 					if s.postgres() {
 						sql = pgBytes.ReplaceAllString(sql, `'\x$1'::bytea`)
@@ -127,7 +145,8 @@ func TestRewrittenLogIsNoticed(t *testing.T) {
 	require.Equal(t, audit.CheckpointBad, r.Findings[0].Rule)
 }
 
-// forgeable makes a tenant with a log of 12 entries, one that waits, two checkpoints, a verdict and a policy. undo removes all of it.
+// forgeable makes a tenant with a log of 19 entries, one that waits, two checkpoints, a verdict that was made again, policies, a site, a person
+// with a photo and a consent, and an erased one. undo removes all of it.
 func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	t.Helper()
 	ctx := t.Context()
@@ -168,10 +187,28 @@ func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	a.Subject, a.Target, a.Digest = "e1", job, results.Sum(body)
 	require.NoError(t, s.Append(ctx, a))
 	storetest.AppendEntries(t, s, tenant, "e2", 6)
+	again := results.Reverification{ID: storetest.NewID(), Tenant: tenant, Job: job, Subject: "e1", Body: []byte(`{"job":"` + job + `"}`), CreatedAt: s.Now()}
+	a = storetest.Audit(s, tenant, results.ActionReverified)
+	a.Subject, a.Target = "e1", job
+	require.NoError(t, s.Reverified(ctx, again, a))
+	about := func(subject, action string) results.AuditEntry {
+		a := storetest.Audit(s, tenant, action)
+		a.Subject = subject
+		return a
+	}
+	storetest.NewSubject(t, s, tenant, "e3")
+	require.NoError(t, s.GiveConsent(ctx, results.Consent{ID: storetest.NewID(), Tenant: tenant, Subject: "e3", Purpose: results.PurposeFace, Notice: "1", GivenAt: s.Now()}, about("e3", "consent.given")))
+	_, err = s.Enrol(ctx, tenant, "e3", -1, []results.Photo{storetest.NewPhoto(s, tenant, "e3")}, nil, nil, about("e3", "photo.enrolled"))
+	require.NoError(t, err)
+	storetest.NewSubject(t, s, tenant, "gone")
+	storetest.AppendEntries(t, s, tenant, "gone", 1)
+	_, err = s.EraseSubject(ctx, tenant, "gone", s.Now(), about("gone", audit.ActionErased))
+	require.NoError(t, err)
 	sign()
 	storetest.AppendEntries(t, s, tenant, "e2", 1)
 	return tenant, key.Public, func() {
-		for _, table := range []string{"audit", "audit_salts", "audit_logs", "audit_hashes", "audit_checkpoints", "audit_keys", "verdicts", "policies", "sites"} {
+		for _, table := range []string{"audit", "audit_salts", "audit_logs", "audit_hashes", "audit_checkpoints", "audit_keys", "verdicts", "reverifications", "policies", "sites",
+			"templates", "photos", "consents", "subject_keys", "subjects"} {
 			_, err := s.db.Exec(ctx, `DELETE FROM `+table)
 			require.NoError(t, err)
 		}

@@ -109,6 +109,9 @@ func (s *Store) Enrol(ctx context.Context, tenant, subject string, ifRev int, ad
 		for _, t := range templates {
 			b = append(b, putTemplate(tenant, subject, t))
 		}
+		if a.Digest = ""; len(add)+len(remove) > 0 {
+			a.Digest = results.EnrolmentDigest(rev, add, remove)
+		}
 		n, err := q.Batch(ctx, slices.Concat(b, kept(keys...), audited(a)))
 		if err == nil && n[removed] != int64(len(remove)) {
 			err = fmt.Errorf("%w: of %d photos to remove %d are enrolled", results.ErrNotFound, len(remove), n[removed])

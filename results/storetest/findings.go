@@ -12,11 +12,13 @@ import (
 
 	"onsite/pipeline"
 	"onsite/results"
+	"onsite/results/audit"
 )
 
 var findingsCases = []Case{
 	{Name: "revisions of a verdict", Run: revisions},
 	{Name: "lists of verdicts", Run: verdictLists},
+	{Name: "verdicts that were made again", Run: reverifications},
 	{Name: "positions without gaps, in batches", Run: positions},
 	{Name: "a reader of changes misses nothing", Run: changesRace},
 	{Name: "fingerprints in scope", Run: prints},
@@ -112,6 +114,7 @@ func verdictLists(t *testing.T, s results.Store) {
 		Finish(t, s, Claim(t, s, id), func(f *results.Finish) {
 			if i%2 == 0 {
 				f.Verdict.Decision, f.Verdict.Codes = pipeline.DecisionPass, nil
+				f.Verdict.Body = []byte(`{"media":{"sha256":"abcdef0123"},"models":[{"task":"face_embed","version":"1","sha256":"0123456789abcdef"}]}`)
 			}
 		})
 		all = append([]string{id + ".1"}, all...)
@@ -134,6 +137,8 @@ func verdictLists(t *testing.T, s results.Store) {
 		{"of a site", results.VerdictFilter{Site: "s2"}, []string{all[0], all[3]}},
 		{"passed", results.VerdictFilter{Decision: pipeline.DecisionPass}, []string{all[1], all[3]}},
 		{"passed, at any time", results.VerdictFilter{Decision: pipeline.DecisionPass, AllRevisions: true}, []string{all[1], all[3], all[5]}},
+		{"made with a model", results.VerdictFilter{Model: "01234567", AllRevisions: true}, []string{all[1], all[3], all[5]}},
+		{"made with no such model", results.VerdictFilter{Model: "abcdef01"}, []string{}},
 		{"for review", results.VerdictFilter{Decision: pipeline.DecisionReview}, []string{first + ".2"}},
 		{"by reason", results.VerdictFilter{Code: "logo_missing"}, []string{all[0], all[2], all[4]}},
 		{"by reason and site", results.VerdictFilter{Code: "logo_missing", Site: "s2"}, all[:1]},
@@ -554,4 +559,42 @@ func noneLate(t *testing.T, s results.Store) {
 	Finish(t, s, third, func(f *results.Finish) { f.Print = nil })
 	Sequenced(t, s)
 	require.Empty(t, rechecks(t, s, tenant))
+}
+
+func reverifications(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	tenant := NewTenant(t, s)
+	NewSubject(t, s, tenant, "e1")
+	job, other := finished(t, s, tenant, "e1"), finished(t, s, tenant, "e2")
+	keep := func(job string) results.Reverification {
+		t.Helper()
+		r := results.Reverification{ID: NewID(), Tenant: tenant, Job: job, Body: []byte(`{"job":"` + job + `"}`), CreatedAt: s.Now()}
+		require.NoError(t, s.Reverified(ctx, r, Audit(s, tenant, results.ActionReverified)))
+		e, err := s.LogEntry(ctx, tenant, r.ID)
+		require.NoError(t, err)
+		require.Equal(t, results.Sum(r.Body), e.Digest)
+		return r
+	}
+	one, two, three := keep(job), keep(job), keep(other)
+	one.Subject, two.Subject, three.Subject = "e1", "e1", "e2"
+	got, err := s.Reverifications(ctx, tenant, job, results.Page{Limit: 10})
+	require.NoError(t, err)
+	require.Equal(t, []results.Reverification{two, one}, got)
+	got, err = s.Reverifications(ctx, tenant, "", results.Page{Limit: 2, After: three.ID})
+	require.NoError(t, err)
+	require.Equal(t, []results.Reverification{two, one}, got)
+	v, err := s.Verdict(ctx, tenant, job, 0)
+	require.NoError(t, err)
+	require.Equal(t, 1, v.Revision, "they are no revisions")
+	again := results.Reverification{ID: NewID(), Tenant: tenant, Job: job, Body: []byte(`{}`)}
+	a := Audit(s, tenant, audit.ActionErased)
+	a.Subject = "e1"
+	_, err = s.EraseSubject(ctx, tenant, "e1", s.Now(), a)
+	require.NoError(t, err)
+	require.ErrorIs(t, s.Reverified(ctx, again, Audit(s, tenant, results.ActionReverified)), results.ErrErased)
+	again.Job = NewID()
+	require.ErrorIs(t, s.Reverified(ctx, again, Audit(s, tenant, results.ActionReverified)), results.ErrNotFound)
+	got, err = s.Reverifications(ctx, tenant, "", results.Page{Limit: 10})
+	require.NoError(t, err)
+	require.Equal(t, []results.Reverification{three}, got, "what shows an erased person is gone")
 }

@@ -168,7 +168,12 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		},
 		"LogEntries":      func() answer { return list(s.LogEntries(ctx, other, 0, 10)) },
 		"LogEntry":        func() answer { return one(s.LogEntry(ctx, other, w.entry)) },
-		"ConfigRevisions": func() answer { return list(s.ConfigRevisions(ctx, other)) },
+		"Logged":          func() answer { return list(s.Logged(ctx, other)) },
+		"SiteRevisions":   func() answer { return list(s.SiteRevisions(ctx, other)) },
+		"Reverifications": func() answer { return list(s.Reverifications(ctx, other, w.done, results.Page{})) },
+		"Reverified": func() answer {
+			return errOnly(s.Reverified(ctx, results.Reverification{ID: NewID(), Tenant: other, Job: w.done}, a()))
+		},
 		"LogEntriesAbout": func() answer { return list(s.LogEntriesAbout(ctx, other, w.done, 10)) },
 		"Checkpoint":      func() answer { return one(s.Checkpoint(ctx, other, 0)) },
 		"Checkpoints":     func() answer { return list(s.Checkpoints(ctx, other, -1, 10)) },

@@ -201,6 +201,7 @@ func hidesErased(t *testing.T, s results.Store) {
 	a.Subject, a.Target = "gone", "gone"
 	_, err := s.EraseSubject(ctx, tenant, "gone", s.Now(), a)
 	require.NoError(t, err)
+	after := AppendEntries(t, s, tenant, "gone", 1)[0] // somebody asked for something of theirs later
 	SequenceAll(t, s)
 
 	all, err := s.LogEntries(ctx, tenant, 0, 100)
@@ -208,7 +209,12 @@ func hidesErased(t *testing.T, s results.Store) {
 	hidden := 0
 	for _, e := range all {
 		switch {
+		case e.ID == after.ID:
+			require.NotNil(t, e.Nonce, "what comes later can be checked")
+			require.False(t, e.Hidden)
 		case e.Subject == "gone" && e.ID != a.ID:
+			require.True(t, e.Hidden)
+			require.Empty(t, e.Digest, "it may be that of a photo")
 			require.Nil(t, e.Nonce, "nobody can tell that this leaf was theirs")
 			hidden++
 		default:
@@ -217,6 +223,9 @@ func hidesErased(t *testing.T, s results.Store) {
 		require.NotEqual(t, int64(-1), e.Seq)
 	}
 	require.Equal(t, 4, hidden)
+	erasure, err := s.LogEntry(ctx, tenant, a.ID)
+	require.NoError(t, err)
+	require.Len(t, erasure.Digest, 64)
 	entry, err := s.LogEntry(ctx, tenant, late[0].ID)
 	require.NoError(t, err)
 	require.Nil(t, entry.Nonce)

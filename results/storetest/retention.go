@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -142,7 +143,7 @@ func erase(t *testing.T, s results.Store) {
 	require.ErrorIs(t, err, results.ErrErased)
 	log, err := s.AuditLog(ctx, w.tenant, results.Page{Limit: 500})
 	require.NoError(t, err)
-	require.Contains(t, log, a)
+	require.True(t, slices.ContainsFunc(log, func(e results.AuditEntry) bool { return e.ID == a.ID && e.Digest != "" }), "which entries it hides")
 	due, err := s.Expire(ctx, s.Now().Add(35*24*time.Hour), 100)
 	require.NoError(t, err)
 	require.Empty(t, due, "only the verdict's end is left")

@@ -57,14 +57,6 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 		require.NotEmpty(t, c.Text.ZH)
 		return c.State
 	}
-	// Another recipe: the verdict names a model that is not here.
-	row, err := w.store.Verdict(ctx, "t", first.Job, 1)
-	require.NoError(t, err)
-	other := verdict(t, row.Body)
-	other.Models[0].SHA256 = "another"
-	other.Recipe = "another"
-	require.Contains(t, verify.Compare(other, verdict(t, row.Body)).Recipe[0], other.Models[0].Task)
-
 	photos, err := w.store.Photos(ctx, "t", "ann", 0)
 	require.NoError(t, err)
 	_, err = w.store.Enrol(ctx, "t", "ann", -1, nil, nil, []string{photos[0].ID}, w.audit("photo.deleted"))
@@ -187,6 +179,17 @@ func TestReverifyHoldsToTheInputs(t *testing.T) {
 	require.Equal(t, "inputs_changed", state(job, false))
 	store.sub = nil
 
+	store.sub = func(s *results.Submission) { s.Media.Key = "" } // its time is over
+	require.Equal(t, "media_gone", state(job, false))
+	store.sub = func(s *results.Submission) { s.Media.Key = "t/ann/" + verify.NewJob() } // the object is lost
+	require.Equal(t, "media_gone", state(job, true))
+	store.sub = nil
+
+	store.verdict = func(v *pipeline.Verdict) { v.Models[0].SHA256, v.Recipe = "another", "another" }
+	require.Equal(t, "models_missing", state(job, false))
+	r = again(job, true)
+	require.Equal(t, verify.Equal, r.Agreement, "all that is another is named")
+	require.Contains(t, r.Recipe[0], " (another) -> ")
 	store.verdict = func(v *pipeline.Verdict) { v.Policy, v.Recipe = "sha256:another", "another" }
 	require.Equal(t, "policy_gone", state(job, false))
 	require.Contains(t, again(job, true).Recipe[0], "policy: sha256:another -> ")
