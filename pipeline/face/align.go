@@ -134,39 +134,37 @@ func (s similarity) usable() bool {
 // errNotAFace says that landmarks cannot be brought to the template: whatever was detected is no face that could be compared.
 var errNotAFace = errors.New("align a face")
 
-// align brings the face with the given landmarks in a BGR picture to the frame's points: dst becomes w x h, BGR, uint8. A face that is more
-// than twice as large is first shrunk by area sampling, so that no pixels are skipped; parts outside the picture are black.
-func (f frame) align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) error {
+// align brings the face with the given landmarks in a BGR picture to the frame's points: dst becomes w x h, BGR, uint8. A large face is first
+// halved, so that few pixels are skipped; parts outside the picture are black.
+func (f frame) align(p *pyramid, l *[68]Point, dst *gocv.Mat) error {
 	points := five(l)
 	s, _ := fit(points, f.points)
 	if !s.usable() {
 		return fmt.Errorf("%w: its five points are one", errNotAFace)
 	}
-	k := int(shrinkTo / s.scale())
-	if k < 2 {
-		return f.warp(picture, s, dst)
+	times := 0
+	for s.scale()*float64(int(2)<<times) <= shrinkTo {
+		times++
 	}
 	// The part of the picture that the frame needs, with a margin of a few pixels for the interpolation.
-	r := f.source(s).Intersect(image.Rect(0, 0, picture.Cols(), picture.Rows()))
-	if r.Dx() < k || r.Dy() < k {
-		return fmt.Errorf("%w: it lies outside the %d x %d picture", errNotAFace, picture.Cols(), picture.Rows())
-	}
-	small := gocv.NewMat()
-	defer small.Close()
-	if err := shrink(picture, r, k, k, &small); err != nil {
+	part, ok, err := p.part(f.source(s), times)
+	if err != nil {
 		return fmt.Errorf("align a face: %w", err)
 	}
+	if !ok {
+		return fmt.Errorf("%w: it lies outside the %d x %d picture", errNotAFace, p.picture.Cols(), p.picture.Rows())
+	}
+	defer part.pix.Close()
 	for i := range points {
-		// Pixel centres: x' + 0.5 = (x - left + 0.5) / k.
-		points[i].X = (points[i].X-float32(r.Min.X)+0.5)/float32(k) - 0.5
-		points[i].Y = (points[i].Y-float32(r.Min.Y)+0.5)/float32(k) - 0.5
+		x, y := part.at(float64(points[i].X), float64(points[i].Y))
+		points[i] = Point{float32(x), float32(y)}
 	}
 	s, _ = fit(points, f.points)
-	return f.warp(small, s, dst)
+	return f.warp(part.pix, s, dst)
 }
 
-// shrinkTo: bilinear sampling skips pixels when a picture gets smaller than one half, so a face that is at least twice as large as 1/0.8 of the
-// template is first shrunk by a whole factor, to at least that size. (Measured on 122 photos: 1.0 and no shrinking at all are both worse.)
+// shrinkTo: bilinear sampling skips pixels when a picture gets smaller than one half, so a large face is first halved, as often as it stays
+// at least 1/0.8 of the template's size.
 const shrinkTo = 0.8
 
 // source is the bounding box of the frame in the picture, with a margin.
@@ -187,12 +185,7 @@ func (f frame) source(s similarity) image.Rectangle {
 }
 
 func (f frame) warp(picture gocv.Mat, s similarity, dst *gocv.Mat) error {
-	m := gocv.NewMatWithSize(2, 3, gocv.MatTypeCV64F)
-	defer m.Close()
-	for i, v := range [6]float64{s.a, -s.b, s.tx, s.b, s.a, s.ty} {
-		m.SetDoubleAt(i/3, i%3, v)
-	}
-	if err := gocv.WarpAffine(picture, dst, m, image.Pt(f.w, f.h)); err != nil {
+	if err := warp(picture, [6]float64{s.a, -s.b, s.tx, s.b, s.a, s.ty}, image.Pt(f.w, f.h), gocv.InterpolationLinear, dst); err != nil {
 		return fmt.Errorf("align a face: %w", err)
 	}
 	return nil

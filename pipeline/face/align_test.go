@@ -47,7 +47,7 @@ func TestAlignBringsFacesToTheTemplate(t *testing.T) {
 	aligned := gocv.NewMat()
 	defer aligned.Close()
 	for _, tt := range []struct{ k, turn, tx, ty float64 }{{1, 0, 300, 300}, {2, 0.5, 500, 200}, {3, 0, 600, 400}, {7, 0.2, 500, 100}, {8.3, -0.3, 200, 400}} {
-		require.NoError(t, arcFace.align(picture, landmarksOf(tt.k, tt.turn, tt.tx, tt.ty), &aligned))
+		require.NoError(t, arcFace.align(newPyramid(picture), landmarksOf(tt.k, tt.turn, tt.tx, tt.ty), &aligned))
 		require.Equal(t, []int{alignedSize, alignedSize}, aligned.Size())
 		for _, p := range [][2]float64{{56, 56}, {20, 30}, {90, 100}} {
 			x := tt.k*(p[0]*math.Cos(tt.turn)-p[1]*math.Sin(tt.turn)) + tt.tx
@@ -64,8 +64,8 @@ func TestAlignRefusesWhatIsNoFace(t *testing.T) {
 	defer picture.Close()
 	aligned := gocv.NewMat()
 	defer aligned.Close()
-	require.Error(t, arcFace.align(picture, &[68]Point{}, &aligned))
-	require.Error(t, arcFace.align(picture, landmarksOf(5, 0, 5000, 5000), &aligned))
+	require.Error(t, arcFace.align(newPyramid(picture), &[68]Point{}, &aligned))
+	require.Error(t, arcFace.align(newPyramid(picture), landmarksOf(5, 0, 5000, 5000), &aligned))
 }
 
 func TestPoseFromLandmarksHasTheSignsOfTheModel(t *testing.T) {
@@ -87,7 +87,7 @@ func TestViewShrinksLikeAreaSampling(t *testing.T) {
 	require.NoError(t, err)
 	defer picture.Close()
 	for _, r := range []image.Rectangle{image.Rect(0, 0, w, h), image.Rect(100, 50, 900, 700), image.Rect(0, 0, 330, 250), image.Rect(-200, -100, 1400, 800)} {
-		im, err := (&Matcher{}).view(picture, r, 320, 240)
+		im, err := (&Matcher{}).view(newPyramid(picture), r, 320, 240)
 		require.NoError(t, err)
 		require.Equal(t, []int{320, 240, 3}, []int{im.W, im.H, im.C})
 		for _, p := range []image.Point{{160, 120}, {60, 50}, {250, 200}} {
@@ -98,4 +98,38 @@ func TestViewShrinksLikeAreaSampling(t *testing.T) {
 			require.InDelta(t, y*255/h, float64(im.Pix[at+1]), 2, "%v in %v", p, r)
 		}
 	}
+}
+
+// A part is halved to the same pixels whether the whole was halved before or not.
+func TestPyramidPartsAreThoseOfTheWhole(t *testing.T) {
+	const w, h = 333, 251
+	pix := make([]byte, w*h*3)
+	fill(pix, w, h, image.Rect(0, 0, w, h), func(x, y int) [3]byte { return [3]byte{byte(x * y), byte(x ^ y), byte(7 * x)} })
+	picture, err := gocv.NewMatFromBytes(h, w, gocv.MatTypeCV8UC3, pix)
+	require.NoError(t, err)
+	defer picture.Close()
+	whole, fresh := newPyramid(picture), newPyramid(picture)
+	defer whole.close()
+	defer fresh.close()
+	require.NoError(t, whole.halve(3))
+	for _, r := range []image.Rectangle{image.Rect(17, 33, 150, 140), image.Rect(-30, -9, 90, 300), image.Rect(200, 100, 400, 400)} {
+		for times := range 4 {
+			a, ok, err := whole.part(r, times)
+			require.NoError(t, err)
+			require.True(t, ok)
+			b, ok, err := fresh.part(r, times)
+			require.NoError(t, err)
+			require.True(t, ok)
+			copied := a.pix.Clone() // regions are not continuous
+			other := b.pix.Clone()
+			require.Equal(t, copied.ToBytes(), other.ToBytes(), "%v halved %d times", r, times)
+			require.Equal(t, a.origin, b.origin)
+			for _, m := range []gocv.Mat{a.pix, b.pix, copied, other} {
+				require.NoError(t, m.Close())
+			}
+		}
+	}
+	_, ok, err := whole.part(image.Rect(w, 0, w+50, 50), 1)
+	require.NoError(t, err)
+	require.False(t, ok)
 }

@@ -229,17 +229,18 @@ func (m *Matcher) shoot(ctx context.Context, clip *media.Clip, bare bool, s *sho
 
 // bareVector is the pipeline without the product: one detection, the largest face, its landmarks, plain alignment, one embedding.
 func (m *Matcher) bareVector(ctx context.Context, clip *media.Clip) (models.Vector, bool, error) {
-	picture := clip.Frames[0].Image
-	boxes, err := m.detect(ctx, picture, false)
+	p := newPyramid(clip.Frames[0].Image)
+	defer p.close()
+	boxes, err := m.detect(ctx, p, false)
 	if err != nil || len(boxes) == 0 {
 		return models.Vector{}, false, err
 	}
 	sort.SliceStable(boxes, func(i, j int) bool { return boxes[i].height() > boxes[j].height() })
-	landmarks, err := m.place(ctx, picture, boxes[0])
+	landmarks, err := m.place(ctx, p, boxes[0])
 	if err != nil {
 		return models.Vector{}, false, err
 	}
-	v, err := m.plainVector(ctx, picture, &landmarks)
+	v, err := m.plainVector(ctx, p.picture, &landmarks)
 	return v, err == nil, err
 }
 

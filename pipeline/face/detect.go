@@ -7,8 +7,6 @@ import (
 	"math"
 	"sort"
 
-	"gocv.io/x/gocv"
-
 	"onsite/models"
 )
 
@@ -30,10 +28,10 @@ func (b box) rect(w, h int) image.Rectangle {
 // scan runs the detector on one part of the picture, stretched to the detector's input (as it was trained and verified), and gives boxes
 // in pixels of the whole picture. The part may reach beyond the picture; there it is black. Boxes that touch a cut edge of the part are
 // dropped: they are cut faces that another part sees whole.
-func (m *Matcher) scan(ctx context.Context, picture gocv.Mat, part image.Rectangle) ([]box, error) {
+func (m *Matcher) scan(ctx context.Context, p *pyramid, part image.Rectangle) ([]box, error) {
 	w, h := m.models.InputSize(models.FaceDetect)
-	whole := image.Rect(0, 0, picture.Cols(), picture.Rows())
-	im, err := m.view(picture, part, w, h)
+	whole := p.size()
+	im, err := m.view(p, part, w, h)
 	if err != nil {
 		return nil, fmt.Errorf("look for faces: %w", err)
 	}
@@ -70,14 +68,14 @@ func cut(b box, part, whole image.Rectangle) bool {
 // detect looks for faces in the whole picture. Thorough, it looks again where the first pass is not to be trusted: from farther away when
 // nothing or nothing certain was found (a face that fills the picture is as foreign to the detector as a tiny one), and in tiles when all
 // faces are small.
-func (m *Matcher) detect(ctx context.Context, picture gocv.Mat, thorough bool) ([]box, error) {
-	whole := image.Rect(0, 0, picture.Cols(), picture.Rows())
-	boxes, err := m.scan(ctx, picture, whole)
+func (m *Matcher) detect(ctx context.Context, p *pyramid, thorough bool) ([]box, error) {
+	whole := p.size()
+	boxes, err := m.scan(ctx, p, whole)
 	if err != nil || !thorough {
 		return boxes, err
 	}
 	if !m.certain(boxes) {
-		far, err := m.scan(ctx, picture, whole.Inset(-min(whole.Dx(), whole.Dy())/2))
+		far, err := m.scan(ctx, p, whole.Inset(-min(whole.Dx(), whole.Dy())/2))
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +85,7 @@ func (m *Matcher) detect(ctx context.Context, picture gocv.Mat, thorough bool) (
 		if m.large(boxes, whole, share) {
 			break
 		}
-		found, err := m.scanTiles(ctx, picture, share)
+		found, err := m.scanTiles(ctx, p, share)
 		if err != nil {
 			return nil, err
 		}
@@ -117,10 +115,10 @@ func (m *Matcher) large(boxes []box, whole image.Rectangle, share float64) bool 
 	return false
 }
 
-func (m *Matcher) scanTiles(ctx context.Context, picture gocv.Mat, share float64) ([]box, error) {
+func (m *Matcher) scanTiles(ctx context.Context, p *pyramid, share float64) ([]box, error) {
 	var boxes []box
-	for _, t := range tiles(picture.Cols(), picture.Rows(), share) {
-		found, err := m.scan(ctx, picture, t)
+	for _, t := range tiles(p.picture.Cols(), p.picture.Rows(), share) {
+		found, err := m.scan(ctx, p, t)
 		if err != nil {
 			return nil, err
 		}

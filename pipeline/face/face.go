@@ -36,6 +36,7 @@ type Face struct {
 	Track   int // index in Found.Tracks; -1: in no track
 
 	vector models.Vector // when following needed it; memory only
+	rough  bool          // the landmarks were placed once, which is enough to choose frames; embedding places them again
 }
 
 // HasLandmarks tells whether the landmarks were placed.

@@ -36,16 +36,18 @@ func (m *Matcher) Find(ctx context.Context, clip *media.Clip) (Found, error) {
 	}
 	photo := len(clip.Frames) == 1
 	found := Found{Frames: make([]FrameFaces, len(clip.Frames))}
+	p := newPyramid(clip.Frames[0].Image)
+	defer p.close()
 	seen := 0
 	for i := range clip.Frames {
-		if err := m.look(ctx, &clip.Frames[i], &found.Frames[i], photo); err != nil {
+		if err := m.look(ctx, p, &clip.Frames[i], &found.Frames[i], photo, !photo); err != nil {
 			return Found{}, err
 		}
 		seen += len(found.Frames[i].Faces)
 	}
 	if seen == 0 && !photo {
 		for _, i := range spread(len(clip.Frames), m.config.MaxTiledFrames) {
-			if err := m.look(ctx, &clip.Frames[i], &found.Frames[i], true); err != nil {
+			if err := m.look(ctx, p, &clip.Frames[i], &found.Frames[i], true, true); err != nil {
 				return Found{}, err
 			}
 		}
@@ -63,10 +65,11 @@ func (m *Matcher) Sweep(ctx context.Context, clip *media.Clip, found *Found, ind
 		if clip.Frames[i].Index != index || i >= len(found.Frames) {
 			continue
 		}
-		picture := clip.Frames[i].Image
+		p := newPyramid(clip.Frames[i].Image)
+		defer p.close()
 		var boxes []box
 		for _, share := range m.config.Tiles {
-			more, err := m.scanTiles(ctx, picture, share)
+			more, err := m.scanTiles(ctx, p, share)
 			if err != nil {
 				return fmt.Errorf("frame %d: %w", index, err)
 			}
@@ -95,11 +98,11 @@ func known(faces []Face, r image.Rectangle, overlap float64) bool {
 	return false
 }
 
-// look fills the faces of one frame.
-func (m *Matcher) look(ctx context.Context, frame *media.Frame, out *FrameFaces, thorough bool) error {
-	picture := frame.Image
-	*out = FrameFaces{Index: frame.Index, PTS: frame.PTS, W: picture.Cols(), H: picture.Rows()}
-	boxes, err := m.detect(ctx, picture, thorough)
+// look fills the faces of one frame: thorough looks in tiles, too; rough places landmarks once.
+func (m *Matcher) look(ctx context.Context, p *pyramid, frame *media.Frame, out *FrameFaces, thorough, rough bool) error {
+	p.show(frame.Image)
+	*out = FrameFaces{Index: frame.Index, PTS: frame.PTS, W: frame.Image.Cols(), H: frame.Image.Rows()}
+	boxes, err := m.detect(ctx, p, thorough)
 	if err != nil {
 		return fmt.Errorf("frame %d: %w", frame.Index, err)
 	}
@@ -108,7 +111,7 @@ func (m *Matcher) look(ctx context.Context, frame *media.Frame, out *FrameFaces,
 		f := Face{Box: b.rect(out.W, out.H), Score: b.score, Track: -1}
 		f.Quality.Size = f.Box.Dy()
 		if i < maxExamined && f.Quality.Size >= m.config.MinLandmark {
-			if err := m.examine(ctx, picture, b, &f); err != nil {
+			if err := m.examine(ctx, p, b, &f, rough); err != nil {
 				return fmt.Errorf("frame %d: face at %v: %w", frame.Index, f.Box, err)
 			}
 		}
@@ -121,14 +124,19 @@ func (m *Matcher) look(ctx context.Context, frame *media.Frame, out *FrameFaces,
 // maxExamined is how many faces of a frame, the largest first, get landmarks and quality: whoever stands in front is among them.
 const maxExamined = 4
 
-// examine places the landmarks and measures pose (from the landmarks) and quality. The landmarks are placed twice, the second time on the square
-// that the first ones say the aligned face fills, and the mean is taken: detections of small or turned faces sit badly. On 122 photos the
-// distance of the same and the different pairs' means rose from 5.72 to 5.86 standard deviations.
-func (m *Matcher) examine(ctx context.Context, picture gocv.Mat, b box, f *Face) error {
+// examine places the landmarks and measures pose (from the landmarks) and quality. In a photo they are placed twice, the second time on the
+// square that the first ones say the aligned face fills, and the mean is taken: detections of small or turned faces sit badly. On 122 photos the
+// distance of the same and the different pairs' means rose from 5.72 to 5.86 standard deviations. Of a clip's faces (rough) only those that
+// are embedded get the second look.
+func (m *Matcher) examine(ctx context.Context, p *pyramid, b box, f *Face, rough bool) error {
 	var err error
-	if f.Landmarks, err = m.placeTwice(ctx, picture, b); err != nil {
+	if f.Landmarks, err = m.place(ctx, p, b); err == nil && !rough {
+		f.Landmarks, err = m.placeAgain(ctx, p, f.Landmarks)
+	}
+	if err != nil {
 		return err
 	}
+	f.rough = rough
 	if _, residual := fit(five(&f.Landmarks), template); residual < noFit {
 		f.Quality.Residual = residual
 	} else { // also when it is no number
@@ -137,7 +145,7 @@ func (m *Matcher) examine(ctx context.Context, picture gocv.Mat, b box, f *Face)
 	f.Pose = poseFromLandmarks(&f.Landmarks)
 	aligned := gocv.NewMat()
 	defer aligned.Close()
-	if err := arcFace.align(picture, &f.Landmarks, &aligned); errors.Is(err, errNotAFace) {
+	if err := arcFace.align(p, &f.Landmarks, &aligned); errors.Is(err, errNotAFace) {
 		f.Landmarks, f.Pose, f.Quality.Residual = [68]Point{}, models.Pose{}, noFit
 		return nil
 	} else if err != nil {
@@ -150,12 +158,12 @@ func (m *Matcher) examine(ctx context.Context, picture gocv.Mat, b box, f *Face)
 const noFit = 1000.0
 
 // place runs the landmark model on the square around a box, whose side is the box's height, and gives the points in pixels of the frame.
-func (m *Matcher) place(ctx context.Context, picture gocv.Mat, b box) ([68]Point, error) {
+func (m *Matcher) place(ctx context.Context, p *pyramid, b box) ([68]Point, error) {
 	cx, cy, side := (b.x1+b.x2)/2, (b.y1+b.y2)/2, b.height()
 	square := image.Rect(round(cx-side/2), round(cy-side/2), round(cx+side/2), round(cy+side/2))
 	w, h := m.models.InputSize(models.FaceLandmark)
 	var out [68]Point
-	im, err := m.view(picture, square, w, h)
+	im, err := m.view(p, square, w, h)
 	if err != nil {
 		return out, fmt.Errorf("place landmarks: %w", err)
 	}

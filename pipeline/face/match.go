@@ -49,7 +49,7 @@ type Compared struct {
 // Match compares the person in front with the enrolled photos (one to five). Found is only read, so that other checks may use it at the same time.
 //
 // The frames to compare are the best of each part of the clip; their vectors, weighted by quality, make one vector of the track, and that is
-// compared (similarityOf). Errors are technical: *OtherModelError for a template of another model, a failing model, no templates.
+// compared (similarityOf). Where FirstFrames of them leave no doubt (sure) the others are not embedded; Result.Compared says which were. Errors are technical: *OtherModelError for a template of another model, a failing model, no templates.
 func (m *Matcher) Match(ctx context.Context, clip *media.Clip, found Found, templates []Template) (pipeline.Check, Result, error) {
 	if len(templates) == 0 {
 		return pipeline.Check{}, Result{}, errors.New("compare faces: no enrolled photo was given")
@@ -74,8 +74,16 @@ func (m *Matcher) Match(ctx context.Context, clip *media.Clip, found Found, temp
 		check.Detail = m.detail(&found, &r)
 		return check, r, nil
 	}
-	if err := m.compare(ctx, clip, &found, templates, spots, &r); err != nil {
-		return pipeline.Check{}, Result{}, err
+	known := map[Spot]models.Vector{}
+	if first := m.first(spots); len(beside) == 0 && len(first) < len(spots) {
+		if err := m.compare(ctx, clip, &found, templates, first, known, &r); err != nil {
+			return pipeline.Check{}, Result{}, err
+		}
+	}
+	if !m.sure(&r) {
+		if err := m.compare(ctx, clip, &found, templates, spots, known, &r); err != nil {
+			return pipeline.Check{}, Result{}, err
+		}
 	}
 	score := r.Score
 	check.Score = &score
@@ -105,16 +113,40 @@ func (m *Matcher) Match(ctx context.Context, clip *media.Clip, found Found, temp
 // needed is how many usable frames a comparison must have: a single frame of a clip never decides.
 func (m *Matcher) needed(found *Found) int { return min(m.config.MinFrames, len(found.Frames)) }
 
-// compare fills the scores of a Result from the chosen spots of the subject.
-func (m *Matcher) compare(ctx context.Context, clip *media.Clip, found *Found, templates []Template, spots []Spot, r *Result) error {
+// first gives FirstFrames of the chosen spots, among them the earliest, the latest and one in the middle.
+func (m *Matcher) first(spots []Spot) []Spot {
+	n := m.config.FirstFrames
+	if len(spots) <= n {
+		return spots
+	}
+	out := make([]Spot, n)
+	for i := range out {
+		out[i] = spots[i*(len(spots)-1)/(n-1)]
+	}
+	return out
+}
+
+// sure tells whether the frames that were compared are so clearly of the enrolled person, and of one person from the first to the last, that the
+// others would not change it. A mismatch is never concluded from a few frames.
+func (m *Matcher) sure(r *Result) bool {
+	least := m.config.Threshold + m.config.Sure
+	return len(r.Compared) > 0 && r.Score >= least && r.Agreement >= least
+}
+
+// compare fills the scores of a Result from the chosen spots of the subject. Vectors in known are not made again, new ones are put there.
+func (m *Matcher) compare(ctx context.Context, clip *media.Clip, found *Found, templates []Template, spots []Spot, known map[Spot]models.Vector, r *Result) error {
 	flip := len(spots) <= m.config.Flip
+	r.References, r.Compared, r.Best = nil, nil, ""
 	vectors, weights := make([]models.Vector, len(spots)), make([]float64, len(spots))
 	for i, s := range spots {
-		v, err := m.embed(ctx, clip, found, s, flip)
-		if err != nil {
-			return err
+		if _, ok := known[s]; !ok {
+			v, err := m.embed(ctx, clip, found, s, flip)
+			if err != nil {
+				return err
+			}
+			known[s] = v
 		}
-		vectors[i], weights[i] = v, found.At(s).Quality.Weight
+		vectors[i], weights[i] = known[s], found.At(s).Quality.Weight
 	}
 	track, err := mean(vectors, weights)
 	if err != nil {
@@ -165,7 +197,7 @@ func (m *Matcher) besideMatches(ctx context.Context, clip *media.Clip, found *Fo
 			continue
 		}
 		other := Result{}
-		if err := m.compare(ctx, clip, found, templates, spots, &other); err != nil {
+		if err := m.compare(ctx, clip, found, templates, spots, map[Spot]models.Vector{}, &other); err != nil {
 			return false, err
 		}
 		if other.Score >= m.config.Reject {

@@ -102,13 +102,22 @@ func TestMatchChoosesSharpFramesSpreadInTime(t *testing.T) {
 	for i := range 15 {
 		frames = append(frames, []person{{who: 1, at: front, blurred: i%3 != 1}})
 	}
-	fake := &fakeModels{}
-	_, result, _ := verdict(t, fake, fakeClip(t, frames...))
-	require.Len(t, result.Compared, 5)
-	for i, c := range result.Compared {
-		require.Equal(t, 3*i+1, c.Index)
+	index := func(score float64) (out []int, embeds int) {
+		fake := &fakeModels{vectors: map[int][]float32{1: mixed(score)}}
+		_, result, _ := verdict(t, fake, fakeClip(t, frames...))
+		for _, c := range result.Compared {
+			out = append(out, c.Index)
+		}
+		return out, fake.embeds
 	}
-	require.LessOrEqual(t, fake.embeds, DefaultConfig().MaxFrames)
+	c := DefaultConfig()
+	sure, _ := index(c.Threshold + c.Sure + 0.01)
+	require.Equal(t, []int{1, 7, 13}, sure, "the first, the middle and the last leave no doubt")
+	for _, score := range []float64{c.Threshold + c.Sure - 0.01, c.Threshold - 0.01, c.Reject - c.Sure - 0.01} {
+		all, embeds := index(score)
+		require.Equal(t, []int{1, 4, 7, 10, 13}, all, "score %v", score)
+		require.LessOrEqual(t, embeds, c.MaxFrames, "none is embedded twice")
+	}
 }
 
 func TestMatchWeighsFramesByQuality(t *testing.T) {

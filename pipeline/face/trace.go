@@ -12,7 +12,9 @@ import (
 
 // Boxes finds the faces of one picture (BGR, uint8) in a single pass over all of it, best score first.
 func (m *Matcher) Boxes(ctx context.Context, picture gocv.Mat) ([]image.Rectangle, error) {
-	boxes, err := m.scan(ctx, picture, image.Rect(0, 0, picture.Cols(), picture.Rows()))
+	p := newPyramid(picture)
+	defer p.close()
+	boxes, err := m.scan(ctx, p, image.Rect(0, 0, picture.Cols(), picture.Rows()))
 	if err != nil {
 		return nil, err
 	}
@@ -31,8 +33,13 @@ func (m *Matcher) Trace(ctx context.Context, picture gocv.Mat, around image.Rect
 	if picture.Empty() || around.Dy() < 1 {
 		return Face{}, false, fmt.Errorf("trace a face at %v: no picture, or an empty box", around)
 	}
+	p := newPyramid(picture)
+	defer p.close()
 	f.Track = -1
-	if f.Landmarks, err = m.placeTwice(ctx, picture, b); err != nil {
+	if f.Landmarks, err = m.place(ctx, p, b); err == nil {
+		f.Landmarks, err = m.placeAgain(ctx, p, f.Landmarks)
+	}
+	if err != nil {
 		return Face{}, false, err
 	}
 	square, found := alignedSquare(&f.Landmarks, picture.Cols(), picture.Rows())
@@ -47,18 +54,14 @@ func (m *Matcher) Trace(ctx context.Context, picture gocv.Mat, around image.Rect
 	return f, true, nil
 }
 
-// placeTwice places the landmarks on the square of a box, and again on the square that the first ones say the aligned face fills, and gives
-// the mean. Without a usable first result it is that.
-func (m *Matcher) placeTwice(ctx context.Context, picture gocv.Mat, b box) ([68]Point, error) {
-	first, err := m.place(ctx, picture, b)
-	if err != nil {
-		return first, err
-	}
-	again, ok := alignedSquare(&first, picture.Cols(), picture.Rows())
+// placeAgain places the landmarks on the square that the first ones say the aligned face fills, and gives the mean of both. Without a usable
+// first result it is that.
+func (m *Matcher) placeAgain(ctx context.Context, p *pyramid, first [68]Point) ([68]Point, error) {
+	again, ok := alignedSquare(&first, p.picture.Cols(), p.picture.Rows())
 	if !ok {
 		return first, nil
 	}
-	second, err := m.place(ctx, picture, again)
+	second, err := m.place(ctx, p, again)
 	if err != nil {
 		return first, err
 	}
@@ -71,7 +74,9 @@ func (m *Matcher) placeTwice(ctx context.Context, picture gocv.Mat, b box) ([68]
 // Align brings the face with the given landmarks in a BGR picture to the template of face comparison: dst becomes 112 x 112, BGR, uint8; ok is
 // false when the landmarks form no face.
 func Align(picture gocv.Mat, l *[68]Point, dst *gocv.Mat) (ok bool, err error) {
-	err = arcFace.align(picture, l, dst)
+	p := newPyramid(picture)
+	defer p.close()
+	err = arcFace.align(p, l, dst)
 	if errors.Is(err, errNotAFace) {
 		return false, nil
 	}

@@ -99,18 +99,28 @@ func (m *Matcher) embed(ctx context.Context, clip *media.Clip, found *Found, s S
 	if face.vector.V != nil && !flip {
 		return face.vector, nil
 	}
-	v, err := m.vector(ctx, clip.Frames[s.Frame].Image, &face.Landmarks, flip)
+	v, err := m.vector(ctx, clip.Frames[s.Frame].Image, face, flip)
 	if err != nil {
 		return models.Vector{}, fmt.Errorf("frame %d: face at %v: %w", found.Frames[s.Frame].Index, face.Box, err)
 	}
 	return v, nil
 }
 
-// vector aligns and embeds one face; with flip the mean of the face and its mirror image, which takes twice the time.
-func (m *Matcher) vector(ctx context.Context, picture gocv.Mat, l *[68]Point, flip bool) (models.Vector, error) {
+// vector aligns and embeds one face, whose landmarks are placed a second time where that was not done; with flip the mean of the face and
+// its mirror image, which takes twice the time.
+func (m *Matcher) vector(ctx context.Context, picture gocv.Mat, face *Face, flip bool) (models.Vector, error) {
 	aligned := gocv.NewMat()
 	defer aligned.Close()
-	if err := m.frame.align(picture, l, &aligned); err != nil {
+	p := newPyramid(picture)
+	defer p.close()
+	l := face.Landmarks
+	if face.rough {
+		var err error
+		if l, err = m.placeAgain(ctx, p, l); err != nil {
+			return models.Vector{}, err
+		}
+	}
+	if err := m.frame.align(p, &l, &aligned); err != nil {
 		return models.Vector{}, err
 	}
 	v, err := m.embedAligned(ctx, aligned)
