@@ -58,6 +58,9 @@ func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, tr
 	if photo {
 		out.Detail["basis"] = "single_frame" // nothing that needs time was looked at
 	}
+	if own.left > 0 {
+		out.Detail["stopped_early"] = map[string]any{"faces_not_asked": own.left}
+	}
 	judgeSubject(&out, &own, photo, &cfg)
 	tracks := []int{subject}
 	for i := range others {

@@ -40,6 +40,8 @@ type Config struct {
 	MinWeight float64
 	// PhotoMinWeight is the same for the one face of a photo.
 	PhotoMinWeight float64
+	// EarlyExit stops asking about the subject's faces when no answer could change the outcome any more (ballot.settled).
+	EarlyExit bool `json:",omitzero"`
 	// Prominent is the part of the subject's height from which somebody else is looked at.
 	Prominent float64
 }

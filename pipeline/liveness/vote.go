@@ -35,6 +35,7 @@ type ballot struct {
 	track int
 	votes []vote
 	seen  int // faces of the track in the sampled frames, voting or not
+	left  int // faces that were not asked about, because no answer could have changed anything
 }
 
 // weight is the sum of the votes' weights.
@@ -99,8 +100,17 @@ func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, tr
 			fit = append(fit, s)
 		}
 	}
-	for _, i := range spread(len(fit), limit) {
-		s := fit[i]
+	places := spread(len(fit), limit)
+	order := halves(len(places))
+	if !c.EarlyExit {
+		sort.Ints(order)
+	}
+	for n, k := range order {
+		if c.EarlyExit && clip.Info.Kind == media.Video && b.settled(len(order)-n, c) {
+			b.left = len(order) - n
+			break
+		}
+		s := fit[places[k]]
 		v, err := ask(ctx, m, &clip.Frames[s.Frame], found.At(s), c)
 		if err != nil {
 			return ballot{}, fmt.Errorf("liveness of the face at %v in frame %d: %w", found.At(s).Box, clip.Frames[s.Frame].Index, err)
@@ -109,6 +119,7 @@ func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, tr
 			b.votes = append(b.votes, v)
 		}
 	}
+	b.byTime()
 	return b, nil
 }
 

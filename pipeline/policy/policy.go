@@ -137,6 +137,9 @@ type Policy struct {
 	Speech      Speech                      `yaml:"speech" json:"speech,omitzero"`
 	Challenge   Challenge                   `yaml:"challenge" json:"challenge,omitzero"`
 	Reuse       Reuse                       `yaml:"reuse" json:"reuse,omitzero"`
+	// EarlyExit lets a check stop when nothing that it has not yet looked at can change its outcome. Scores then rest on fewer frames; the verdict
+	// says on how many.
+	EarlyExit bool `yaml:"early_exit" json:"early_exit,omitzero"`
 }
 
 // Accepts says whether the policy takes this kind of media (video or photo).

@@ -33,6 +33,7 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 			res.Matches = append(res.Matches, m)
 		}
 	}
+	stopped := 0 // how many were not compared
 	if len(res.Matches) == 0 && len(history) > 0 {
 		q, err := newQuery(&fp)
 		if err != nil {
@@ -42,7 +43,7 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 		if err != nil {
 			return pipeline.Check{}, Result{}, err
 		}
-		for _, g := range chosen {
+		for n, g := range chosen {
 			if err := ctx.Err(); err != nil {
 				return pipeline.Check{}, Result{}, fmt.Errorf("compare with earlier footage %s: %w", history[g.at].Job, err)
 			}
@@ -54,6 +55,10 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 				return pipeline.Check{}, Result{}, fmt.Errorf("compare with earlier footage %s: %w", history[g.at].Job, err)
 			}
 			res.Matches = append(res.Matches, m)
+			if cfg.EarlyExit && m.Verdict == Same && len(cfg.Backgrounds) == 0 && len(marked) == 0 {
+				stopped = len(chosen) - n - 1
+				break
+			}
 		}
 		sort.SliceStable(res.Matches, func(a, b int) bool { return before(&res.Matches[a], &res.Matches[b]) })
 	}
@@ -61,6 +66,9 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 		return pipeline.Check{}, Result{}, err
 	}
 	check := conclude(&fp, &res)
+	if stopped > 0 {
+		check.Detail["stopped_early"] = map[string]any{"clips_not_compared": stopped}
+	}
 	incomplete(&check, missing, cfg.unexplained(&fp))
 	return check, res, nil
 }

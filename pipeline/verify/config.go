@@ -25,6 +25,7 @@ func faceConfig(m face.Models, p policy.Policy) face.Config {
 
 func livenessConfig(p policy.Policy) liveness.Config {
 	c := liveness.DefaultConfig()
+	c.EarlyExit = p.EarlyExit
 	if t := p.Thresholds.Liveness.Threshold; t != nil {
 		c.Threshold, c.ClearSpoof = *t, min(c.ClearSpoof, *t)
 	}
@@ -33,6 +34,7 @@ func livenessConfig(p policy.Policy) liveness.Config {
 
 func reuseConfig(p policy.Policy) reuse.Config {
 	c := reuse.DefaultConfig()
+	c.EarlyExit = p.EarlyExit
 	if t := p.Thresholds.Reuse.Threshold; t != nil {
 		// A threshold below the bands in which nothing is claimed takes them along.
 		c.Threshold, c.CannotTell, c.Weak = *t, min(c.CannotTell, *t), min(c.Weak, *t)
