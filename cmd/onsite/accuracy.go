@@ -28,6 +28,7 @@ func share(v *float64) string {
 type benchFaceCmd struct {
 	benchCommon
 	folderFlag
+	modelFlag
 	Bare       bool   `help:"The models alone, one photo against one, for comparison."`
 	References int    `help:"Photos of a person that a probe is compared with, 1 to 5." default:"1"`
 	Pairs      string `help:"Only the pairs of this CSV file: file_a,file_b,same or different." placeholder:"pairs.csv"`
@@ -35,7 +36,7 @@ type benchFaceCmd struct {
 }
 
 func (c *benchFaceCmd) Run(ctx context.Context, e *env) error {
-	core, err := newCore(media.Options{})
+	core, err := newCore(media.Options{}, c.Model...)
 	if err != nil {
 		return err
 	}

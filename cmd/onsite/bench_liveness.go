@@ -18,6 +18,7 @@ import (
 )
 
 type benchLivenessCmd struct {
+	modelFlag
 	benchCommon
 	Data string `help:"Folder with honest photos and clips in real/ and attacks in fake/ or fake/<species>/." placeholder:"DIR" xor:"what" required:""`
 	Make string `help:"Write a suite of generated attacks into this folder with ffmpeg; files that are there are kept." placeholder:"DIR" xor:"what" required:""`
@@ -39,7 +40,7 @@ func (c *benchLivenessCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	o.Suite = suite
-	core, err := newCore(media.Options{})
+	core, err := newCore(media.Options{}, c.Model...)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 )
 
 type benchPlaceCmd struct {
+	modelFlag
 	benchCommon
 	folderFlag
 	Others          string `help:"Photos of other places, each a place of its own; those that are in the data, too, are left out." placeholder:"DIR"`
@@ -21,7 +22,7 @@ type benchPlaceCmd struct {
 }
 
 func (c *benchPlaceCmd) Run(ctx context.Context, e *env) error {
-	core, err := newCore(media.Options{})
+	core, err := newCore(media.Options{}, c.Model...)
 	if err != nil {
 		return err
 	}

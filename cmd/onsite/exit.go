@@ -48,7 +48,10 @@ func (e *env) fail(err error, asJSON bool) int {
 	var fault *service.Fault
 	var remote *remoteError
 	var changed *errNotIntact
+	var faults *faultError
 	switch {
+	case errors.As(err, &faults):
+		rule = "model_refused"
 	case errors.As(err, &usage):
 		code, rule = exitUsage, "usage"
 	case errors.As(err, &changed):
@@ -103,7 +106,10 @@ func words(err error) pipeline.Text {
 	var fault *service.Fault
 	var remote *remoteError
 	var changed *errNotIntact
+	var faults *faultError
 	switch {
+	case errors.As(err, &faults):
+		return faults.text()
 	case errors.As(err, &usage):
 		return usage.text
 	case errors.As(err, &changed):

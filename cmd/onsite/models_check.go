@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"onsite/models"
+	"onsite/models/manifest"
+	"onsite/pipeline"
+)
+
+type modelsCheckCmd struct {
+	Manifest  string `arg:"" optional:"" help:"Only this model: a name (onsite models list) or the path of a manifest with its file beside it. Default: all built-in and all added models."`
+	Manifests string `help:"Folder with manifests and ONNX files of your own; a manifest there replaces the built-in one of its task." placeholder:"DIR"`
+	Record    bool   `help:"Write the golden sample that this machine computes into the manifest, in place of the one it has."`
+	JSON      bool   `help:"Print JSON."`
+}
+
+func (c *modelsCheckCmd) Run(ctx context.Context, e *env) error {
+	list, err := c.list()
+	if err != nil {
+		return err
+	}
+	base := models.DefaultOptions()
+	if c.Record {
+		if err := c.record(ctx, list[0], base); err != nil {
+			return err
+		}
+		if list, err = c.list(); err != nil { // as it was written
+			return err
+		}
+	}
+	known, err := knownModels("")
+	if err != nil {
+		return err
+	}
+	var all []models.Examination
+	var failed *faultError
+	for _, man := range list {
+		x, err := models.Examine(ctx, man, models.ExamineOptions{Dir: base.Dir, Library: base.Library, Known: known})
+		if err != nil {
+			return err
+		}
+		all = append(all, x)
+		if !x.Passed {
+			if failed == nil {
+				failed = &faultError{name: man.Name}
+			}
+			failed.faults = append(failed.faults, x.Faults...)
+		}
+		if !c.JSON {
+			line := costLine(x)
+			word := pipeline.Text{EN: "ok", ZH: "正常"}
+			if !x.Passed {
+				word, line = pipeline.Text{EN: "refused", ZH: "拒绝"}, pipeline.Text{}
+			}
+			fmt.Fprintf(e.out, "%-16s %-24s %-8s %s\n", x.Task, x.Name, e.say(word), e.say(line))
+		}
+	}
+	if c.JSON {
+		if err := e.printJSON(map[string]any{"models": all}); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return nil
+}
+
+// list gives the manifests to check.
+func (c *modelsCheckCmd) list() ([]manifest.Manifest, error) {
+	if c.Manifest != "" {
+		man, err := readModel(c.Manifest)
+		return []manifest.Manifest{man}, err
+	}
+	if c.Record {
+		return nil, usagef(pipeline.Text{EN: "--record writes into one manifest: name it", ZH: "--record 会写入一个清单：请指明是哪一个"})
+	}
+	if c.Manifests != "" {
+		return manifest.LoadDir(c.Manifests)
+	}
+	all, err := models.Choices(models.AddedDir())
+	var out []manifest.Manifest
+	for _, k := range all {
+		if k.Origin != models.OriginFurther {
+			out = append(out, k.Manifest)
+		}
+	}
+	return out, err
+}
+
+// record writes the golden sample of this machine.
+func (c *modelsCheckCmd) record(ctx context.Context, man manifest.Manifest, base models.Options) error {
+	if err := ownManifest(c.Manifest); err != nil {
+		return err
+	}
+	x, err := models.Examine(ctx, man, models.ExamineOptions{Dir: base.Dir, Library: base.Library, Uncalibrated: true, NoGolden: true})
+	if err != nil {
+		return err
+	}
+	var other []models.Fault
+	for _, f := range x.Faults {
+		if f.Code != "golden_differs" { // the old sample is to go
+			other = append(other, f)
+		}
+	}
+	if len(other) > 0 {
+		return &faultError{name: man.Name, faults: other}
+	}
+	g, err := models.Record(ctx, man, models.ExamineOptions{Dir: base.Dir, Library: base.Library})
+	if err != nil {
+		return err
+	}
+	man.Golden = []manifest.Golden{g}
+	return manifest.Rewrite(man.Origin(), man)
+}
+
+// ownManifest refuses to write into a manifest that was not named by its path.
+func ownManifest(word string) error {
+	if len(word) > 5 && word[len(word)-5:] == ".yaml" {
+		return nil
+	}
+	return usagef(pipeline.Text{
+		EN: fmt.Sprintf("%s is not the path of a manifest (it must end in .yaml); `onsite models show %s > mine.yaml` gives you a copy of your own", word, word),
+		ZH: fmt.Sprintf("%s 不是清单路径（须以 .yaml 结尾）；可用 `onsite models show %s > mine.yaml` 得到自己的副本", word, word),
+	})
+}
+
+type modelsShowCmd struct {
+	Name string `arg:"" help:"Name of a model (onsite models list)."`
+}
+
+func (c *modelsShowCmd) Run(e *env) error {
+	man, err := readModel(c.Name)
+	if err != nil {
+		return err
+	}
+	text, err := man.Text()
+	if err != nil {
+		return err
+	}
+	_, err = e.out.Write(text)
+	return err
+}
