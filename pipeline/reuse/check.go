@@ -122,7 +122,7 @@ type query struct {
 	sides  []side
 	track  layered // as large as there is
 	grid   track   // 32 x 32
-	small  [Forms]coarseTrack
+	small  map[corners]coarseTrack // by where the query's corners lie
 }
 
 func newQuery(f *Fingerprint) (*query, error) {
@@ -280,7 +280,9 @@ func (q *query) fill(ctx context.Context, cfg Config, m *Match, o *Fingerprint, 
 		return forRegistration(x, m.Inliers, m.matches, m.residual)
 	}
 	m.QueryLevel, m.Backdrop = a.queryLevel, a.backdrop
-	if first := score(&a.stretch); m.Inliers >= minInliers && a.parts.S() >= secondFrom && Score(first) < cfg.Threshold {
+	first := score(&a.stretch)
+	slow := min(m.Level, m.QueryLevel) < cfg.LowMotion // where little moves, a hand that films a screen can hide nearly all of it
+	if m.Inliers >= minInliers && a.parts.S() >= secondFrom && Score(first) < cfg.Threshold && (first >= secondFrom || slow) {
 		b, ok, err := a.steady(ctx, motion)
 		if err != nil {
 			return err

@@ -17,15 +17,15 @@ const (
 
 // coarseTrack is the query's motion in the coarse cells of an earlier clip.
 type coarseTrack struct {
-	made    bool
 	changes centred // of the cells that it covers
+	ok      bool    // there is a way to lay it
 }
 
-// coarseOver lays the query's motion over coarse cells; ok is false where there is no way.
-func (q *query) coarseOver(t Transform) (c coarseTrack, ok bool) {
+// coarseOver lays the query's motion over coarse cells.
+func (q *query) coarseOver(t Transform) coarseTrack {
 	back, ok := t.inverse()
 	if !ok {
-		return coarseTrack{}, false
+		return coarseTrack{}
 	}
 	m := newWarp(back, q.grid.w, q.grid.h, coarseCells)
 	var covered []int
@@ -36,25 +36,54 @@ func (q *query) coarseOver(t Transform) (c coarseTrack, ok bool) {
 	}
 	small := m.apply(&q.grid, coarseStride)
 	d, valid := differences(&small, 1)
-	return coarseTrack{made: true, changes: centre(d, valid, coarseCells*coarseCells, covered)}, true
+	return coarseTrack{centre(d, valid, coarseCells*coarseCells, covered), true}
 }
 
-// nearForm is how near, as a share of the picture, the corners of a transform must lie to those of a form of the whole picture to be taken
-// for it in the first look: a fifth of a coarse cell.
-const nearForm = 0.025
+// corners say where three corners of a picture lie in another one, in steps of a twentieth of its sides: 0.4 of a coarse cell.
+type corners [6]int16
 
-// coarseBy is coarseOver; the eight forms of the whole picture, which a fixed camera gives again and again, are made once.
-func (q *query) coarseBy(t Transform) (coarseTrack, bool) {
-	for k, f := range forms {
-		if t.far(f) > nearForm {
-			continue
+const cornerStep = 20
+
+// keepCoarse is how many ways are kept, of about 50 KB each.
+const keepCoarse = 64
+
+// cornersOf rounds a transform that keeps parallels; ok is false where it lies absurdly far off.
+func cornersOf(t Transform) (c corners, ok bool) {
+	all := t.corners()
+	for i, p := range [3][2]float64{all[0], all[1], all[3]} {
+		for k, v := range p {
+			v = math.Round(v * cornerStep)
+			if !(math.Abs(v) < math.MaxInt16) {
+				return corners{}, false
+			}
+			c[2*i+k] = int16(v)
 		}
-		if !q.small[k].made {
-			q.small[k], _ = q.coarseOver(f)
-		}
-		return q.small[k], true
 	}
-	return q.coarseOver(t)
+	return c, true
+}
+
+func (c corners) transform() Transform {
+	at := func(i int) float64 { return float64(c[i]) / cornerStep }
+	return Transform{at(2) - at(0), at(4) - at(0), at(0), at(3) - at(1), at(5) - at(1), at(1), 0, 0, 1}
+}
+
+// coarseBy is coarseOver with rounded corners, each way made once: a fixed camera gives a few ways again and again.
+func (q *query) coarseBy(t Transform) coarseTrack {
+	c, ok := cornersOf(t)
+	if !ok {
+		return coarseTrack{}
+	}
+	made, ok := q.small[c]
+	if !ok {
+		made = q.coarseOver(c.transform())
+		if q.small == nil {
+			q.small = map[corners]coarseTrack{}
+		}
+		if len(q.small) < keepCoarse {
+			q.small[c] = made
+		}
+	}
+	return made
 }
 
 // coarse correlates the query's motion with an earlier clip's coarse motion, laid over it as the first look suggests.
@@ -78,8 +107,8 @@ func (q *query) coarse(o *Fingerprint, g *glance) float64 {
 	}
 	best := 0.0
 	for _, t := range turns {
-		c, ok := q.coarseBy(t)
-		if !ok || len(c.changes.wanted) < minGradient {
+		c := q.coarseBy(t)
+		if !c.ok || len(c.changes.wanted) < minGradient {
 			continue
 		}
 		var sum float32

@@ -88,20 +88,30 @@ func (f Fingerprint) MarshalBinary() ([]byte, error) {
 	return order.AppendUint32(out, crc32.ChecksumIEEE(out)), nil
 }
 
-// UnmarshalBinary reads what MarshalBinary wrote and refuses everything else with an error that wraps ErrFormat. The large sections
-// (points, motion) are checked too; memory stays bounded whatever the bytes are. The result does not keep data.
+// UnmarshalBinary reads what MarshalBinary wrote, as Read does. The result does not keep data.
 func (f *Fingerprint) UnmarshalBinary(data []byte) error {
+	g, err := Read(bytes.Clone(data))
+	if err == nil {
+		*f = g
+	}
+	return err
+}
+
+// Read reads what MarshalBinary wrote and refuses everything else with an error that wraps ErrFormat. The large sections (points, motion)
+// are checked too; memory stays bounded whatever the bytes are. The result keeps data, which nobody may change afterwards: a history of
+// some hundred fingerprints is not copied once more.
+func Read(data []byte) (Fingerprint, error) {
 	if len(data) < len(magic)+2+4 || len(data) > maxEncoded || !bytes.Equal(data[:4], magic[:]) {
-		return fmt.Errorf("%w: %d bytes without its mark, or too many", ErrFormat, len(data))
+		return Fingerprint{}, fmt.Errorf("%w: %d bytes without its mark, or too many", ErrFormat, len(data))
 	}
 	if v := order.Uint16(data[4:]); v != FormatVersion {
-		return fmt.Errorf("%w: version %d, want %d", ErrFormat, v, FormatVersion)
+		return Fingerprint{}, fmt.Errorf("%w: version %d, want %d", ErrFormat, v, FormatVersion)
 	}
 	body, sum := data[:len(data)-4], order.Uint32(data[len(data)-4:])
 	if crc32.ChecksumIEEE(body) != sum {
-		return fmt.Errorf("%w: its checksum is wrong", ErrFormat)
+		return Fingerprint{}, fmt.Errorf("%w: its checksum is wrong", ErrFormat)
 	}
-	r := reader{b: bytes.Clone(body[6:])}
+	r := reader{b: body[6:]}
 	var parts [sections + 1][]byte
 	for id := 1; id <= sections; id++ {
 		if got := r.u8(); int(got) != id {
@@ -121,17 +131,16 @@ func (f *Fingerprint) UnmarshalBinary(data []byte) error {
 		r.err = errors.Join(g.checkAreas(), g.Audio.check())
 	}
 	if r.err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, r.err)
+		return Fingerprint{}, fmt.Errorf("%w: %w", ErrFormat, r.err)
 	}
 	g.points, g.motion = parts[sectionPoints], parts[sectionMotion]
 	if err := checkPoints(g.points); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+		return Fingerprint{}, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	if err := checkMotion(g.motion); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+		return Fingerprint{}, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	*f = g
-	return nil
+	return g, nil
 }
 
 func (f *Fingerprint) readMeta(outer *reader, b []byte) {

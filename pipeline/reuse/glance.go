@@ -72,33 +72,53 @@ const codeLimit = 34
 
 type indexPair struct{ q, o *indexPoint }
 
-// likeness pairs the points of two indexes that are each other's nearest and near enough.
+// likeness pairs the points of two indexes that are each other's nearest and near enough; of equally near ones the first counts.
 func likeness(q, o *indexed) []indexPair {
-	var out []indexPair
+	var back [indexStills * indexPoints]partner // by the points of o
+	away := back[:len(o.codes)]
+	for j := range away {
+		away[j] = partner{codeLimit + 1, -1}
+	}
+	var to [indexStills * indexPoints]int16
 	for i, c := range q.codes {
-		j := nearestCode(c, o.codes)
-		if j < 0 {
-			continue
-		}
-		if nearestCode(o.codes[j], q.codes) == i {
+		to[i] = int16(nearestCode(c, o.codes, away, int16(i)))
+	}
+	var out []indexPair
+	for i := range q.codes {
+		if j := to[i]; j >= 0 && int(away[j].at) == i {
 			out = append(out, indexPair{&q.points[i], &o.points[j]})
 		}
 	}
 	return out
 }
 
-// nearestCode gives the position of the nearest code, the first of several; -1 where none is near enough to count as a likeness.
+// partner is the nearest code so far: its distance and position.
+type partner struct {
+	distance int16
+	at       int16
+}
+
+// nearestCode gives the position of the nearest code, the first of several; -1 where none is near enough to count as a likeness. It notes in
+// away for which of the codes c, at position at of its own index, is the nearest so far.
 //
 //go:noinline
-func nearestCode(c code, in []code) int {
-	best, at := codeLimit+1, -1
+func nearestCode(c code, in []code, away []partner, at int16) int {
+	best, found := codeLimit+1, -1
 	low, high := c[0], c[1] // in registers, as the caller's many values are not when this is part of it
+	away = away[:len(in)]
 	for j := range in {
-		if d := bits.OnesCount64(low^in[j][0]) + bits.OnesCount64(high^in[j][1]); d < best {
-			best, at = d, j
+		d := bits.OnesCount64(low^in[j][0]) + bits.OnesCount64(high^in[j][1])
+		if d > codeLimit {
+			continue
+		}
+		if d < best {
+			best, found = d, j
+		}
+		if int16(d) < away[j].distance {
+			away[j] = partner{int16(d), at}
 		}
 	}
-	return at
+	return found
 }
 
 // maxProposals bounds how many pairs propose a similarity; one in four of them right is enough to miss it once in 10,000 times.

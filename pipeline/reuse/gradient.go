@@ -29,7 +29,7 @@ type earlierMotion struct {
 	motion []float64         // rms change of the 32 x 32 cells per 0.1 s
 	level  float64           // 95th percentile over the cells of their rms change per 0.1 s, in grey levels
 
-	whole *centred // all cells, when they were wanted once
+	whole *gradients // of all cells, when they were wanted once
 }
 
 // shape gives vectors of the wanted cells, which are mostly all of them.
@@ -40,9 +40,10 @@ func (e *earlierMotion) shape(wanted []int) gradients {
 	}
 	if e.whole == nil {
 		c := centre(e.diff, e.valid, gradientSize, wanted)
-		e.whole = &c
+		g := c.shape(e.weight[:])
+		e.whole = &g
 	}
-	return e.whole.shape(e.weight[:])
+	return *e.whole
 }
 
 // prepareEarlier differentiates a 32 x 32 track and weighs its cells by their motion m as m/(m + p90/2 + 0.1): a static background, which

@@ -84,7 +84,19 @@ func TestNearestOfAll(t *testing.T) {
 			}
 			require.EqualValues(t, c.distance(in[order[i]])<<16|order[i], d)
 		}
-		if at := nearestCode(c, in); at >= 0 {
+		away := make([]partner, len(in))
+		for i := range away {
+			away[i] = partner{codeLimit + 1, -1}
+		}
+		at := nearestCode(c, in, away, 7)
+		for j, p := range away {
+			if d := c.distance(in[j]); d <= codeLimit {
+				require.Equal(t, partner{int16(d), 7}, p)
+			} else {
+				require.EqualValues(t, -1, p.at)
+			}
+		}
+		if at >= 0 {
 			require.Equal(t, order[0], at)
 			require.LessOrEqual(t, c.distance(in[at]), codeLimit)
 		} else {
@@ -101,6 +113,77 @@ func TestNearestOfAll(t *testing.T) {
 		require.Equal(t, want, at)
 		require.Equal(t, nearest, d)
 	}
+}
+
+func TestLikenessIsMutual(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 1))
+	few := func() uint64 { return r.Uint64() & r.Uint64() & r.Uint64() & r.Uint64() } // many near and equal distances
+	nearestOf := func(c code, in []code) int {
+		best, at := codeLimit+1, -1
+		for j := range in {
+			if d := c.distance(in[j]); d < best {
+				best, at = d, j
+			}
+		}
+		return at
+	}
+	for range 100 {
+		var q, o indexed
+		for _, x := range []*indexed{&q, &o} {
+			x.points = make([]indexPoint, r.IntN(40))
+			for range x.points {
+				x.codes = append(x.codes, code{few(), few()})
+			}
+		}
+		var want []indexPair
+		for i, c := range q.codes {
+			if j := nearestOf(c, o.codes); j >= 0 && nearestOf(o.codes[j], q.codes) == i {
+				want = append(want, indexPair{&q.points[i], &o.points[j]})
+			}
+		}
+		got := likeness(&q, &o)
+		require.Len(t, got, len(want))
+		for i := range want {
+			require.Same(t, want[i].q, got[i].q)
+			require.Same(t, want[i].o, got[i].o)
+		}
+	}
+}
+
+func TestMedianIsTheMiddle(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	for range 500 {
+		v := make([]float32, 1+r.IntN(1100))
+		for i := range v {
+			v[i] = float32(r.NormFloat64())
+			if r.IntN(3) == 0 {
+				v[i] = float32(r.IntN(5) - 2) // many equal ones
+			}
+		}
+		sorted := slices.Clone(v)
+		slices.Sort(sorted)
+		n := len(v)
+		k := r.IntN(n)
+		require.Equal(t, sorted[k], kthOf(v, k))                     //nolint:testifylint // to the bit
+		require.Equal(t, (sorted[(n-1)/2]+sorted[n/2])/2, median(v)) //nolint:testifylint // to the bit
+	}
+}
+
+func TestRoundedCorners(t *testing.T) {
+	for _, f := range forms {
+		c, ok := cornersOf(f)
+		require.True(t, ok)
+		require.Equal(t, f, c.transform())
+	}
+	turn := Transform{.93, -.11, .04, .12, .9, -.03, 0, 0, 1}
+	c, ok := cornersOf(turn)
+	require.True(t, ok)
+	require.LessOrEqual(t, turn.far(c.transform()), 3*.5/cornerStep) // the fourth corner follows from the other three
+	again, ok := cornersOf(c.transform())
+	require.True(t, ok)
+	require.Equal(t, c, again)
+	_, ok = cornersOf(Transform{1e9, 0, 0, 0, 1, 0, 0, 0, 1})
+	require.False(t, ok)
 }
 
 func TestRoundedMotionIsWhatOthersRead(t *testing.T) {

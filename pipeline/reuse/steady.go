@@ -13,7 +13,7 @@ import (
 // second look and not the first.
 
 const (
-	secondFrom = 0.4 // S of the first look from which a second is worth its time
+	secondFrom = 0.4 // S of the first look, and after its costs where the clips move, from which a second is worth its time
 	secondWays = 2   // ways to lay the clips over each other that are looked at again
 	steadyTile = 0.3 // replaces tileRest: what is left moves less, and little of it is noise
 )

@@ -46,11 +46,11 @@ func (r *run) read(ctx context.Context) ([]reuse.Candidate, error) {
 	}
 	out := make([]reuse.Candidate, 0, len(earlier))
 	for _, e := range earlier {
-		c := reuse.Candidate{Job: e.Job, SHA256: e.SHA256}
-		if err := c.Fingerprint.UnmarshalBinary(e.Fingerprint); err != nil {
+		f, err := reuse.Read(e.Fingerprint)
+		if err != nil {
 			return nil, fmt.Errorf("read the fingerprint of earlier footage %s: %w", e.Job, err)
 		}
-		out = append(out, c)
+		out = append(out, reuse.Candidate{Job: e.Job, SHA256: e.SHA256, Fingerprint: f})
 	}
 	return out, nil
 }
