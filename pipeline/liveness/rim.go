@@ -11,8 +11,8 @@ import (
 
 const (
 	rimSide   = 320  // pixels, longer side of the pictures that are searched
-	rimFrames = 5    // sampled frames that are searched
-	rimEdge   = 10.0 // grey levels: the least step across an edge
+	rimFrames = 3    // sampled frames that are searched
+	rimEdge   = 10   // grey levels: the least step across an edge
 	rimSlant  = 0.22 // the most that a side may slant: about 12 degrees
 	rimKept   = 4    // lines that are kept of each side
 )
@@ -62,26 +62,50 @@ func rimOf(clip *media.Clip, found *face.Found, track int, c *Config) (rim, bool
 	return out, len(score) > 0, nil
 }
 
+// steps holds twice the step across edges of one direction at every pixel, place across the edge first: v[p*n+t].
+type steps struct {
+	v    []int16
+	p, n int // places across the edge, places along it
+}
+
+// outsideStep marks places too near to the picture's border.
+const outsideStep = math.MinInt16
+
+// at is the step at a place across the edge and one along it.
+func (s *steps) at(p, t float64) int16 {
+	i, k := int(p+0.5), int(t+0.5)
+	if i < 0 || k < 0 || i >= s.p || k >= s.n {
+		return outsideStep
+	}
+	return s.v[i*s.n+k]
+}
+
+// stepsOf measures the steps across upright and level edges of a grey picture.
+func stepsOf(g []byte, w, h int) (upright, level *steps) {
+	upright, level = &steps{make([]int16, w*h), w, h}, &steps{make([]int16, w*h), h, w}
+	for y := range h {
+		row := g[y*w : (y+1)*w]
+		for x := range row {
+			i := y*w + x
+			u, l := int16(outsideStep), int16(outsideStep)
+			if x >= 3 && y >= 1 && x < w-3 && y < h-1 {
+				u = int16(row[x+2]) + int16(row[x+1]) - int16(row[x-1]) - int16(row[x-2])
+			}
+			if y >= 3 && x >= 1 && y < h-3 && x < w-1 {
+				l = int16(g[i+2*w]) + int16(g[i+w]) - int16(g[i-w]) - int16(g[i-2*w])
+			}
+			upright.v[x*h+y], level.v[i] = u, l
+		}
+	}
+	return upright, level
+}
+
 // outline finds the best quadrangle around a face.
 func outline(g []byte, w, h int, box image.Rectangle) rim {
 	if box.Dy() < 12 {
 		return rim{}
 	}
-	at := func(x, y int) float64 { return float64(g[y*w+x]) }
-	upright := func(x, y float64) float64 { // the step across an upright edge
-		ix, iy := int(x+0.5), int(y+0.5)
-		if ix < 3 || iy < 1 || ix >= w-3 || iy >= h-1 {
-			return math.NaN()
-		}
-		return (at(ix+2, iy) + at(ix+1, iy) - at(ix-1, iy) - at(ix-2, iy)) / 2
-	}
-	level := func(y, x float64) float64 {
-		ix, iy := int(x+0.5), int(y+0.5)
-		if iy < 3 || ix < 1 || iy >= h-3 || ix >= w-1 {
-			return math.NaN()
-		}
-		return (at(ix, iy+2) + at(ix, iy+1) - at(ix, iy-1) - at(ix, iy-2)) / 2
-	}
+	upright, level := stepsOf(g, w, h)
 	hgt := float64(box.Dy())
 	cx, cy := float64(box.Min.X+box.Max.X)/2, float64(box.Min.Y+box.Max.Y)/2
 	y0, y1 := cy-0.6*hgt, cy+0.6*hgt
@@ -103,13 +127,13 @@ func outline(g []byte, w, h int, box image.Rectangle) rim {
 		}
 	}
 	if best.score > 0 {
-		best.dark = bezel(at, best.box, w, h)
+		best.dark = bezel(g, best.box, w, h)
 	}
 	return best
 }
 
 // lines finds the best edges whose middle lies between lo and hi, along t0..t1.
-func lines(step func(p, t float64) float64, lo, hi, t0, t1 float64) []line {
+func lines(step *steps, lo, hi, t0, t1 float64) []line {
 	var out []line
 	mid := (t0 + t1) / 2
 	for p := lo; p <= hi; p++ {
@@ -143,16 +167,15 @@ func nearest(kept []line, at float64) float64 {
 }
 
 // along is the share of a line between two places that is an edge, one that is brighter on the same side all along; 0 when most of it is outside.
-func along(step func(p, t float64) float64, l *line, t0, t1 float64) float64 {
+func along(step *steps, l *line, t0, t1 float64) float64 {
 	up, down, n, outside := 0, 0, 0, 0
 	for t := t0; t <= t1; t += 2 {
-		v := step(l.pos(t), t)
-		switch {
-		case math.IsNaN(v):
+		switch v := step.at(l.pos(t), t); {
+		case v == outsideStep:
 			outside++
-		case v > rimEdge:
+		case v > 2*rimEdge:
 			up++
-		case v < -rimEdge:
+		case v < -2*rimEdge:
 			down++
 		}
 		n++
@@ -174,7 +197,7 @@ func orNone(list []line) []*line {
 
 // quad scores an outline of left, top, right and lower side. One of them may be missing: then it lies outside the picture. An outline whose sides
 // alone cannot reach the score beat is not looked at.
-func quad(upright, level func(p, t float64) float64, sides [4]*line, w, h int, beat float64) rim {
+func quad(upright, level *steps, sides [4]*line, w, h int, beat float64) rim {
 	frame := [4]*line{{at: 0}, {at: 0}, {at: float64(w - 1)}, {at: float64(h - 1)}}
 	missing, bound := 0, 0.0
 	for i, s := range sides {
@@ -196,7 +219,7 @@ func quad(upright, level func(p, t float64) float64, sides [4]*line, w, h int, b
 		return rim{}
 	}
 	var on, beyond []float64
-	add := func(side *line, step func(p, t float64) float64, from, to float64) {
+	add := func(side *line, step *steps, from, to float64) {
 		if side.support == 0 {
 			return
 		}
@@ -230,14 +253,14 @@ func corner(level, upright *line) float64 {
 }
 
 // bezel is the share of the outline's length along which a dark strip runs, at least 3 pixels wide.
-func bezel(at func(x, y int) float64, box image.Rectangle, w, h int) float64 {
+func bezel(g []byte, box image.Rectangle, w, h int) float64 {
 	dark, n := 0, 0
 	look := func(x, y, dx, dy int) {
 		n++
 		run := 0
 		for d := -6; d <= 6; d++ {
 			px, py := x+dx*d, y+dy*d
-			if px < 0 || py < 0 || px >= w || py >= h || at(px, py) > 55 {
+			if px < 0 || py < 0 || px >= w || py >= h || g[py*w+px] > 55 {
 				run = 0
 				continue
 			}

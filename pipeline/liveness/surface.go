@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"gocv.io/x/gocv"
-	"gonum.org/v1/gonum/dsp/fourier"
 
 	"onsite/models"
 	"onsite/pipeline/face"
@@ -23,8 +22,8 @@ type surface struct {
 	focus  float64 // sharpness of the face over that of its surroundings, natural logarithm: a flat thing is sharp all over
 }
 
-// surfaceFrames is how many sampled frames are looked at.
-const surfaceFrames = 5
+// surfaceFrames is how many sampled frames are searched for patterns, toneFrames in how many of them light and focus are measured.
+const surfaceFrames, toneFrames = 5, 3
 
 // surfaceOf measures a track's faces in the sampled frames: the medians. ok is false without a face that is large enough.
 func surfaceOf(clip *media.Clip, found *face.Found, track int, c *Config) (surface, bool, error) {
@@ -41,22 +40,37 @@ func surfaceOf(clip *media.Clip, found *face.Found, track int, c *Config) (surfa
 		f := found.At(fit[k])
 		picture := clip.Frames[fit[k].Frame].Image
 		pictures, boxes = append(pictures, picture), append(boxes, f.Box)
-		grey, err := media.Gray(picture)
+		if len(black) == toneFrames {
+			continue
+		}
+		lo, hi, burnt, sharp, err := lookOf(picture, f.Box, c)
 		if err != nil {
 			return surface{}, false, fmt.Errorf("surface of the face at %v: %w", f.Box, err)
 		}
-		g := grey.ToBytes()
-		w, h := grey.Cols(), grey.Rows()
-		_ = grey.Close()
-		lo, hi, burnt := tones(g, w, square(f.Box, c.Crop, w, h))
-		black, white, glare = append(black, lo), append(white, hi), append(glare, burnt)
-		focus = append(focus, relativeFocus(g, w, h, f.Box))
+		black, white, glare, focus = append(black, lo), append(white, hi), append(glare, burnt), append(focus, sharp)
 	}
 	if len(black) == 0 {
 		return surface{}, false, nil
 	}
 	peak, fringe, ok, err := finePattern(pictures, boxes)
 	return surface{peak, fringe, quantile(black, 0.5), quantile(white, 0.5), quantile(glare, 0.5), quantile(focus, 0.5)}, ok, err
+}
+
+// lookOf measures light and focus of a face and what is around it, on that part of the picture alone.
+func lookOf(picture gocv.Mat, box image.Rectangle, c *Config) (lo, hi, burnt, sharp float64, err error) {
+	all := image.Rect(0, 0, picture.Cols(), picture.Rows())
+	view := square(box, c.Crop, all.Dx(), all.Dy())
+	part := box.Inset(-box.Dy()/2 - 1).Union(view).Intersect(all)
+	cut := picture.Region(part)
+	defer cut.Close()
+	grey, err := media.Gray(cut)
+	if err != nil {
+		return 0, 0, 0, 0, err
+	}
+	defer grey.Close()
+	g := grey.ToBytes()
+	lo, hi, burnt = tones(g, part.Dx(), view.Sub(part.Min))
+	return lo, hi, burnt, relativeFocus(g, part.Dx(), part.Dy(), box.Sub(part.Min)), nil
 }
 
 // patches are the places of a frame that are searched for patterns, the face and what is beside it on both sides, squares of n pixels; none when the
@@ -86,51 +100,56 @@ type powers struct{ light, colour []float64 }
 
 // add takes one more frame. Both spectra come from one transform: the light is its real part, the colour, green against red and blue, its imaginary
 // one. The second difference takes away what is coarse, a Hann window the edges.
-func (p *powers) add(patch *models.Image, n int) {
+func (p *powers) add(patch *models.Image, n int, hann []float64) error {
 	y, c := make([]float64, n*n), make([]float64, n*n)
 	for i := range y {
 		b, g, r := float64(patch.Pix[3*i]), float64(patch.Pix[3*i+1]), float64(patch.Pix[3*i+2])
 		y[i], c[i] = (29*b+150*g+77*r)/256, g-(b+r)/2
 	}
-	data, hann := make([]complex128, n*n), make([]float64, n)
-	for i := range hann {
-		hann[i] = 0.5 - 0.5*math.Cos(2*math.Pi*(float64(i)+0.5)/float64(n))
+	m := gocv.NewMatWithSize(n, n, gocv.MatTypeCV32FC2)
+	defer m.Close()
+	data, err := m.DataPtrFloat32()
+	if err != nil {
+		return fmt.Errorf("fill a spectrum of %d pixels: %w", n, err)
 	}
 	for v := range n {
 		up, down := max(v-1, 0)*n, min(v+1, n-1)*n
 		for x := range n {
 			at, left, right := v*n+x, v*n+max(x-1, 0), v*n+min(x+1, n-1)
 			k := hann[x] * hann[v]
-			data[at] = complex((4*y[at]-y[up+x]-y[down+x]-y[left]-y[right])*k, (4*c[at]-c[up+x]-c[down+x]-c[left]-c[right])*k)
+			data[2*at] = float32((4*y[at] - y[up+x] - y[down+x] - y[left] - y[right]) * k)
+			data[2*at+1] = float32((4*c[at] - c[up+x] - c[down+x] - c[left] - c[right]) * k)
 		}
 	}
-	fft := fourier.NewCmplxFFT(n)
-	row, col := make([]complex128, n), make([]complex128, n)
-	for v := range n {
-		fft.Coefficients(row, data[v*n:(v+1)*n])
-		copy(data[v*n:], row)
+	if err := gocv.DFT(m, &m, gocv.DftForward); err != nil {
+		return fmt.Errorf("transform a patch of %d pixels: %w", n, err)
 	}
-	for x := range n {
-		for v := range n {
-			col[v] = data[v*n+x]
-		}
-		fft.Coefficients(row, col)
-		for v := range n {
-			data[v*n+x] = row[v]
-		}
+	if data, err = m.DataPtrFloat32(); err != nil {
+		return fmt.Errorf("read a spectrum of %d pixels: %w", n, err)
 	}
 	if p.light == nil {
 		p.light, p.colour = make([]float64, n*n), make([]float64, n*n)
 	}
 	for v := range n {
 		for x := range n {
-			z, w := data[v*n+x], data[(n-v)%n*n+(n-x)%n]
-			re, im := real(z)+real(w), imag(z)-imag(w)
+			z, w := 2*(v*n+x), 2*((n-v)%n*n+(n-x)%n)
+			zr, zi, wr, wi := float64(data[z]), float64(data[z+1]), float64(data[w]), float64(data[w+1])
+			re, im := zr+wr, zi-wi
 			p.light[v*n+x] += re*re + im*im
-			re, im = imag(z)+imag(w), real(w)-real(z)
+			re, im = zi+wi, wr-zr
 			p.colour[v*n+x] += re*re + im*im
 		}
 	}
+	return nil
+}
+
+// hannOf is a Hann window of n places.
+func hannOf(n int) []float64 {
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = 0.5 - 0.5*math.Cos(2*math.Pi*(float64(i)+0.5)/float64(n))
+	}
+	return out
 }
 
 // finePattern looks for a pattern of fine lines in a face and beside it, at the full size of the frames: moire or the grid of a screen is a peak in
@@ -140,6 +159,7 @@ func (p *powers) add(patch *models.Image, n int) {
 func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour float64, ok bool, err error) {
 	var places [3]powers
 	n, added := patchSize(frames, boxes), 0
+	hann := hannOf(n)
 	for i, picture := range frames {
 		at, size := patches(picture.Cols(), picture.Rows(), boxes[i])
 		if len(at) == 0 || size != n {
@@ -151,7 +171,9 @@ func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour floa
 			if err != nil {
 				return 0, 0, false, fmt.Errorf("spectrum of a face at %v: %w", r, err)
 			}
-			places[k].add(&patch, n)
+			if err := places[k].add(&patch, n, hann); err != nil {
+				return 0, 0, false, err
+			}
 		}
 	}
 	if added == 0 {

@@ -46,8 +46,8 @@ type EyeModels interface {
 	EyeOpen(ctx context.Context, im models.Image) (float32, error)
 }
 
-// Follow places the subject's landmarks in every burst frame. Where the face was lost it is looked for again, once in every burst and every few
-// frames. An empty Track means that there are no bursts or nobody in them.
+// Follow places the subject's landmarks in every burst frame. A burst begins where the nearest sampled frame has the face; where it is not there, or
+// was lost, it is looked for, at most every few frames. An empty Track means that there are no bursts or nobody in them.
 func Follow(ctx context.Context, m EyeModels, clip *media.Clip, found face.Found) (Track, error) {
 	var t Track
 	if found.Subject() < 0 {
@@ -66,11 +66,11 @@ func Follow(ctx context.Context, m EyeModels, clip *media.Clip, found face.Found
 					continue
 				}
 				tried = i
-				boxes, err := matcher.Boxes(ctx, frame.Image)
-				if err != nil {
+				var err error
+				if around, err = lookFor(ctx, m, matcher, frame, &found, t.W); err != nil {
 					return Track{}, fmt.Errorf("follow the face at %v: %w", frame.PTS, err)
 				}
-				if around = subjectOf(boxes, &found, frame.PTS, t.W); around.Empty() {
+				if around.Empty() {
 					continue
 				}
 			}
@@ -90,31 +90,73 @@ func Follow(ctx context.Context, m EyeModels, clip *media.Clip, found face.Found
 	return t, nil
 }
 
-// relook is after how many frames a face that was lost is looked for again: detection is most of what following costs.
+// handover is how far in time the sampled frame may be from which a face is taken over, handoverMove how far in faces it may have moved since:
+// the landmarks are placed in the old box and must agree with it. That spares the detector, which is most of what following costs.
+const (
+	handover     = 700 * time.Millisecond
+	handoverMove = 0.35
+)
+
+// lookFor gives the subject's box in a burst frame: the one of the nearest sampled frame, moved to where the landmarks are, or what the detector
+// finds; empty when the face is not there.
+func lookFor(ctx context.Context, m EyeModels, matcher *face.Matcher, frame *media.Frame, found *face.Found, w int) (image.Rectangle, error) {
+	near, gap := sampledBox(found, frame.PTS, w)
+	if !near.Empty() && gap <= handover {
+		f, ok, err := matcher.Trace(ctx, frame.Image, near)
+		if err != nil {
+			return image.Rectangle{}, err
+		}
+		if ok && handedOver(near, f.Box) {
+			return f.Box, nil
+		}
+	}
+	boxes, err := matcher.Boxes(ctx, frame.Image)
+	if err != nil {
+		return image.Rectangle{}, err
+	}
+	return subjectOf(boxes, near), nil
+}
+
+// handedOver says that two boxes are of about the same place and size.
+func handedOver(a, b image.Rectangle) bool {
+	move, size := apart(a, b)
+	return move < handoverMove && size < 0.3
+}
+
+// apart is the distance of two boxes' middles in heights of the second, and how much they differ in size, natural logarithm.
+func apart(a, b image.Rectangle) (move, size float64) {
+	c, d := a.Min.Add(a.Max), b.Min.Add(b.Max)
+	return math.Hypot(float64(c.X-d.X)/2, float64(c.Y-d.Y)/2) / float64(b.Dy()), math.Abs(math.Log(float64(a.Dy()) / float64(b.Dy())))
+}
+
+// relook is after how many frames a face that was lost is looked for again.
 const relook = 3
 
-// subjectOf chooses, of the faces of a burst frame, the subject's: the one nearest to where it is in the sampled frame nearest in time, of about
-// the same size; empty when there is none.
-func subjectOf(boxes []image.Rectangle, found *face.Found, at time.Duration, w int) image.Rectangle {
-	var near image.Rectangle
-	best := time.Duration(math.MaxInt64)
+// sampledBox is where the subject is in the sampled frame nearest in time, in pixels of a picture w wide, and how far away in time that is; empty
+// when it is in none.
+func sampledBox(found *face.Found, at time.Duration, w int) (near image.Rectangle, away time.Duration) {
+	away = time.Duration(math.MaxInt64)
 	for i := range found.Frames {
 		f := found.SubjectIn(i)
-		if gap := (found.Frames[i].PTS - at).Abs(); f != nil && gap < best && found.Frames[i].W > 0 {
-			best = gap
+		if gap := (found.Frames[i].PTS - at).Abs(); f != nil && gap < away && found.Frames[i].W > 0 {
+			away = gap
 			k := float64(w) / float64(found.Frames[i].W)
 			near = image.Rect(int(float64(f.Box.Min.X)*k), int(float64(f.Box.Min.Y)*k), int(float64(f.Box.Max.X)*k), int(float64(f.Box.Max.Y)*k))
 		}
 	}
+	return near, away
+}
+
+// subjectOf chooses, of the faces of a burst frame, the subject's: the one nearest to where it was, of about the same size; empty when there is
+// none.
+func subjectOf(boxes []image.Rectangle, near image.Rectangle) image.Rectangle {
 	var out image.Rectangle
 	least := math.Inf(1)
 	for _, b := range boxes {
 		if near.Empty() || b.Empty() {
 			continue
 		}
-		size := math.Abs(math.Log(float64(b.Dy()) / float64(near.Dy())))
-		c, d := b.Min.Add(b.Max), near.Min.Add(near.Max)
-		away := math.Hypot(float64(c.X-d.X)/2, float64(c.Y-d.Y)/2) / float64(near.Dy())
+		away, size := apart(b, near)
 		if score := away + size; away < 2 && size < math.Ln2 && score < least {
 			least, out = score, b
 		}

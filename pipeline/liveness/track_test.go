@@ -4,6 +4,7 @@ import (
 	"context"
 	"image"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,6 +51,24 @@ func TestFollowARealFace(t *testing.T) {
 	}
 	require.Greater(t, mouth, 0.1, "he opens his mouth")
 
+	// With a sampled frame near, a burst begins where that has the face; far from the face it is looked for, and found in the same place.
+	counting := &countingSet{Set: set}
+	beside := found
+	beside.Frames = slices.Clone(found.Frames)
+	for i := range beside.Frames {
+		beside.Frames[i].PTS = clip.Bursts[min(i, len(clip.Bursts)-1)].Frames[0].PTS
+	}
+	_, err = Follow(context.Background(), counting, clip, beside)
+	require.NoError(t, err)
+	fewer := counting.detections
+	for i := range beside.Frames {
+		beside.Frames[i].PTS = -time.Second
+	}
+	again, err := Follow(context.Background(), counting, clip, beside)
+	require.NoError(t, err)
+	require.Less(t, fewer, counting.detections-fewer, "handing over spares the detector")
+	require.Len(t, again.Moments, len(track.Moments))
+
 	burst := clip.Bursts
 	clip.Bursts = nil
 	empty, err := Follow(context.Background(), set, clip, found)
@@ -67,8 +86,24 @@ func TestSubjectOfABurst(t *testing.T) {
 		},
 	}
 	left, right, tiny := image.Rect(55, 50, 150, 150), image.Rect(440, 45, 545, 150), image.Rect(40, 40, 60, 60)
-	require.Equal(t, left, subjectOf([]image.Rectangle{tiny, right, left}, &found, time.Second, 640))
-	require.Equal(t, right, subjectOf([]image.Rectangle{left, right}, &found, 4*time.Second, 640))
-	require.Empty(t, subjectOf([]image.Rectangle{tiny}, &found, 0, 640), "another size is somebody else")
-	require.Empty(t, subjectOf(nil, &found, 0, 640))
+	near := func(at time.Duration) image.Rectangle {
+		box, away := sampledBox(&found, at, 640)
+		require.Less(t, away, 1500*time.Millisecond)
+		return box
+	}
+	require.Equal(t, left, subjectOf([]image.Rectangle{tiny, right, left}, near(time.Second)))
+	require.Equal(t, right, subjectOf([]image.Rectangle{left, right}, near(4*time.Second)))
+	require.Empty(t, subjectOf([]image.Rectangle{tiny}, near(0)), "another size is somebody else")
+	require.Empty(t, subjectOf(nil, near(0)))
+}
+
+// countingSet counts how often faces are looked for.
+type countingSet struct {
+	*models.Set
+	detections int
+}
+
+func (c *countingSet) DetectFaces(ctx context.Context, im models.Image) ([]models.Box, error) {
+	c.detections++
+	return c.Set.DetectFaces(ctx, im)
 }
