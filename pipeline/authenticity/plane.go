@@ -99,46 +99,15 @@ func frameOf(w, h int) (cx, cy, unit float64) {
 // geo is 6 (affine) or 8 (homography), step the pixel stride.
 func register(tmpl, img plane, start warp, geo, iterations, step int, soft float64) warp {
 	w := start
-	cx, cy, unit := frameOf(tmpl.w, tmpl.h)
-	n := geo + 2
+	_, _, unit := frameOf(tmpl.w, tmpl.h)
 	for range iterations {
-		var m [10][10]float64
-		var rhs [10]float64
-		var j [10]float64
-		row := j[:n]
-		for py := 1; py < tmpl.h-1; py += step {
-			y := (float64(py) - cy) / unit
-			for px := 1; px < tmpl.w-1; px += step {
-				x := (float64(px) - cx) / unit
-				d := 1 / (1 + w.a[6]*x + w.a[7]*y)
-				u := (w.a[0]*x + w.a[1]*y + w.a[2]) * d
-				v := (w.a[3]*x + w.a[4]*y + w.a[5]) * d
-				val, gx, gy, ok := img.sample(u*unit+cx, v*unit+cy)
-				if !ok {
-					continue
-				}
-				gx *= w.gain * unit
-				gy *= w.gain * unit
-				r := float64(tmpl.p[py*tmpl.w+px]) - w.gain*val - w.offset
-				wt := 1 / (1 + (r/soft)*(r/soft))
-				j[0], j[1], j[2] = gx*x*d, gx*y*d, gx*d
-				j[3], j[4], j[5] = gy*x*d, gy*y*d, gy*d
-				if geo == 8 {
-					k := -(gx*u + gy*v) * d
-					j[6], j[7] = k*x, k*y
-				}
-				j[geo], j[geo+1] = val, 1
-				for r0, jr := range row {
-					t := wt * jr
-					sums := m[r0][r0:n]
-					for c, jc := range row[r0:] {
-						sums[c] += t * jc
-					}
-					rhs[r0] += t * r
-				}
-			}
+		e := equations{n: geo + 2}
+		if geo == 6 {
+			e.affine(tmpl, img, &w, step, soft)
+		} else {
+			e.projective(tmpl, img, &w, step, soft)
 		}
-		delta, ok := solve(&m, &rhs, n)
+		delta, ok := solve(&e.m, &e.rhs, e.n)
 		if !ok {
 			return w
 		}
@@ -154,6 +123,129 @@ func register(tmpl, img plane, start warp, geo, iterations, step int, soft float
 		}
 	}
 	return w
+}
+
+// equations are the normal equations of one Gauss-Newton step: n unknowns, the upper triangle of the matrix and the right side.
+type equations struct {
+	n   int
+	m   [10][10]float64
+	rhs [10]float64
+}
+
+// projective adds up the equations of a homography, gain and offset.
+func (e *equations) projective(tmpl, img plane, w *warp, step int, soft float64) {
+	cx, cy, unit := frameOf(tmpl.w, tmpl.h)
+	var j [10]float64
+	for py := 1; py < tmpl.h-1; py += step {
+		y := (float64(py) - cy) / unit
+		for px := 1; px < tmpl.w-1; px += step {
+			x := (float64(px) - cx) / unit
+			d := 1 / (1 + w.a[6]*x + w.a[7]*y)
+			u := (w.a[0]*x + w.a[1]*y + w.a[2]) * d
+			v := (w.a[3]*x + w.a[4]*y + w.a[5]) * d
+			val, gx, gy, ok := img.sample(u*unit+cx, v*unit+cy)
+			if !ok {
+				continue
+			}
+			gx *= w.gain * unit
+			gy *= w.gain * unit
+			r := float64(tmpl.p[py*tmpl.w+px]) - w.gain*val - w.offset
+			wt := 1 / (1 + (r/soft)*(r/soft))
+			k := -(gx*u + gy*v) * d
+			j = [10]float64{gx * x * d, gx * y * d, gx * d, gy * x * d, gy * y * d, gy * d, k * x, k * y, val, 1}
+			for r0, jr := range j {
+				t := wt * jr
+				sums := &e.m[r0]
+				for c := r0; c < len(j); c++ {
+					sums[c] += t * j[c]
+				}
+				e.rhs[r0] += t * r
+			}
+		}
+	}
+}
+
+// affine adds up the equations of an affine map, gain and offset. Its derivatives are gradients times x, y or 1, and y is the same along a row, so
+// that a pixel adds to 26 sums and not to 44; a row's sums go into the matrix at its end.
+func (e *equations) affine(tmpl, img plane, w *warp, step int, soft float64) {
+	cx, cy, unit := frameOf(tmpl.w, tmpl.h)
+	scale := w.gain * unit
+	for py := 1; py < tmpl.h-1; py += step {
+		y := (float64(py) - cy) / unit
+		// Sums of the products of p and q (the gradients across and down), v (the grey value), 1 and r (what is left), with powers of x.
+		var pp, pq, qq [3]float64
+		var pv, qv, p1, q1, pr, qr [2]float64
+		var vv, v1, one, vr, r1 float64
+		row := tmpl.p[py*tmpl.w : (py+1)*tmpl.w]
+		for px := 1; px < tmpl.w-1; px += step {
+			x := (float64(px) - cx) / unit
+			v, p, q, ok := img.sample((w.a[0]*x+w.a[1]*y+w.a[2])*unit+cx, (w.a[3]*x+w.a[4]*y+w.a[5])*unit+cy)
+			if !ok {
+				continue
+			}
+			p, q = p*scale, q*scale
+			r := float64(row[px]) - w.gain*v - w.offset
+			t := 1 / (1 + (r/soft)*(r/soft))
+			tp, tq, tv := t*p, t*q, t*v
+			a, b, c := tp*p, tp*q, tq*q
+			pp[0] += a
+			pq[0] += b
+			qq[0] += c
+			a, b, c = a*x, b*x, c*x
+			pp[1] += a
+			pq[1] += b
+			qq[1] += c
+			pp[2] += a * x
+			pq[2] += b * x
+			qq[2] += c * x
+			a, b = tp*v, tq*v
+			pv[0] += a
+			qv[0] += b
+			pv[1] += a * x
+			qv[1] += b * x
+			p1[0] += tp
+			q1[0] += tq
+			p1[1] += tp * x
+			q1[1] += tq * x
+			a, b = tp*r, tq*r
+			pr[0] += a
+			qr[0] += b
+			pr[1] += a * x
+			qr[1] += b * x
+			vv += tv * v
+			v1 += tv
+			one += t
+			vr += tv * r
+			r1 += t * r
+		}
+		for k, s := range [2][3]float64{pp, qq} {
+			m := &e.m
+			i := 3 * k
+			m[i][i] += s[2]
+			m[i][i+1] += s[1] * y
+			m[i][i+2] += s[1]
+			m[i+1][i+1] += s[0] * y * y
+			m[i+1][i+2] += s[0] * y
+			m[i+2][i+2] += s[0]
+		}
+		for i, s := range [3][3]float64{{pq[2], pq[1] * y, pq[1]}, {pq[1] * y, pq[0] * y * y, pq[0] * y}, {pq[1], pq[0] * y, pq[0]}} {
+			for k := range s {
+				e.m[i][3+k] += s[k]
+			}
+		}
+		for k, s := range [2][3][2]float64{{pv, p1, pr}, {qv, q1, qr}} {
+			for i, at := range [3]struct{ x, y float64 }{{1, 0}, {0, y}, {0, 1}} {
+				e.m[3*k+i][6] += s[0][1]*at.x + s[0][0]*at.y
+				e.m[3*k+i][7] += s[1][1]*at.x + s[1][0]*at.y
+				e.rhs[3*k+i] += s[2][1]*at.x + s[2][0]*at.y
+			}
+		}
+		e.m[6][6] += vv
+		e.m[6][7] += v1
+		e.m[7][7] += one
+		e.rhs[6] += vr
+		e.rhs[7] += r1
+	}
 }
 
 // sample gives the value and the gradient (per pixel) at a position by bilinear interpolation; ok is false outside.

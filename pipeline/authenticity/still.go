@@ -154,7 +154,7 @@ func comparePair(a, b *pyramid, start warp, limit float64) pairScore {
 	fit = blockScores(a[0], b[0], &w)
 	p.take(worst(fit), &w, still, fit, limit)
 	if p.moved > limit {
-		w = register(a[1], b[1], w, 8, 8, 1, 8)
+		w = register(a[1], b[1], w, 8, 8, 2, 8)
 		w = register(a[0], b[0], w, 8, 3, 2, 6)
 		fit = blockScores(a[0], b[0], &w)
 		p.take(worst(fit), &w, still, fit, limit)

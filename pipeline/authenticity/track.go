@@ -1,6 +1,9 @@
 package authenticity
 
 import (
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+
 	"onsite/pipeline/media"
 )
 
@@ -54,13 +57,7 @@ func newSeries(m *media.Motion) *series {
 		shrink(f.Gray, m.W, cell, part, cw, ch)
 		blur3(part, tmp, cw, ch)
 	}
-	for i := range n {
-		a := s.picture(i)
-		for j := i + 1; j < n; j++ {
-			v := meanSquare(a, s.picture(j))
-			s.dist[i*n+j], s.dist[j*n+i] = v, v
-		}
-	}
+	s.measure()
 	s.step = usualStep(s.t)
 	for i := range s.ref {
 		s.ref[i] = s.motionAt(i)
@@ -85,22 +82,35 @@ func shrink(gray []byte, w, c int, dst []float32, cw, ch int) {
 	}
 }
 
-func meanSquare(a, b []float32) float32 {
-	b = b[:len(a)]
-	var s0, s1, s2, s3 float32
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		d0, d1, d2, d3 := a[i]-b[i], a[i+1]-b[i+1], a[i+2]-b[i+2], a[i+3]-b[i+3]
-		s0 += d0 * d0
-		s1 += d1 * d1
-		s2 += d2 * d2
-		s3 += d3 * d3
+// measure fills the table of distances: the mean squared difference of every two pictures, as |a|² + |b|² - 2ab, whose products are one matrix
+// product. What all pictures have in common is taken away first, so that the differences are not lost in 32 bits.
+func (s *series) measure() {
+	n, k := s.n(), s.cells
+	mean := make([]float32, k)
+	for i := range n {
+		for c, v := range s.picture(i) {
+			mean[c] += v / float32(n)
+		}
 	}
-	for ; i < len(a); i++ {
-		d := a[i] - b[i]
-		s0 += d * d
+	rest := make([]float32, n*k)
+	for i := range n {
+		p, r := s.picture(i), rest[i*k:(i+1)*k]
+		for c := range r {
+			r[c] = p[c] - mean[c]
+		}
 	}
-	return (s0 + s1 + s2 + s3) / float32(len(a))
+	blas32.Syrk(blas.NoTrans, 1/float32(k), blas32.General{Rows: n, Cols: k, Stride: k, Data: rest}, 0, blas32.Symmetric{N: n, Stride: n, Data: s.dist, Uplo: blas.Upper})
+	square := make([]float32, n)
+	for i := range square {
+		square[i] = s.dist[i*n+i]
+	}
+	for i := range n {
+		s.dist[i*n+i] = 0
+		for j := i + 1; j < n; j++ {
+			v := max(square[i]+square[j]-2*s.dist[i*n+j], 0)
+			s.dist[i*n+j], s.dist[j*n+i] = v, v
+		}
+	}
 }
 
 // usualStep is the median distance of neighbouring times.
