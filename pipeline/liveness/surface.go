@@ -154,8 +154,8 @@ func hannOf(n int) []float64 {
 
 // finePattern looks for a pattern of fine lines in a face and beside it, at the full size of the frames: moire or the grid of a screen is a peak in
 // the spectrum of the light, and coarser coloured stripes one in that of the colours, where a face and a room have next to nothing. The
-// power is summed over the frames, in which a screen's pattern stays and noise does not. Of the three places the second strongest counts: a
-// screen covers them all, a blind or a brick wall one.
+// power is summed over the frames, in which a screen's pattern stays and noise does not. Of the three places the second strongest counts, and not
+// much more than the face itself shows: a screen covers them all, a blind or a brick wall one side or both.
 func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour float64, ok bool, err error) {
 	var places [3]powers
 	n, added := patchSize(frames, boxes), 0
@@ -184,12 +184,15 @@ func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour floa
 		lights = append(lights, spectralPeak(places[k].light, n, 0.12, 0.48))
 		colours = append(colours, spectralPeak(places[k].colour, n, 0.05, 0.25))
 	}
-	light, colour = quantile(lights, 0.5), quantile(colours, 0.5)
+	light, colour = math.Min(quantile(lights, 0.5), lights[0]+besideMore), math.Min(quantile(colours, 0.5), colours[0]+besideMore)
 	if added == 1 { // noise stands out more where it is not summed over frames
 		light, colour = light-alonePattern, colour-aloneFringe
 	}
 	return light, colour, true, nil
 }
+
+// besideMore is by how much the pattern beside the face may stand out more than in it: a face has no plain parts, and hides a weak one.
+const besideMore = 0.5
 
 // patchSize is the side of the patches that most of the frames have, the larger one among equals: only spectra of one size can be summed. A
 // person who comes nearer has both. 0: none has any.

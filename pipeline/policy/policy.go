@@ -100,6 +100,13 @@ type SceneWants struct {
 	Heads bool     `yaml:"heads" json:"heads,omitempty"` // general impressions support or contradict what references could not settle
 }
 
+// LivenessWants says what the liveness check may look at beside what it always does.
+type LivenessWants struct {
+	// Skin lets it say whether the skin's colour changes with a heartbeat, yes or no, in the check's detail. It decides nothing, and no rate is
+	// measured or kept. Off unless a policy asks for it; the face is then followed over the whole clip.
+	Skin bool `yaml:"skin" json:"skin,omitempty"`
+}
+
 // FaceThresholds are for the face check.
 type FaceThresholds struct {
 	Threshold *float64 `yaml:"threshold" json:"threshold,omitempty"` // similarity at which two faces count as one person, 0..1
@@ -133,6 +140,7 @@ type Policy struct {
 	Reasons     map[pipeline.Code]Action    `yaml:"reasons" json:"reasons"` // instead of the check's on_fail, for one code
 	Thresholds  Thresholds                  `yaml:"thresholds" json:"thresholds"`
 	Scene       SceneWants                  `yaml:"scene" json:"scene,omitzero"`
+	Liveness    LivenessWants               `yaml:"liveness" json:"liveness,omitzero"`
 	History     History                     `yaml:"history" json:"history"`
 	Speech      Speech                      `yaml:"speech" json:"speech,omitzero"`
 	Challenge   Challenge                   `yaml:"challenge" json:"challenge,omitzero"`

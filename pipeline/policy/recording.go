@@ -101,6 +101,9 @@ func (v *validator) speech(p Policy) {
 }
 
 func (v *validator) challenge(p Policy) {
+	if p.Liveness.Skin && p.Checks[pipeline.CheckLiveness].Need == Never {
+		v.add("liveness.skin", "true", "false, while checks.liveness.need is never", "it is a part of the liveness check: want that, too")
+	}
 	c := p.Challenge
 	if !c.Wanted {
 		if len(c.Kinds) > 0 || c.Tasks != 0 || c.Seconds != 0 {

@@ -44,6 +44,7 @@ func TestRecordingRules(t *testing.T) {
 		{live + "challenge: {wanted: true, tasks: 4}\n", "challenge.tasks"},
 		{live + "challenge: {wanted: true, seconds: 5}\n", "challenge.seconds"},
 		{live + "speech: {lips: true}\n", "checks.speech.need is never"},
+		{speech + "liveness: {skin: true}\n", "checks.liveness.need is never"},
 		{speech + "speech: {min_seconds: 0}\n", "speech.min_seconds"},
 		{speech + "speech: {min_seconds: 600}\n", "speech.min_seconds"},
 		{speech + "speech: {words: [\"\"]}\n", "speech.words[0]"},

@@ -54,8 +54,11 @@ func (r *run) follows() bool {
 	moves := r.answers() && slices.ContainsFunc(r.Challenge.Tasks, func(t challenge.Task) bool {
 		return t.Kind != pipeline.ShowCode && t.Kind != pipeline.SayDigits
 	})
-	return moves || r.wants(pipeline.CheckSpeech) && r.Policy.Speech.Lips
+	return moves || r.skin() || r.wants(pipeline.CheckSpeech) && r.Policy.Speech.Lips
 }
+
+// skin says that a change of the skin's colour is looked for.
+func (r *run) skin() bool { return r.Policy.Liveness.Skin && r.wants(pipeline.CheckLiveness) }
 
 // answers says that there are tasks to look for.
 func (r *run) answers() bool {

@@ -46,6 +46,8 @@ func TestRequest(t *testing.T) {
 		"speech, not consented to":       {parse("checks: {speech: {need: with_video}}\n"), nil, true, false, false, false},
 		"lips":                           {parse("checks: {speech: {need: with_video}}\nspeech: {lips: true}\n"), nil, true, true, true, true},
 		"lips of a hidden face":          {parse("checks: {speech: {need: with_video}}\nspeech: {lips: true}\n"), nil, false, true, true, false},
+		"the skin's colour":              {parse(live + "liveness: {skin: true}\n"), nil, true, true, false, true},
+		"the skin of a hidden face":      {parse(live + "liveness: {skin: true}\n"), nil, false, true, false, false},
 		"sound as a witness":             {parse(live + "reuse: {audio: true}\n"), nil, true, true, true, false},
 		"a nod":                          {parse(live + "challenge: {wanted: true}\n"), asked(pipeline.Nod), true, true, false, true},
 		"a code":                         {parse(live + "challenge: {wanted: true}\n"), asked(pipeline.ShowCode), true, true, false, false},

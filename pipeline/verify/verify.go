@@ -323,6 +323,12 @@ func (r *run) person(ctx context.Context) error {
 			return r.broke(pipeline.CheckLiveness, err)
 		}
 		clip := r.clip
+		var skin liveness.Skin
+		if r.skin() {
+			if skin, err = liveness.SkinOf(clip, track); err != nil {
+				return r.broke(pipeline.CheckLiveness, err)
+			}
+		}
 		if r.follows() {
 			q := media.DefaultRequest()
 			clip, track = liveness.Windows(clip, track, q.Bursts, q.BurstLength)
@@ -330,6 +336,9 @@ func (r *run) person(ctx context.Context) error {
 		check, err := liveness.Check(ctx, r.Models, clip, r.found, track, livenessConfig(r.Policy))
 		if err != nil {
 			return r.broke(pipeline.CheckLiveness, err)
+		}
+		if skin != "" && check.Detail != nil {
+			check.Detail["skin_changes"] = skin
 		}
 		r.set(pipeline.CheckLiveness, check)
 		return nil
