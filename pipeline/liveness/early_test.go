@@ -76,6 +76,7 @@ func TestEarlyExitAsksLess(t *testing.T) {
 	} {
 		clip, found := painted(t, media.Video, 10, person{live: c.live, size: 120, x: 240, light: 120})
 		cfg := DefaultConfig()
+		cfg.MaxVotes = len(c.live)
 		full, early := &grey{}, &grey{}
 		a, err := Check(t.Context(), full, clip, found, &Track{}, cfg)
 		require.NoError(t, err)
