@@ -22,7 +22,7 @@ const public results.Role = "public"
 
 // access says who may call which operation, by its id. Admin may call all of them and need not be named, but where nobody else may.
 // An operation that is not here cannot be registered.
-var access = join(accessWork, accessConfiguration)
+var access = join(accessWork, accessConfiguration, accessModels)
 
 // accessWork is the part about submissions, jobs and verdicts.
 var accessWork = map[string][]results.Role{

@@ -90,6 +90,7 @@ func (s *Server) configurationRoutes() {
 	s.evidenceRoutes()
 	s.reverifyRoutes()
 	s.markRoutes()
+	s.registryRoutes()
 }
 
 // entry is what the audit log will say of a change that the caller makes now, with the digest of what it is about.

@@ -13,6 +13,7 @@ import (
 
 	"onsite/pipeline"
 	"onsite/results"
+	"onsite/results/object"
 )
 
 // Limits bound what one request may take.
@@ -63,6 +64,10 @@ type Server struct {
 	Presigner Presigner // nil: upload URLs lead back to this server
 	Events    Events    // nil: no bucket notifications
 	Core      Core
+	Registry  Registry     // loads models of the registry; nil: it is only shown
+	Objects   object.Store // keeps their files; nil: none can be added
+	// Operator says whether a tenant may change the models of the whole installation; nil: where there is one tenant only.
+	Operator func(tenant string) bool
 
 	Log      *slog.Logger        // nil: slog.Default
 	Metrics  *Metrics            // nil: none

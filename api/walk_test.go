@@ -12,6 +12,7 @@ import (
 
 	"onsite/pipeline"
 	"onsite/results"
+	"onsite/results/storetest"
 )
 
 // mark stands in everything that acme has, so that it is seen wherever it leaks to.
@@ -21,6 +22,7 @@ const mark = "ACMEMARK"
 type walk struct {
 	*desk
 	job, upload, photo, key, webhook, delivery, marked, entry, challenge string
+	model, promotion                                                     string
 }
 
 // newWalk gives acme a subject with a photo, a site, a policy, a key, a webhook with a delivery, a bucket, jobs and a verdict.
@@ -64,6 +66,12 @@ func newWalk(t *testing.T) *walk {
 	second := w.accepted("acme")
 	w.marked = id(w.ok(http.StatusCreated, http.MethodPost, "/v1/reuse/marks", map[string]any{"kind": "pair", "job": w.job, "other": second, "note": mark}))
 	w.ended(second, results.Dead)
+	own := storetest.NewModel(t, w.store, "acme", mark)
+	require.NoError(t, w.store.AddModel(t.Context(), own, w.audit("acme")))
+	own.State = results.ModelChecked
+	require.NoError(t, w.store.ChangeModel(t.Context(), own, results.ModelAdded, results.AuditEntry{}))
+	w.model, w.promotion = own.ID, ulid.Make().String()
+	require.NoError(t, w.store.BeginPromotion(t.Context(), results.Promotion{ID: w.promotion, Model: own.ID, Scope: "acme", Task: own.Task, State: results.PromotionEmbedding, Created: w.now()}, results.AuditEntry{}))
 	w.signLog()
 	logged, err := w.store.LogEntries(t.Context(), "acme", 0, 1)
 	require.NoError(t, err)
@@ -73,7 +81,7 @@ func newWalk(t *testing.T) *walk {
 
 // marks are what only acme may see.
 func (w *walk) marks() []string {
-	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery, w.marked, w.entry, w.challenge}
+	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery, w.marked, w.entry, w.challenge, w.model, w.promotion}
 }
 
 // path fills in what acme has.
@@ -96,6 +104,10 @@ func (w *walk) path(op *huma.Operation) string {
 		id = w.entry
 	case "challenges":
 		id = w.challenge
+	case "registry":
+		if id = w.model; len(parts) > 3 && parts[3] == "promotions" {
+			id = w.promotion
+		}
 	}
 	p := strings.NewReplacer("{job}", job, "{n}", "0", "{id}", id, "{photo}", w.photo, "{purpose}", "face", "{name}", "acmepolicy", "{delivery}", w.delivery).Replace(op.Path)
 	if op.OperationID == "delete-bucket" {
@@ -147,6 +159,12 @@ func (w *walk) body(op *huma.Operation) (any, []string) {
 		return map[string]string{"bucket": "acmebucket", "prefix": mark + "/"}, nil
 	case opChallenge:
 		return map[string]string{"subject": "acmeonly", "policy": "acmetasks"}, nil
+	case opModelAdd:
+		return files("manifest", "name: x")
+	case opModelShadow, opModelCanary:
+		return map[string]any{"share": 0.5}, nil
+	case opModelCompare, opModelPromote:
+		return map[string]any{}, nil
 	case opMark:
 		return map[string]any{"kind": "background", "job": w.job, "at_ms": 0, "note": "mine"}, nil
 	case "put-tenant":

@@ -106,6 +106,7 @@ type EpochTrial struct {
 	Share   float64  `json:"share"`             // of the jobs, 0..1
 	Tenants []string `json:"tenants,omitempty"` // canary: all jobs of these tenants, beside the share
 	Budget  float64  `json:"budget,omitempty"`  // shadow: processor cores that each process may spend on it
+	Past    int      `json:"past,omitempty"`    // shadow: how many of the newest finished jobs are tried, too
 }
 
 // Lane says which jobs a verdict's set of models is for.

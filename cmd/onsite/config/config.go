@@ -82,14 +82,15 @@ type KEK struct {
 
 // API is the HTTP side.
 type API struct {
-	Listen         string `koanf:"listen" doc:"address; port 0 takes a free one"`
-	TLSCert        string `koanf:"tls_cert" doc:"PEM file with the certificate chain"`
-	TLSKey         string `koanf:"tls_key" doc:"PEM file with the certificate's key"`
-	Insecure       bool   `koanf:"insecure" doc:"allows an address other than 127.0.0.1 without TLS, behind a proxy that has it"`
-	PublicURL      string `koanf:"public_url" doc:"how clients reach the API, https://onsite.example.com; for links"`
-	MaxUploadBytes Bytes  `koanf:"max_upload_bytes" doc:"largest media taken, refused while it streams in"`
-	MaxWaiting     int    `koanf:"max_waiting" doc:"unfinished jobs per tenant before submissions are answered 429, where the tenant's settings say nothing"`
-	EventSecret    Secret `koanf:"event_secret" doc:"token with which a bucket's notifications are sent; empty: that route is closed"`
+	Listen         string   `koanf:"listen" doc:"address; port 0 takes a free one"`
+	TLSCert        string   `koanf:"tls_cert" doc:"PEM file with the certificate chain"`
+	TLSKey         string   `koanf:"tls_key" doc:"PEM file with the certificate's key"`
+	Insecure       bool     `koanf:"insecure" doc:"allows an address other than 127.0.0.1 without TLS, behind a proxy that has it"`
+	PublicURL      string   `koanf:"public_url" doc:"how clients reach the API, https://onsite.example.com; for links"`
+	MaxUploadBytes Bytes    `koanf:"max_upload_bytes" doc:"largest media taken, refused while it streams in"`
+	MaxWaiting     int      `koanf:"max_waiting" doc:"unfinished jobs per tenant before submissions are answered 429, where the tenant's settings say nothing"`
+	Operators      []string `koanf:"operators" doc:"tenants whose keys may change the models of the whole installation; empty: only the one tenant of an installation may"`
+	EventSecret    Secret   `koanf:"event_secret" doc:"token with which a bucket's notifications are sent; empty: that route is closed"`
 }
 
 // Worker is what runs the jobs.

@@ -202,7 +202,7 @@ func (b *base) web(web *site, e *engine, in *intake.Intake, m *api.Metrics) part
 		Print:  printer(), Manifest: b.manifests(),
 		PublicURL: b.cfg.API.PublicURL, Secret: b.secret, EventSecret: b.cfg.API.EventSecret.Reveal(),
 		Checks: map[string]func(context.Context) error{"objects": b.vault.Ping, "models": e.ready},
-		MayMap: mayMap(b.cfg.Intake.MayMap),
+		MayMap: mayMap(b.cfg.Intake.MayMap), Registry: e, Objects: b.objects, Operator: operator(b.cfg.API.Operators),
 	}
 	if b.s3 != nil {
 		s.OwnBuckets = []string{b.cfg.Objects.S3.Bucket}
@@ -226,6 +226,14 @@ func mayMap(entries []string) func(tenant, bucket, prefix string) bool {
 			return who == tenant && b == bucket && strings.HasPrefix(prefix, below)
 		})
 	}
+}
+
+// operator reads api.operators: whose keys may change the models of the whole installation. Without it the only tenant's may.
+func operator(tenants []string) func(tenant string) bool {
+	if len(tenants) == 0 {
+		return nil
+	}
+	return func(tenant string) bool { return slices.Contains(tenants, tenant) }
 }
 
 // jobs are the parts that move jobs.

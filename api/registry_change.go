@@ -1,0 +1,348 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/oklog/ulid/v2"
+
+	"onsite/models/manifest"
+	"onsite/pipeline"
+	"onsite/results"
+)
+
+// maxModelBytes bounds one file of a model; the largest that we know of has 400 MB.
+const maxModelBytes = 1 << 30
+
+type addModelInput struct {
+	Scope string `query:"scope" enum:"installation,tenant" default:"installation" doc:"tenant: only your own jobs may run it"`
+	Stream
+}
+
+func (s *Server) modelForm() func(*huma.Operation) {
+	return func(op *huma.Operation) {
+		op.MaxBodyBytes = 2*maxModelBytes + 1<<20
+		modelParts(op, map[string]*huma.Schema{
+			"manifest": binary("the manifest (YAML), first"),
+			"file":     {Type: "array", Items: binary("one file"), Description: "the files that the manifest names, each under its name there"},
+		}, "manifest", "file")
+	}
+}
+
+func (s *Server) addModel(ctx context.Context, in *addModelInput) (*modelOutput, error) {
+	if s.Objects == nil || s.Registry == nil {
+		return nil, problem(codeOff).with("This server keeps no models: it has no core that runs them.", "该服务器没有可运行模型的核心，无法保存模型。")
+	}
+	tenant := PrincipalOf(ctx).Tenant
+	if in.Scope == scopeInstallation {
+		tenant = ""
+		if err := s.mustOperate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	f, err := in.form()
+	if err != nil {
+		return nil, err
+	}
+	var m results.RegisteredModel
+	var man manifest.Manifest
+	var keys []string
+	for {
+		p, err := f.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case p.name == "manifest" && m.Manifest == nil:
+			if m.Manifest, err = p.text(manifest.MaxBytes); err != nil {
+				return nil, err
+			}
+			if man, err = manifest.Parse("manifest", m.Manifest); err != nil {
+				return nil, invalid("form.manifest", "invalid", nil, say("%v", "%v", err), say("correct the manifest; docs/models.md describes it", "请修改清单；格式见 docs/models.md"))
+			}
+		case p.name == "file" && m.Manifest != nil:
+			kept, err := s.keepModelFile(ctx, man, p)
+			if err != nil {
+				return nil, err
+			}
+			m.Files, keys = append(m.Files, kept), append(keys, kept.Key)
+		default:
+			return nil, invalid("form."+fieldName(p.name), "order", nil, say("is not expected here", "不应出现在此处"), say("send one part manifest first, then the files as parts named file", "请先发送一个 manifest，再以 file 发送各文件"))
+		}
+	}
+	in.done()
+	for _, want := range man.Files() {
+		if !slices.ContainsFunc(m.Files, func(k results.ModelFile) bool { return k.Name == want.Name }) {
+			return nil, invalid("form.file", "missing", want.Name, say("%s is missing", "缺少 %s", want.Name), say("send every file that the manifest names", "请发送清单中的每个文件"))
+		}
+	}
+	m.ID, m.Tenant, m.Task, m.Name, m.Version, m.SHA256 = ulid.Make().String(), tenant, man.Task, man.Name, man.Version, man.File.SHA256
+	m.Digest, m.State, m.Actor, m.AddedAt = results.Sum(m.Manifest), results.ModelAdded, PrincipalOf(ctx).Key, s.stamp()
+	if err := s.Store.AddModel(ctx, m, s.modelEntry(ctx, "model.added", m)); err != nil {
+		if errors.Is(err, results.ErrExists) {
+			return nil, problem(codeExists).with("There is a model with this manifest, or of this task, name and version, that is not retired; GET /v1/registry shows it.",
+				"已存在使用该清单、或任务、名称与版本相同且未停用的模型；可用 GET /v1/registry 查看。").because(err)
+		}
+		return nil, err
+	}
+	return s.examine(ctx, m)
+}
+
+// keepModelFile stores a file under its sha256, which the manifest names: what is another is refused, and leaves nothing.
+func (s *Server) keepModelFile(ctx context.Context, man manifest.Manifest, p *part) (results.ModelFile, error) {
+	at := slices.IndexFunc(man.Files(), func(f manifest.File) bool { return f.Name == p.label() })
+	if at < 0 {
+		return results.ModelFile{}, invalid("form.file", "unknown", p.label(), say("the manifest names no file %q", "清单中没有文件 %q", p.label()), say("send the files under the names that they have there", "请使用清单中的文件名"))
+	}
+	want := man.Files()[at]
+	kept := results.ModelFile{Name: want.Name, SHA256: want.SHA256, Bytes: want.Bytes, Key: results.ModelKey(want.SHA256)}
+	if err := s.Store.Pend(ctx, []string{kept.Key}); err != nil {
+		return kept, err
+	}
+	checked := &summed{r: p.bounded(min(want.Bytes, maxModelBytes)), sum: sha256.New(), want: want}
+	if err := s.Objects.Put(ctx, kept.Key, checked, want.Bytes); err != nil {
+		if checked.wrong {
+			return kept, invalid("form.file", "checksum", want.SHA256, say("%s is not the file that the manifest names: %s", "%s 与清单不符：%s", want.Name, checked.said),
+				say("send the right file, or correct sha256 and bytes in the manifest", "请发送正确的文件，或修改清单中的 sha256 与 bytes"))
+		}
+		return kept, err
+	}
+	return kept, nil
+}
+
+// summed compares what is read with what a manifest says, before the last byte is given away.
+type summed struct {
+	r     io.Reader
+	sum   hash.Hash
+	read  int64
+	want  manifest.File
+	wrong bool
+	said  string
+}
+
+var errNotTheFile = errors.New("not the file that the manifest names")
+
+func (s *summed) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.sum.Write(p[:n])
+	s.read += int64(n)
+	if s.read >= s.want.Bytes || err != nil {
+		got := hex.EncodeToString(s.sum.Sum(nil))
+		if s.read != s.want.Bytes || got != s.want.SHA256 {
+			s.wrong, s.said = true, fmt.Sprintf("sha256 %s, %d bytes", got, s.read)
+			return n, errNotTheFile
+		}
+	}
+	return n, err
+}
+
+// examine looks at a model and keeps what it found. One that is tried or runs already keeps its state.
+func (s *Server) examine(ctx context.Context, m results.RegisteredModel) (*modelOutput, error) {
+	document, passed, err := s.Registry.Examine(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	from := m.State
+	m.Check = document
+	action := "model.checked"
+	switch {
+	case passed && from == results.ModelAdded:
+		m.State = results.ModelChecked
+	case !passed:
+		if action = "model.refused"; from == results.ModelChecked {
+			m.State = results.ModelAdded
+		}
+	}
+	if err := s.Store.ChangeModel(ctx, m, from, s.modelEntry(ctx, action, m)); err != nil {
+		return nil, err
+	}
+	return s.shownModel(ctx, m.ID)
+}
+
+func (s *Server) shownModel(ctx context.Context, id string) (*modelOutput, error) {
+	m, err := s.Store.Model(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	active, err := s.activeEpoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := s.showModel(ctx, m, active.Doc)
+	return &modelOutput{shown}, err
+}
+
+func (s *Server) checkModel(ctx context.Context, in *ULIDPath) (*modelOutput, error) {
+	m, err := s.model(ctx, in.ID, true)
+	if err != nil {
+		return nil, err
+	}
+	if m.State == results.ModelRetired {
+		return nil, wrongState(m, "Add it again to use it.", "如需使用请重新添加。")
+	}
+	if s.Registry == nil {
+		return nil, problem(codeModels)
+	}
+	return s.examine(ctx, m)
+}
+
+type shadowInput struct {
+	ULIDPath
+	Body struct {
+		Share  float64 `json:"share" exclusiveMinimum:"0" maximum:"1" doc:"of the jobs that are to be run again with the model"`
+		Budget float64 `json:"budget,omitempty" minimum:"0.01" maximum:"64" default:"0.25" doc:"processor cores that each process may spend on it; what does not fit is left out of the sample"`
+		Past   int     `json:"past,omitempty" minimum:"0" maximum:"1000" doc:"so many of the newest finished jobs are run, too"`
+	}
+}
+
+func (s *Server) shadowModel(ctx context.Context, input *shadowInput) (*modelAnswerOutput, error) {
+	m, err := s.model(ctx, input.ID, true)
+	if err != nil {
+		return nil, err
+	}
+	if !in(m.State, results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby) {
+		return nil, wrongState(m, "Only one that was checked and does not run yet can be a shadow.", "只有已通过检查且尚未运行的模型才能旁路试运行。")
+	}
+	if err := s.unobstructed(m); err != nil {
+		return nil, err
+	}
+	active, err := s.activeEpoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	next := active.Shadowed(m, input.Body.Share, input.Body.Budget)
+	next.Doc.Shadows[len(next.Doc.Shadows)-1].Past = input.Body.Past
+	return s.propose(ctx, next, active.Number, false, m)
+}
+
+// unobstructed refuses a model beside which another could not run.
+func (s *Server) unobstructed(m results.RegisteredModel) error {
+	if s.Registry == nil {
+		return problem(codeModels)
+	}
+	p := problem(codeState).with("Another model cannot run beside this one.", "另一模型无法与该模型同时运行。")
+	for _, text := range s.Registry.Obstacles(m) {
+		p.field("path.id", "obstacle", nil, text, say("add and promote a model for it first", "请先为其添加并启用相应的模型"))
+	}
+	if len(p.Errors) > 0 {
+		return p
+	}
+	return nil
+}
+
+type canaryInput struct {
+	ULIDPath
+	Body struct {
+		Share   float64  `json:"share,omitempty" minimum:"0" maximum:"1" doc:"of the jobs"`
+		Tenants []string `json:"tenants,omitempty" maxItems:"1000" doc:"all jobs of these tenants; for the operator"`
+	}
+}
+
+func (s *Server) canaryModel(ctx context.Context, input *canaryInput) (*modelAnswerOutput, error) {
+	m, err := s.model(ctx, input.ID, true)
+	if err != nil {
+		return nil, err
+	}
+	if !in(m.State, results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby) {
+		return nil, wrongState(m, "Only one that was checked and does not run yet can be a canary.", "只有已通过检查且尚未运行的模型才能灰度运行。")
+	}
+	if input.Body.Share == 0 && len(input.Body.Tenants) == 0 {
+		return nil, invalid("body.share", "required", nil, say("is missing", "缺失"), say("name a share of the jobs, or tenants", "请指定任务比例或租户"))
+	}
+	for _, t := range input.Body.Tenants {
+		if _, err := s.Store.Tenant(ctx, t); m.Tenant != "" && t != m.Tenant || errors.Is(err, results.ErrNotFound) {
+			return nil, unknown("body.tenants", say("there is no tenant %q, or the model is not for it", "没有租户 %q，或该模型不适用于它", t), pipeline.Text{})
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if err := s.unobstructed(m); err != nil {
+		return nil, err
+	}
+	active, err := s.activeEpoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.propose(ctx, active.OnTrial(m, input.Body.Share, input.Body.Tenants), active.Number, false, m)
+}
+
+type reportInput struct {
+	ULIDPath
+	Stream
+}
+
+// maxReport bounds a comparison that is handed in.
+const maxReport = 4 << 20
+
+func (s *Server) putModelReport(ctx context.Context, in *reportInput) (*modelOutput, error) {
+	m, err := s.model(ctx, in.ID, true)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := in.whole(maxReport)
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Passed *bool `json:"passed"`
+	}
+	if err := json.Unmarshal(raw, &said); err != nil || said.Passed == nil {
+		return nil, invalid("body.passed", "required", nil, say("the report is JSON with a field passed", "报告应为带有 passed 字段的 JSON"), say("hand in what \"onsite models compare --json\" wrote", "请提交 onsite models compare --json 的输出"))
+	}
+	var small bytes.Buffer
+	if err := json.Compact(&small, raw); err != nil {
+		return nil, badBody(err)
+	}
+	m.Report, m.Passed = small.Bytes(), *said.Passed
+	a := s.modelEntry(ctx, "model.reported", m)
+	a.Digest = results.Sum(raw)
+	if err := s.Store.ChangeModel(ctx, m, m.State, a); err != nil {
+		return nil, err
+	}
+	return s.shownModel(ctx, m.ID)
+}
+
+// RunView is what a model said of one job.
+type RunView struct {
+	Job    string          `json:"job"`
+	Stored bool            `json:"stored" doc:"the job was done before the trial began"`
+	Same   bool            `json:"same"`
+	Before string          `json:"before" doc:"the verdict's decision"`
+	After  string          `json:"after" doc:"the decision with the model on trial"`
+	CPUMS  float64         `json:"cpu_ms"`
+	Detail json.RawMessage `json:"detail,omitempty" doc:"check by check"`
+}
+
+type runsInput struct {
+	ULIDPath
+	PageInput
+}
+
+func (s *Server) listShadowRuns(ctx context.Context, in *runsInput) (*struct{ Body List[RunView] }, error) {
+	if _, err := s.model(ctx, in.ID, false); err != nil {
+		return nil, err
+	}
+	p, err := s.page(ctx, opModelRuns, in.ID, in.PageInput)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Store.ShadowRuns(ctx, in.ID, PrincipalOf(ctx).Tenant, p)
+	if err != nil {
+		return nil, err
+	}
+	show := func(r results.ShadowRun) RunView {
+		return RunView{Job: r.Job, Stored: r.Stored, Same: r.Same, Before: r.Before, After: r.After, CPUMS: r.CPUMS, Detail: r.Detail}
+	}
+	return &struct{ Body List[RunView] }{list(s, ctx, opModelRuns, in.ID, p, rows, func(r results.ShadowRun) string { return r.Job }, show)}, nil
+}

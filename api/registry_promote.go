@@ -1,0 +1,331 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/oklog/ulid/v2"
+
+	"onsite/pipeline"
+	"onsite/results"
+)
+
+type promoteInput struct {
+	ULIDPath
+	Body struct {
+		Override string `json:"override,omitempty" maxLength:"500" doc:"why it is promoted without a comparison that passed; stands in the promotion and, by its sha256, in the audit log"`
+		DryRun   bool   `json:"dry_run,omitempty" doc:"only say what would be"`
+	}
+}
+
+// PromotionAnswer is a promotion with what it does not do.
+type PromotionAnswer struct {
+	Promotion *Promotion      `json:"promotion,omitempty" doc:"missing in a dry run"`
+	Allowed   bool            `json:"allowed" doc:"there is a comparison that passed, or a reason in writing"`
+	Photos    int64           `json:"photos" doc:"enrolled photos of people who consent"`
+	Embedded  int64           `json:"embedded" doc:"of those, that have a vector under the model"`
+	Gaps      int64           `json:"gaps" doc:"of those, that the model cannot use as far as is known: GET .../gaps lists them"`
+	Notes     []pipeline.Text `json:"notes" nullable:"false" doc:"what cannot be, or need not be, embedded again"`
+}
+
+func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct{ Body PromotionAnswer }, error) {
+	m, err := s.model(ctx, input.ID, true)
+	if err != nil {
+		return nil, err
+	}
+	if !in(m.State, results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby) {
+		return nil, wrongState(m, "Only one that was checked and is not active yet can be promoted.", "只有已通过检查且尚未启用的模型才能启用。")
+	}
+	if err := s.unobstructed(m); err != nil {
+		return nil, err
+	}
+	out := PromotionAnswer{Allowed: m.Passed || input.Body.Override != "", Notes: notes(m)}
+	if m.Task == results.ModelTask {
+		if err := s.countPhotos(ctx, m, &out); err != nil {
+			return nil, err
+		}
+	}
+	if input.Body.DryRun {
+		return &struct{ Body PromotionAnswer }{out}, nil
+	}
+	if !out.Allowed {
+		return nil, problem(codeState).with("No comparison of this model with the active one has passed. Compare them (POST .../compare), hand a report in (PUT .../report), or say in override why it is promoted all the same.",
+			"该模型与当前模型的比较尚未通过。请进行比较（POST .../compare）、提交报告（PUT .../report），或在 override 中书面说明仍要启用的理由。")
+	}
+	p := results.Promotion{ID: ulid.Make().String(), Model: m.ID, Scope: m.Tenant, Task: m.Task, State: results.PromotionEmbedding, Total: out.Photos, Done: out.Embedded + out.Gaps, Gaps: out.Gaps,
+		Actor: PrincipalOf(ctx).Key, Created: s.stamp()}
+	a := s.modelEntry(ctx, "model.promotion", m)
+	if !m.Passed {
+		p.Override = input.Body.Override
+		a.Action, a.Digest = "model.promotion.override", results.Sum([]byte(p.Override))
+	}
+	switch err := s.Store.BeginPromotion(ctx, p, a); {
+	case errors.Is(err, results.ErrConflict):
+		return nil, problem(codeState).with("A promotion for this task is under way; wait for its end or cancel it (GET /v1/registry shows it).", "该类模型的另一次启用正在进行；请等待其结束或取消（可用 GET /v1/registry 查看）。").because(err)
+	case err != nil:
+		return nil, err
+	}
+	s.Bell.Ring(ctx, results.BellModels)
+	shown := showPromotion(p)
+	out.Promotion = &shown
+	return &struct{ Body PromotionAnswer }{out}, nil
+}
+
+// notes say what the promotion of a model means for vectors that are stored, and those that are not.
+func notes(m results.RegisteredModel) []pipeline.Text {
+	switch m.Task {
+	case results.ModelTask:
+		return []pipeline.Text{
+			say("Enrolled photos get a vector under the new model first. Photos that were removed have none and get none; people who withdrew their consent have none and get none.",
+				"登记照片会先用新模型生成特征向量。已删除的照片、已撤回同意的人员没有特征向量，也不会生成。"),
+			say("Sites hold no vectors of this task. Fingerprints of footage are hashes that no model makes: they are compared as before.", "地点不保存该类特征向量。影像指纹是不依赖模型的哈希值，比较方式不变。"),
+			say("Verdicts that were made stay as they are.", "已生成的结论保持不变。"),
+		}
+	case "scene_embed", "object_detect":
+		return []pipeline.Text{say("Vectors of sites' reference photos are not stored: they are made again from the photos when a site is next used.", "地点参考照片的特征向量不作存储：下次使用该地点时会由照片重新生成。")}
+	}
+	return []pipeline.Text{say("No vectors of this task are stored.", "该类模型没有存储的特征向量。")}
+}
+
+func (s *Server) countPhotos(ctx context.Context, m results.RegisteredModel, out *PromotionAnswer) error {
+	tenants, err := s.concerned(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		all, embedded, gaps, err := s.Store.PhotosUnder(ctx, t, m.SHA256)
+		if err != nil {
+			return err
+		}
+		out.Photos, out.Embedded, out.Gaps = out.Photos+all, out.Embedded+embedded, out.Gaps+gaps
+	}
+	return nil
+}
+
+// concerned are the tenants that a model is for.
+func (s *Server) concerned(ctx context.Context, m results.RegisteredModel) ([]string, error) {
+	if m.Tenant != "" {
+		return []string{m.Tenant}, nil
+	}
+	all, err := s.Store.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(all))
+	for i, t := range all {
+		out[i] = t.ID
+	}
+	return out, nil
+}
+
+func (s *Server) rollbackModel(ctx context.Context, in *ULIDPath) (*modelAnswerOutput, error) {
+	m, err := s.model(ctx, in.ID, true)
+	if err != nil {
+		return nil, err
+	}
+	cancelled, err := s.cancelOf(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	active, err := s.activeEpoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	before := ""
+	switch m.State {
+	case results.ModelActive:
+		if before, err = s.predecessor(ctx, m); err != nil {
+			return nil, err
+		}
+	case results.ModelShadow, results.ModelCanary:
+	case results.ModelAdded, results.ModelChecked, results.ModelStandby, results.ModelRetired:
+		if cancelled {
+			shown, err := s.showModel(ctx, m, active.Doc)
+			return &modelAnswerOutput{ModelAnswer{Model: shown, Epoch: showEpoch(active)}}, err
+		}
+		return nil, wrongState(m, "It neither runs nor is it tried: there is nothing to take back.", "它既未运行也未试用：没有可回退的内容。")
+	}
+	return s.propose(ctx, active.RolledBack(m, before), active.Number, true, m)
+}
+
+// predecessor finds what was active before a model, and refuses one whose vectors are gone.
+func (s *Server) predecessor(ctx context.Context, m results.RegisteredModel) (string, error) {
+	epochs, err := s.Store.NewestEpochs(ctx, knownEpochs)
+	if err != nil {
+		return "", err
+	}
+	before, err := results.Predecessor(epochs, m.Tenant, m.Task, m.ID)
+	if err != nil || before == "" {
+		return "", err
+	}
+	row, err := s.Store.Model(ctx, before)
+	if err != nil {
+		return "", err
+	}
+	if row.State == results.ModelRetired {
+		return "", problem(codeState).with("The model that was active before (%s %s) is retired: its vectors are gone. Add it again and promote it.", "之前启用的模型（%s %s）已停用，其特征向量已删除。请重新添加并启用。", row.Name, row.Version)
+	}
+	return before, nil
+}
+
+// cancelOf ends the open promotion of a model, if there is one.
+func (s *Server) cancelOf(ctx context.Context, m results.RegisteredModel) (bool, error) {
+	open, err := s.Store.OpenPromotions(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range open {
+		if p.Model == m.ID {
+			return true, s.cancel(ctx, p, m)
+		}
+	}
+	return false, nil
+}
+
+func (s *Server) cancel(ctx context.Context, p results.Promotion, m results.RegisteredModel) error {
+	from := p.State
+	why := results.Because("cancelled", "it was cancelled", "已取消")
+	if from == results.PromotionStaging {
+		err := s.Store.DropEpoch(ctx, p.Epoch, why, s.modelEntry(ctx, "model.promotion.cancelled", m))
+		if errors.Is(err, results.ErrStale) {
+			return problem(codeState).with("The promotion has taken effect meanwhile; take the model back instead (POST .../rollback).", "启用已生效；请改为回退该模型（POST .../rollback）。").because(err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	p.State, p.Why = results.PromotionCancelled, why
+	if err := s.Store.ChangePromotion(ctx, p, from); err != nil && !errors.Is(err, results.ErrStale) {
+		return err
+	}
+	s.Bell.Ring(ctx, results.BellModels)
+	if from == results.PromotionStaging {
+		return nil
+	}
+	a := s.modelEntry(ctx, "model.promotion.cancelled", m)
+	a.Tenant = PrincipalOf(ctx).Tenant
+	return s.Store.Append(ctx, a)
+}
+
+// promotion gives a promotion that the caller may see.
+func (s *Server) promotion(ctx context.Context, id string, change bool) (results.Promotion, results.RegisteredModel, error) {
+	p, err := s.Store.Promotion(ctx, id)
+	if err != nil {
+		return p, results.RegisteredModel{}, err
+	}
+	m, err := s.model(ctx, p.Model, change)
+	return p, m, err
+}
+
+func (s *Server) getPromotion(ctx context.Context, in *ULIDPath) (*struct{ Body Promotion }, error) {
+	p, _, err := s.promotion(ctx, in.ID, false)
+	return &struct{ Body Promotion }{showPromotion(p)}, err
+}
+
+func (s *Server) cancelPromotion(ctx context.Context, in *ULIDPath) (*struct{ Body Promotion }, error) {
+	p, m, err := s.promotion(ctx, in.ID, true)
+	if err != nil {
+		return nil, err
+	}
+	if !p.State.Open() {
+		return nil, problem(codeState).with("The promotion has ended: it is %[1]s.", "该次启用已结束：%[1]s。", p.State)
+	}
+	if err := s.cancel(ctx, p, m); err != nil {
+		return nil, err
+	}
+	p, err = s.Store.Promotion(ctx, p.ID)
+	return &struct{ Body Promotion }{showPromotion(p)}, err
+}
+
+// dropAtOnce is how many vectors are deleted in one transaction.
+const dropAtOnce = 500
+
+func (s *Server) retireModel(ctx context.Context, input *ULIDPath) (*modelOutput, error) {
+	m, err := s.model(ctx, input.ID, true)
+	if err != nil {
+		return nil, err
+	}
+	if !in(m.State, results.ModelAdded, results.ModelChecked, results.ModelStandby, results.ModelRetired) {
+		return nil, wrongState(m, "Take it back first (POST .../rollback).", "请先回退（POST .../rollback）。")
+	}
+	if _, err := s.cancelOf(ctx, m); err != nil {
+		return nil, err
+	}
+	if m.State == results.ModelStandby { // it is in the active epoch as one that stays warm
+		active, err := s.activeEpoch(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.propose(ctx, active.Without(m), active.Number, true, m); err != nil {
+			return nil, err
+		}
+	} else if m.State != results.ModelRetired {
+		from := m.State
+		m.State = results.ModelRetired
+		if err := s.Store.ChangeModel(ctx, m, from, s.modelEntry(ctx, "model.retired", m)); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.dropVectors(ctx, m); err != nil { // called again it goes on
+		return nil, err
+	}
+	return s.shownModel(ctx, m.ID)
+}
+
+// dropVectors deletes a model's vectors, unless another model in use has the same file.
+func (s *Server) dropVectors(ctx context.Context, m results.RegisteredModel) error {
+	if m.Task != results.ModelTask {
+		return nil
+	}
+	for _, own := range s.Core.Models() {
+		if own.SHA256 == m.SHA256 {
+			return nil
+		}
+	}
+	tenants, err := s.concerned(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		shared := false
+		for _, scope := range []string{"", t} {
+			rows, err := s.Store.ScopeModels(ctx, scope)
+			if err != nil {
+				return err
+			}
+			for _, r := range rows {
+				shared = shared || r.ID != m.ID && r.SHA256 == m.SHA256 && r.State != results.ModelRetired
+			}
+		}
+		for n := int64(dropAtOnce); !shared && n == dropAtOnce; {
+			if n, err = s.Store.DropTemplates(ctx, t, m.SHA256, dropAtOnce); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// GapView is an enrolled photo that a model cannot use.
+type GapView struct {
+	Subject string       `json:"subject"`
+	Photo   string       `json:"photo"`
+	Why     *results.Why `json:"why,omitempty"`
+}
+
+func (s *Server) listModelGaps(ctx context.Context, in *runsInput) (*struct{ Body List[GapView] }, error) {
+	m, err := s.model(ctx, in.ID, false)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.page(ctx, opModelGaps, in.ID, in.PageInput)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Store.ModelGaps(ctx, PrincipalOf(ctx).Tenant, m.SHA256, p)
+	if err != nil {
+		return nil, err
+	}
+	show := func(g results.ModelGap) GapView { return GapView{Subject: g.Subject, Photo: g.Photo, Why: g.Why} }
+	return &struct{ Body List[GapView] }{list(s, ctx, opModelGaps, in.ID, p, rows, func(g results.ModelGap) string { return g.Photo }, show)}, nil
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"onsite/api/client"
+	"onsite/models/manifest"
+	"onsite/pipeline"
+)
+
+// The commands of "onsite models" that speak to a service: what its processes run, and how that changes.
+
+type modelsStatusCmd struct {
+	remoteFlags
+}
+
+func (c *modelsStatusCmd) Run(ctx context.Context, e *env) error {
+	service, err := c.open(e)
+	if err != nil {
+		return err
+	}
+	defer service.Close()
+	r, err := service.Registry(ctx)
+	if err != nil {
+		return remotely(err)
+	}
+	if c.JSON {
+		return e.printJSON(r.Raw)
+	}
+	rows := [][]string{e.heads("task", "任务", "name", "名称", "version", "版本", "scope", "范围", "state", "状态", "share", "比例", "runs", "试运行", "same", "相同", "passed", "通过")}
+	for _, m := range r.Models {
+		share, runs, same := "", "", ""
+		if m.Trial != nil {
+			share = strconv.FormatFloat(m.Trial.Share, 'g', 3, 64)
+		}
+		if m.Runs != nil {
+			runs, same = strconv.FormatInt(m.Runs.Jobs, 10), strconv.FormatInt(m.Runs.Same, 10)
+		}
+		rows = append(rows, []string{m.Task, m.Name, m.Version, m.Scope, m.State, share, runs, same, strconv.FormatBool(m.Passed)})
+	}
+	if err := columns(e.out, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(e.out, e.say(pipeline.Text{
+		EN: fmt.Sprintf("epoch %d; what the program brings along runs wherever no model is active", r.Epoch),
+		ZH: fmt.Sprintf("当前批次 %d；未启用其他模型的任务使用程序自带模型", r.Epoch),
+	}))
+	for _, h := range r.Hosts {
+		line := pipeline.Text{EN: fmt.Sprintf("%s (%s): ready for epoch %d", h.Name, h.Role, h.Ready), ZH: fmt.Sprintf("%s（%s）：可运行批次 %d", h.Name, h.Role, h.Ready)}
+		if h.Ready < r.Epoch {
+			line = pipeline.Text{EN: fmt.Sprintf("%s (%s): NOT ready for epoch %d, it refuses jobs", h.Name, h.Role, r.Epoch), ZH: fmt.Sprintf("%s（%s）：尚不能运行批次 %d，拒绝任务", h.Name, h.Role, r.Epoch)}
+		}
+		if h.Why != nil {
+			line = pipeline.Text{EN: line.EN + ": " + h.Why.Text.EN, ZH: line.ZH + "：" + h.Why.Text.ZH}
+		}
+		fmt.Fprintln(e.out, e.say(line))
+	}
+	return nil
+}
+
+// registryModel names a model of the registry: by its name, name@version, or id.
+func registryModel(ctx context.Context, service *client.Client, word string) (client.Model, error) {
+	r, err := service.Registry(ctx)
+	if err != nil {
+		return client.Model{}, remotely(err)
+	}
+	name, version, exact := strings.Cut(word, "@")
+	var found []client.Model
+	var names []string
+	for _, m := range r.Models {
+		if m.ID == word {
+			return m, nil
+		}
+		if m.State == "retired" {
+			continue
+		}
+		names = append(names, m.Name+"@"+m.Version)
+		if m.Name == name && (!exact || m.Version == version) {
+			found = append(found, m)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return client.Model{}, usagef(pipeline.Text{
+			EN: fmt.Sprintf("the service has no model %q; it has: %s; send one with \"onsite models upload\"", word, orNone(names)),
+			ZH: fmt.Sprintf("服务中没有模型 %q；现有：%s；可用 onsite models upload 上传", word, orNone(names)),
+		})
+	}
+	return client.Model{}, usagef(pipeline.Text{
+		EN: fmt.Sprintf("%q may be one of %d models; write NAME@VERSION, or the id (onsite models status --json)", word, len(found)),
+		ZH: fmt.Sprintf("%q 对应 %d 个模型；请写 名称@版本 或编号（onsite models status --json）", word, len(found)),
+	})
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "-"
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+type modelsUploadCmd struct {
+	Manifest string `arg:"" help:"The model's manifest, with its files beside it; or the name of a model of this machine (onsite models list)." placeholder:"model.yaml"`
+	Tenant   bool   `help:"Only for the key's own tenant; else for the whole installation."`
+	remoteFlags
+}
+
+func (c *modelsUploadCmd) Run(ctx context.Context, e *env) error {
+	raw, files, err := c.read()
+	if err != nil {
+		return err
+	}
+	service, err := c.open(e)
+	if err != nil {
+		return err
+	}
+	defer service.Close()
+	scope := "installation"
+	if c.Tenant {
+		scope = "tenant"
+	}
+	bar := newProgress(e)
+	defer bar.close()
+	sending := e.say(pipeline.Text{EN: "sending (KB)", ZH: "正在发送（KB）"})
+	m, err := service.AddModel(ctx, scope, raw, files, func(sent, total int64) { bar.show(int(total>>10), int(sent>>10), sending) })
+	bar.close()
+	if err != nil {
+		return remotely(err)
+	}
+	if c.JSON {
+		return e.printJSON(m)
+	}
+	if m.State != "checked" {
+		return &remoteError{code: exitRefused, rule: "model_refused", text: pipeline.Text{
+			EN: fmt.Sprintf("model %s %s was sent, and the service refuses to run it: %s", m.Name, m.Version, m.Check),
+			ZH: fmt.Sprintf("模型 %s %s 已上传，但服务拒绝运行：%s", m.Name, m.Version, m.Check),
+		}}
+	}
+	fmt.Fprintln(e.out, e.say(pipeline.Text{
+		EN: fmt.Sprintf("model %s %s (%s) is added and checked; next: onsite models shadow %s --share 0.2", m.Name, m.Version, m.Task, m.Name),
+		ZH: fmt.Sprintf("模型 %s %s（%s）已添加并通过检查；下一步：onsite models shadow %s --share 0.2", m.Name, m.Version, m.Task, m.Name),
+	}))
+	return nil
+}
+
+// read finds manifest and files.
+func (c *modelsUploadCmd) read() ([]byte, []client.File, error) {
+	man, err := readModel(c.Manifest)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := man.Text()
+	if path := man.Origin(); err == nil && filepath.Base(path) == filepath.Base(c.Manifest) {
+		raw, err = pipeline.ReadFile(c.Manifest, manifest.MaxBytes) // as it was written: comments are part of it
+	}
+	if err != nil {
+		return nil, nil, pathError("MANIFEST", c.Manifest, err, "name a model's manifest", "请指定模型清单")
+	}
+	var files []client.File
+	for _, f := range man.Files() {
+		path := man.Path(f, defaultModels())
+		if _, err := os.Stat(path); err != nil {
+			return nil, nil, pathError("MANIFEST", path, err, "put the files beside the manifest, under the names that it gives them", "请将文件放在清单旁，并使用清单中的文件名")
+		}
+		files = append(files, client.File{Name: f.Name, Path: path})
+	}
+	return raw, files, nil
+}
+
+// epochWait is how long a command waits for an epoch: processes fetch and load models meanwhile.
+const epochWait = 10 * time.Minute
+
+// awaitEpoch waits until an epoch is active, and says why it failed.
+func awaitEpoch(ctx context.Context, e *env, service *client.Client, number int64) error {
+	bar := newProgress(e)
+	defer bar.close()
+	for until := time.Now().Add(epochWait); time.Now().Before(until); {
+		r, err := service.Registry(ctx)
+		if err != nil {
+			return remotely(err)
+		}
+		at := slices.IndexFunc(r.Epochs, func(x client.Epoch) bool { return x.Number == number })
+		if at >= 0 {
+			switch x := r.Epochs[at]; x.State {
+			case "active", "past":
+				return nil
+			case "failed":
+				return epochFailed(x)
+			}
+		}
+		ready := 0
+		for _, h := range r.Hosts {
+			if h.Ready >= number {
+				ready++
+			}
+		}
+		bar.show(len(r.Hosts), ready, e.say(pipeline.Text{EN: "processes that have the models", ZH: "已加载模型的进程"}))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+	return &remoteError{code: exitOther, rule: "staging", text: pipeline.Text{
+		EN: fmt.Sprintf("epoch %d is still being staged; onsite models status shows which process lacks it", number),
+		ZH: fmt.Sprintf("批次 %d 仍在准备中；可用 onsite models status 查看缺少它的进程", number),
+	}}
+}
+
+func epochFailed(x client.Epoch) error {
+	text := pipeline.Text{EN: fmt.Sprintf("epoch %d failed, and nothing has changed", x.Number), ZH: fmt.Sprintf("批次 %d 失败，未作任何更改", x.Number)}
+	if x.Why != nil {
+		text.EN, text.ZH = text.EN+": "+x.Why.Text.EN, text.ZH+"："+x.Why.Text.ZH
+	}
+	return &remoteError{code: exitOther, rule: "epoch_failed", text: text}
+}
+
+// change asks for a change of a model and waits until it is in effect.
+func change(ctx context.Context, e *env, f remoteFlags, word, act string, body any, done func(client.ModelChange) pipeline.Text) error {
+	service, err := f.open(e)
+	if err != nil {
+		return err
+	}
+	defer service.Close()
+	m, err := registryModel(ctx, service, word)
+	if err != nil {
+		return err
+	}
+	changed, err := service.ModelAct(ctx, m.ID, act, body)
+	if err != nil {
+		return remotely(err)
+	}
+	if changed.Epoch.State == "staging" {
+		if err := awaitEpoch(ctx, e, service, changed.Epoch.Number); err != nil {
+			return err
+		}
+		changed.Epoch.State = "active"
+	}
+	if f.JSON {
+		return e.printJSON(changed)
+	}
+	fmt.Fprintln(e.out, e.say(done(changed)))
+	return nil
+}
