@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"onsite/api/client"
+	"onsite/models"
 	"onsite/models/manifest"
 	"onsite/pipeline"
 )
@@ -160,7 +161,7 @@ func (c *modelsUploadCmd) read() ([]byte, []client.File, error) {
 		return nil, nil, err
 	}
 	raw, err := man.Text()
-	if path := man.Origin(); err == nil && filepath.Base(path) == filepath.Base(c.Manifest) {
+	if err == nil && filepath.Ext(c.Manifest) == ".yaml" {
 		raw, err = pipeline.ReadFile(c.Manifest, manifest.MaxBytes) // as it was written: comments are part of it
 	}
 	if err != nil {
@@ -168,7 +169,7 @@ func (c *modelsUploadCmd) read() ([]byte, []client.File, error) {
 	}
 	var files []client.File
 	for _, f := range man.Files() {
-		path := man.Path(f, defaultModels())
+		path := man.Path(f, models.DefaultOptions().Dir)
 		if _, err := os.Stat(path); err != nil {
 			return nil, nil, pathError("MANIFEST", path, err, "put the files beside the manifest, under the names that it gives them", "请将文件放在清单旁，并使用清单中的文件名")
 		}
