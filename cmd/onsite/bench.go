@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -48,16 +49,20 @@ func (c benchCommon) show(e *env, result any, table func(w *tabwriter.Writer)) e
 
 type benchCoreCmd struct {
 	benchCommon
-	Clips    string `help:"Folder of clips; the end of each is cut off, and its person is enrolled from there. Default: two 15 s 720p clips made from the demo footage." placeholder:"DIR"`
-	Runs     int    `help:"How often each clip is verified." default:"3"`
-	Workers  int    `help:"Clips verified at once in the throughput part. Default: one per core."`
-	Curve    bool   `help:"Also measure the throughput of 1, 2, 4, ... workers up to one per core."`
-	Baseline string `help:"naive: also run the obvious pipeline (make bench builds bin/onsite-naive) on each clip." enum:"none,naive" default:"none"`
-	Compare  string `help:"JSON of an earlier run to compare with." placeholder:"FILE" type:"existingfile"`
-	Provider string `help:"What runs the models. Strict: when it cannot, there is no measurement. cuda and tensorrt need \"make setup-gpu\"." enum:"cpu,cuda,tensorrt,openvino" default:"cpu"`
-	Device   int    `help:"Number of the provider's device."`
-	Runtime  string `help:"An ONNX Runtime of your own, its providers beside it (openvino)." placeholder:"FILE" type:"existingfile"`
-	Batch    int    `help:"Pictures of different clips that one run of a model takes together. Default: 16 on a GPU, 1 on the processor."`
+	Clips    string  `help:"Folder of clips; the end of each is cut off, and its person is enrolled from there. Default: two 15 s 720p clips made from the demo footage." placeholder:"DIR"`
+	Runs     int     `help:"How often each clip is verified." default:"3"`
+	Workers  int     `help:"Clips verified at once in the throughput part. Default: one per core."`
+	Curve    bool    `help:"Also measure the throughput of 1, 2, 4, ... workers up to one per core."`
+	Baseline string  `help:"naive: also run the obvious pipeline (make bench builds bin/onsite-naive) on each clip." enum:"none,naive" default:"none"`
+	Early    bool    `name:"early-exit" help:"Also measure the clips under a policy with early_exit: the second row." default:"true" negatable:""`
+	Load     float64 `help:"Also measure the latency at this share of the throughput, clips coming at random; 0: do not." default:"0"`
+	Arrivals int     `help:"How many clips come for --load." default:"40"`
+	HTML     string  `help:"Also write a page with plots." placeholder:"FILE" type:"path"`
+	Compare  string  `help:"JSON of an earlier run to compare with." placeholder:"FILE" type:"existingfile"`
+	Provider string  `help:"What runs the models. Strict: when it cannot, there is no measurement. cuda and tensorrt need \"make setup-gpu\"." enum:"cpu,cuda,tensorrt,openvino" default:"cpu"`
+	Device   int     `help:"Number of the provider's device."`
+	Runtime  string  `help:"An ONNX Runtime of your own, its providers beside it (openvino)." placeholder:"FILE" type:"existingfile"`
+	Batch    int     `help:"Pictures of different clips that one run of a model takes together. Default: 16 on a GPU, 1 on the processor."`
 }
 
 var errNotRun = errors.New("bench: a wanted check was not made on every clip; the table says which")
@@ -83,7 +88,7 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 	if c.Workers == 0 {
 		c.Workers = runtime.NumCPU()
 	}
-	o := bench.Options{Clips: clips, Runs: c.Runs, Workers: c.Workers}
+	o := bench.Options{Clips: clips, Runs: c.Runs, Workers: c.Workers, EarlyExit: c.Early, Load: c.Load, Arrivals: c.Arrivals}
 	for w := 1; c.Curve && w <= runtime.NumCPU(); w *= 2 {
 		o.Curve = append(o.Curve, w)
 	}
@@ -101,6 +106,11 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 	}
 	if c.Compare != "" {
 		if err := r.Compare(c.Compare); err != nil {
+			return err
+		}
+	}
+	if c.HTML != "" {
+		if err := writePage(c.HTML, r); err != nil {
 			return err
 		}
 	}
@@ -131,6 +141,12 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 			fmt.Fprintf(w, "  outside: %s\t%.0f\t\t\n", f, d.Outside[f])
 		}
 	}
+	if x := r.EarlyExit; x != nil {
+		fmt.Fprintf(w, "with early exit\t%.0f\t\t(same outcomes on %.0f %% of the clips, stopped early on %.0f %%)\n", x.CPUSPerClip*1000, x.SameOutcomes*100, x.Stopped*100)
+	}
+	if l := r.Loaded; l != nil {
+		fmt.Fprintf(w, "at %.0f %% load: p50, p99\t%.0f, %.0f ms\t\t(p99 is %.1f times the median of %d)\n", l.Share*100, l.P50MS, l.P99MS, l.P99ToMedian, l.Arrivals)
+	}
 	fmt.Fprintf(w, "clips/s on %d cores\t%.2f\t\t\n", r.Cores, r.ClipsPerS)
 	for _, c := range r.Scaling {
 		fmt.Fprintf(w, "clips/s with %d workers\t%.2f\t\t\n", c.Workers, c.ClipsPerS)
@@ -158,6 +174,17 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 			fmt.Fprintf(w, "  %s\t%.2f\t\t\n", s, c.Stages[s])
 		}
 	}
+}
+
+func writePage(path string, r bench.Result) error {
+	var page bytes.Buffer
+	if err := r.Page(&page); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil { //nolint:gosec // G306: a page to be read
+		return fmt.Errorf("bench: write the page: %w", err)
+	}
+	return nil
 }
 
 // folder lists the files of a folder as media, without sub-folders and hidden files.

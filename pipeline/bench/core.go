@@ -42,11 +42,16 @@ type Clip struct {
 
 // Options says what to measure.
 type Options struct {
-	Clips    []Clip
-	Runs     int   // how often each clip is verified; the median counts
-	Workers  int   // goroutines of the throughput part
-	Curve    []int // further numbers of workers whose throughput is measured
-	Naive    Naive // the obvious pipeline, verified beside each clip of the first run; nil: it is left out
+	Clips   []Clip
+	Runs    int   // how often each clip is verified; the median counts
+	Workers int   // goroutines of the throughput part
+	Curve   []int // further numbers of workers whose throughput is measured
+	Naive   Naive // the obvious pipeline, verified beside each clip of the first run; nil: it is left out
+	// EarlyExit also measures the second row: the clips again under a policy with early_exit.
+	EarlyExit bool
+	// Load is the share of the measured throughput at which Arrivals clips come at random, for the latency under load; 0: it is left out.
+	Load     float64
+	Arrivals int
 	Progress func(done, total int)
 }
 
@@ -83,11 +88,14 @@ type Result struct {
 	Table        []Stage                               `json:"table"`
 	BareDecodeMS float64                               `json:"bare_decode_ms"`
 	DecodeRatio  float64                               `json:"decode_ratio"` // child against bare libav on the same packets
-	Checks       map[pipeline.CheckName]map[string]int `json:"checks"` // outcomes over the clips
+	Checks       map[pipeline.CheckName]map[string]int `json:"checks"`       // outcomes over the clips
 	Provider     string                                `json:"provider"`
 	CPU          string                                `json:"cpu"`
 	Cores        int                                   `json:"cores"`
+	Machine      Machine                               `json:"machine"`
 	Scaling      []Scale                               `json:"scaling,omitempty"`
+	EarlyExit    *EarlyExit                            `json:"early_exit,omitempty"`
+	Loaded       *Loaded                               `json:"under_load,omitempty"`
 	Baseline     *Baseline                             `json:"baseline"` // null: not asked for
 	Compared     *Compared                             `json:"compared,omitempty"`
 }
@@ -230,6 +238,7 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	stages := map[verify.Stage]series{}
 	sums, bare, ratios := newSeries(len(jobs)), newSeries(len(jobs)), newSeries(len(jobs))
 	var naive comparison
+	var verdicts []pipeline.Verdict // of each clip
 	samples := newSampler()
 	steps := len(jobs) * o.Runs
 	for n := range steps {
@@ -248,28 +257,24 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 			return Result{}, fmt.Errorf("bench: bare decoding of %s: %w", j.job.Media.Name(), err)
 		}
 		samples.child, samples.convert, samples.bare = samples.child+out.Child.CPU, samples.convert+out.Child.Convert, samples.bare+b
-		sum := 0.0
-		for s, c := range out.Costs {
-			if s == verify.StageTotal {
-				continue
-			}
-			if stages[s] == nil {
-				stages[s] = newSeries(len(jobs))
-			}
-			stages[s].add(n%len(jobs), ms(c.CPU))
-			sum += ms(c.CPU)
-		}
-		sums.add(n%len(jobs), sum)
+		sums.add(n%len(jobs), addUp(out.Costs, stages, n%len(jobs), len(jobs)))
 		bare.add(n%len(jobs), ms(b))
 		ratios.add(n%len(jobs), ms(out.Child.CPU)/ms(b))
 		if n < len(jobs) {
+			verdicts = append(verdicts, out.Verdict)
 			count(r.Checks, out.Verdict)
 			if err := naive.run(ctx, o.Naive, j, out.Verdict); err != nil {
 				return Result{}, err
 			}
 		}
-		r.Provider, r.CPU = out.Verdict.Runtime.Provider, out.Verdict.Runtime.CPU
+		r.Provider, r.CPU, r.Machine = out.Verdict.Runtime.Provider, out.Verdict.Runtime.CPU, machine(out.Verdict)
 		tell(o.Progress, n+1, 2*steps)
+	}
+	var err error
+	if o.EarlyExit {
+		if r.EarlyExit, err = early(ctx, v, o, jobs, verdicts); err != nil {
+			return Result{}, err
+		}
 	}
 	latency, wall, err := throughput(ctx, v, o, jobs, steps)
 	if err != nil {
@@ -284,6 +289,9 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 			return Result{}, err
 		}
 		r.Scaling = append(r.Scaling, Scale{Workers: w, ClipsPerS: float64(steps) / wall.Seconds()})
+	}
+	if r.Loaded, err = underLoad(ctx, v, o, jobs, r.ClipsPerS); err != nil {
+		return Result{}, err
 	}
 	r.P50MS, r.P95MS, r.P99MS = quantile(latency, .5), quantile(latency, .95), quantile(latency, .99)
 	r.CPUSPerClip, r.BareDecodeMS, r.DecodeRatio = sums.typical()/1000, bare.typical(), ratios.typical()
@@ -380,6 +388,15 @@ func quantile(values []float64, q float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	at := int(q*float64(len(sorted))+0.999999) - 1
 	return sorted[min(max(at, 0), len(sorted)-1)]
+}
+
+// totalMemory is the machine's memory in bytes; 0 where the kernel does not tell.
+func totalMemory() int64 {
+	var s unix.Sysinfo_t
+	if unix.Sysinfo(&s) != nil {
+		return 0
+	}
+	return int64(s.Totalram) * int64(s.Unit) //nolint:gosec // G115: no machine has so much
 }
 
 // peakRSS is the largest memory of this process so far, in bytes; 0 where the kernel does not tell.
