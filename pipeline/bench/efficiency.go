@@ -58,6 +58,12 @@ const (
 func (s stack) where() (part, string) {
 	for _, f := range s.functions {
 		switch {
+		case strings.Contains(f, "/libonnxruntime"):
+			return inModel, f
+		case strings.Contains(f, "/libopencv_"):
+			return inOpenCV, f
+		case strings.HasPrefix(f, "/"): // a library that both may use
+			return outside, f
 		case f == "runtime.mallocgc":
 			return outside, f
 		case strings.HasPrefix(f, "github.com/yalue/onnxruntime_go._Cfunc_"):

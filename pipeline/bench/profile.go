@@ -10,7 +10,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// stack is one sampled call stack of a CPU profile, the innermost function first, and how often it was seen.
+// stack is one sampled call stack of a CPU profile, the innermost function first, and how often it was seen. Functions outside of Go are
+// named by the file that they come from.
 type stack struct {
 	functions []string
 	count     int64
@@ -37,6 +38,8 @@ func readProfile(raw []byte) ([]stack, error) {
 	var samples []sample
 	lines := map[uint64][]uint64{} // of a location: its functions, the inlined first
 	names := map[uint64]uint64{}   // of a function: its text
+	files := map[uint64]uint64{}   // of a mapping: its text
+	inside := map[uint64]uint64{}  // of a location: its mapping
 	err = fields(data, func(field protowire.Number, v uint64, body []byte) error {
 		switch field {
 		case 2: // sample
@@ -58,24 +61,38 @@ func readProfile(raw []byte) ([]stack, error) {
 			})
 			samples = append(samples, s)
 			return err
+		case 3: // mapping
+			var id uint64
+			err := fields(body, func(f protowire.Number, v uint64, _ []byte) error {
+				switch f {
+				case 1:
+					id = v
+				case 5:
+					files[id] = v
+				}
+				return nil
+			})
+			return err
 		case 4: // location
 			var id uint64
-			var inside []uint64
+			var calls []uint64
 			err := fields(body, func(f protowire.Number, v uint64, line []byte) error {
 				switch f {
 				case 1:
 					id = v
+				case 2:
+					inside[id] = v
 				case 4:
 					return fields(line, func(f protowire.Number, v uint64, _ []byte) error {
 						if f == 1 {
-							inside = append(inside, v)
+							calls = append(calls, v)
 						}
 						return nil
 					})
 				}
 				return nil
 			})
-			lines[id] = inside
+			lines[id] = calls
 			return err
 		case 5: // function
 			var id, name uint64
@@ -105,6 +122,10 @@ func readProfile(raw []byte) ([]stack, error) {
 		}
 		k := stack{count: int64(min(s.values[0], 1<<40))}
 		for _, l := range s.locations {
+			// What has no function is C; its library is all that is known.
+			if n := files[inside[l]]; len(lines[l]) == 0 && n < uint64(len(texts)) {
+				k.functions = append(k.functions, texts[n])
+			}
 			for _, f := range lines[l] {
 				if n := names[f]; n < uint64(len(texts)) {
 					k.functions = append(k.functions, texts[n])

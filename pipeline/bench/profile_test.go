@@ -51,6 +51,9 @@ func TestWhere(t *testing.T) {
 		{outside, "runtime.mallocgc", []string{"runtime.memclr", "runtime.mallocgc", "onsite/pipeline/reuse.lowDCT"}},
 		{outside, "runtime.gcBgMarkWorker", []string{"runtime.scanobject", "runtime.gcBgMarkWorker"}},
 		{outside, "unknown", nil},
+		{inModel, "/cache/libonnxruntime.so.1", []string{"/cache/libonnxruntime.so.1", "runtime._ExternalCode"}},
+		{inOpenCV, "/usr/lib/libopencv_imgproc.so.406", []string{"/usr/lib/libopencv_imgproc.so.406", "runtime._ExternalCode"}},
+		{outside, "/usr/lib/libc.so.6", []string{"/usr/lib/libc.so.6", "runtime._ExternalCode"}},
 	} {
 		p, name := stack{functions: c.stack}.where()
 		require.Equal(t, c.want, p, c.stack)
