@@ -15,6 +15,7 @@ import (
 type evidenceCmd struct {
 	Export evidenceExportCmd `cmd:"" help:"Write the signed evidence package of a verdict; the export is logged with its recipient."`
 	Verify evidenceVerifyCmd `cmd:"" help:"Check an evidence package: no server, no network."`
+	Replay evidenceReplayCmd `cmd:"" help:"Make the verdict of an evidence package again here, from the media and photos that you have, and compare."`
 }
 
 type evidenceExportCmd struct {

@@ -48,6 +48,7 @@ func (e *env) fail(err error, asJSON bool) int {
 	var fault *service.Fault
 	var remote *remoteError
 	var changed *errNotIntact
+	var other *errOtherVerdict
 	var faults *faultError
 	switch {
 	case errors.As(err, &faults):
@@ -56,6 +57,8 @@ func (e *env) fail(err error, asJSON bool) int {
 		code, rule = exitUsage, "usage"
 	case errors.As(err, &changed):
 		code, rule = exitChanged, "not_intact"
+	case errors.As(err, &other):
+		code, rule = exitChanged, "other_verdict"
 	case errors.As(err, &remote):
 		code, rule = remote.code, remote.rule
 	case errors.As(err, &settings):
@@ -106,6 +109,7 @@ func words(err error) pipeline.Text {
 	var fault *service.Fault
 	var remote *remoteError
 	var changed *errNotIntact
+	var other *errOtherVerdict
 	var faults *faultError
 	switch {
 	case errors.As(err, &faults):
@@ -114,6 +118,8 @@ func words(err error) pipeline.Text {
 		return usage.text
 	case errors.As(err, &changed):
 		return changed.Text()
+	case errors.As(err, &other):
+		return other.text
 	case errors.As(err, &remote):
 		return remote.text
 	case errors.As(err, &settings):

@@ -99,43 +99,21 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 	defer page.drop()
 	bar := newProgress(e)
 	defer bar.close()
-	job := verify.Job{
-		Claim: claim, Site: site,
-		Media: pipeline.File(c.Media), Consent: true, Hear: true, Picture: c.Report != "", Progress: bar.stage,
-	}
-	if job.Claim.Job == "" {
-		job.Claim.Job = verify.NewJob()
-	}
-	if job.Policy, err = c.policy(); err != nil {
+	rules, err := c.policy()
+	if err != nil {
 		return err
 	}
+	if claim.Job == "" {
+		claim.Job = verify.NewJob()
+	}
 	if site != nil {
-		job.Claim.Site = site.ID
+		claim.Site = site.ID
 	}
-	if site != nil && (len(site.References) > 0 || len(site.SignNames) > 0) {
-		if job.Place, err = core.Prepare(ctx, site, c.Report != "" && verify.WantsFace(job.Policy, true)); err != nil {
-			return err
-		}
-		defer job.Place.Close()
+	job, done, err := c.prepare(ctx, e, core, bar, verify.Job{Claim: claim, Site: site, Policy: rules, Consent: true, Hear: true, Picture: c.Report != ""})
+	if err != nil {
+		return err
 	}
-	if len(c.Face) > 0 && verify.WantsFace(job.Policy, site != nil) {
-		bar.stage(verify.StageEnroll, false)
-		photos := make([]pipeline.Media, 0, len(c.Face))
-		for _, f := range c.Face {
-			photos = append(photos, pipeline.File(f))
-		}
-		if job.Subject, err = core.Enroll(ctx, photos, c.Report != ""); err != nil {
-			return err
-		}
-		bar.stage(verify.StageEnroll, true)
-	}
-	if c.Against != "" {
-		history, err := c.history(ctx, e, core, job.Policy, bar)
-		if err != nil {
-			return err
-		}
-		job.History = history
-	}
+	defer done()
 	result, err := core.Run(ctx, job)
 	bar.close()
 	if err != nil {
@@ -145,6 +123,36 @@ func (c *verifyCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	return page.write(result.Report(e.lang, c.Note))
+}
+
+// prepare opens what a job is compared with: the site's photos, the person's and the earlier footage. The caller calls done afterwards.
+func (c *verifyCmd) prepare(ctx context.Context, e *env, core *core, bar *progress, job verify.Job) (_ verify.Job, done func(), err error) {
+	job.Media, job.Progress, done = pipeline.File(c.Media), bar.stage, func() {}
+	if site := job.Site; site != nil && (len(site.References) > 0 || len(site.SignNames) > 0) {
+		if job.Place, err = core.Prepare(ctx, site, job.Picture && verify.WantsFace(job.Policy, true)); err != nil {
+			return job, nil, err
+		}
+		done = job.Place.Close
+	}
+	if len(c.Face) > 0 && job.Consent && verify.WantsFace(job.Policy, job.Site != nil) {
+		bar.stage(verify.StageEnroll, false)
+		photos := make([]pipeline.Media, 0, len(c.Face))
+		for _, f := range c.Face {
+			photos = append(photos, pipeline.File(f))
+		}
+		if job.Subject, err = core.Enroll(ctx, photos, job.Picture); err != nil {
+			done()
+			return job, nil, err
+		}
+		bar.stage(verify.StageEnroll, true)
+	}
+	if c.Against != "" {
+		if job.History, err = c.history(ctx, e, core, job.Policy, bar); err != nil {
+			done()
+			return job, nil, err
+		}
+	}
+	return job, done, nil
 }
 
 // check finds what is wrong with the arguments before anything heavy starts.

@@ -28,6 +28,33 @@ type Result struct {
 	Signer    string    `json:"signer,omitempty"` // the key that was given and that signed; empty: none was given
 	Timestamp bool      `json:"timestamp"`        // a token of a timestamping authority is there; it is not checked here
 	Findings  []Finding `json:"findings"`
+
+	files map[string][]byte
+}
+
+// Inputs are what a package has of what its verdict was made from. The media, photos and earlier footage are not in it.
+type Inputs struct {
+	Verdict pipeline.Verdict
+	Claim   pipeline.Claim
+	Policy  *policy.Policy // nil: it is not in the package
+}
+
+// Inputs reads them; they mean nothing unless the package is intact.
+func (r *Result) Inputs() (in Inputs, err error) {
+	if err := json.Unmarshal(r.files[verdictName], &in.Verdict); err != nil {
+		return in, fmt.Errorf("read %s: %w", verdictName, err)
+	}
+	if err := json.Unmarshal(r.files[claimName], &in.Claim); err != nil {
+		return in, fmt.Errorf("read %s: %w", claimName, err)
+	}
+	if text, ok := r.files[policyName]; ok {
+		p, err := policy.Parse(policyName, text)
+		if err != nil {
+			return in, err
+		}
+		in.Policy = &p
+	}
+	return in, nil
 }
 
 // Intact says that nothing was found.
@@ -44,8 +71,8 @@ func Check(raw []byte, public string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Findings: []Finding{}, Signer: public}
-	c := &check{Result: r, files: map[string][]byte{}, key: public}
+	r := &Result{Findings: []Finding{}, Signer: public, files: map[string][]byte{}}
+	c := &check{Result: r, key: public}
 	for _, m := range members {
 		c.files[m.name] = m.data
 	}
@@ -77,8 +104,7 @@ func Check(raw []byte, public string) (*Result, error) {
 
 type check struct {
 	*Result
-	files map[string][]byte
-	key   string
+	key string
 }
 
 // signature holds the manifest against its signature.
