@@ -36,6 +36,7 @@ var accessConfiguration = map[string][]results.Role{
 	"put-site":      {admin},
 	"list-sites":    {admin, audit, investigate},
 	"get-site":      {admin, audit, investigate},
+	opTrySite:       {admin, investigate},
 	"delete-site":   {admin},
 	"put-policy":    {admin},
 	"list-policies": {admin, audit, investigate, read},

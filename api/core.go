@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/media"
+	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
 	"onsite/results"
 )
@@ -23,6 +25,9 @@ type Core interface {
 	LookAlike(ctx context.Context, tenant, subject string, templates []results.Template) ([]LookAlike, error)
 	// CheckSite decodes the references of a site and says what is wrong with them as a *scene.SiteError. Other errors are those of the machine.
 	CheckSite(ctx context.Context, site *pipeline.Site) error
+	// TrySite says what every reference and every name of a site makes of a photo taken at the time. *media.Refusal with the photo's name for one that
+	// cannot be read; other errors as those of CheckSite.
+	TrySite(ctx context.Context, site *pipeline.Site, photo pipeline.Media, at time.Time) (scene.Trial, error)
 	// Reconsider compares a finished job once more under the marks that are in force, and writes a further revision of its verdict where that
 	// changes something. It gives the newest verdict, and whether it is new. results.ErrNotFound without a verdict, ErrNoFootage,
 	// *verify.OtherPolicyError; any other error is one of the moment.

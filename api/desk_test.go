@@ -10,11 +10,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"onsite/models"
 	"onsite/pipeline"
+	"onsite/pipeline/media"
 	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
 	"onsite/results"
@@ -119,6 +121,19 @@ func (f *fakeCore) CheckSite(ctx context.Context, s *pipeline.Site) error {
 		return &verify.ReferenceError{Name: s.ID, Err: bad} // as the core wraps it
 	}
 	return f.err
+}
+
+func (f *fakeCore) TrySite(ctx context.Context, s *pipeline.Site, photo pipeline.Media, at time.Time) (scene.Trial, error) {
+	text := f.read(ctx, photo)
+	if !strings.HasPrefix(text, "picture") {
+		return scene.Trial{}, &media.Refusal{Rule: "media_unknown", Name: photo.Name(), Text: say("is no picture", "不是图片")}
+	}
+	t := scene.Trial{Check: pipeline.Check{Outcome: pipeline.Pass}}
+	for i, r := range s.References {
+		f.read(ctx, r.Media)
+		t.References = append(t.References, scene.TriedReference{Number: i + 1, Name: r.Name, Now: at.Year() == 2026, Inliers: 12})
+	}
+	return t, f.err
 }
 
 func (f *fakeCore) Models() []Model {

@@ -105,6 +105,7 @@ func (s *Server) siteRoutes() {
 		}
 		return &siteOutput{Status: http.StatusOK, ETag: etag(site.Rev), Changed: site.CreatedAt, Body: showSite(site)}, nil
 	})
+	s.trySiteRoute()
 	register(s, describe(del, "/v1/sites/{id}", "delete-site", "sites", "Delete a site", answers(http.StatusNoContent),
 		explained("Its revisions remain, so that earlier verdicts can be made again; new submissions cannot name it.")), s.deleteSite)
 }

@@ -141,6 +141,8 @@ func (w *walk) body(op *huma.Operation) (any, []string) {
 		return files("people", "id,photos\nacmeonly,photo.jpg\n", "photo", "face of b")
 	case "put-policy":
 		return strings.NewReader("schema: onsite.policy/1\n"), []string{"Content-Type", "application/yaml", "If-Match", "*"}
+	case opTrySite:
+		return files("photo", "picture of the shop")
 	case "put-site":
 		return map[string]any{"id": "acmesite", "label": "mine", "sign": map[string]any{"names": []string{"X"}}}, []string{"If-Match", "*"}
 	case "create-subject":

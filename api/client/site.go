@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
+	"time"
 )
 
 // Site is a place of work, as its file has it.
@@ -71,6 +73,23 @@ func (c *Client) PutSite(ctx context.Context, id string, rev int, document []byt
 	}
 	var out Site
 	_, err = c.do(ctx, call{method: http.MethodPut, path: at("sites", id), header: header, body: body, into: &out})
+	return out, err
+}
+
+// TestSite has the service try a photo on a site; the answer is that of the API. taken zero: now.
+func (c *Client) TestSite(ctx context.Context, id string, photo File, taken time.Time) (json.RawMessage, error) {
+	f := newForm(nil)
+	errs := []error{f.file("photo", photo, "")}
+	body, err := f.end()
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+	query := url.Values{}
+	if !taken.IsZero() {
+		query.Set("at", taken.Format(time.RFC3339))
+	}
+	var out json.RawMessage
+	_, err = c.do(ctx, call{method: http.MethodPost, path: at("sites", id, "test"), query: query, body: body, repeat: true, into: &out})
 	return out, err
 }
 

@@ -144,6 +144,15 @@ func (wordCore) CheckSite(ctx context.Context, s *pipeline.Site) error {
 	return nil
 }
 
+func (wordCore) TrySite(ctx context.Context, s *pipeline.Site, photo pipeline.Media, _ time.Time) (scene.Trial, error) {
+	text, err := wordsOf(ctx, photo)
+	t := scene.Trial{Check: pipeline.Check{Outcome: pipeline.Pass}, Elements: []scene.Seen{{Element: scene.Sign, Outcome: pipeline.Pass}}}
+	for i, r := range s.References {
+		t.References = append(t.References, scene.TriedReference{Number: i + 1, Name: r.Name, Kind: scene.Sign, Found: strings.HasPrefix(text, "picture"), Now: true, Inliers: 12, Threshold: 9})
+	}
+	return t, err
+}
+
 func (wordCore) Models() []api.Model { return nil }
 
 func wordsOf(ctx context.Context, m pipeline.Media) (string, error) {
@@ -293,8 +302,28 @@ func TestSiteCommands(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, out, `"photo": "sha256:`)
 
+	photo := r.file("today.jpg", "picture of today")
+	code, out, errOut := onsite(t, "site", "test", photo, "--on", "store-9")
+	require.Zero(t, code, errOut)
+	require.Contains(t, out, "12 / 9")
+	code, out, _ = onsite(t, "site", "test", photo, "--on", "store-9", "--json")
+	require.Zero(t, code)
+	require.Contains(t, out, `"inliers": 12`)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "name the site"},
+		{[]string{"--on", "store-9", "--policy", "photo"}, "--policy goes with --site"},
+		{[]string{"--on", "store-9", "--out", "x.gif"}, ".html or .png"},
+	} {
+		code, _, errOut := onsite(t, append([]string{"site", "test", photo}, c.args...)...)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, errOut, c.want)
+	}
+
 	r.file("pics/wall.jpg", "grey")
-	code, _, errOut := onsite(t, "site", "put", file)
+	code, _, errOut = onsite(t, "site", "put", file)
 	require.Equal(t, exitRefused, code)
 	require.Contains(t, errOut, "references[0].photo is too plain")
 	code, _, errOut = onsite(t, "--lang", "zh", "site", "put", r.file("bad.yaml", "id: x\nreferences:\n- {kind: door, photo: gone.jpg}\n"))

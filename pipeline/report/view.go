@@ -19,6 +19,7 @@ type page struct {
 	CSP            string
 	Style          template.CSS
 	Script         template.JS
+	Brand          pipeline.Text
 	Title          says
 	Name           string
 	Decision       string
@@ -160,7 +161,7 @@ func (b *builder) build() (page, error) {
 	v := b.in.Verdict
 	p := page{
 		Lang: b.in.Lang, HTMLLang: map[string]string{English: "en", Chinese: "zh-Hans"}[b.in.Lang],
-		Name: clean(b.in.Name), Decision: decisionWord(v.Decision),
+		Brand: word("report"), Name: clean(b.in.Name), Decision: decisionWord(v.Decision),
 		DecisionTitle: cleanText(policy.DecisionTitle(v.Decision)), Meaning: policy.DecisionMeaning(v.Decision), MediaLine: mediaLine(v.Media),
 		Photo: v.Media.Kind == "photo",
 	}

@@ -9,6 +9,10 @@ import (
 // words are the page's own labels; what a verdict says comes from package policy.
 var words = map[string]pipeline.Text{
 	"report":         {EN: "Verification report", ZH: "核验报告"},
+	"trial":          {EN: "A photo tried on a site", ZH: "地点参考图片试用"},
+	"trial_hint":     {EN: "What every reference and every name of the site makes of this photo. Nothing was stored.", ZH: "该地点的每张参考图片和每个名称对此照片的判断。未保存任何内容。"},
+	"trial_marks":    {EN: "Solid frames mark references that were found, by their numbers; dashed ones near misses, or what should not be here.", ZH: "实线框为找到的参考图片（按编号），虚线框为接近匹配或不应出现的内容。"},
+	"trial_refs":     {EN: "References", ZH: "参考图片"},
 	"language":       {EN: "Language", ZH: "语言"},
 	"note":           {EN: "Note", ZH: "说明"},
 	"reasons":        {EN: "Reasons", ZH: "原因"},

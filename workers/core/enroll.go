@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/media"
+	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
 	"onsite/results"
 	"onsite/results/vault"
@@ -203,6 +205,21 @@ func (c *Core) LookAlike(ctx context.Context, tenant, subject string, templates 
 		return cmp.Or(-cmp.Compare(a.Similarity, b.Similarity), cmp.Compare(a.Subject, b.Subject))
 	})
 	return out[:min(len(out), maxAlike)], nil
+}
+
+// TrySite says what every reference and every name of a site makes of a photo. Nothing is kept. A photo that cannot be read is a *media.Refusal.
+func (c *Core) TrySite(ctx context.Context, site *pipeline.Site, photo pipeline.Media, at time.Time) (scene.Trial, error) {
+	clip, err := c.Verifier.Decode(ctx, photo)
+	if err != nil {
+		return scene.Trial{}, err
+	}
+	defer clip.Close()
+	p, err := c.Verifier.Prepare(ctx, site, false)
+	if err != nil {
+		return scene.Trial{}, err
+	}
+	defer p.Close()
+	return scene.Try(ctx, c.Verifier.Models, clip, p.Site, at, scene.DefaultConfig())
 }
 
 // CheckSite decodes a site's references and says what is wrong with them: an error that unwraps to *scene.SiteError, which names each.

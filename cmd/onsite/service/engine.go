@@ -20,6 +20,7 @@ import (
 	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/media"
+	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
 	"onsite/results"
 	"onsite/results/object"
@@ -371,6 +372,15 @@ func (e *engine) CheckSite(ctx context.Context, site *pipeline.Site) error {
 		return err
 	}
 	return c.CheckSite(ctx, site)
+}
+
+// TrySite is api.Core.
+func (e *engine) TrySite(ctx context.Context, site *pipeline.Site, photo pipeline.Media, at time.Time) (scene.Trial, error) {
+	c, err := e.faces()
+	if err != nil {
+		return scene.Trial{}, err
+	}
+	return c.TrySite(ctx, site, photo, at)
 }
 
 // Reconsider is api.Core. It needs no models; what measures without any can do it, too.
