@@ -55,6 +55,7 @@ type benchCoreCmd struct {
 	Curve    bool    `help:"Also measure the throughput of 1, 2, 4, ... workers up to one per core."`
 	Baseline string  `help:"naive: also run the obvious pipeline (make bench builds bin/onsite-naive) on each clip." enum:"none,naive" default:"none"`
 	Early    bool    `name:"early-exit" help:"Also measure the clips under a policy with early_exit: the second row." default:"true" negatable:""`
+	Photos   bool    `help:"Also measure a photo of 9 megapixels from each clip." default:"true" negatable:""`
 	Load     float64 `help:"Also measure the latency at this share of the throughput, clips coming at random; 0: do not." default:"0"`
 	Arrivals int     `help:"How many clips come for --load." default:"40"`
 	HTML     string  `help:"Also write a page with plots." placeholder:"FILE" type:"path"`
@@ -88,7 +89,7 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 	if c.Workers == 0 {
 		c.Workers = runtime.NumCPU()
 	}
-	o := bench.Options{Clips: clips, Runs: c.Runs, Workers: c.Workers, EarlyExit: c.Early, Load: c.Load, Arrivals: c.Arrivals}
+	o := bench.Options{Clips: clips, Runs: c.Runs, Workers: c.Workers, EarlyExit: c.Early, Photos: c.Photos, Load: c.Load, Arrivals: c.Arrivals}
 	for w := 1; c.Curve && w <= runtime.NumCPU(); w *= 2 {
 		o.Curve = append(o.Curve, w)
 	}
@@ -143,6 +144,12 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 	}
 	if x := r.EarlyExit; x != nil {
 		fmt.Fprintf(w, "with early exit\t%.0f\t\t(same outcomes on %.0f %% of the clips, stopped early on %.0f %%)\n", x.CPUSPerClip*1000, x.SameOutcomes*100, x.Stopped*100)
+	}
+	if p := r.Photo; p != nil {
+		fmt.Fprintf(w, "a photo of %.0f MP\t%.0f\t\t%d\n", float64(p.Pixels)/1e6, p.CPUMS, bench.MaxPhotoMS)
+		for _, s := range slices.Sorted(maps.Keys(p.Stages)) {
+			fmt.Fprintf(w, "  %s\t%.0f\t\t\n", s, p.Stages[s])
+		}
 	}
 	if l := r.Loaded; l != nil {
 		fmt.Fprintf(w, "at %.0f %% load: p50, p99\t%.0f, %.0f ms\t\t(p99 is %.1f times the median of %d)\n", l.Share*100, l.P50MS, l.P99MS, l.P99ToMedian, l.Arrivals)

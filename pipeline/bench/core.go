@@ -49,6 +49,8 @@ type Options struct {
 	Naive   Naive // the obvious pipeline, verified beside each clip of the first run; nil: it is left out
 	// EarlyExit also measures the second row: the clips again under a policy with early_exit.
 	EarlyExit bool
+	// Photos also measures a photo from each clip.
+	Photos bool
 	// Load is the share of the measured throughput at which Arrivals clips come at random, for the latency under load; 0: it is left out.
 	Load     float64
 	Arrivals int
@@ -96,6 +98,7 @@ type Result struct {
 	Scaling      []Scale                               `json:"scaling,omitempty"`
 	EarlyExit    *EarlyExit                            `json:"early_exit,omitempty"`
 	Loaded       *Loaded                               `json:"under_load,omitempty"`
+	Photo        *PhotoCost                            `json:"photo,omitempty"`
 	Baseline     *Baseline                             `json:"baseline"` // null: not asked for
 	Compared     *Compared                             `json:"compared,omitempty"`
 }
@@ -273,6 +276,11 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	var err error
 	if o.EarlyExit {
 		if r.EarlyExit, err = early(ctx, v, o, jobs, verdicts); err != nil {
+			return Result{}, err
+		}
+	}
+	if o.Photos {
+		if r.Photo, err = photos(ctx, v, o, jobs); err != nil {
 			return Result{}, err
 		}
 	}

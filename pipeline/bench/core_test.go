@@ -56,7 +56,7 @@ func TestCoreRunsEveryCheck(t *testing.T) {
 	}
 	var last, total int
 	r, err := Core(t.Context(), &verify.Verifier{Decoder: decoder, Models: set}, Options{
-		Clips: clips, Runs: 1, Workers: 2, EarlyExit: true, Progress: func(d, n int) { last, total = d, n },
+		Clips: clips, Runs: 1, Workers: 2, EarlyExit: true, Photos: true, Progress: func(d, n int) { last, total = d, n },
 	})
 	require.NoError(t, err)
 	require.Empty(t, r.NotRun(), r.Checks)
@@ -69,6 +69,7 @@ func TestCoreRunsEveryCheck(t *testing.T) {
 	}
 	require.InDelta(t, .5, *r.Efficiency, .5)
 	require.InDelta(t, 1, r.EarlyExit.SameOutcomes, 0)
+	require.Positive(t, r.Photo.CPUMS)
 	raw, err := json.Marshal(r)
 	require.NoError(t, err)
 	for _, key := range []string{"clips", "clips_per_s", "cpu_s_per_clip", "efficiency", "p50_ms", "p95_ms", "p99_ms", "peak_rss_bytes", "stages", "provider", "baseline"} {
