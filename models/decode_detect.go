@@ -6,11 +6,12 @@ import (
 )
 
 // Detectors of faces frame a face differently, and what comes after them (landmarks, liveness, quality) was calibrated on the frames of the
-// built-in one: from the brows' top to the chin. reframe makes each box grow times as high and wide around its middle, after moving it down by
-// a part of its height. The manifest's values come from comparing boxes of the same faces.
-func reframe(boxes []Box, grow, down float32) []Box {
+// built-in one. reframe makes each box tall times as high and wide times as wide around its middle, after moving it down by a part of its height.
+// The manifest's values come from comparing boxes of the same faces.
+func reframe(boxes []Box, params map[string]float64) []Box {
+	tall, wide, down := float32(params["tall"]), float32(params["wide"]), float32(params["down"])
 	for i, b := range boxes {
-		w, h := (b.X2-b.X1)*grow/2, (b.Y2-b.Y1)*grow/2
+		w, h := (b.X2-b.X1)*wide/2, (b.Y2-b.Y1)*tall/2
 		x, y := (b.X1+b.X2)/2, (b.Y1+b.Y2)/2+down*(b.Y2-b.Y1)
 		boxes[i] = Box{X1: unit(x - w), Y1: unit(y - h), X2: unit(x + w), Y2: unit(y + h), Score: b.Score}
 	}

@@ -19,9 +19,9 @@ func (s *Set) DetectFaces(ctx context.Context, img Image) ([]Box, error) {
 		score, iou := float32(p["score"]), float32(p["iou"])
 		switch m.man.Decoder.Name {
 		case "blazeface":
-			boxes = reframe(blazeface(out, w, score, iou), float32(p["grow"]), float32(p["down"]))
+			boxes = reframe(blazeface(out, w, score, iou), p)
 		case "yunet":
-			boxes = reframe(yunet(out, w, h, score, iou), float32(p["grow"]), float32(p["down"]))
+			boxes = reframe(yunet(out, w, h, score, iou), p)
 		default:
 			boxes = ultraface(out[0], out[1], score, iou)
 		}

@@ -101,3 +101,64 @@ func FuzzClasses(f *testing.F) {
 		}
 	})
 }
+
+// YuNet: one face whose middle lies half a stride into place (row 2, column 3) of stride 16, of e x 1 strides; a second reading of it
+// beside it, which overlaps, and one that is too faint.
+func TestYuNet(t *testing.T) {
+	const side = 64
+	out := make([][]float32, 9)
+	for i, stride := range []int{8, 16, 32} {
+		n := (side / stride) * (side / stride)
+		out[i], out[3+i], out[6+i] = make([]float32, n), make([]float32, n), make([]float32, 4*n)
+	}
+	put := func(layer, place int, class, object float32, box ...float32) {
+		out[layer][place], out[3+layer][place] = class, object
+		copy(out[6+layer][4*place:], box)
+	}
+	put(1, 2*4+3, 1.2, 0.81, 0.5, 0.5, 1, 0) // a score above 1 counts as 1
+	put(1, 2*4+2, 0.64, 1, 1.45, 0.5, 1, 0)
+	put(0, 0, 0.3, 0.3, 0, 0, 0, 0)
+	put(2, 0, float32(math.NaN()), 1, 0, 0, 0, 0)
+	boxes := yunet(out, side, side, 0.6, 0.3)
+	require.Len(t, boxes, 1)
+	b, w := boxes[0], float32(math.E*16/2)
+	require.InDelta(t, 0.9, b.Score, 1e-6)
+	require.InDeltaSlice(t, []float32{(56 - w) / 64, (40 - 8) / 64., 1, (40 + 8) / 64.}, []float32{b.X1, b.Y1, b.X2, b.Y2}, 1e-6)
+}
+
+// BlazeFace: two anchors of one place see one face; their boxes are blended by score.
+func TestBlazeFace(t *testing.T) {
+	out := [][]float32{make([]float32, 512), make([]float32, 384), make([]float32, 512*16), make([]float32, 384*16)}
+	for i := range out[0] {
+		out[0][i] = -9
+	}
+	for i := range out[1] {
+		out[1][i] = -9
+	}
+	place := 4*8 + 2 // of the 8 x 8 layer: row 4, column 2
+	for k, box := range [][]float32{{0, 0, 32, 32}, {4, 0, 32, 32}} {
+		out[1][place*6+k] = 2
+		copy(out[3][(place*6+k)*16:], box)
+	}
+	out[0][7] = 3 // a box without a size is none
+	boxes := blazeface(out, 128, 0.75, 0.3)
+	require.Len(t, boxes, 1)
+	x, y := (2.5*16+2)/128, 4.5*16/128
+	require.InDeltaSlice(t, []float64{x - .125, y - .125, x + .125, y + .125}, []float64{float64(boxes[0].X1), float64(boxes[0].Y1), float64(boxes[0].X2), float64(boxes[0].Y2)}, 1e-6)
+	require.InDelta(t, sigmoid(2), boxes[0].Score, 1e-6)
+	grown := reframe(boxes, map[string]float64{"tall": 2, "wide": 2, "down": 0.1})[0]
+	require.InDeltaSlice(t, []float64{x - .25, y + .025 - .25, x + .25, y + .025 + .25}, []float64{float64(grown.X1), float64(grown.Y1), float64(grown.X2), float64(grown.Y2)}, 1e-6)
+}
+
+// Pixels first, then channels: every byte lands where its place and colour say.
+func TestFillPixels(t *testing.T) {
+	img := Image{W: 2, H: 1, C: 3, Pix: []byte{1, 2, 3, 4, 5, 6}}
+	for colour, want := range map[string][]float32{manifest.BGR: {1, 2, 3, 4, 5, 6}, manifest.RGB: {3, 2, 1, 6, 5, 4}} {
+		in := manifest.Input{Layout: manifest.NHWC, Colour: colour, Scale: 1, Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 1}, Width: 2, Height: 1}
+		m := &model{man: manifest.Manifest{Input: in}, lut: tables(in)}
+		dst := make([]float32, 6)
+		m.fill(dst, img, 2)
+		require.Equal(t, want, dst)
+		require.Equal(t, []int64{1, 1, 2, 3}, m.inputShape(2, 1))
+	}
+}

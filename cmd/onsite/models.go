@@ -13,11 +13,12 @@ import (
 )
 
 type modelsCmd struct {
-	Install modelsInstallCmd `cmd:"" help:"Fetch the pinned models and ONNX Runtime; every file is verified by sha256."`
-	List    modelsListCmd    `cmd:"" help:"List the models that can be used, with their versions and checksums."`
-	Show    modelsShowCmd    `cmd:"" help:"Print a model's manifest: a template for another one of its task."`
-	Check   modelsCheckCmd   `cmd:"" help:"Examine models: files, graph, golden samples, numbers, latency, memory."`
-	Add     modelsAddCmd     `cmd:"" help:"Examine a model of your own and keep it on this machine under its name."`
+	Install   modelsInstallCmd   `cmd:"" help:"Fetch the pinned models and ONNX Runtime; every file is verified by sha256."`
+	List      modelsListCmd      `cmd:"" help:"List the models that can be used, with their versions and checksums."`
+	Show      modelsShowCmd      `cmd:"" help:"Print a model's manifest: a template for another one of its task."`
+	Check     modelsCheckCmd     `cmd:"" help:"Examine models: files, graph, golden samples, numbers, latency, memory."`
+	Calibrate modelsCalibrateCmd `cmd:"" help:"Find an embedder's thresholds for a wanted false match rate, with intervals."`
+	Add       modelsAddCmd       `cmd:"" help:"Examine a model of your own and keep it on this machine under its name."`
 
 	// Of a service: what its processes run, and how that changes.
 	Status      modelsStatusCmd      `cmd:"" help:"What a service runs: its registry, and which process is ready."`

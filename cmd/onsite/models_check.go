@@ -30,7 +30,11 @@ func (c *modelsCheckCmd) Run(ctx context.Context, e *env) error {
 			return err
 		}
 	}
-	known, err := knownModels("")
+	except := ""
+	if c.Manifest != "" { // a copy that is being worked on is no other model
+		except = list[0].Name
+	}
+	known, err := knownModels(except)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,10 @@ func (m Manifest) validateFaces(p *problems) {
 		}
 	}
 	if m.Decoder.Name == "blazeface" || m.Decoder.Name == "yunet" {
-		p.want(m.Decoder.Params["grow"] > 0.1 && m.Decoder.Params["grow"] < 10, "decoder.params.grow", "%v is not in 0.1..10", m.Decoder.Params["grow"])
+		for _, name := range []string{"tall", "wide"} {
+			v := m.Decoder.Params[name]
+			p.want(v > 0.1 && v < 10, "decoder.params."+name, "%v is not in 0.1..10", v)
+		}
 		p.want(m.Decoder.Params["down"] > -1 && m.Decoder.Params["down"] < 1, "decoder.params.down", "%v is not in -1..1", m.Decoder.Params["down"])
 	}
 }

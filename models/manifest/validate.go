@@ -44,8 +44,8 @@ const maxSide = 4096
 // decoderParams names the parameters that each decoder needs; no others are allowed.
 var decoderParams = map[string][]string{
 	"ultraface":    {"score", "iou"},
-	"blazeface":    {"score", "iou", "grow", "down"},
-	"yunet":        {"score", "iou", "grow", "down"},
+	"blazeface":    {"score", "iou", "tall", "wide", "down"},
+	"yunet":        {"score", "iou", "tall", "wide", "down"},
 	"landmark68":   {},
 	"embedding":    {},
 	"softmax_live": {"live_index"},

@@ -70,6 +70,8 @@ type shot struct {
 	identity, file string // file relative to the folder's parent
 	vector         models.Vector
 	ok             bool
+	brightness     float64       // of the face, 0..255
+	spent          time.Duration // on finding, aligning and embedding
 }
 
 // Bench measures a folder of photos, DIR/<identity>/*: every pair, or each photo against groups of references. Files that cannot be decoded are
@@ -83,12 +85,7 @@ func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Mod
 	if o.Bare {
 		r.Mode = "bare"
 	}
-	matcher := &Matcher{models: m, config: o.Config, frame: frameOf(m), plain: o.Bare}
-	files, err := photos(dir)
-	if err != nil {
-		return BenchResult{}, err
-	}
-	shots, err := measure(ctx, filepath.Dir(filepath.Clean(dir)), files, o, decode, matcher, &r)
+	shots, err := shootAll(ctx, dir, o, decode, m, &r)
 	if err != nil {
 		return BenchResult{}, err
 	}
@@ -103,8 +100,18 @@ func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Mod
 	return r, err
 }
 
-// calibrateAll pools the product's score against every number of references that a subject may have.
-func calibrateAll(shots []shot) ([]Calibration, error) {
+// shootAll measures the photos of a folder.
+func shootAll(ctx context.Context, dir string, o BenchOptions, decode Decode, m Models, r *BenchResult) ([]shot, error) {
+	files, err := photos(dir)
+	if err != nil {
+		return nil, err
+	}
+	matcher := &Matcher{models: m, config: o.Config, frame: frameOf(m), plain: o.Bare}
+	return measure(ctx, filepath.Dir(filepath.Clean(dir)), files, o, decode, matcher, r)
+}
+
+// pooled is the product's score against every number of references that a subject may have.
+func pooled(shots []shot) ([]Trial, error) {
 	var pool []Trial
 	for n := 1; n <= maxReferences; n++ {
 		trials, err := groupTrials(shots, n)
@@ -112,6 +119,15 @@ func calibrateAll(shots []shot) ([]Calibration, error) {
 			return nil, err
 		}
 		pool = append(pool, trials...)
+	}
+	return pool, nil
+}
+
+// calibrateAll gives the thresholds at the usual rates.
+func calibrateAll(shots []shot) ([]Calibration, error) {
+	pool, err := pooled(shots)
+	if err != nil {
+		return nil, err
 	}
 	var out []Calibration
 	for _, fmr := range []float64{1e-3, 1e-2} {
@@ -173,7 +189,8 @@ func measure(ctx context.Context, parent string, files []shot, o BenchOptions, d
 		}
 		start := time.Now()
 		err = m.shoot(ctx, clip, o.Bare, &s, r)
-		spent += time.Since(start)
+		s.spent = time.Since(start)
+		spent += s.spent
 		clip.Close()
 		if err != nil {
 			return nil, fmt.Errorf("bench face: %s: %w", s.file, err)
@@ -219,9 +236,11 @@ func (m *Matcher) shoot(ctx context.Context, clip *media.Clip, bare bool, s *sho
 	if len(m.beside(&found, subject)) > 0 {
 		r.Several++
 	}
-	if face := found.At(spot); !face.HasLandmarks() {
+	face := found.At(spot)
+	if !face.HasLandmarks() {
 		return nil
 	}
+	s.brightness = face.Quality.Brightness
 	s.vector, err = m.embed(ctx, clip, &found, spot, m.config.Flip >= 1)
 	s.ok = err == nil
 	return err

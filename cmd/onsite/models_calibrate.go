@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"text/tabwriter"
+
+	"onsite/models"
+	"onsite/models/manifest"
+	"onsite/pipeline"
+	"onsite/pipeline/face"
+	"onsite/pipeline/media"
+)
+
+type modelsCalibrateCmd struct {
+	benchCommon
+	Data     string  `help:"Folder of labelled photos: DIR/<identity>/*.jpg." required:"" placeholder:"DIR"`
+	Manifest string  `help:"The embedder: the path of a manifest with its file beside it, or a name. Default: the built-in one." placeholder:"MODEL"`
+	FMR      float64 `name:"fmr" help:"Wanted false match rate." default:"0.001"`
+	Write    bool    `help:"Write the thresholds, and how they were found, into the manifest."`
+	modelFlag
+}
+
+func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
+	o := models.DefaultOptions()
+	o.Uncalibrated = true
+	words := c.Model
+	if c.Manifest != "" {
+		words = append(words, c.Manifest)
+	}
+	if err := o.Choose(words...); err != nil {
+		return modelError(err)
+	}
+	if c.Write {
+		if err := ownManifest(c.Manifest); err != nil {
+			return err
+		}
+	}
+	o.Tasks = []models.Task{models.FaceDetect, models.FaceLandmark, models.FaceEmbed}
+	core, err := newCoreOn(media.Options{}, o)
+	if err != nil {
+		return err
+	}
+	defer core.close()
+	man, _ := core.Models.Manifest(models.FaceEmbed)
+	bar := newProgress(e)
+	t, err := face.Calibrate(ctx, c.Data, face.CalibrateOptions{FMR: c.FMR, Config: face.ConfigFor(core.Models), Progress: bar.count("photos")}, core.Decode, core.Models)
+	bar.close()
+	if err != nil {
+		return err
+	}
+	man = withThresholds(man, t)
+	if c.Write {
+		if err := manifest.Rewrite(man.Origin(), man); err != nil {
+			return err
+		}
+	}
+	accept, _ := man.Threshold(manifest.Accept)
+	reject, _ := man.Threshold(manifest.Reject)
+	result := map[string]any{
+		"model": core.Models.Ref(models.FaceEmbed), "fmr": c.FMR, "accept": accept, "reject": reject, "found": t, "written": c.Write, "thresholds": man.Thresholds,
+	}
+	err = c.show(e, result, func(w *tabwriter.Writer) {
+		a := t.Accept
+		rows := [][2]pipeline.Text{
+			{{EN: "embedder", ZH: "特征模型"}, same(fmt.Sprintf("%s %s (%.12s)", man.Name, man.Version, man.File.SHA256))},
+			{{EN: "photos, identities", ZH: "照片、身份"}, same(fmt.Sprintf("%d, %d", t.Images, t.Identities))},
+			{{EN: "accept from", ZH: "接受阈值"}, {
+				EN: fmt.Sprintf("%.3f\tFMR %g on %d identities, %d different comparisons; interval %.3f to %.3f (95 %%), upper end taken", accept, c.FMR, a.Identities, a.Different, a.CI95[0], a.CI95[1]),
+				ZH: fmt.Sprintf("%.3f\t在 %d 个身份、%d 次不同人比较上误识率 %g；95%% 区间 %.3f 至 %.3f，取上限", accept, a.Identities, a.Different, c.FMR, a.CI95[0], a.CI95[1])}},
+			{{EN: "on the other identities", ZH: "在其余身份上"}, {
+				EN: fmt.Sprintf("TAR %.3f\tFMR %.2g (%d same, %d different)", a.HeldOut.TAR, a.HeldOut.FMR, a.HeldOut.Same, a.HeldOut.Different),
+				ZH: fmt.Sprintf("通过率 %.3f\t误识率 %.2g（同一人 %d 次，不同人 %d 次）", a.HeldOut.TAR, a.HeldOut.FMR, a.HeldOut.Same, a.HeldOut.Different)}},
+			{{EN: "reject below", ZH: "拒绝阈值"}, {
+				EN: fmt.Sprintf("%.3f\ton the other identities: TAR %.3f, FMR %.2g", reject, t.Reject.HeldOut.TAR, t.Reject.HeldOut.FMR),
+				ZH: fmt.Sprintf("%.3f\t在其余身份上：通过率 %.3f，误识率 %.2g", reject, t.Reject.HeldOut.TAR, t.Reject.HeldOut.FMR)}},
+		}
+		for _, r := range rows {
+			fmt.Fprintf(w, "%s\t%s\n", e.say(r[0]), e.say(r[1]))
+		}
+		for _, f := range t.Refused {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", e.say(pipeline.Text{EN: "not measured", ZH: "未测量"}), f.File, f.Error)
+		}
+	})
+	for _, warning := range t.Warnings {
+		fmt.Fprintf(e.err, "onsite: %s\n", e.say(warning))
+	}
+	return err
+}
+
+func same(s string) pipeline.Text { return pipeline.Text{EN: s, ZH: s} }
+
+// withThresholds puts the two thresholds in the place of those that a manifest has.
+func withThresholds(m manifest.Manifest, t face.Thresholds) manifest.Manifest {
+	said := fmt.Sprintf("FMR %g: upper end of the 95 %% interval %.3f to %.3f on %d of %d identities (%d photos, bootstrap over identities), rounded up; on the others TAR %.3f, FMR %.2g (%d same, %d different comparisons)",
+		t.Accept.FMR, t.Accept.CI95[0], t.Accept.CI95[1], t.Accept.Identities, t.Identities, t.Images, t.Accept.HeldOut.TAR, t.Accept.HeldOut.FMR, t.Accept.HeldOut.Same, t.Accept.HeldOut.Different)
+	for _, w := range t.Warnings {
+		said += "; " + w.EN
+	}
+	accept := math.Ceil(t.Accept.Threshold*1000) / 1000
+	reject := math.Min(accept, math.Floor(t.Reject.Threshold*1000)/1000)
+	kept := []manifest.Threshold{
+		{Name: manifest.Accept, Value: accept, Calibrated: said},
+		{Name: manifest.Reject, Value: reject, Calibrated: fmt.Sprintf("FMR %g: median of the same bootstrap, rounded down; on the others TAR %.3f, FMR %.2g", t.Reject.FMR, t.Reject.HeldOut.TAR, t.Reject.HeldOut.FMR)},
+	}
+	for _, old := range m.Thresholds {
+		if old.Name != manifest.Accept && old.Name != manifest.Reject {
+			kept = append(kept, old)
+		}
+	}
+	m.Thresholds = kept
+	return m
+}
