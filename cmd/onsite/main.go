@@ -46,6 +46,7 @@ type program struct {
 	Bench    benchCmd    `cmd:"" help:"Measure throughput and accuracy."`
 	Scene    sceneCmd    `cmd:"" help:"Train the generic heads of the scene check."`
 	Chaos    chaosCmd    `cmd:"" help:"Break things while jobs run, and count what was lost: nothing may be."`
+	Load     loadCmd     `cmd:"" help:"Play a company's morning against a service: arrivals that do not wait, latency from when each was due, queue, throughput by workers."`
 	Doctor   doctorCmd   `cmd:"" help:"Say what is installed, what is missing and how to fix it."`
 	Version  versionCmd  `cmd:"" help:"Print the program's version."`
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -74,7 +75,7 @@ func (s *stand) env() []string {
 		"ONSITE_MEASURE=true", "ONSITE_WORKER_CORE=" + s.opts.Core, "ONSITE_LOG_LEVEL=info", "ONSITE_LOG_FORMAT=json",
 		"ONSITE_KEK_FILE=" + filepath.Join(s.dir, "kek"),
 		"ONSITE_API_MAX_WAITING=1000000", "ONSITE_CHAOS_CLOCK=" + s.clock,
-		fmt.Sprintf("ONSITE_CHAOS_KILL=%g", s.opts.Kill), fmt.Sprintf("ONSITE_WORKER_CONCURRENCY=%d", s.opts.AtOnce),
+		"ONSITE_WORKER_NOOP_WAIT=" + s.opts.Wait.String(), fmt.Sprintf("ONSITE_CHAOS_KILL=%g", s.opts.Kill), fmt.Sprintf("ONSITE_WORKER_CONCURRENCY=%d", s.opts.AtOnce),
 	}
 	if s.minio == nil {
 		return append(env, "ONSITE_OBJECTS_DIR="+s.objectsDir())
@@ -151,7 +152,7 @@ func newStand(ctx context.Context, o Options) (s *stand, err error) {
 // many starts the parts on their own.
 func (s *stand) many(ctx context.Context) error {
 	var err error
-	if s.pg, err = postgres.Run(ctx, postgres.Options{Fsync: true, Settings: map[string]string{"max_connections": "200"}}); err != nil {
+	if s.pg, err = postgres.Run(ctx, postgres.Options{Fsync: true, Settings: map[string]string{"max_connections": strconv.Itoa(maxConnections)}}); err != nil {
 		return err
 	}
 	dsn, err := s.pg.Create(ctx)
@@ -175,7 +176,11 @@ func (s *stand) many(ctx context.Context) error {
 	}
 	for n := range s.opts.Workers {
 		name := fmt.Sprintf("worker%d", n)
-		s.workers = append(s.workers, s.child(name, []string{"worker"}, slices.Concat(env, []string{"ONSITE_WORKER_NAME=" + name})))
+		own := []string{"ONSITE_WORKER_NAME=" + name, "ONSITE_STORE_CONNECTIONS=" + strconv.Itoa(s.connections())}
+		if s.opts.Threads > 0 {
+			own = append(own, "GOMAXPROCS="+strconv.Itoa(s.opts.Threads))
+		}
+		s.workers = append(s.workers, s.child(name, []string{"worker"}, slices.Concat(env, own)))
 	}
 	return s.startAll(ctx)
 }
@@ -193,6 +198,14 @@ func (s *stand) one(ctx context.Context) error {
 		return err
 	}
 	return s.open(ctx, database.Options{SQLite: filepath.Join(data, "onsite.db"), Logger: s.opts.Logger}, "unix://"+filepath.Join(data, "redis", "redis.sock"))
+}
+
+// maxConnections is what the stand's PostgreSQL takes.
+const maxConnections = 200
+
+// connections is how many a worker may open: all together leave room for the APIs and the stand itself.
+func (s *stand) connections() int {
+	return min(16, max(2, (maxConnections-16*s.opts.APIs-20)/max(1, s.opts.Workers)))
 }
 
 func (s *stand) child(name string, args, env []string) *process {

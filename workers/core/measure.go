@@ -24,21 +24,34 @@ func NewDecoding(o Options) (*Core, error) {
 
 // Noop is a core for measurements that looks at nothing: its verdicts have the form of real ones, say that nobody was verified, and
 // always lead to review.
-type Noop struct{ now func() time.Time }
+type Noop struct {
+	now  func() time.Time
+	wait time.Duration
+}
 
-// NewNoop makes one.
-func NewNoop(o Options) (*Noop, error) {
+// NewNoop makes one. Each job takes wait, without work: so many workers on one machine stand for as many machines, and what is measured is the
+// service around them.
+func NewNoop(o Options, wait time.Duration) (*Noop, error) {
 	if !o.MeasuringOnly {
 		return nil, ErrNotMeasuring
 	}
 	if o.Store == nil {
 		return nil, errors.New("make the no-op core: no store was given")
 	}
-	return &Noop{now: o.Store.Now}, nil
+	return &Noop{now: o.Store.Now, wait: wait}, nil
 }
 
 // Run ends a job without looking at it.
-func (n *Noop) Run(_ context.Context, l results.Lease) (results.Finish, error) {
+func (n *Noop) Run(ctx context.Context, l results.Lease) (results.Finish, error) {
+	if n.wait > 0 {
+		t := time.NewTimer(n.wait)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return results.Finish{}, ctx.Err()
+		}
+	}
 	now := n.now()
 	v := pipeline.Verdict{
 		Schema: pipeline.Schema, Job: l.Sub.Job, Tenant: l.Sub.Tenant, Subject: l.Sub.Subject, Site: l.Sub.Site,

@@ -293,9 +293,9 @@ func TestOptions(t *testing.T) {
 	w := newWorld(t)
 	_, err = NewDecoding(Options{Store: w.store, Vault: w.vault, Verifier: w.core.Verifier})
 	require.ErrorIs(t, err, ErrNotMeasuring)
-	_, err = NewNoop(Options{Store: w.store})
+	_, err = NewNoop(Options{Store: w.store}, 0)
 	require.ErrorIs(t, err, ErrNotMeasuring)
-	_, err = NewNoop(Options{MeasuringOnly: true})
+	_, err = NewNoop(Options{MeasuringOnly: true}, 0)
 	require.Error(t, err)
 }
 
@@ -306,7 +306,7 @@ func TestMeasuringCores(t *testing.T) {
 	o := Options{Store: w.store, Vault: w.vault, Verifier: &verify.Verifier{Decoder: w.core.Verifier.Decoder}, MeasuringOnly: true}
 	decoding, err := NewDecoding(o)
 	require.NoError(t, err)
-	noop, err := NewNoop(o)
+	noop, err := NewNoop(o, 0)
 	require.NoError(t, err)
 	require.NoError(t, decoding.Warm(t.Context()))
 	require.Empty(t, decoding.Models())

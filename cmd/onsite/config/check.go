@@ -301,6 +301,9 @@ func (k *checker) worker() {
 	default:
 		k.add("worker.core", w.Core, "there is no such core", "没有这种核心", "take full, decoding or noop", "请用 full、decoding 或 noop")
 	}
+	if w.NoopWait < 0 || w.NoopWait > w.AttemptTimeout/2 {
+		k.add("worker.noop_wait", w.NoopWait.String(), "is not between 0 and half of worker.attempt_timeout ("+w.AttemptTimeout.String()+")", "不在 0 到 worker.attempt_timeout（"+w.AttemptTimeout.String()+"）的一半之间", "take 1s", "请用 1s")
+	}
 	if w.Index != IndexMemory && w.Index != IndexDatabase {
 		k.add("worker.index", w.Index, "there is no such index", "没有这种索引", "take memory or database", "请用 memory 或 database")
 	}

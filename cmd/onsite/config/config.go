@@ -102,6 +102,7 @@ type Worker struct {
 	DrainTimeout   time.Duration `koanf:"drain_timeout" doc:"how long a stopping worker waits for its jobs before it puts them back"`
 	Window         int           `koanf:"window" doc:"tasks that wait in Redis at a time; 0: four for each job that all workers run at once, 64 at least"`
 	Core           string        `koanf:"core" doc:"full; decoding or noop are for measurements and need measure: true"`
+	NoopWait       time.Duration `koanf:"noop_wait" doc:"how long each job of the core noop takes, without work: many workers on one machine then stand for many machines"`
 	Index          string        `koanf:"index" doc:"where earlier footage beyond the newest is looked for: memory keeps an index of its frames' hashes (130 bytes each), database reads the store's rows for every job, for small installations"`
 	IndexDir       string        `koanf:"index_dir" doc:"folder for snapshots of that index, one for each worker; serve: index in the data folder; empty: none, it is read from the store at every start"`
 	Models         string        `koanf:"models" doc:"folder with manifests and models of your own, which replace the built-in ones of their tasks"`

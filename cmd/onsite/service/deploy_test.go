@@ -173,7 +173,7 @@ func TestDeployedSettingsAreKnown(t *testing.T) {
 	for name := range config.Others {
 		known[name] = true
 	}
-	files := []string{"deploy/container/compose.yaml", "deploy/container/Containerfile", "deploy/container/Containerfile.gpu"}
+	files := []string{"deploy/container/compose.yaml", "deploy/container/Containerfile", "deploy/container/Containerfile.gpu", "deploy/kubernetes/worker.yaml"}
 	units, err := filepath.Glob(root + "deploy/systemd/*")
 	require.NoError(t, err)
 	require.Len(t, units, 4)
@@ -214,4 +214,76 @@ func TestPackageLists(t *testing.T) {
 		require.Len(t, slices.Compact(slices.Sorted(slices.Values(names))), len(names), list)
 	}
 	require.Contains(t, read(t, "deploy/setup/apt-run.txt"), "redis-server\n")
+}
+
+// The rules that scale workers are YAML of the kinds that they claim to be, scale the same deployment, and go by metrics that exist.
+func TestScalingRules(t *testing.T) {
+	type behaviour struct {
+		ScaleDown struct {
+			StabilizationWindowSeconds int `yaml:"stabilizationWindowSeconds"`
+		} `yaml:"scaleDown"`
+	}
+	var deployment struct {
+		Kind     string
+		Metadata struct{ Name string }
+		Spec     struct {
+			Template struct {
+				Spec struct {
+					TerminationGracePeriodSeconds int `yaml:"terminationGracePeriodSeconds"`
+					Containers                    []struct{ Args []string }
+				}
+			}
+		}
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "deploy/kubernetes/worker.yaml")), &deployment))
+	require.Equal(t, "Deployment", deployment.Kind)
+	require.Greater(t, float64(deployment.Spec.Template.Spec.TerminationGracePeriodSeconds), config.Defaults().Worker.DrainTimeout.Seconds())
+	require.Equal(t, []string{"worker"}, deployment.Spec.Template.Spec.Containers[0].Args)
+
+	var keda struct {
+		Kind string
+		Spec struct {
+			ScaleTargetRef  struct{ Name string } `yaml:"scaleTargetRef"`
+			MinReplicaCount int                   `yaml:"minReplicaCount"`
+			Advanced        struct {
+				HorizontalPodAutoscalerConfig struct{ Behavior behaviour } `yaml:"horizontalPodAutoscalerConfig"`
+			}
+			Triggers []struct {
+				Type     string
+				Metadata map[string]string
+			}
+		}
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "deploy/kubernetes/scale-keda.yaml")), &keda))
+	require.Equal(t, "ScaledObject", keda.Kind)
+	require.Equal(t, deployment.Metadata.Name, keda.Spec.ScaleTargetRef.Name)
+	require.Positive(t, keda.Spec.MinReplicaCount)
+	require.Equal(t, 600, keda.Spec.Advanced.HorizontalPodAutoscalerConfig.Behavior.ScaleDown.StabilizationWindowSeconds)
+	require.Len(t, keda.Spec.Triggers, 3)
+	require.Contains(t, keda.Spec.Triggers[0].Metadata["query"], "onsite_queue_age_seconds")
+	for _, trigger := range keda.Spec.Triggers {
+		requireKnown(t, trigger.Metadata["query"])
+	}
+
+	var hpa struct {
+		Kind string
+		Spec struct {
+			ScaleTargetRef struct{ Name string } `yaml:"scaleTargetRef"`
+			Metrics        []struct {
+				External struct{ Metric struct{ Name string } }
+			}
+			Behavior behaviour
+		}
+	}
+	text := read(t, "deploy/kubernetes/scale-hpa.yaml")
+	require.NoError(t, yaml.Unmarshal([]byte(text), &hpa))
+	require.Equal(t, "HorizontalPodAutoscaler", hpa.Kind)
+	require.Equal(t, deployment.Metadata.Name, hpa.Spec.ScaleTargetRef.Name)
+	require.Equal(t, 600, hpa.Spec.Behavior.ScaleDown.StabilizationWindowSeconds)
+	for _, m := range hpa.Spec.Metrics {
+		require.Contains(t, text, "name: {as: "+m.External.Metric.Name+"}", "the adapter's rules make it")
+	}
+	for _, m := range regexp.MustCompile(`(?:seriesQuery|metricsQuery): '([^']+)'`).FindAllStringSubmatch(text, -1) {
+		requireKnown(t, m[1])
+	}
 }

@@ -77,7 +77,7 @@ func newEngine(b *base, role config.Role, archive core.Archive, fetch func(conte
 	b.registry.MustRegister(newModelNumbers(e.modelStats))
 	switch b.cfg.Worker.Core {
 	case config.CoreNoop:
-		e.runs, err = core.NewNoop(e.options)
+		e.runs, err = core.NewNoop(e.options, b.cfg.Worker.NoopWait)
 	case config.CoreDecoding:
 		e.runs, err = core.NewDecoding(e.options)
 	}

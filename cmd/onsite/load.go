@@ -1,0 +1,329 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"onsite/api"
+	"onsite/api/client"
+	"onsite/pipeline"
+	"onsite/workers/chaos"
+	"onsite/workers/load"
+)
+
+type loadCmd struct {
+	remoteFlags
+	harness
+
+	Employees int           `help:"How many people come: one submission each." default:"1000"`
+	From      string        `help:"When the morning begins." default:"08:30" placeholder:"HH:MM"`
+	To        string        `help:"When it ends." default:"09:15" placeholder:"HH:MM"`
+	Peak      string        `help:"When most come." default:"08:55" placeholder:"HH:MM"`
+	Spread    time.Duration `help:"Standard deviation around that." default:"8m"`
+	Curve     string        `help:"File with the arrival curve instead: lines \"HH:MM,rate\", straight between them." placeholder:"FILE" type:"existingfile"`
+	Flat      bool          `help:"As many at the end as at the beginning, instead of a bell."`
+	Over      time.Duration `help:"Real time in which the morning is played; shorter than the morning means a steeper one." default:"1m"`
+	Seed      uint64        `help:"Seed of the arrivals." default:"1"`
+	Flying    int           `help:"Submissions on their way at a time at most." default:"2000"`
+	Old       time.Duration `help:"Age of the oldest waiting job from which the service counts as late." default:"5s"`
+	Patience  time.Duration `help:"How long no verdict may come, after the last submission." default:"2m"`
+
+	Clips   string   `help:"Folder of clips to submit, in turn. Default: four seconds of a test picture, with other bytes each time." placeholder:"DIR"`
+	Subject []string `help:"Ids of employees to submit for, in turn (against a running service)." placeholder:"ID,..."`
+	Site    string   `help:"Id of the place of work." placeholder:"ID"`
+	Policy  string   `help:"Name of the policy." placeholder:"NAME"`
+
+	Workers []int         `help:"Start a service of its own (PostgreSQL, Redis, MinIO, one API) with so many worker processes; several numbers are run one after the other." placeholder:"1,2,4"`
+	Core    string        `help:"With --workers: what the workers run. noop looks at nothing and takes --each for a job; decoding decodes and fingerprints without models." enum:"noop,decoding" default:"noop"`
+	Each    time.Duration `help:"With --core noop: how long a job takes, without work, so that each worker stands for a machine." default:"1s"`
+	AtOnce  int           `help:"With --workers: jobs at a time in each. Default: one per core." `
+	Threads int           `help:"With --workers: processor cores that each worker may use (GOMAXPROCS)."`
+	Objects string        `help:"With --workers: a real MinIO, or a folder." enum:"s3,folder" default:"s3"`
+
+	Report string `help:"Write a page with plots here." placeholder:"FILE.html"`
+}
+
+var errOverloaded = errors.New("load: accepted submissions were not finished while the load waited; the table says how many")
+
+func (c *loadCmd) Run(ctx context.Context, e *env) error {
+	curve, err := c.curve()
+	if err != nil {
+		return err
+	}
+	media, err := c.media()
+	if err != nil {
+		return err
+	}
+	o := load.Options{Times: curve.Times(c.Employees, c.Over, c.Seed), Flying: c.Flying, Old: c.Old, Patience: c.Patience}
+	var runs []load.Result
+	if len(c.Workers) == 0 {
+		runs, err = c.running(ctx, e, o, media)
+	} else {
+		runs, err = c.own(ctx, e, o, media)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.tell(e, runs); err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if r.Open > 0 {
+			return errOverloaded
+		}
+	}
+	return nil
+}
+
+// curve is the morning that the flags describe.
+func (c *loadCmd) curve() (load.Curve, error) {
+	if c.Employees < 1 || c.Over <= 0 {
+		return nil, usagef(pipeline.Text{EN: "--employees and --over: somebody must come, in some time", ZH: "--employees 和 --over：人数与时长都必须大于 0"})
+	}
+	bad := func(flag string, err error) error {
+		return usagef(pipeline.Text{EN: flag + ": " + err.Error(), ZH: flag + "：" + err.Error()})
+	}
+	if c.Curve != "" {
+		f, err := os.Open(c.Curve)
+		if err != nil {
+			return nil, pathError("--curve", c.Curve, err, "name a file with lines like 08:55,120", "请指定每行形如 08:55,120 的文件")
+		}
+		defer f.Close()
+		curve, err := load.ReadCurve(f)
+		if err != nil {
+			return nil, bad("--curve "+c.Curve, err)
+		}
+		return curve, nil
+	}
+	var at [3]time.Duration
+	for i, flag := range []struct{ name, value string }{{"--from", c.From}, {"--to", c.To}, {"--peak", c.Peak}} {
+		d, err := load.Clock(flag.value)
+		if err != nil {
+			return nil, bad(flag.name, err)
+		}
+		at[i] = d
+	}
+	if c.Flat {
+		return load.Flat(max(at[1]-at[0], time.Second)), nil
+	}
+	curve, err := load.Bell(at[0], at[1], at[2], c.Spread)
+	if err != nil {
+		return nil, bad("--from, --to, --peak, --spread", err)
+	}
+	return curve, nil
+}
+
+// media gives the file of each submission.
+func (c *loadCmd) media() (func(n int) client.File, error) {
+	if c.Clips == "" {
+		return func(int) client.File { return client.File{Name: "clip.mp4", Bytes: chaos.Clip()} }, nil
+	}
+	if _, err := folder(c.Clips); err != nil { // says what is wrong with it
+		return nil, err
+	}
+	entries, err := os.ReadDir(c.Clips)
+	if err != nil {
+		return nil, err
+	}
+	entries = slices.DeleteFunc(entries, func(f os.DirEntry) bool { return !f.Type().IsRegular() || strings.HasPrefix(f.Name(), ".") })
+	return func(n int) client.File {
+		name := entries[n%len(entries)].Name()
+		return client.File{Name: name, Path: filepath.Join(c.Clips, name)}
+	}, nil
+}
+
+// running plays against a service that is there.
+func (c *loadCmd) running(ctx context.Context, e *env, o load.Options, media func(int) client.File) ([]load.Result, error) {
+	if len(c.Subject) == 0 {
+		return nil, usagef(pipeline.Text{
+			EN: "name employees with --subject, or give --workers to start a service for the load alone", ZH: "请用 --subject 指定员工，或用 --workers 启动一套专用于压测的服务",
+		})
+	}
+	api, err := c.remoteFlags.open(e)
+	if err != nil {
+		return nil, err
+	}
+	defer api.Close()
+	s := &loaded{clients: []*client.Client{api}, media: media, subject: func(n int) string { return c.Subject[n%len(c.Subject)] }, site: c.Site, policy: c.Policy}
+	bar := newProgress(e)
+	defer bar.close()
+	o.Progress = bar.count("verdicts")
+	r, err := load.Run(ctx, s, o)
+	return []load.Result{r}, remotely(err)
+}
+
+// own starts a service for each number of workers.
+func (c *loadCmd) own(ctx context.Context, e *env, o load.Options, media func(int) client.File) ([]load.Result, error) {
+	dir, binary, log, done, err := c.harness.open(e)
+	if err != nil {
+		return nil, err
+	}
+	var runs []load.Result
+	for _, n := range c.Workers {
+		if n < 1 {
+			err = usagef(pipeline.Text{EN: "--workers: at least one process is needed", ZH: "--workers：至少需要 1 个进程"})
+			break
+		}
+		var r load.Result
+		if r, err = c.stand(ctx, e, o, media, n, chaos.Options{
+			Binary: binary, Dir: filepath.Join(dir, strconv.Itoa(n)), Store: chaos.Postgres, S3: c.Objects == "s3", Workers: n, APIs: 1, Core: c.Core, AtOnce: c.AtOnce,
+			Wait: c.Each, Threads: c.Threads, Logger: log, NewKey: api.NewKey,
+		}); err != nil {
+			break
+		}
+		runs = append(runs, r)
+	}
+	done(err != nil)
+	return runs, err
+}
+
+func (c *loadCmd) stand(ctx context.Context, e *env, o load.Options, media func(int) client.File, n int, so chaos.Options) (r load.Result, err error) {
+	if err := os.MkdirAll(so.Dir, 0o700); err != nil {
+		return r, fmt.Errorf("load: make a folder: %w", err)
+	}
+	bar := newProgress(e)
+	defer bar.close()
+	bar.show(-1, 0, "start")
+	stand, err := chaos.Open(ctx, so)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, stand.Close()) }()
+	s := &loaded{media: media, subject: stand.Subject, site: stand.Site()}
+	for _, url := range stand.URLs() {
+		api, err := client.New(client.Options{Server: url, Key: stand.Key(), Lang: e.lang})
+		if err != nil {
+			return r, err
+		}
+		defer api.Close()
+		s.clients = append(s.clients, api)
+	}
+	o.Progress = bar.count(strconv.Itoa(n) + " workers: verdicts")
+	before := stand.CPU()
+	r, err = load.Run(ctx, s, o)
+	if err != nil {
+		return r, err
+	}
+	r.Workers, r.CPU = n, map[string]float64{}
+	for kind, used := range stand.CPU() {
+		r.CPU[kind] = (used - before[kind]).Seconds() * 1000 / float64(max(1, r.Finished))
+	}
+	return r, nil
+}
+
+// loaded is a service as the load sees it.
+type loaded struct {
+	clients      []*client.Client // of several APIs, in turn
+	media        func(n int) client.File
+	subject      func(n int) string
+	site, policy string
+}
+
+var _ load.Service = (*loaded)(nil)
+
+// Submit is load.Service. It sends once: a client that tries again would hide a refusal.
+func (s *loaded) Submit(ctx context.Context, n int) (string, error) {
+	claim := client.Claim{Subject: s.subject(n), Site: s.site, Policy: s.policy, TakenAt: time.Now()}
+	got, err := s.clients[n%len(s.clients)].Submit(ctx, claim, s.media(n), "", nil)
+	var problem *client.Problem
+	var away *client.Unreachable
+	switch {
+	case errors.As(err, &problem):
+		return "", &load.Refusal{Code: strconv.Itoa(problem.Status), Err: err}
+	case errors.As(err, &away):
+		return "", &load.Refusal{Code: "unreachable", Err: err}
+	}
+	return got.Job, err
+}
+
+// Finished is load.Service.
+func (s *loaded) Finished(ctx context.Context, after int64) ([]string, int64, error) {
+	got, err := s.clients[0].Changes(ctx, after, 500, time.Second)
+	if err != nil {
+		return nil, after, err
+	}
+	var jobs []string
+	for _, v := range got.Items {
+		if v.Revision == 1 {
+			jobs = append(jobs, v.Job)
+		}
+	}
+	return jobs, max(after, got.Position), nil
+}
+
+// Final is load.Service.
+func (s *loaded) Final(ctx context.Context, job string) (string, error) {
+	got, err := s.clients[0].Job(ctx, job, 0)
+	if err != nil || !got.Final {
+		return "", err
+	}
+	return got.State, nil
+}
+
+func (c *loadCmd) tell(e *env, runs []load.Result) error {
+	if c.Report != "" {
+		f, err := os.Create(c.Report)
+		if err != nil {
+			return pathError("--report", c.Report, err, "name a file that can be written", "请指定可写的文件")
+		}
+		if err := errors.Join(load.WritePage(f, fmt.Sprintf("A morning of %d people in %v", c.Employees, c.Over), runs), f.Close()); err != nil {
+			return err
+		}
+	}
+	common := benchCommon{JSON: c.JSON}
+	return common.show(e, map[string]any{"cores": runtime.NumCPU(), "core": c.Core, "each_ms": c.Each.Milliseconds(), "runs": runs}, func(w *tabwriter.Writer) {
+		for i, r := range runs {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			loadTable(w, r)
+		}
+	})
+}
+
+func loadTable(w *tabwriter.Writer, r load.Result) {
+	if r.Workers > 0 {
+		fmt.Fprintf(w, "worker processes\t%d\n", r.Workers)
+	}
+	fmt.Fprintf(w, "offered, accepted, verdicts\t%d, %d, %d\n", r.Offered, r.Accepted, r.Finished)
+	fmt.Fprintf(w, "offered in, all over after\t%.1f s, %.1f s\n", r.OverS, r.TookS)
+	fmt.Fprintf(w, "offered/s, verdicts/s at the peak\t%.1f, %.1f\n", r.PeakOffer, r.Peak)
+	fmt.Fprintf(w, "accepted after, p50, p99, max\t%.0f, %.0f, %.0f ms\n", r.Accept.P50MS, r.Accept.P99MS, r.Accept.MaxMS)
+	fmt.Fprintf(w, "verdict after, p50, p99, max\t%.2f, %.2f, %.2f s\n", r.EndToEnd.P50MS/1000, r.EndToEnd.P99MS/1000, r.EndToEnd.MaxMS/1000)
+	fmt.Fprintf(w, "most waiting, the oldest for\t%d, %.1f s\n", r.MaxWait, r.MaxAgeS)
+	if r.BendS > 0 {
+		fmt.Fprintf(w, "late from\t%.1f s on, when %.1f/s were offered\n", r.BendS, r.BendPerS)
+	}
+	fmt.Fprintf(w, "the load itself was late by\t%.0f ms at most\n", r.LateMS)
+	for _, code := range slices.Sorted(maps.Keys(r.Refused)) {
+		fmt.Fprintf(w, "not accepted: %s %s\t%d\n", code, statusText(code), r.Refused[code])
+	}
+	for _, state := range slices.Sorted(maps.Keys(r.Ended)) {
+		fmt.Fprintf(w, "ended without a verdict: %s\t%d\n", state, r.Ended[state])
+	}
+	if r.Open > 0 {
+		fmt.Fprintf(w, "NOT OVER\t%d\n", r.Open)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(r.CPU)) {
+		fmt.Fprintf(w, "CPU ms per job: %s\t%.1f\n", kind, r.CPU[kind])
+	}
+}
+
+func statusText(code string) string {
+	n, err := strconv.Atoi(code)
+	if err != nil {
+		return ""
+	}
+	return http.StatusText(n)
+}

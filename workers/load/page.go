@@ -1,0 +1,63 @@
+package load
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+)
+
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"n0":  func(v float64) string { return fmt.Sprintf("%.0f", v) },
+	"div": func(ms float64) float64 { return ms / 1000 },
+	"n1":  func(v float64) string { return fmt.Sprintf("%.1f", v) },
+	"rates": func(r Result) template.HTML {
+		return plot(r, "per second", line{"offered", "#0072b2", func(s Sample) float64 { return s.OfferedPerS }}, line{"finished", "#009e73", func(s Sample) float64 { return s.FinishedPerS }})
+	},
+	"ages": func(r Result) template.HTML {
+		return plot(r, "seconds", line{"age of the oldest waiting job", "#d55e00", func(s Sample) float64 { return s.AgeS }})
+	},
+}).Parse(pageText))
+
+// WritePage writes the runs as one HTML page that needs no network: tables, and plots as SVG.
+func WritePage(w io.Writer, title string, runs []Result) error {
+	if err := page.Execute(w, map[string]any{"Title": title, "Runs": runs}); err != nil {
+		return fmt.Errorf("write the page of the load: %w", err)
+	}
+	return nil
+}
+
+// line is one line of a plot, in a colour that people who see few colours tell apart too (Okabe and Ito, 2008).
+type line struct {
+	name, colour string
+	of           func(Sample) float64
+}
+
+// plot draws lines over the time of a run.
+func plot(r Result, unit string, lines ...line) template.HTML {
+	const w, h, left, top = 720.0, 200.0, 50.0, 24.0
+	end, high := 1.0, 1e-9
+	for _, s := range r.Series {
+		end = max(end, s.AtS)
+		for _, l := range lines {
+			high = max(high, l.of(s))
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="sans-serif" font-size="11">`, w+left+10, h+top+24)
+	fmt.Fprintf(&b, `<text x="2" y="14">%s, up to %.3g</text>`, template.HTMLEscapeString(unit), high)
+	fmt.Fprintf(&b, `<path d="M%.0f %.0fV%.0fH%.0f" fill="none" stroke="#888"/><text x="%.0f" y="%.0f" text-anchor="end">%.0f s</text>`, left, top, top+h, left+w, left+w, top+h+16, end)
+	for i, l := range lines {
+		b.WriteString(`<polyline fill="none" stroke-width="1.5" stroke="` + l.colour + `" points="`)
+		for _, s := range r.Series {
+			fmt.Fprintf(&b, "%.1f,%.1f ", left+s.AtS/end*w, top+h-l.of(s)/high*h)
+		}
+		fmt.Fprintf(&b, `"/><text x="%.0f" y="14" fill="%s">%s</text>`, left+150+float64(i)*90, l.colour, template.HTMLEscapeString(l.name))
+	}
+	b.WriteString("</svg>")
+	return template.HTML(b.String()) //nolint:gosec // numbers, and names of ours that are escaped
+}
