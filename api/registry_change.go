@@ -202,7 +202,7 @@ type shadowInput struct {
 	Body struct {
 		Share  float64 `json:"share" exclusiveMinimum:"0" maximum:"1" doc:"of the jobs that are to be run again with the model"`
 		Budget float64 `json:"budget,omitempty" minimum:"0.01" maximum:"64" default:"0.25" doc:"processor cores that each process may spend on it; what does not fit is left out of the sample"`
-		Past   int     `json:"past,omitempty" minimum:"0" maximum:"1000" doc:"so many of the newest finished jobs are run, too"`
+		Past   int     `json:"past,omitempty" minimum:"0" maximum:"500" doc:"so many of the newest finished jobs are run, too"`
 	}
 }
 

@@ -102,14 +102,17 @@ func (c *ModelComparison) add(r results.ShadowRun) error {
 	}
 	c.Jobs++
 	c.CPUMS += r.CPUMS
-	site := c.Sites[d.Group["site"]]
-	site.Jobs++
 	if !r.Same {
 		c.Changed++
-		site.Changed++
 		c.Flips[r.Before+" -> "+r.After]++
 	}
-	c.Sites[d.Group["site"]] = site
+	if name := d.Group["site"]; name != "" {
+		site := c.Sites[name]
+		if site.Jobs++; !r.Same {
+			site.Changed++
+		}
+		c.Sites[name] = site
+	}
 	for _, check := range d.Checks {
 		for _, code := range check.Now.Codes {
 			if !slices.Contains(check.Before.Codes, code) {

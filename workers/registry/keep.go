@@ -24,8 +24,12 @@ type Keeper struct {
 	Bell  results.Bell
 	Name  string
 	Log   *slog.Logger
+	// Shadow runs candidates on jobs of the past, where a trial asks for that; nil: it does not.
+	Shadow *Shadow
 	// Parallel is how many photos are embedded at once; half of the processors.
 	Parallel int
+
+	past map[string][]finished // by epoch and model: what is still to be tried
 }
 
 const (
@@ -61,7 +65,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 // Once moves every open promotion by a step, if this process is the elected one.
 func (k *Keeper) Once(ctx context.Context) error {
 	open, err := k.Store.OpenPromotions(ctx)
-	if err != nil || len(open) == 0 {
+	if err != nil {
+		return err
+	}
+	trials, err := k.trials(ctx)
+	if err != nil || len(open)+len(trials) == 0 {
 		return err
 	}
 	if mine, err := k.Store.Elect(ctx, roleKeeper, k.Name, keeperTerm); err != nil || !mine {
@@ -78,7 +86,92 @@ func (k *Keeper) Once(ctx context.Context) error {
 		}
 		errs = append(errs, err)
 	}
+	for key, trial := range trials {
+		if len(open) > 0 { // promotions first
+			break
+		}
+		errs = append(errs, k.tryPast(ctx, key, trial))
+	}
 	return errors.Join(errs...)
+}
+
+// trials are those of the active epoch that ask for jobs of the past, and have some left, by epoch and model.
+func (k *Keeper) trials(ctx context.Context) (map[string]results.EpochTrial, error) {
+	if k.Shadow == nil {
+		return nil, nil
+	}
+	number, err := k.Store.ActiveEpoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := k.Host.epoch(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]results.EpochTrial{}
+	for _, t := range e.Doc.Shadows {
+		key := fmt.Sprintf("%d|%s", number, t.Model)
+		if left, known := k.past[key]; t.Past > 0 && (!known || len(left) > 0) {
+			out[key] = t
+		}
+	}
+	return out, nil
+}
+
+// tryPast runs a candidate on the next job of the past: one a step, so that live jobs and promotions are not held up.
+func (k *Keeper) tryPast(ctx context.Context, key string, trial results.EpochTrial) error {
+	left, known := k.past[key]
+	if !known {
+		var err error
+		if left, err = k.listPast(ctx, trial); err != nil {
+			return err
+		}
+		if k.past == nil {
+			k.past = map[string][]finished{}
+		}
+	}
+	if len(left) > 0 {
+		number, err := k.Store.ActiveEpoch(ctx)
+		if err != nil {
+			return err
+		}
+		j := left[0]
+		left = left[1:]
+		if _, err := k.Shadow.try(ctx, number, trial.Model, j, true); err != nil && ctx.Err() == nil {
+			k.Log.Warn("a candidate could not be tried on a job of the past", "job", j.job, "model", trial.Model, "error", err.Error())
+		}
+	}
+	k.past[key] = left
+	return ctx.Err()
+}
+
+// listPast gives the newest finished jobs that a candidate was not tried on.
+func (k *Keeper) listPast(ctx context.Context, trial results.EpochTrial) ([]finished, error) {
+	tenants, err := k.tenants(ctx, results.Promotion{Scope: trial.Scope, Task: trial.Task})
+	if err != nil {
+		return nil, err
+	}
+	var out []finished
+	for _, t := range tenants {
+		tried := map[string]bool{}
+		runs, err := k.Store.ShadowRuns(ctx, trial.Model, t, results.Page{Limit: 500})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range runs {
+			tried[r.Job] = true
+		}
+		rows, err := k.Store.Verdicts(ctx, t, results.VerdictFilter{}, results.Page{Limit: min(trial.Past, 500)})
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range rows {
+			if !tried[v.Job] && len(out) < trial.Past {
+				out = append(out, finished{tenant: t, job: v.Job})
+			}
+		}
+	}
+	return out, nil
 }
 
 func (k *Keeper) step(ctx context.Context, p results.Promotion) error {

@@ -243,7 +243,7 @@ func (e *engine) registry(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return follow.Run(ctx) })
 	if e.role != config.RoleAPI {
-		keeper := &registry.Keeper{Host: host, Store: e.store, Bell: e.bell, Name: e.name, Log: e.log}
+		keeper := &registry.Keeper{Host: host, Store: e.store, Bell: e.bell, Name: e.name, Log: e.log, Shadow: shadow}
 		g.Go(func() error { return shadow.Run(ctx) })
 		g.Go(func() error { return keeper.Run(ctx) })
 	}

