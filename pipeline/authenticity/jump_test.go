@@ -2,6 +2,7 @@ package authenticity
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +63,41 @@ func TestWhereFootageWasJoined(t *testing.T) {
 			require.Less(t, *check.Score, 1.0, "a person looks at it")
 		})
 	}
+}
+
+// A jump that the picture alone does not tell for sure counts where the encoder was surprised, too.
+func TestAFaintJumpNeedsALargePacket(t *testing.T) {
+	sway := func(i int) float64 { return 80 + 8*math.Sin(float64(i)*0.37) + 3*math.Sin(float64(i)*0.83) }
+	try := func(codec string, bytes, where int) (jump float64, found bool) {
+		clip := swayed(60, func(i int) float64 {
+			if i >= 30 {
+				return sway(i) - 20
+			}
+			return sway(i)
+		})
+		clip.Info.Codec = codec
+		for i := range 180 { // 30 a second
+			p := media.Packet{PTS: time.Duration(i) * time.Second / 30, Bytes: 900 + i%7*30, Key: i == 0}
+			if i == where {
+				p.Bytes = bytes
+			}
+			clip.Packets = append(clip.Packets, p)
+		}
+		check := Check(clip, DefaultConfig())
+		d, _ := check.Detail["jump"].(map[string]any)
+		score, _ := d["score"].(float64)
+		return score, slices.Contains(codes(check), pipeline.StreamAltered)
+	}
+	score, found := try("h264", 1000, 88)
+	require.Greater(t, score, jumpFaint)
+	require.Less(t, score, 1.0)
+	require.False(t, found)
+	_, found = try("h264", 2200, 88)
+	require.True(t, found, "the packet of 2.93 s lies between the pictures of 2.9 and 3.0 s")
+	_, found = try("h264", 2200, 100)
+	require.False(t, found, "a large packet elsewhere")
+	_, found = try("vp8", 2200, 88)
+	require.False(t, found, "an encoder with hidden pictures")
 }
 
 func TestStallsMakeAPattern(t *testing.T) {

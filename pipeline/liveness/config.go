@@ -66,7 +66,7 @@ func DefaultConfig() Config {
 		MinVotes:       2,
 		MinWeight:      0.8,
 		PhotoMinWeight: 0.25,
-		Prominent:      0.5,
+		Prominent:      0.4,
 	}
 }
 
