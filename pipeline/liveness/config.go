@@ -61,7 +61,7 @@ func DefaultConfig() Config {
 		DarkFace: 45, GoodLight: 80,
 		MaxTurn: 60, GoodTurn: 25,
 
-		MaxVotes:       7,
+		MaxVotes:       5,
 		MaxOthers:      6,
 		MinVotes:       2,
 		MinWeight:      0.8,

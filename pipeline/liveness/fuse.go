@@ -33,7 +33,7 @@ func rising(cue string, lo, hi float64) func(cues) (float64, bool) {
 
 // signs lists them. A sign that was not measured counts nothing.
 var signs = []sign{
-	{"still_face", rising(cueFlat, 1.6, 0.9), 2, 4, ""},            // registered to itself over seconds, only noise is left
+	{"still_face", stillFace, 2, 4, ""},                            // registered to itself over seconds, only noise is left
 	{"stiff_face", rising(cueDeform, 1.1, 0.55), 1.2, 4, ""},       // the 68 points move as a plane does
 	{"still_mouth", rising(cueMouth, 0.03, 0.008), 0.6, 0.8, ""},   // ... and the lips
 	{"still_eyes", rising(cueEyes, 0.03, 0.01), 0.6, 0.8, ""},      // ... and the lids
@@ -48,6 +48,16 @@ var signs = []sign{
 	{"dull_white", rising(cueWhite, 150, 120), 0.1, 0.3, ""},       // nothing is bright
 	{"burnt_out", rising(cueGlare, 0.02, 0.1), 0.1, 0.3, ""},       // a lamp mirrored in glass
 	{"sharp_all_over", rising(cueFocus, 0, 0.3), 0.1, 0.3, ""},     // face and surroundings are in one plane of focus
+}
+
+// stillFace counts less where the 68 points move in themselves: a poor camera and a hard coder wipe out what a mouth and lids change, not that they do.
+// Of 40 stills and prints whose face stays the same none deforms by more than 1.4; of 33 honest clips 29 by 1.2 and more.
+func stillFace(c cues) (float64, bool) {
+	still, ok := rising(cueFlat, 1.6, 0.9)(c)
+	if moving, known := rising(cueDeform, 1.5, 2.5)(c); known {
+		still *= 1 - moving
+	}
+	return still, ok
 }
 
 func bezelOf(c cues) (float64, bool) {

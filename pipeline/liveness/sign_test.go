@@ -2,6 +2,7 @@ package liveness
 
 import (
 	"image"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -205,6 +206,9 @@ func TestWeightsOfTheSigns(t *testing.T) {
 	live := cues{cueFlat: 2.2, cueDeform: 3, cueMouth: 0.15, cueEyes: 0.06, cueBlinks: 1, cuePattern: 1.1, cueFringe: 0.9, cueRim: 0, cueBlack: 25, cueWhite: 200}
 	cfg := DefaultConfig()
 	require.Equal(t, pipeline.Pass, bySigns(&fitted, live, false, &cfg))
+	poor := maps.Clone(live)
+	poor[cueFlat] = 0.7
+	require.Equal(t, pipeline.Pass, bySigns(&fitted, poor, false, &cfg), "a camera that smooths everything away, of a face that talks")
 	require.Equal(t, pipeline.Pass, bySigns(&fitted, cues{}, false, &cfg))
 	for name, c := range map[string]cues{
 		"a print": {cueFlat: 0.7, cueDeform: 0.5, cueMouth: 0.005, cueEyes: 0.01, cueBlinks: 0},
