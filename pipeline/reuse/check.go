@@ -120,8 +120,8 @@ type query struct {
 	stills []pointStill
 	index  queryIndex
 	sides  []side
-	track  layered // as large as there is
-	grid   track   // 32 x 32
+	track  layered                 // as large as there is
+	grid   track                   // 32 x 32
 	small  map[corners]coarseTrack // by where the query's corners lie
 }
 

@@ -2,8 +2,11 @@ package reuse
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline/media"
 )
 
 // A mirrored descriptor must be what SIFT finds in the mirrored picture.
@@ -81,4 +84,26 @@ func TestAgreementFindsTheSimilarity(t *testing.T) {
 	require.InDelta(t, want.c, got.c, 3)
 	votes, _ = agreement(nil)
 	require.Zero(t, votes)
+}
+
+func TestOneSceneIsPointedFewTimes(t *testing.T) {
+	still := func(float64) float64 { return 1 }
+	pointed := func(c *media.Clip) (at []time.Duration) {
+		f := fingerprint(t, c)
+		stills, err := decodePoints(f.points)
+		require.NoError(t, err)
+		for _, s := range stills {
+			at = append(at, s.pts)
+		}
+		return at
+	}
+	long := film(t, newStage(1, 7, 320, 240), 14, still, asIs)
+	six := evenly(len(long.Frames), maxPointStills)
+	when := func(k int) time.Duration { return long.Frames[six[k]].PTS }
+	require.Equal(t, []time.Duration{when(0), when(3), when(5)}, pointed(long), "of one scene")
+	require.Len(t, pointed(film(t, newStage(1, 7, 320, 240), 4, still, asIs)), 5, "a short clip gives all")
+
+	other := film(t, newStage(9, 7, 320, 240), 14, still, asIs)
+	require.NoError(t, other.Frames[six[1]].Image.CopyTo(&long.Frames[six[1]].Image))
+	require.Equal(t, []time.Duration{when(0), when(1), when(3), when(5)}, pointed(long), "another scene in between has points of its own")
 }

@@ -17,7 +17,7 @@ import (
 // Limits of a fingerprint; parsing refuses more.
 const (
 	maxStills      = 64  // hashed stills
-	maxPointStills = 6   // stills whose SIFT points are kept (prototype: 8; each costs about 20 ms)
+	maxPointStills = 6   // stills whose SIFT points are kept (prototype: 8; each costs about 20 ms); see shown
 	indexStills    = 3   // stills whose strongest points are in the index
 	indexPoints    = 96  // of each
 	coarseCells    = 8   // side of the coarse motion grid
@@ -86,6 +86,7 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 	defer small.Close()
 	hashed, pointed := evenly(len(c.Frames), maxStills), evenly(len(c.Frames), maxPointStills)
 	var stills []pointStill
+	var seen []int // which of f.Stills these are; -1: none
 	inAreas := evenly(len(hashed), areaStills)
 	var planes []luma
 	var planeOf []int
@@ -107,10 +108,14 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 			}
 			f.Stills = append(f.Stills, s)
 		}
-		if err == nil && slices.Contains(pointed, i) {
+		k, here := slices.Index(pointed, i), -1
+		if slices.Contains(hashed, i) {
+			here = len(f.Stills) - 1
+		}
+		if err == nil && k >= 0 && (len(pointed) < maxPointStills || k%(maxPointStills/2) == 0 || k == maxPointStills-1 || !f.shown(here, seen)) {
 			var p []Point
 			p, err = d.points(small)
-			stills = append(stills, pointStill{fr.PTS, p})
+			stills, seen = append(stills, pointStill{fr.PTS, p}), append(seen, here)
 		}
 		if err != nil {
 			return Fingerprint{}, fmt.Errorf("fingerprint still %d of %s: %w", i, short(c.Info.SHA256), err)
@@ -129,6 +134,23 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 		f.coarse = makeCoarse(&grid)
 	}
 	return f, nil
+}
+
+// sameScene is the PDQ distance in bits up to which two stills of one clip show the same scene: unlike pictures lie about 128 apart, one
+// pair in a hundred less than 104.
+const sameScene = 50
+
+// shown says whether a still shows the scene of one whose points are in hand; both are positions in Stills, -1 for one that is not there.
+// Looking for points is the dearest part of a fingerprint, and a fixed background gives the same ones again and again. So where a clip has
+// maxPointStills stills or more, the points of the first, the fourth and the last are looked for, and of the others where they show another
+// scene (a cut, another room, a turn of the camera). Clips with fewer stills give the points of all.
+func (f *Fingerprint) shown(still int, seen []int) bool {
+	if still < 0 || f.Stills[still].Quality < minQuality {
+		return false
+	}
+	return slices.ContainsFunc(seen, func(k int) bool {
+		return k >= 0 && f.Stills[k].Quality >= minQuality && f.Stills[k].PDQ[AsIs].Distance(f.Stills[still].PDQ[AsIs]) <= sameScene
+	})
 }
 
 // short is the beginning of a digest, for messages.
