@@ -18,6 +18,7 @@ type modelsCmd struct {
 	Show      modelsShowCmd      `cmd:"" help:"Print a model's manifest: a template for another one of its task."`
 	Check     modelsCheckCmd     `cmd:"" help:"Examine models: files, graph, golden samples, numbers, latency, memory."`
 	Calibrate modelsCalibrateCmd `cmd:"" help:"Find an embedder's thresholds for a wanted false match rate, with intervals."`
+	Compare   modelsCompareCmd   `cmd:"" help:"Say what another model would change, on labelled data: decisions, errors, groups, time."`
 	Add       modelsAddCmd       `cmd:"" help:"Examine a model of your own and keep it on this machine under its name."`
 
 	// Of a service: what its processes run, and how that changes.

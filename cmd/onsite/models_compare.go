@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"onsite/models"
+	"onsite/pipeline"
+	"onsite/pipeline/compare"
+	"onsite/pipeline/media"
+	"onsite/pipeline/verify"
+)
+
+type modelsCompareCmd struct {
+	With []string `help:"The model that is to be tried: a name (onsite models list), TASK=NAME, or the path of a manifest. May be given for several tasks." required:"" placeholder:"NAME" sep:"none"`
+	Data string   `help:"Folder of labelled data: DIR/<identity>/*.jpg, or a cases.csv (docs/models.md)." required:"" placeholder:"DIR"`
+	Out  string   `help:"Write report.json, report.en.html, report.zh.html and the plots into this folder." placeholder:"DIR"`
+	JSON bool     `help:"Print the report as JSON."`
+
+	MaxDisagreement float64 `help:"Decisions that may differ, as a share of all." default:"0.05" group:"Limits"`
+	MaxLoosened     float64 `help:"Cases (impostors, where there are labels) that may newly pass, as a share of those that did not." default:"0.01" group:"Limits"`
+	MaxMisses       float64 `help:"How much more often genuine cases may be called abnormal, as a share." default:"0.02" group:"Limits"`
+	MaxSlower       float64 `help:"How many times as long a case may take (median)." default:"2" group:"Limits"`
+	MinCases        int     `help:"How many cases there must be." default:"100" group:"Limits"`
+	modelFlag
+}
+
+func (c *modelsCompareCmd) Run(ctx context.Context, e *env) error {
+	if err := listable(c.Data); err != nil {
+		return pathError("--data", c.Data, err, "name a folder with labelled data", "请指定存放带标签数据的文件夹")
+	}
+	before, err := newCore(media.Options{}, c.Model...)
+	if err != nil {
+		return err
+	}
+	defer before.close()
+	over := models.DefaultOptions()
+	over.Use = nil
+	if err := over.Choose(c.With...); err != nil {
+		return modelError(err)
+	}
+	tried, err := models.OpenManifests(over, over.Use...)
+	if err != nil {
+		return modelError(err)
+	}
+	defer func() { _ = tried.Close() }()
+	after, err := models.Compose(before.Models, tried)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = after.Close() }()
+	limits := compare.DefaultLimits()
+	limits.Disagreement, limits.Loosened, limits.FNMRMore, limits.Slower, limits.Cases = c.MaxDisagreement, c.MaxLoosened, c.MaxMisses, c.MaxSlower, c.MinCases
+	bar := newProgress(e)
+	r, err := compare.Build(compare.Options{
+		Data: filepath.Base(filepath.Clean(c.Data)), Before: compare.ModelsOf(before.Models), After: compare.ModelsOf(after), Limits: limits,
+		Onsite: verify.Version, Now: time.Now(),
+	}, compare.Folder{Dir: c.Data, Decoder: before.Decoder, Before: before.Models, After: after, Progress: bar.count("cases")}.Cases(ctx))
+	bar.close()
+	if err != nil {
+		return err
+	}
+	if c.Out != "" {
+		if err := r.Write(c.Out); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		return e.printJSON(r)
+	}
+	return c.table(e, r)
+}
+
+func (c *modelsCompareCmd) table(e *env, r *compare.Report) error {
+	digest, err := r.Digest()
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	line := func(en, zh, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t%s\n", e.say(pipeline.Text{EN: en, ZH: zh}), fmt.Sprintf(format, args...))
+	}
+	line("cases", "案例", "%d", r.Cases)
+	line("decisions that differ", "结论不同", "%d\t%.2f %%\t(%.2f to %.2f)", r.Disagreement.N, 100*r.Disagreement.Rate, 100*r.Disagreement.CI95[0], 100*r.Disagreement.CI95[1])
+	for _, f := range r.Flips {
+		line("  "+string(f.From)+" -> "+string(f.To), "  "+string(f.From)+" -> "+string(f.To), "%d of %d\t%s", f.Rate.N, f.Rate.Of, f.Label)
+	}
+	if b, a := r.BeforeErrors, r.AfterErrors; b != nil {
+		line("impostors that pass", "冒用者通过", "%.3g %%\t-> %.3g %%", 100*b.FMR.Rate, 100*a.FMR.Rate)
+		line("genuine called abnormal", "真实案例被判异常", "%.3g %%\t-> %.3g %%", 100*b.FNMR.Rate, 100*a.FNMR.Rate)
+	}
+	if b, a := r.BeforeDET, r.AfterDET; b != nil && a != nil {
+		line("equal error rate", "等错误率", "%.2f %%\t-> %.2f %%", 100*b.EER, 100*a.EER)
+	}
+	line("ms a case (median)", "每个案例毫秒（中位数）", "%.0f\t-> %.0f", r.BeforeTimes.Median, r.AfterTimes.Median)
+	line("within the limits", "在限度内", "%v", r.Passed)
+	line("sha256 of report.json", "report.json 的 sha256", "%s", digest)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, f := range r.Failed {
+		fmt.Fprintln(e.out, "- "+e.say(f))
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintln(e.out, "· "+e.say(n))
+	}
+	return nil
+}
