@@ -20,6 +20,15 @@ type LoggedEntry struct {
 	Hidden bool
 }
 
+// Digest is what the audit log says of a mark, and once more of its revocation: the Sum of its JSON.
+func (m Mark) Digest() string {
+	b, err := json.Marshal([]any{m.ID, m.Kind, m.Job, m.Other, m.AtMS, m.Hash, m.Site, m.Note, m.Actor, m.Seq, m.CreatedAt.UnixMilli(), m.RevokedSeq, m.RevokedBy})
+	if err != nil { // texts and numbers
+		panic(fmt.Sprintf("write a mark: %v", err))
+	}
+	return Sum(b)
+}
+
 // HiddenDigest is what the entry of an erasure says of the entries that it hides: the Sum of their ids, sorted, a line each. Without it anybody
 // with the database could pass an entry off as one of an erased subject, which nobody can check.
 func HiddenDigest(ids []string) string {
@@ -46,15 +55,15 @@ func (s Site) Digest() (string, error) {
 }
 
 // Logged is something whose entry of the audit log has its digest: a revision of a site or a policy, also a deleted one, a change of somebody's
-// enrolled photos, a consent.
+// enrolled photos, a consent, a mark.
 type Logged struct {
 	Kind    string // LoggedSite, ...
-	Name    string // of the site or the policy; the subject whose photos, the consent's id
+	Name    string // of the site or the policy; the subject whose photos, the id of the consent or the mark
 	Subject string // of an enrolment, of a consent
 	Purpose string // of a consent
 	Rev     int
 	Deleted bool   // a withdrawn consent, too
-	Digest  string // the Sum of what is stored: a site's JSON, a policy's YAML; EnrolmentDigest, Consent.Digest
+	Digest  string // the Sum of what is stored: a site's JSON, a policy's YAML; EnrolmentDigest, Consent.Digest, Mark.Digest
 }
 
 // The kinds of what is logged with its digest.
@@ -63,6 +72,7 @@ const (
 	LoggedPolicy    = "policy"
 	LoggedEnrolment = "enrolment"
 	LoggedConsent   = "consent"
+	LoggedMark      = "mark" // as it was made; and once more as it was revoked, with Deleted
 )
 
 // EnrolmentDigest is what the audit log says of a change of somebody's enrolled photos: the Sum of the number of the new revision and a line for
@@ -137,7 +147,7 @@ type Log interface {
 	// LogEntriesAbout gives the first n entries with a target, by id.
 	LogEntriesAbout(ctx context.Context, tenant, target string, n int) ([]LoggedEntry, error)
 
-	// Logged lists every revision of every site, policy and enrolment, and every consent, by kind, name and revision. Enrolments of which
+	// Logged lists every revision of every site, policy and enrolment, and every consent and mark, by kind, name and revision. Enrolments of which
 	// nothing is left (the subject was erased) are not among them.
 	Logged(ctx context.Context, tenant string) ([]Logged, error)
 

@@ -51,6 +51,7 @@ const (
 	SiteChanged     Rule = "site_changed"     // the revisions of a site are not those that were logged
 	PhotosChanged   Rule = "photos_changed"   // somebody's enrolled photos are not those that were logged
 	ConsentChanged  Rule = "consent_changed"  // a consent is not what was logged
+	MarkChanged     Rule = "mark_changed"     // a mark of the reuse check is not what was logged
 	AgainChanged    Rule = "again_changed"    // a verdict that was made again is not what was logged
 	ClaimChanged    Rule = "claim_changed"    // a submission's claim is not the one that its verdict names
 	EntryDisguised  Rule = "entry_disguised"  // an entry passes for one of an erased subject, or one of theirs is gone
@@ -148,6 +149,7 @@ func Inspect(ctx context.Context, s Source, tenant string, o Options) (*Report, 
 	i.hiddenOnes()
 	i.compareConfig(logged)
 	i.comparePeople(logged)
+	i.compareMarks(logged)
 	t, err := s.Tenant(ctx, tenant)
 	if err != nil {
 		return nil, err

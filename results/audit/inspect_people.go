@@ -117,6 +117,33 @@ func (i *inspection) agreesWithdrawn(r results.Logged, given results.LoggedEntry
 	return r.Deleted == was || r.Deleted == since
 }
 
+// compareMarks holds marks against their entries. A mark goes with its jobs and with the erasure of either subject, of which the entries do not
+// always tell: so one that is not there is not missed here. A verdict that is made again then finds another match.
+func (i *inspection) compareMarks(all []results.Logged) {
+	revoked := map[string]bool{}
+	for _, r := range all { // of a mark the revocation first
+		if r.Kind != results.LoggedMark {
+			continue
+		}
+		revoked[r.Name] = revoked[r.Name] || r.Deleted
+		list := i.entriesAbout(results.LoggedMark, r.Name)
+		agrees := slices.ContainsFunc(list, func(e results.LoggedEntry) bool {
+			return e.Digest == r.Digest && (e.Action == "mark.revoked") == r.Deleted
+		})
+		taken := !revoked[r.Name] && slices.ContainsFunc(list, func(e results.LoggedEntry) bool {
+			return e.Action == "mark.revoked" && !i.fresh([]results.LoggedEntry{e})
+		})
+		switch {
+		case len(list) > 0 && !slices.ContainsFunc(list, func(e results.LoggedEntry) bool { return e.Digest != "" }): // an earlier program's
+			i.Unlogged++
+		case !agrees || taken:
+			i.add(MarkChanged, "mark "+r.Name, r.Name, -1, fmt.Sprintf("mark %s is not what was logged: it was changed, added or put in force again", r.Name), fmt.Sprintf("标记 %s 与日志不一致：被改动、添加或重新生效", r.Name))
+		default:
+			i.Documents++
+		}
+	}
+}
+
 // again is what is compared of a verdict that was made again.
 type again struct{ id, job, subject, digest, odd string }
 

@@ -34,6 +34,8 @@ func topic(e results.LoggedEntry) string {
 		return results.LoggedConsent + "|" + e.Target
 	case "consent.withdrawn":
 		return withdrawnTopic + "|" + e.Subject
+	case "mark.created", "mark.revoked":
+		return results.LoggedMark + "|" + e.Target
 	case results.ActionReverified:
 		return againTopic + "|" + e.ID
 	}

@@ -13,7 +13,7 @@ import (
 	"onsite/results/storetest"
 )
 
-// forgery is something that somebody with the database's password may do to a log of 19 entries with checkpoints at 5 and 19.
+// forgery is something that somebody with the database's password may do to a log of 23 entries with checkpoints at 5 and 23.
 type forgery struct {
 	name string
 	sql  []string
@@ -29,15 +29,15 @@ var forgeries = []forgery{
 	{"a subject is changed", []string{`UPDATE audit SET subject = 'e2' WHERE seq = 4`}, audit.EntryChanged, "entry 4"},
 	{"an entry is removed", []string{`DELETE FROM audit WHERE seq = 6`}, audit.EntryMissing, "entry 6"},
 	{"the first entry is removed", []string{`DELETE FROM audit WHERE seq = 0`}, audit.EntryMissing, "entry 0"},
-	{"the last entry is removed", []string{`DELETE FROM audit WHERE seq = 18`}, audit.EntryMissing, "entry 18"},
+	{"the last entry is removed", []string{`DELETE FROM audit WHERE seq = 22`}, audit.EntryMissing, "entry 22"},
 	{"two change places", []string{`UPDATE audit SET seq = 99 WHERE seq = 2`, `UPDATE audit SET seq = 2 WHERE seq = 8`, `UPDATE audit SET seq = 8 WHERE seq = 99`}, audit.EntryChanged, "entry 8"},
-	{"an entry is added behind", []string{`UPDATE audit SET seq = 19 WHERE seq IS NULL`}, audit.EntryAdded, "entry 19"},
+	{"an entry is added behind", []string{`UPDATE audit SET seq = 23 WHERE seq IS NULL`}, audit.EntryAdded, "entry 23"},
 	{"a salt is changed", []string{`UPDATE audit_salts SET salt = X'00' WHERE subject = 'e1'`}, audit.EntryChanged, ""},
 	{"a leaf's hash is changed", []string{`UPDATE audit_hashes SET hash = X'00' WHERE idx = 0`}, audit.TreeChanged, "hash 0"},
 	{"an inner hash is changed", []string{`UPDATE audit_hashes SET hash = (SELECT hash FROM audit_hashes WHERE idx = 0) WHERE idx = 6`}, audit.TreeChanged, "hash 6"},
 	{"a hash is removed", []string{`DELETE FROM audit_hashes WHERE idx = 9`}, audit.TreeChanged, "hash 9"},
 	{"the root is changed", []string{`UPDATE audit_logs SET root = X'00'`}, audit.HeadChanged, "head of the log"},
-	{"the end is cut off", []string{`DELETE FROM audit WHERE seq > 7`, `UPDATE audit_logs SET size = 8`}, audit.LogShort, "checkpoint of 19 entries"},
+	{"the end is cut off", []string{`DELETE FROM audit WHERE seq > 7`, `UPDATE audit_logs SET size = 8`}, audit.LogShort, "checkpoint of 23 entries"},
 	{"a checkpoint is changed", []string{`UPDATE audit_checkpoints SET note = replace(note, '5', '6') WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 5 entries"},
 	{"a checkpoint is of another size", []string{`UPDATE audit_checkpoints SET size = 6 WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 6 entries"},
 	{"a verdict's body is changed", []string{`UPDATE verdicts SET body = X'7B7D'`}, audit.VerdictChanged, ""},
@@ -70,6 +70,11 @@ var forgeries = []forgery{
 	{"a reverification is changed", []string{`UPDATE reverifications SET body = X'7B7D'`}, audit.AgainChanged, ""},
 	{"a reverification is of another job", []string{`UPDATE reverifications SET job = 'another'`}, audit.AgainChanged, ""},
 	{"a reverification is removed", []string{`DELETE FROM reverifications`}, audit.AgainChanged, ""},
+	{"a mark is changed", []string{`UPDATE marks SET note = 'x' WHERE revoked_seq = 0`}, audit.MarkChanged, ""},
+	{"a mark is in force again", []string{`UPDATE marks SET revoked_seq = 0, revoked_by = '' WHERE revoked_seq <> 0`}, audit.MarkChanged, ""},
+	{"a mark passes for revoked", []string{`UPDATE marks SET revoked_seq = 3, revoked_by = 'x' WHERE revoked_seq = 0`}, audit.MarkChanged, ""},
+	{"a mark was revoked at another time", []string{`UPDATE marks SET revoked_seq = 9 WHERE revoked_seq <> 0`}, audit.MarkChanged, ""},
+	{"a mark is added", []string{`UPDATE marks SET id = 'x' WHERE revoked_seq = 0`}, audit.MarkChanged, ""},
 	{"a site is changed", []string{`UPDATE sites SET doc = '{"label": "another"}'`}, audit.SiteChanged, "site s1 revision 1"},
 }
 
@@ -78,17 +83,20 @@ var pgBytes = regexp.MustCompile(`X'([0-9A-F]*)'`)
 
 func TestForgedLogIsNoticed(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
-		for _, f := range forgeries {
+		for n, f := range forgeries {
+			if s.postgres() && n%8 != 0 { // an inspection does not know which database it reads
+				continue
+			}
 			t.Run(f.name, func(t *testing.T) {
 				tenant, public, undo := forgeable(t, s)
 				defer undo()
 				r, err := audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
 				require.NoError(t, err)
 				require.Empty(t, r.Findings)
-				require.EqualValues(t, 19, r.Entries)
+				require.EqualValues(t, 23, r.Entries)
 				require.Equal(t, 2, r.Checkpoints)
 				require.Equal(t, 1, r.Verdicts)
-				require.Equal(t, 6, r.Documents)
+				require.Equal(t, 9, r.Documents)
 				for _, sql := range f.sql {
 					if s.postgres() {
 						sql = pgBytes.ReplaceAllString(sql, `'\x$1'::bytea`)
@@ -145,7 +153,7 @@ func TestRewrittenLogIsNoticed(t *testing.T) {
 	require.Equal(t, audit.CheckpointBad, r.Findings[0].Rule)
 }
 
-// forgeable makes a tenant with a log of 19 entries, one that waits, two checkpoints, a verdict that was made again, policies, a site, a person
+// forgeable makes a tenant with a log of 23 entries, one that waits, two checkpoints, a verdict that was made again, policies, a site, a person
 // with a photo and a consent, and an erased one. undo removes all of it.
 func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	t.Helper()
@@ -200,6 +208,16 @@ func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	require.NoError(t, s.GiveConsent(ctx, results.Consent{ID: storetest.NewID(), Tenant: tenant, Subject: "e3", Purpose: results.PurposeFace, Notice: "1", GivenAt: s.Now()}, about("e3", "consent.given")))
 	_, err = s.Enrol(ctx, tenant, "e3", -1, []results.Photo{storetest.NewPhoto(s, tenant, "e3")}, nil, nil, about("e3", "photo.enrolled"))
 	require.NoError(t, err)
+	marked := storetest.Accept(t, s, tenant, "e3").ID
+	for n := range 2 {
+		m := results.Mark{ID: storetest.NewID(), Tenant: tenant, Kind: results.MarkBackground, Job: marked, AtMS: int64(n), Hash: "h", CreatedAt: s.Now()}
+		_, err = s.CreateMark(ctx, m, about("e3", "mark.created"))
+		require.NoError(t, err)
+		if n == 0 {
+			_, err = s.RevokeMark(ctx, tenant, m.ID, "key", s.Now(), about("e3", "mark.revoked"))
+			require.NoError(t, err)
+		}
+	}
 	storetest.NewSubject(t, s, tenant, "gone")
 	storetest.AppendEntries(t, s, tenant, "gone", 1)
 	_, err = s.EraseSubject(ctx, tenant, "gone", s.Now(), about("gone", audit.ActionErased))
@@ -208,7 +226,7 @@ func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	storetest.AppendEntries(t, s, tenant, "e2", 1)
 	return tenant, key.Public, func() {
 		for _, table := range []string{"audit", "audit_salts", "audit_logs", "audit_hashes", "audit_checkpoints", "audit_keys", "verdicts", "reverifications", "policies", "sites",
-			"templates", "photos", "consents", "subject_keys", "subjects"} {
+			"marks", "mark_feed", "jobs", "submissions", "templates", "photos", "consents", "subject_keys", "subjects"} {
 			_, err := s.db.Exec(ctx, `DELETE FROM `+table)
 			require.NoError(t, err)
 		}

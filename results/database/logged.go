@@ -38,7 +38,19 @@ func (s *Store) Logged(ctx context.Context, tenant string) (all []results.Logged
 	if err != nil {
 		return nil, fmt.Errorf("list every consent: %w", err)
 	}
-	return slices.Concat(all, photos, consents), nil
+	marks, err := collect(ctx, s.db, scanMark, `SELECT `+markColumns+` FROM marks WHERE tenant = $1 ORDER BY id`, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("list every mark: %w", err)
+	}
+	all = slices.Concat(all, photos, consents)
+	for _, m := range marks {
+		if m.RevokedSeq != 0 {
+			all = append(all, results.Logged{Kind: results.LoggedMark, Name: m.ID, Rev: 2, Deleted: true, Digest: m.Digest()})
+		}
+		m.RevokedSeq, m.RevokedBy = 0, ""
+		all = append(all, results.Logged{Kind: results.LoggedMark, Name: m.ID, Rev: 1, Digest: m.Digest()})
+	}
+	return all, nil
 }
 
 // enrolments gives every change of somebody's photos, as far as rows of photos tell.

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"onsite/results"
@@ -35,11 +36,21 @@ func (s *Store) CreateMark(ctx context.Context, m results.Mark, a ...results.Aud
 			}
 		}
 		m.Seq, m.RevokedSeq, m.RevokedAt, m.RevokedBy = seq, 0, time.Time{}, ""
+		a = marked(m, a)
 		_, err = q.Batch(ctx, append([]statement{do(`INSERT INTO marks (`+markColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, '')`,
 			m.Tenant, m.ID, string(m.Kind), m.Job, m.Other, m.AtMS, m.Hash, m.Site, m.Note, m.Actor, seq, m.CreatedAt), s.again(m.Job)}, audited(a...)...))
 		return err
 	})
 	return m, wrap(err, "mark job %s", m.Job)
+}
+
+// marked gives the entries about a mark with its id and digest.
+func marked(m results.Mark, a []results.AuditEntry) []results.AuditEntry {
+	a = slices.Clone(a)
+	for i := range a {
+		a[i].Target, a[i].Digest = m.ID, m.Digest()
+	}
+	return a
 }
 
 // holdJobs sees to it that a mark's jobs are the tenant's, and that neither they nor their subjects go before the transaction ends.
@@ -102,7 +113,7 @@ func (s *Store) RevokeMark(ctx context.Context, tenant, id, by string, when time
 		if err != nil {
 			return err
 		}
-		_, err = q.Batch(ctx, append([]statement{s.again(m.Job)}, audited(a...)...))
+		_, err = q.Batch(ctx, append([]statement{s.again(m.Job)}, audited(marked(m, a)...)...))
 		return err
 	})
 	return m, wrap(err, "revoke mark %s", id)
