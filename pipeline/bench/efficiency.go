@@ -38,9 +38,9 @@ type Efficiency struct {
 // had just these. Comparing with earlier footage counts only for its innermost loops.
 var kernelList = regexp.MustCompile(`^(crypto/.*sha256\..*` +
 	`|onsite/models\.(fill\w*|\(\*model\)\.fill)` +
-	`|onsite/pipeline/reuse\.(resample|columns|axpy|lowDCT|addRow|halveRows|greyRow|pdqBits|pdqQuality|dot|products|nearestThree|nearestCode|Bits256\.Distance|differences|cellMotion|cellMeans|centre|selectKth|warpMap\.apply|\(\*track\)\.steadied)` +
-	`|onsite/pipeline/authenticity\.(smooth|blur3|half|register|plane\.sample|blockScores)` +
-	`|onsite/pipeline/liveness\.\(\*powers\)\.add` +
+	`|onsite/pipeline/reuse\.(resample|columns|axpy|lowDCT|addRow|halveRows|greyRow|pdqBits|pdqQuality|dot|products|nearestThree|nearestCode|nearestBits|codeOf|kthOf|split|halveLines|Bits256\.Distance|differences|cellMotion|cellMeans|centre|selectKth|warpMap\.apply|\(\*track\)\.steadied)` +
+	`|onsite/pipeline/authenticity\.(smooth|blur3|half|shrink|meanSquare|register|\(\*equations\)\.(affine|projective)|plane\.sample|blockScores)` +
+	`|onsite/pipeline/liveness\.(stepsOf|\(\*powers\)\.add)` +
 	`)(\.func\d+)*$`)
 
 // A sample belongs to one of these.
@@ -79,7 +79,10 @@ func (s stack) where() (part, string) {
 	if len(s.functions) == 0 {
 		return outside, "unknown"
 	}
-	return outside, s.functions[len(s.functions)-1] // the runtime's own threads
+	if last := s.functions[len(s.functions)-1]; last != "runtime._ExternalCode" {
+		return outside, last // the runtime's own threads
+	}
+	return outside, "C: " + s.functions[0]
 }
 
 // sampler adds up where the CPU time of the measured runs goes.

@@ -21,7 +21,11 @@ type builder struct {
 	clip      *Clip
 	bursts    int // burst frames so far
 	lastBurst time.Duration
+	grey      []byte // room for motion frames: one allocation for many
 }
+
+// greyFrames is how many motion frames one allocation is for: about three seconds.
+const greyFrames = 32
 
 func newBuilder(s *source) *builder {
 	return &builder{clip: &Clip{Info: Info{Kind: kindOf(s.container), Bytes: s.size, Container: s.container}}}
@@ -169,7 +173,12 @@ func colour(h wire.FrameHead, pix func([]byte) error) (gocv.Mat, error) {
 }
 
 func (b *builder) Motion(h wire.FrameHead, pix func([]byte) error) error {
-	gray := make([]byte, h.W*h.H)
+	n := h.W * h.H
+	if len(b.grey) < n {
+		b.grey = make([]byte, greyFrames*n)
+	}
+	gray := b.grey[:n:n]
+	b.grey = b.grey[n:]
 	if err := pix(gray); err != nil {
 		return fmt.Errorf("take a motion frame: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // Magic opens the child's stream; its last byte is the version.
@@ -62,7 +63,7 @@ type Sink interface {
 	Still(h FrameHead, pix func(dst []byte) error) error
 	Motion(h FrameHead, pix func(dst []byte) error) error
 	Burst(h FrameHead, pix func(dst []byte) error) error
-	PCM([]float32) error
+	PCM([]float32) error // the samples are valid during the call only
 }
 
 // Read takes the child's whole stream. It ends with one of: a non-nil End, a non-nil Refusal, or an error (ErrProtocol for a stream that
@@ -96,11 +97,17 @@ type stream struct {
 	lastBurst             int64
 	motionW, motionH      int
 	burstW, burstH        int
+
+	// Work space, so that a frame or a part of the sound allocates nothing here.
+	head  [8]byte
+	front [headSize]byte
+	raw   []byte
+	sound []float32
 }
 
 func (s *stream) next() (*End, *Refusal, error) {
-	var head [8]byte
-	if _, err := io.ReadFull(s.r, head[:]); err != nil {
+	head := s.head[:]
+	if _, err := io.ReadFull(s.r, head); err != nil {
 		return nil, nil, fmt.Errorf("%w: it ends without a last record: %w", ErrProtocol, err)
 	}
 	kind, n := Kind(binary.LittleEndian.Uint32(head[:4])), int64(binary.LittleEndian.Uint32(head[4:]))
@@ -214,8 +221,8 @@ func (s *stream) readFrame(kind Kind, n int64) error {
 	if n < headSize {
 		return fmt.Errorf("%w: a frame of %d bytes", ErrProtocol, n)
 	}
-	var raw [headSize]byte
-	if _, err := io.ReadFull(s.r, raw[:]); err != nil {
+	raw := s.front[:]
+	if _, err := io.ReadFull(s.r, raw); err != nil {
 		return fmt.Errorf("%w: cut short in a frame: %w", ErrProtocol, err)
 	}
 	w, h := binary.LittleEndian.Uint32(raw[8:12]), binary.LittleEndian.Uint32(raw[12:16])
@@ -282,11 +289,11 @@ func (s *stream) readPCM(n int64) error {
 		return fmt.Errorf("%w: %d bytes of sound after %d samples, at most %d", ErrProtocol, n, s.samples, s.bounds.Samples)
 	}
 	s.samples += n / 4
-	raw := make([]byte, n)
+	s.raw, s.sound = slices.Grow(s.raw[:0], int(n))[:n], slices.Grow(s.sound[:0], int(n/4))[:n/4]
+	raw, out := s.raw, s.sound
 	if _, err := io.ReadFull(s.r, raw); err != nil {
 		return fmt.Errorf("%w: cut short in the sound: %w", ErrProtocol, err)
 	}
-	out := make([]float32, n/4)
 	for i := range out {
 		v := math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
 		if !(v >= -8 && v <= 8) { // NaN too; decoders overshoot 1 a little
