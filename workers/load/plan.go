@@ -9,17 +9,18 @@ import (
 
 // Figures are what a plan is worked out from: measured costs, and prices of whoever asks. Money is in whatever unit the prices are.
 type Figures struct {
-	ClipCPUS    float64 `json:"clip_cpu_s"`     // CPU seconds of the core for one clip (onsite bench core)
-	ServiceMS   float64 `json:"service_cpu_ms"` // CPU milliseconds of worker and API around the core for one job (onsite load: cpu_ms_per_job)
-	StoreMS     float64 `json:"store_cpu_ms"`   // of PostgreSQL, the same
-	ClipMB      float64 `json:"clip_mb"`        // megabytes of one upload with what is kept of it
-	Use         float64 `json:"use"`            // share of a core that may be busy at the peak: above it the tail of the latency grows
-	Cores       int     `json:"cores"`          // of one worker machine
-	MachineHour float64 `json:"machine_hour"`   // price of that machine for an hour
-	GBMonth     float64 `json:"gb_month"`       // price of a gigabyte of objects for a month
-	KeepDays    float64 `json:"keep_days"`      // how long media are kept
-	Days        float64 `json:"days"`           // working days of a month
-	PerDay      float64 `json:"per_day"`        // clips of one person on such a day
+	ClipCPUS    float64 `json:"clip_cpu_s"`        // CPU seconds of the core for one clip (onsite bench core)
+	ServiceMS   float64 `json:"service_cpu_ms"`    // CPU milliseconds of worker and API around the core for one job (onsite load: cpu_ms_per_job)
+	StoreMS     float64 `json:"store_cpu_ms"`      // of PostgreSQL, the same
+	IdleMS      float64 `json:"idle_store_cpu_ms"` // of PostgreSQL for one worker process in a second, whether there is work or not
+	ClipMB      float64 `json:"clip_mb"`           // megabytes of one upload with what is kept of it
+	Use         float64 `json:"use"`               // share of a core that may be busy at the peak: above it the tail of the latency grows
+	Cores       int     `json:"cores"`             // of one worker machine
+	MachineHour float64 `json:"machine_hour"`      // price of that machine for an hour
+	GBMonth     float64 `json:"gb_month"`          // price of a gigabyte of objects for a month
+	KeepDays    float64 `json:"keep_days"`         // how long media are kept
+	Days        float64 `json:"days"`              // working days of a month
+	PerDay      float64 `json:"per_day"`           // clips of one person on such a day
 }
 
 // Row is the plan for a number of people.
@@ -41,7 +42,7 @@ func Plan(people int, c Curve, f Figures, wait time.Duration) Row {
 	r.AtOnce, r.Within = machines(r.PeakPerS), machines(c.Capacity(people, wait))
 	month := float64(people) * f.Days * f.PerDay
 	r.Hours = month * perJob / float64(f.Cores) / 3600
-	r.Store = r.PeakPerS * f.StoreMS / 1000
+	r.Store = r.PeakPerS*f.StoreMS/1000 + float64(r.AtOnce)*f.IdleMS/1000
 	r.Money = r.Hours*f.MachineHour + month/30*f.KeepDays*f.ClipMB/1000*f.GBMonth
 	return r
 }
@@ -107,7 +108,25 @@ func thousands(v float64) string {
 // Today are the figures of docs/scale.md: measured on 2026-11-22 on a virtual machine of 2 shared Xeon cores, and prices that stand for a
 // usual cloud machine. Who measures again changes them here and runs the test with -update.
 var Today = Figures{
-	ClipCPUS: 3.06, ServiceMS: 15, StoreMS: 10, ClipMB: 4, Use: 0.7, Cores: 16, MachineHour: 0.6, GBMonth: 0.023, KeepDays: 30, Days: 21, PerDay: 2,
+	ClipCPUS: total(Stages), ServiceMS: 15, StoreMS: 10, IdleMS: 20, ClipMB: 4, Use: 0.7, Cores: 16, MachineHour: 0.6, GBMonth: 0.023, KeepDays: 30, Days: 21, PerDay: 2,
+}
+
+// Stage is what one part of the core costs for one clip, in CPU milliseconds.
+type Stage struct {
+	Name string
+	MS   float64
+}
+
+// Stages are today's parts of Figures.ClipCPUS, from "onsite bench core" as docs/benchmarks.md has it.
+var Stages = []Stage{{"decode", 1171}, {"face", 241}, {"liveness", 313}, {"fingerprint", 267}, {"comparison with a candidate", 772}, {"scene and text", 215}, {"authenticity", 73}}
+
+// total is the sum in CPU seconds.
+func total(stages []Stage) float64 {
+	sum := 0.0
+	for _, s := range stages {
+		sum += s.MS / 1000
+	}
+	return sum
 }
 
 // Documented is the plan of docs/scale.md: the usual morning, a verdict within five minutes, and the same with the core's wanted cost.
@@ -118,6 +137,12 @@ func Documented() (string, error) {
 		return "", err
 	}
 	var b strings.Builder
+	b.WriteString("\n| stage | CPU ms for a clip | machines for it, 1,000,000 people, verdicts at once |\n|---|---|---|\n")
+	for _, s := range Stages {
+		f := Today
+		f.ClipCPUS, f.ServiceMS = s.MS/1000, 0
+		fmt.Fprintf(&b, "| %s | %.0f | %d |\n", s.Name, s.MS, Plan(1_000_000, c, f, 0).AtOnce)
+	}
 	for _, clip := range []float64{Today.ClipCPUS, 2.0, 0.7} {
 		f := Today
 		f.ClipCPUS = clip
