@@ -14,7 +14,8 @@ import (
 // Set is the models of one process. It is safe for concurrent use: each model has one ONNX Runtime session, called from as many
 // goroutines as there are cores. Sessions are made at the first use of their task.
 //
-// A Set never changes. To change a model, put another Set together (Compose) and swap it in (Live).
+// A Set never changes. To change a model, put another Set together (Compose): the two share all others, and either is closed when its last
+// user is done.
 type Set struct {
 	models map[Task]*model
 	closed atomic.Bool

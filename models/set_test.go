@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -282,16 +281,6 @@ func TestContextAndClose(t *testing.T) {
 	require.NoError(t, s.Close(), "closing twice is nothing")
 	_, err = s.VoiceActivity(t.Context(), make([]float32, 1024))
 	require.ErrorIs(t, err, ErrClosed)
-}
-
-// residentMB is the memory of this process in MB.
-func residentMB(t *testing.T) int {
-	t.Helper()
-	data, err := os.ReadFile("/proc/self/statm")
-	require.NoError(t, err)
-	pages, err := strconv.Atoi(strings.Fields(string(data))[1])
-	require.NoError(t, err)
-	return pages * os.Getpagesize() >> 20
 }
 
 // Hot swaps open and close models over and over.

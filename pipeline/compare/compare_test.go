@@ -91,7 +91,7 @@ func TestStricterModel(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, r.Passed)
 	require.Equal(t, []Flip{{From: "pass", To: "abnormal", Label: Genuine, Rate: rate(20, 100), Examples: r.Flips[0].Examples}}, r.Flips)
-	require.Len(t, r.Flips[0].Examples, 10)
+	require.Len(t, r.Flips[0].Examples, 5)
 	require.Equal(t, []ReasonShift{{Code: "face_mismatch", Before: 100, After: 120, Gone: 0, New: 20}}, r.Reasons)
 	require.InDelta(t, 0.2, r.AfterErrors.FNMR.Rate, 1e-9)
 	require.Zero(t, r.AfterDET.EER, "all scores moved alike: the threshold is wrong, not the model")

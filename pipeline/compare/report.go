@@ -43,7 +43,7 @@ type Limits struct {
 // DefaultLimits are careful for a model that replaces one of the same kind.
 func DefaultLimits() Limits {
 	return Limits{
-		Cases: 100, Disagreement: 0.05, Loosened: 0.01, FMRFactor: 2, FNMRMore: 0.02, Slower: 2, GroupMore: 0.05, GroupCases: 30, Examples: 10,
+		Cases: 100, Disagreement: 0.05, Loosened: 0.01, FMRFactor: 2, FNMRMore: 0.02, Slower: 2, GroupMore: 0.05, GroupCases: 30, Examples: 5,
 		Check: string(pipeline.CheckFace),
 	}
 }
