@@ -67,7 +67,7 @@ func Follow(ctx context.Context, m EyeModels, clip *media.Clip, found face.Found
 				}
 				tried = i
 				var err error
-				if around, err = lookFor(ctx, m, matcher, frame, &found, t.W); err != nil {
+				if around, err = lookFor(ctx, matcher, frame, &found, t.W); err != nil {
 					return Track{}, fmt.Errorf("follow the face at %v: %w", frame.PTS, err)
 				}
 				if around.Empty() {
@@ -99,7 +99,7 @@ const (
 
 // lookFor gives the subject's box in a burst frame: the one of the nearest sampled frame, moved to where the landmarks are, or what the detector
 // finds; empty when the face is not there.
-func lookFor(ctx context.Context, m EyeModels, matcher *face.Matcher, frame *media.Frame, found *face.Found, w int) (image.Rectangle, error) {
+func lookFor(ctx context.Context, matcher *face.Matcher, frame *media.Frame, found *face.Found, w int) (image.Rectangle, error) {
 	near, gap := sampledBox(found, frame.PTS, w)
 	if !near.Empty() && gap <= handover {
 		f, ok, err := matcher.Trace(ctx, frame.Image, near)
