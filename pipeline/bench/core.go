@@ -404,7 +404,7 @@ func totalMemory() int64 {
 	if unix.Sysinfo(&s) != nil {
 		return 0
 	}
-	return int64(s.Totalram) * int64(s.Unit) //nolint:gosec // G115: no machine has so much
+	return int64(s.Totalram) * int64(s.Unit)
 }
 
 // peakRSS is the largest memory of this process so far, in bytes; 0 where the kernel does not tell.

@@ -197,7 +197,7 @@ func (b *builder) finish(d done, sha string) {
 	b.clip.Info.SHA256, b.clip.Info.PacketsSHA256 = sha, plain(d.end.PacketsSHA256)
 	b.clip.Usage = d.usage
 	b.clip.Usage.Convert = max(0, min(micros(d.end.ConvertUS), d.usage.CPU)) // the child's word
-	if d.end.PeakRSS > 0 { // the kernel's own count starts with the size of this process
+	if d.end.PeakRSS > 0 {                                                   // the kernel's own count starts with the size of this process
 		b.clip.Usage.PeakRSS = min(d.end.PeakRSS, d.usage.PeakRSS)
 	}
 }

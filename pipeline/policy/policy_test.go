@@ -227,6 +227,7 @@ func TestDigest(t *testing.T) {
 		strings.ReplaceAll(small, "name: small\nversion: 3", "version: 3\nname: small"),
 		small + "  speech: {need: never}\n",
 		small + "history: {days: 90, newest: 200, scope: site}\n",
+		small + "early_exit: false\n",
 	}
 	for i, y := range same {
 		p, err := Parse("a", []byte(y))
@@ -241,6 +242,7 @@ func TestDigest(t *testing.T) {
 		small + "reasons: {no_face: review}\n",
 		small + "thresholds: {face: {threshold: 0.4}}\n",
 		small + "limits: {max_duration_ms: 20000}\n",
+		small + "early_exit: true\n",
 		small + "history: {scope: subject}\n",
 		small + "history: {newest: 100}\n",
 		small + "history: {days: 30}\n",

@@ -72,7 +72,7 @@ type End struct {
 	CPUUS         int64  `json:"cpu_us"`  // of demuxing and decoding (and conversion, unless bare), start of the process left out
 	TotalCPUUS    int64  `json:"total_cpu_us"`
 	ConvertUS     int64  `json:"convert_us,omitempty"` // the part of CPUUS that made pictures of the wanted size and colours; clips only
-	PeakRSS       int64  `json:"peak_rss"` // bytes, 0 when not known
+	PeakRSS       int64  `json:"peak_rss"`             // bytes, 0 when not known
 }
 
 // FrameHead comes before the pixels of a still, a motion or a burst frame.
