@@ -24,7 +24,8 @@ type Core interface {
 	// LookAlike finds other subjects of the tenant whose enrolled face is very like these templates.
 	LookAlike(ctx context.Context, tenant, subject string, templates []results.Template) ([]LookAlike, error)
 	// CheckSite decodes the references of a site and says what is wrong with them as a *scene.SiteError. Other errors are those of the machine.
-	CheckSite(ctx context.Context, site *pipeline.Site) error
+	// It gives what the site's rooms look like; nil without any.
+	CheckSite(ctx context.Context, site *pipeline.Site) (*pipeline.RoomVectors, error)
 	// TrySite says what every reference and every name of a site makes of a photo taken at the time. *media.Refusal with the photo's name for one that
 	// cannot be read; other errors as those of CheckSite.
 	TrySite(ctx context.Context, site *pipeline.Site, photo pipeline.Media, at time.Time) (scene.Trial, error)

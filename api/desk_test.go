@@ -110,17 +110,25 @@ func (f *fakeCore) Reverify(_ context.Context, _, _ string, current bool) (Rever
 	return r, nil
 }
 
-func (f *fakeCore) CheckSite(ctx context.Context, s *pipeline.Site) error {
+func (f *fakeCore) CheckSite(ctx context.Context, s *pipeline.Site) (*pipeline.RoomVectors, error) {
+	var rooms *pipeline.RoomVectors
 	bad := &scene.SiteError{Site: s.ID}
 	for i, r := range s.References {
-		if text := f.read(ctx, r.Media); !strings.HasPrefix(text, "picture") {
+		text := f.read(ctx, r.Media)
+		if r.Kind == pipeline.RefRoom {
+			if rooms == nil {
+				rooms = &pipeline.RoomVectors{Model: "m"}
+			}
+			rooms.Vectors = append(rooms.Vectors, text)
+		}
+		if !strings.HasPrefix(text, "picture") {
 			bad.Problems = append(bad.Problems, scene.Problem{Trouble: scene.LittleTexture, Field: "references[" + string(rune('0'+i)) + "].photo", Value: r.Name, Text: say("has too little texture", "纹理过少")})
 		}
 	}
 	if len(bad.Problems) > 0 {
-		return &verify.ReferenceError{Name: s.ID, Err: bad} // as the core wraps it
+		return nil, &verify.ReferenceError{Name: s.ID, Err: bad} // as the core wraps it
 	}
-	return f.err
+	return rooms, f.err
 }
 
 func (f *fakeCore) TrySite(ctx context.Context, s *pipeline.Site, photo pipeline.Media, at time.Time) (scene.Trial, error) {

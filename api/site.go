@@ -145,7 +145,10 @@ func (s *Server) putSite(ctx context.Context, in *putSiteInput) (*siteOutput, er
 	if err != nil {
 		return nil, err
 	}
-	if err := u.check(ctx, row); err != nil {
+	if row.Doc.Rooms, err = u.check(ctx, row); err != nil {
+		return nil, err
+	}
+	if row.Doc.Around, err = u.around(ctx, row.Doc.Rooms); err != nil {
 		return nil, err
 	}
 	named := row.Doc.References
@@ -282,27 +285,63 @@ func (u *siteUpload) row() (results.Site, error) {
 	return results.Site{Tenant: u.tenant, ID: u.id, Doc: doc, CreatedAt: u.stamp()}, nil
 }
 
-// check has the core look at the photos.
-func (u *siteUpload) check(ctx context.Context, row results.Site) error {
+// mostAround bounds the rooms of other sites that one is compared with: three of each of the first 40 that have some.
+const (
+	mostAround    = 120
+	mostAroundOne = 3
+)
+
+// around gathers the rooms of the tenant's other sites: what is like many of them says little about this one. A site without rooms needs none.
+func (u *siteUpload) around(ctx context.Context, rooms *pipeline.RoomVectors) (*pipeline.RoomVectors, error) {
+	if rooms == nil {
+		return nil, nil
+	}
+	out := &pipeline.RoomVectors{Model: rooms.Model}
+	p := results.Page{Limit: 100}
+	for {
+		sites, err := u.Store.Sites(ctx, u.tenant, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range sites {
+			if r := s.Doc.Rooms; s.ID != u.id && r != nil && r.Model == rooms.Model {
+				out.Vectors = append(out.Vectors, r.Vectors[:min(len(r.Vectors), mostAroundOne)]...)
+			}
+			p.After = s.ID
+		}
+		switch {
+		case len(out.Vectors) >= mostAround:
+			out.Vectors = out.Vectors[:mostAround]
+			return out, nil
+		case len(sites) < p.Limit && len(out.Vectors) == 0:
+			return nil, nil
+		case len(sites) < p.Limit:
+			return out, nil
+		}
+	}
+}
+
+// check has the core look at the photos; it gives what the rooms look like.
+func (u *siteUpload) check(ctx context.Context, row results.Site) (*pipeline.RoomVectors, error) {
 	select {
 	case u.looking <- struct{}{}:
 		defer func() { <-u.looking }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	site, err := row.Core(func(r results.SiteReference) pipeline.Media { return vaultMedia{u.Vault, r.Key, r.Name} })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = u.Core.CheckSite(ctx, site)
+	rooms, err := u.Core.CheckSite(ctx, site)
 	var bad *scene.SiteError
 	switch {
 	case errors.As(err, &bad): // whatever it is wrapped in: each reference is named
-		return siteFault(bad, "site")
+		return nil, siteFault(bad, "site")
 	case err != nil:
-		return siteFault(coreFault(fmt.Errorf("look at the references of site %s: %w", u.id, err)), "site")
+		return nil, siteFault(coreFault(fmt.Errorf("look at the references of site %s: %w", u.id, err)), "site")
 	}
-	return nil
+	return rooms, nil
 }
 
 // spare takes what references name off what undo deletes.

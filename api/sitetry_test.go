@@ -32,3 +32,34 @@ func TestTryAPhotoOnASite(t *testing.T) {
 	try("/v1/sites/nowhere/test", "photo", "picture").problem(404, codeNotFound)
 	d.tidy(2)
 }
+
+// A site with rooms is written together with what the rooms of the others look like; nothing of it is shown.
+func TestRoomsOfTheOtherSites(t *testing.T) {
+	d := newDesk(t)
+	write := func(key, id, what string, headers ...string) {
+		t.Helper()
+		file := "id: " + id + "\nreferences:\n- {kind: " + what + ", name: one, photo: one.jpg}\n- {kind: " + what + ", name: two, photo: two.jpg}\n"
+		body, kind := pieces(t, "site", file, "one.jpg", "picture 1 of "+id, "two.jpg", "picture 2 of "+id)
+		a := d.do(put, "/v1/sites/"+id, key, body, append(headers, "Content-Type", kind)...)
+		require.Less(t, a.status, 300, string(a.body))
+		require.NotContains(t, string(a.body), "vectors")
+	}
+	around := func(id string) []string {
+		row, err := d.store.Site(t.Context(), "acme", id, 0)
+		require.NoError(t, err)
+		if row.Doc.Around == nil {
+			return nil
+		}
+		require.Equal(t, "m", row.Doc.Around.Model)
+		return row.Doc.Around.Vectors
+	}
+	write(d.admin, "a", "room")
+	write(d.admin, "b", "room")
+	write(d.admin, "c", "poster")
+	write(d.key("other", admin), "z", "room")
+	require.Nil(t, around("a"), "it was the first")
+	require.Equal(t, []string{"picture 1 of a", "picture 2 of a"}, around("b"))
+	require.Nil(t, around("c"), "it has no rooms")
+	write(d.admin, "a", "room", "If-Match", `"1"`)
+	require.Equal(t, []string{"picture 1 of b", "picture 2 of b"}, around("a"), "neither its own nor another company's")
+}

@@ -96,6 +96,14 @@ type Site struct {
 	Beacons      []string // ids of beacons that stand there
 	WiFi         []string // ids (BSSID) of its Wi-Fi stations
 	References   []Reference
+	Around       *RoomVectors // the rooms of the company's other sites when this one was written; nil: none
+}
+
+// RoomVectors are pictures of rooms as a scene embedder saw them: Model is the sha256 of its file, Vectors are signed bytes in base64. No picture
+// can be made of them again.
+type RoomVectors struct {
+	Model   string   `json:"model"`
+	Vectors []string `json:"vectors"`
 }
 
 // Fence is a circle on the ground.

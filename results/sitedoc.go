@@ -35,6 +35,7 @@ func (s Site) Core(media func(SiteReference) pipeline.Media) (*pipeline.Site, er
 	out := &pipeline.Site{
 		ID: s.ID, Revision: s.Rev, Label: s.Doc.Label, Timezone: s.Doc.Timezone,
 		SignNames: s.Doc.SignNames, ForeignNames: s.Doc.ForeignNames, Geofence: s.Doc.Geofence, Beacons: s.Doc.Beacons, WiFi: s.Doc.WiFi,
+		Around: s.Doc.Around,
 	}
 	for i, r := range s.Doc.References {
 		ref := pipeline.Reference{Kind: r.Kind, Name: r.Name, Media: media(r), Crop: r.Crop, Negative: r.Negative, Sites: r.Sites}

@@ -148,6 +148,11 @@ type SiteDoc struct {
 	Beacons      []string         `json:"beacons,omitempty"`
 	WiFi         []string         `json:"wifi,omitempty"`
 	References   []SiteReference  `json:"references,omitempty"`
+
+	// Rooms are this site's rooms, Around those of the other sites when this revision was written: what strangers look like here. They are
+	// part of the revision, so that a verdict can be made again.
+	Rooms  *pipeline.RoomVectors `json:"rooms,omitempty"`
+	Around *pipeline.RoomVectors `json:"around,omitempty"`
 }
 
 // SiteReference is one enrolled picture of a site.

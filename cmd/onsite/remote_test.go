@@ -135,13 +135,13 @@ func (wordCore) LookAlike(context.Context, string, string, []results.Template) (
 	return nil, nil
 }
 
-func (wordCore) CheckSite(ctx context.Context, s *pipeline.Site) error {
+func (wordCore) CheckSite(ctx context.Context, s *pipeline.Site) (*pipeline.RoomVectors, error) {
 	for _, r := range s.References {
 		if text, err := wordsOf(ctx, r.Media); err != nil || !strings.HasPrefix(text, "picture") {
-			return &scene.SiteError{Site: s.ID, Problems: []scene.Problem{{Trouble: scene.LittleTexture, Field: "references[0].photo", Text: pipeline.Text{EN: "is too plain", ZH: "纹理过少"}}}}
+			return nil, &scene.SiteError{Site: s.ID, Problems: []scene.Problem{{Trouble: scene.LittleTexture, Field: "references[0].photo", Text: pipeline.Text{EN: "is too plain", ZH: "纹理过少"}}}}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func (wordCore) TrySite(ctx context.Context, s *pipeline.Site, photo pipeline.Media, _ time.Time) (scene.Trial, error) {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"onsite/pipeline"
 )
 
 // Background is what pictures of other places look like to a scene embedder: what a site's room photos are calibrated by. Model is the
@@ -54,8 +56,34 @@ func ParseBackground(data []byte) (Background, error) {
 	if err := json.Unmarshal(data, &f); err != nil {
 		return Background{}, fmt.Errorf("a background is JSON with model, made and vectors: %w", err)
 	}
-	b := Background{Model: f.Model}
-	for i, s := range f.Vectors {
+	b, err := unpack(&pipeline.RoomVectors{Model: f.Model, Vectors: f.Vectors})
+	if err != nil {
+		return Background{}, err
+	}
+	return b, b.validate()
+}
+
+// pack writes the vectors as they are stored.
+func (b Background) pack() *pipeline.RoomVectors {
+	out := &pipeline.RoomVectors{Model: b.Model, Vectors: []string{}}
+	for _, v := range b.Vectors {
+		var top float64
+		for _, x := range v {
+			top = max(top, math.Abs(float64(x)))
+		}
+		raw := make([]byte, len(v))
+		for k, x := range v {
+			raw[k] = byte(int8(math.Round(float64(x) / top * 127)))
+		}
+		out.Vectors = append(out.Vectors, base64.StdEncoding.EncodeToString(raw))
+	}
+	return out
+}
+
+// unpack is the other way round; there may be too few for a background of their own.
+func unpack(p *pipeline.RoomVectors) (Background, error) {
+	b := Background{Model: p.Model}
+	for i, s := range p.Vectors {
 		raw, err := base64.StdEncoding.DecodeString(s)
 		if err != nil {
 			return Background{}, fmt.Errorf("vector %d of a background: %w", i, err)
@@ -69,23 +97,12 @@ func ParseBackground(data []byte) (Background, error) {
 		}
 		b.Vectors = append(b.Vectors, v)
 	}
-	return b, b.validate()
+	return b, nil
 }
 
 // Bytes is the stored form; made says from which pictures the vectors come, and under which licence.
 func (b Background) Bytes(made string) ([]byte, error) {
-	f := backgroundFile{Model: b.Model, Made: made}
-	for _, v := range b.Vectors {
-		var top float64
-		for _, x := range v {
-			top = max(top, math.Abs(float64(x)))
-		}
-		raw := make([]byte, len(v))
-		for k, x := range v {
-			raw[k] = byte(int8(math.Round(float64(x) / top * 127)))
-		}
-		f.Vectors = append(f.Vectors, base64.StdEncoding.EncodeToString(raw))
-	}
+	f := backgroundFile{Model: b.Model, Made: made, Vectors: b.pack().Vectors}
 	out, err := json.MarshalIndent(f, "", " ")
 	return append(out, '\n'), err
 }

@@ -118,6 +118,12 @@ func Prepare(ctx context.Context, s *pipeline.Site, decode func(context.Context,
 			problems = append(problems, noZone(s.Timezone))
 		}
 	}
+	if s.Around != nil {
+		var err error
+		if out.rooms.around, err = unpack(s.Around); err != nil {
+			return nil, fmt.Errorf("prepare site %s: rooms of the other sites: %w", s.ID, err)
+		}
+	}
 	at := make([]int, 0, len(s.References)) // of each prepared reference in the file
 	for i, r := range s.References {
 		ref, problem, err := prepare(ctx, r, decode)

@@ -46,7 +46,8 @@ func roomOf(name string, m gocv.Mat) (room, error) {
 // rooms is the photos of a site's rooms with what was made of them. The vectors are made at the first check and kept, one set per model.
 type rooms struct {
 	photos  []room
-	against []room // of other places: a picture that is nearer to one of these is not this room
+	against []room     // of other places: a picture that is nearer to one of these is not this room
+	around  Background // the company's other sites, added to the built-in background where the model is the same
 	mu      sync.Mutex
 	made    map[string]*roomMatcher // by the sha256 of the model
 }
@@ -79,18 +80,14 @@ func (r *rooms) matcher(ctx context.Context, m FeatureModels, model string) (*ro
 	if b.Model != model { // before any photo is looked at: it is asked at every check
 		return nil, &OtherModelError{Want: b.Model, Got: model}
 	}
-	var vectors []models.Vector
-	for _, p := range slices.Concat(r.photos, r.against) {
-		img, err := gocv.NewMatFromBytes(p.img.H, p.img.W, gocv.MatTypeCV8UC3, p.img.Pix)
-		if err != nil {
-			return nil, fmt.Errorf("look at the photo of a room: %w", err)
+	if r.around.Model == model { // those of another model say nothing here; the site is to be written again
+		if b, err = b.With(r.around); err != nil {
+			return nil, fmt.Errorf("rooms of the other sites: %w", err)
 		}
-		f, err := NewExtractor(m).Features(ctx, img, Want{Scene: true})
-		_ = img.Close()
-		if err != nil {
-			return nil, fmt.Errorf("look at the room photo %q: %w", p.name, err)
-		}
-		vectors = append(vectors, models.Vector{Model: f.Model, V: f.Embedding})
+	}
+	vectors, err := vectorsOf(ctx, m, slices.Concat(r.photos, r.against))
+	if err != nil {
+		return nil, err
 	}
 	k, err := newRoomMatcher(vectors[:len(r.photos)], vectors[len(r.photos):], b)
 	if err != nil {
@@ -101,6 +98,40 @@ func (r *rooms) matcher(ctx context.Context, m FeatureModels, model string) (*ro
 	}
 	r.made[model] = k
 	return k, nil
+}
+
+// vectorsOf looks at photos of rooms.
+func vectorsOf(ctx context.Context, m FeatureModels, photos []room) ([]models.Vector, error) {
+	var out []models.Vector
+	for _, p := range photos {
+		img, err := gocv.NewMatFromBytes(p.img.H, p.img.W, gocv.MatTypeCV8UC3, p.img.Pix)
+		if err != nil {
+			return nil, fmt.Errorf("look at the photo of a room: %w", err)
+		}
+		f, err := NewExtractor(m).Features(ctx, img, Want{Scene: true})
+		_ = img.Close()
+		if err != nil {
+			return nil, fmt.Errorf("look at the room photo %q: %w", p.name, err)
+		}
+		out = append(out, models.Vector{Model: f.Model, V: f.Embedding})
+	}
+	return out, nil
+}
+
+// RoomVectors gives what the site's rooms look like, for the backgrounds of the company's other sites; nil for a site without rooms.
+func (s *Site) RoomVectors(ctx context.Context, m FeatureModels) (*pipeline.RoomVectors, error) {
+	if len(s.rooms.photos) == 0 {
+		return nil, nil
+	}
+	vectors, err := vectorsOf(ctx, m, s.rooms.photos)
+	if err != nil {
+		return nil, err
+	}
+	b := Background{Model: vectors[0].Model}
+	for _, v := range vectors {
+		b.Vectors = append(b.Vectors, v.V)
+	}
+	return b.pack(), nil
 }
 
 // roomSight is what the comparison of frames with the room photos gave.

