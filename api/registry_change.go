@@ -55,7 +55,6 @@ func (s *Server) addModel(ctx context.Context, in *addModelInput) (*modelOutput,
 	}
 	var m results.RegisteredModel
 	var man manifest.Manifest
-	var keys []string
 	for {
 		p, err := f.next()
 		if errors.Is(err, io.EOF) {
@@ -76,7 +75,7 @@ func (s *Server) addModel(ctx context.Context, in *addModelInput) (*modelOutput,
 			if err != nil {
 				return nil, err
 			}
-			m.Files, keys = append(m.Files, kept), append(keys, kept.Key)
+			m.Files = append(m.Files, kept)
 		default:
 			return nil, invalid("form."+fieldName(p.name), "order", nil, say("is not expected here", "不应出现在此处"), say("send one part manifest first, then the files as parts named file", "请先发送一个 manifest，再以 file 发送各文件"))
 		}

@@ -34,9 +34,9 @@ func NewModel(t testing.TB, s results.Store, tenant, name string) results.Regist
 	return m
 }
 
-func addModel(t testing.TB, s results.Store, tenant, name string) results.RegisteredModel {
+func addModel(t testing.TB, s results.Store, tenant string) results.RegisteredModel {
 	t.Helper()
-	m := NewModel(t, s, tenant, name)
+	m := NewModel(t, s, tenant, "fast")
 	require.NoError(t, s.AddModel(t.Context(), m, Audit(s, tenant, "model.added")))
 	return m
 }
@@ -44,7 +44,7 @@ func addModel(t testing.TB, s results.Store, tenant, name string) results.Regist
 func modelAdded(t *testing.T, s results.Store) {
 	ctx := t.Context()
 	one, two := NewTenant(t, s), NewTenant(t, s)
-	m := addModel(t, s, "", "fast")
+	m := addModel(t, s, "")
 	got, err := s.Model(ctx, m.ID)
 	require.NoError(t, err)
 	require.Equal(t, m, got)
@@ -62,7 +62,7 @@ func modelAdded(t *testing.T, s results.Store) {
 	require.ErrorIs(t, s.AddModel(ctx, again, Audit(s, one, "model.added")), results.ErrExists)
 	again.Digest, again.Version = Sum("another manifest"), "1.0.0"
 	require.ErrorIs(t, s.AddModel(ctx, again, Audit(s, one, "model.added")), results.ErrExists, "two of one name and version could not be told apart")
-	own := addModel(t, s, one, "fast")
+	own := addModel(t, s, one)
 	require.NotEqual(t, m.ID, own.ID, "a tenant may have one of the same name")
 	require.Equal(t, 1, count(actions(t, s, two), "model.added"), "which is nobody else's business")
 	scope, err := s.ScopeModels(ctx, "")
@@ -90,7 +90,7 @@ func modelAdded(t *testing.T, s results.Store) {
 
 	m.State = results.ModelRetired
 	require.NoError(t, s.ChangeModel(ctx, m, results.ModelChecked, Audit(s, "", "model.retired")))
-	addModel(t, s, "", "fast") // its name is free again
+	addModel(t, s, "") // its name is free again
 }
 
 func count(all []string, what string) (n int) {
@@ -124,7 +124,7 @@ func active(t testing.TB, s results.Store) int64 {
 func modelEpochs(t *testing.T, s results.Store) {
 	ctx := t.Context()
 	tenant := NewTenant(t, s)
-	m := addModel(t, s, "", "fast")
+	m := addModel(t, s, "")
 	require.Zero(t, active(t, s))
 	none, err := s.Epoch(ctx, 0)
 	require.NoError(t, err)
@@ -223,7 +223,7 @@ func modelSettleRace(t *testing.T, s results.Store) {
 func modelPromotions(t *testing.T, s results.Store) {
 	ctx := t.Context()
 	tenant := NewTenant(t, s)
-	m := addModel(t, s, tenant, "fast")
+	m := addModel(t, s, tenant)
 	p := results.Promotion{ID: NewID(), Model: m.ID, Scope: tenant, Task: m.Task, State: results.PromotionEmbedding, Override: "tried elsewhere", Total: 5, Actor: "key-1", Created: s.Now()}
 	require.NoError(t, s.BeginPromotion(ctx, p, Audit(s, tenant, "model.promotion")))
 	second := p

@@ -81,7 +81,7 @@ func (w *world) process(name string) *process {
 }
 
 // add puts the never-seen embedder into the registry; damaged changes a bit of the stored file.
-func (w *world) add(version string, damaged bool) results.RegisteredModel {
+func (w *world) add(damaged bool) results.RegisteredModel {
 	w.Helper()
 	raw, err := os.ReadFile("testdata/strange.yaml")
 	require.NoError(w, err)
@@ -91,7 +91,7 @@ func (w *world) add(version string, damaged bool) results.RegisteredModel {
 	require.NoError(w, err)
 	defer file.Close()
 	m := storetest.NewModel(w, w.store, "", "strange")
-	m.Version, m.Digest, m.SHA256, m.Manifest = version, storetest.Sum(version), man.File.SHA256, raw
+	m.SHA256, m.Manifest = man.File.SHA256, raw
 	m.Files = []results.ModelFile{{Name: man.File.Name, SHA256: man.File.SHA256, Bytes: man.File.Bytes, Key: results.ModelKey(man.File.SHA256)}}
 	if damaged {
 		m.Files[0].SHA256 = storetest.Sum("another")
@@ -122,7 +122,7 @@ func TestEpochIsAcknowledged(t *testing.T) {
 	one, two := w.process("one"), w.process("two")
 	require.NoError(t, one.follow.Once(t.Context()))
 	require.NoError(t, two.follow.Once(t.Context()))
-	m := w.add("1", false)
+	m := w.add(false)
 
 	before, err := one.Take(t.Context(), "t", "job")
 	require.NoError(t, err)
@@ -165,7 +165,7 @@ func TestEpochIsAcknowledged(t *testing.T) {
 func TestDamagedFileFailsTheEpoch(t *testing.T) {
 	w := newWorld(t)
 	p := w.process("one")
-	m := w.add("1", true)
+	m := w.add(true)
 	e := w.propose(results.Epoch{}.Promoted(m, nil), 0)
 	require.NoError(t, p.follow.Once(t.Context()))
 	require.Zero(t, w.active())
@@ -185,7 +185,7 @@ func TestDamagedFileFailsTheEpoch(t *testing.T) {
 func TestRetainAndAgain(t *testing.T) {
 	w := newWorld(t)
 	p := w.process("one")
-	m := w.add("1", false)
+	m := w.add(false)
 	e := w.propose(results.Epoch{}.Promoted(m, nil), 0)
 	require.NoError(t, p.follow.Once(t.Context()))
 	require.Equal(t, e.Number, w.active())
@@ -217,7 +217,7 @@ func TestRetainAndAgain(t *testing.T) {
 func TestSwapWhileTaking(t *testing.T) {
 	w := newWorld(t)
 	p := w.process("one")
-	m := w.add("1", false)
+	m := w.add(false)
 	require.NoError(t, p.follow.Once(t.Context()))
 	ctx, stop := context.WithCancel(t.Context())
 	var wait sync.WaitGroup

@@ -17,6 +17,7 @@ import (
 
 	"onsite/models/manifest"
 	"onsite/pipeline"
+	"onsite/results"
 )
 
 // printTimeout bounds the making of one PDF; two seconds are usual.
@@ -121,7 +122,7 @@ func buryPrint(cmd *exec.Cmd) {
 	}
 }
 
-// manifests finds the manifest of a model by its sha256, among the built-in ones and those of worker.models.
+// manifests finds the manifest of a model by its sha256, among the built-in ones, those of worker.models and those of the registry.
 func (b *base) manifests() func(pipeline.ModelRef) []byte {
 	known := map[string][]byte{}
 	all, err := manifest.Builtin()
@@ -141,5 +142,16 @@ func (b *base) manifests() func(pipeline.ModelRef) []byte {
 		}
 		known[m.File.SHA256] = text
 	}
-	return func(ref pipeline.ModelRef) []byte { return known[ref.SHA256] }
+	return func(ref pipeline.ModelRef) []byte {
+		if text, ok := known[ref.SHA256]; ok {
+			return text
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		m, err := b.steps.ModelByFile(ctx, ref.Task, ref.SHA256) // of the registry, also a retired one
+		if err != nil && !errors.Is(err, results.ErrNotFound) {
+			b.log.Warn("the manifest of a model cannot be read from the registry", "model", ref.Name, "error", err.Error())
+		}
+		return m.Manifest
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +17,8 @@ import (
 	"onsite/cmd/onsite/config"
 	"onsite/models/manifest"
 	"onsite/pipeline"
+	"onsite/results"
+	"onsite/results/storetest"
 )
 
 func TestPrint(t *testing.T) {
@@ -86,11 +89,17 @@ func TestOldPrintsAreSwept(t *testing.T) {
 }
 
 func TestManifestsByTheirSum(t *testing.T) {
-	b := &base{cfg: config.Defaults()}
+	store, err := OpenStore(t.Context(), quick(t), slog.New(slog.DiscardHandler), MoveTables)
+	require.NoError(t, err)
+	defer store.Close()
+	b := &base{cfg: config.Defaults(), steps: store, log: slog.New(slog.DiscardHandler)}
 	all, err := manifest.Builtin()
 	require.NoError(t, err)
 	find := b.manifests()
 	text := find(pipeline.ModelRef{SHA256: all[0].File.SHA256})
 	require.Contains(t, string(text), all[0].Name)
 	require.Nil(t, find(pipeline.ModelRef{SHA256: "none"}))
+	added := storetest.NewModel(t, store, "", "mine")
+	require.NoError(t, store.AddModel(t.Context(), added, results.AuditEntry{}))
+	require.Equal(t, added.Manifest, find(pipeline.ModelRef{Task: added.Task, SHA256: added.SHA256}), "one of the registry")
 }
