@@ -56,7 +56,7 @@ func Needs(p Provider, library string) ([]Need, error) {
 			return nil, fmt.Errorf("the provider's library cannot be read: %w", err)
 		}
 		names, err := f.ImportedLibraries()
-		f.Close() //nolint:errcheck // it was only read
+		f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("the provider's library %s cannot be read: %w", path, err)
 		}
