@@ -387,3 +387,32 @@ func FuzzStamps(f *testing.F) {
 		require.NotNil(t, parseStamps(data))
 	})
 }
+
+func TestFurtherModels(t *testing.T) {
+	o := Options{Groups: []string{Models}, Further: []string{"faceres", "blazeface"}}
+	with, err := o.list()
+	require.NoError(t, err)
+	o.Further = nil
+	without, err := o.list()
+	require.NoError(t, err)
+	count := func(ps []Package) (n int, names []string) {
+		for _, p := range ps {
+			for _, f := range p.Files {
+				require.Equal(t, Models, f.group)
+				names = append(names, f.Name)
+			}
+		}
+		return len(ps), names
+	}
+	n, names := count(with)
+	before, old := count(without)
+	require.Equal(t, before+1, n, "one package of the two is there for another model already")
+	require.Len(t, names, len(old)+2)
+	require.Subset(t, names, []string{"faceres.onnx", "blazeface.onnx"})
+
+	_, err = Options{Groups: []string{Models}, Further: []string{"sface"}}.list()
+	require.ErrorContains(t, err, "opencv_zoo")
+	require.ErrorContains(t, err, "onsite models add sface FILE")
+	_, err = Options{Groups: []string{Models}, Further: []string{"nothing"}}.list()
+	require.ErrorContains(t, err, "blazeface, yunet, faceres, sface")
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/models"
+)
+
+// ownCache is a cache folder with the installed models, in which models can be added.
+func ownCache(t *testing.T) string {
+	t.Helper()
+	old, dir := models.CacheDir(), t.TempDir()
+	for _, sub := range []string{"models", "runtime"} {
+		from, err := filepath.Abs(filepath.Join(old, sub))
+		require.NoError(t, err)
+		require.NoError(t, os.Symlink(from, filepath.Join(dir, sub)))
+	}
+	t.Setenv("ONSITE_CACHE", dir)
+	return dir
+}
+
+func TestModelsAdd(t *testing.T) {
+	cache := ownCache(t)
+	code, text, errOut := onsite(t, "models", "show", "faceplugin-eye")
+	require.Zero(t, code, errOut)
+	require.Contains(t, text, "task: eye_state")
+	own := filepath.Join(t.TempDir(), "mine.yaml")
+	file := filepath.Join(cache, "models", "fr_eye.onnx")
+	write := func(text string) { require.NoError(t, os.WriteFile(own, []byte(text), 0o600)) }
+
+	write(text)
+	code, _, errOut = onsite(t, "--lang", "en", "models", "add", own, file)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "give the new one another name")
+
+	text = strings.Replace(text, "name: faceplugin-eye", "name: my-eyes", 1)
+	write(strings.Replace(text, "sha256: 1afc", "sha256: 2afc", 1))
+	code, _, errOut = onsite(t, "--lang", "zh", "models", "add", own, file)
+	require.Equal(t, exitOther, code)
+	require.Contains(t, errOut, "file_differs：")
+	require.Contains(t, errOut, "而清单为 2afc")
+	_, err := os.Stat(filepath.Join(cache, "added", "my-eyes"))
+	require.ErrorIs(t, err, os.ErrNotExist, "what is refused leaves nothing behind")
+
+	write(strings.Replace(text, "[1, 2]", "[1, 3]", 1))
+	code, _, errOut = onsite(t, "--lang", "en", "models", "add", own, file)
+	require.Equal(t, exitUsage, code, errOut)
+	require.Contains(t, errOut, "outputs[0].shape")
+
+	write(text)
+	code, out, errOut := onsite(t, "--lang", "en", "models", "add", own, file)
+	require.Zero(t, code, errOut)
+	require.Contains(t, out, "added my-eyes 0.0.1 (eye_state")
+	code, _, errOut = onsite(t, "models", "add", own, file)
+	require.Zero(t, code, "adding it again is nothing: %s", errOut)
+	left, err := os.ReadDir(filepath.Join(cache, "added"))
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+
+	code, out, errOut = onsite(t, "models", "list", "--json")
+	require.Zero(t, code, errOut)
+	var list struct{ Models []modelRow }
+	require.NoError(t, json.Unmarshal([]byte(out), &list))
+	last := list.Models[len(list.Models)-1]
+	require.Equal(t, []string{"my-eyes", "added"}, []string{last.Name, last.Origin})
+	require.True(t, last.Present)
+	code, out, errOut = onsite(t, "models", "check", "my-eyes", "--json")
+	require.Zero(t, code, errOut)
+	require.Contains(t, out, `"passed": true`)
+
+	code, _, errOut = onsite(t, "--lang", "zh", "models", "check", "nobody")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "选择模型")
+	code, _, errOut = onsite(t, "--lang", "en", "models", "check", "my-eyes", "--record")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "onsite models show my-eyes > mine.yaml")
+	code, _, errOut = onsite(t, "--lang", "en", "models", "add", own, file, file)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "has 1 file(s), 2 were given")
+}
