@@ -12,10 +12,14 @@ static int finish(AVFrame *f, int orientation, int max_side, od_photo *p) {
   struct SwsContext *sws = NULL;
   int w, h, turned = orientation >= 5, err = AVERROR(ENOMEM);
   od_fit(f->width, f->height, max_side, &w, &h);
-  uint8_t *raw = malloc((size_t)w * h * 3 + 64), *out = malloc((size_t)w * h * 3 + 64);
-  if (raw && out && !(err = od_to_bgr(&sws, f, raw, w, h))) {
-    od_orient(raw, w, h, 3, orientation, out);
-    p->pix = out, out = NULL;
+  uint8_t *raw = malloc((size_t)w * h * 3 + 64), *out = orientation == 1 ? NULL : malloc((size_t)w * h * 3 + 64);
+  if (raw && (out || orientation == 1) && !(err = od_to_bgr(&sws, f, raw, w, h))) {
+    if (orientation == 1) {
+      p->pix = raw, raw = NULL;
+    } else {
+      od_orient(raw, w, h, 3, orientation, out);
+      p->pix = out, out = NULL;
+    }
     p->w = turned ? h : w, p->h = turned ? w : h;
     p->full_w = turned ? f->height : f->width, p->full_h = turned ? f->width : f->height;
   }
