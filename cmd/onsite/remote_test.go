@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -39,10 +40,12 @@ type remote struct {
 func newRemote(t *testing.T) *remote {
 	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
+	raw, err := migrated()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "onsite.db"), raw, 0o600))
 	store, err := database.Open(ctx, database.Options{SQLite: filepath.Join(dir, "onsite.db")})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	require.NoError(t, store.Migrate(ctx))
 	objects, err := object.NewFolder(filepath.Join(dir, "objects"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, objects.Close()) })
@@ -62,6 +65,24 @@ func newRemote(t *testing.T) *remote {
 	t.Setenv("LC_ALL", "C.UTF-8")
 	return r
 }
+
+// migrated is an empty database: making it once saves a second for each test.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "onsite-cmd")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "onsite.db")
+	store, err := database.Open(context.Background(), database.Options{SQLite: path})
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(store.Migrate(context.Background()), store.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 // file writes a file of the test and gives its path.
 func (r *remote) file(name, text string) string {

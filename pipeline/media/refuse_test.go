@@ -124,11 +124,15 @@ func badInputs() []badInput {
 }
 
 func TestBadInput(t *testing.T) {
-	for _, c := range badInputs() {
+	for i, c := range badInputs() {
 		t.Run(c.name, func(t *testing.T) {
 			raw := c.raw(t)
 			d := newDecoder(t, func(o *Options) { o.Limits = c.limits })
-			for _, name := range []string{"upload.mp4", "upload.jpg"} { // the name changes nothing
+			names := []string{"upload.mp4", "upload.jpg"} // the name changes nothing: some are tried under both, the others in turn under one
+			if i%4 != 0 {
+				names = names[i%2 : i%2+1]
+			}
+			for _, name := range names {
 				clip, err := d.Decode(context.Background(), file(t, name, raw), DefaultRequest())
 				require.Nil(t, clip)
 				var refused *Refusal

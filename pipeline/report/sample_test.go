@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"math"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,9 +19,16 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
-// frame paints a small picture: a room-like gradient with a bright disc that moves with n.
+// painted keeps the pictures: every page of the tests has the same ones. They are only read.
+var painted sync.Map
+
+// frame gives a small picture: a room-like gradient with a bright disc that moves with n.
 func frame(t testing.TB, w, h, n int) []byte {
 	t.Helper()
+	key := [3]int{w, h, n}
+	if was, ok := painted.Load(key); ok {
+		return was.([]byte)
+	}
 	m := image.NewRGBA(image.Rect(0, 0, w, h))
 	cx, cy, r := float64(w)*(0.35+0.02*float64(n%12)), float64(h)*0.42, float64(h)*0.2
 	for y := range h {
@@ -34,6 +42,7 @@ func frame(t testing.TB, w, h, n int) []byte {
 	}
 	var buf bytes.Buffer
 	require.NoError(t, jpeg.Encode(&buf, m, &jpeg.Options{Quality: 70}))
+	painted.Store(key, buf.Bytes())
 	return buf.Bytes()
 }
 

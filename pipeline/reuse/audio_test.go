@@ -14,6 +14,8 @@ import (
 )
 
 // babble is made-up speech: a voice with formants, syllables and pauses, different for every seed. Mono, 16 kHz.
+//
+//go:norace
 func babble(seed uint64, seconds float64) []float32 {
 	r := rand.New(rand.NewPCG(seed, 5))
 	out := make([]float32, int(seconds*pcmRate))
@@ -45,6 +47,8 @@ func babble(seed uint64, seconds float64) []float32 {
 }
 
 // tune is made-up music: every seed plays other notes of one scale to the same beat.
+//
+//go:norace
 func tune(seed uint64, seconds float64) []float32 {
 	r := rand.New(rand.NewPCG(seed, 6))
 	out := make([]float32, int(seconds*pcmRate))
