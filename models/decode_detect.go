@@ -25,7 +25,7 @@ func blazeface(out [][]float32, side int, score, iou float32) []Box {
 	least := float32(math.Log(float64(score) / (1 - float64(score))))
 	var found []Box
 	for layer, grid := range []struct{ cells, anchors int }{{16, 2}, {8, 6}} {
-		logits, values := out[layer], out[2+layer]
+		logits, values := out[layer], out[2+layer] //nolint:gosec // G602: the manifest's decoder has four outputs
 		for i, v := range logits {
 			if !(v >= least) {
 				continue

@@ -152,7 +152,7 @@ func (c *modelsAddCmd) stage(man manifest.Manifest) (dir string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("add model %s: %w", man.Name, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, models.ManifestFile), text, 0o644); err != nil { //nolint:gosec // G306: nothing secret; the worker may run as another user
+	if err := os.WriteFile(filepath.Join(dir, models.ManifestFile), text, 0o644); err != nil {
 		return "", fmt.Errorf("add model %s: %w", man.Name, err)
 	}
 	for i, f := range man.Files() {

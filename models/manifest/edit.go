@@ -111,7 +111,7 @@ func Rewrite(path string, with Manifest) error {
 		return fmt.Errorf("write model manifest %s: %w", path, err)
 	}
 	_, err = tmp.Write(text)
-	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err == nil { //nolint:gosec // G302: a manifest holds nothing secret
+	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), path)
 	}
 	if err != nil {

@@ -75,7 +75,7 @@ func TestNothingChanges(t *testing.T) {
 	require.Empty(t, r.Flips)
 	require.InDelta(t, 1, r.Scores[0].Correlation, 1e-9)
 	require.Zero(t, r.BeforeDET.EER)
-	require.Equal(t, 0.0, r.AfterErrors.FMR.Rate)
+	require.Zero(t, r.AfterErrors.FMR.N)
 	require.Equal(t, Times{Cases: 200, Median: 10, P95: 10}, r.AfterTimes)
 	digest, err := r.Digest()
 	require.NoError(t, err)

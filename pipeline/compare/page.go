@@ -152,7 +152,7 @@ func (r *Report) Write(dir string) error {
 		if data == nil { // nothing to draw
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil { //nolint:gosec // G306: figures, nobody's data
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			return fmt.Errorf("write the comparison: %w", err)
 		}
 	}

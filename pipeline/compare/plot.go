@@ -110,12 +110,12 @@ func (r *Report) PlotScores(lang string) []byte {
 		low, most = low-.5, most+.5
 	}
 	at := func(x float64) float64 { return left + (x-low)/(most-low)*wide }
-	for i := 0; i <= 4; i++ {
+	for i := range 5 {
 		y := top + high*float64(i)/4
 		d.line(left, y, left+wide, y, faint)
 		d.text(left-6, y+4, "end", fmt.Sprintf("%d %%", 100-25*i))
 	}
-	for i := 0; i <= 5; i++ {
+	for i := range 6 {
 		x := low + (most-low)*float64(i)/5
 		d.text(at(x), top+high+16, "middle", fmt.Sprintf("%+.2f", x))
 	}

@@ -11,7 +11,7 @@ import (
 
 // crowd makes trials of n people whose scores are drawn around 0.7 for the same and 0.1 for different ones.
 func crowd(n int) (out []Trial) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // made-up figures
+	random := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
 		for j := range n {
 			score := 0.1 + 0.1*random.NormFloat64()
