@@ -89,7 +89,9 @@ func TestOldPrintsAreSwept(t *testing.T) {
 }
 
 func TestManifestsByTheirSum(t *testing.T) {
-	store, err := OpenStore(t.Context(), quick(t), slog.New(slog.DiscardHandler), MoveTables)
+	c := quick(t)
+	c.Store.SQLite = filepath.Join(t.TempDir(), "onsite.db")
+	store, err := OpenStore(t.Context(), c, slog.New(slog.DiscardHandler), MoveTables)
 	require.NoError(t, err)
 	defer store.Close()
 	b := &base{cfg: config.Defaults(), steps: store, log: slog.New(slog.DiscardHandler)}
