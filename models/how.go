@@ -188,8 +188,12 @@ func (m *model) compareBatch(session *ort.DynamicAdvancedSession, file []byte) (
 	return nil
 }
 
-// Provider says what runs the Set's models; those that cost next to nothing run on the processor always.
+// Provider says what runs the Set's models; those that cost next to nothing run on the processor always. No Set, as a measurement without models
+// has it, is the processor.
 func (s *Set) Provider() Provider {
+	if s == nil {
+		return CPU
+	}
 	for _, m := range s.models {
 		if m.how.provider != CPU {
 			return m.how.provider
