@@ -14,7 +14,8 @@ import (
 // other moments of the same person and place, and photos of the same person elsewhere. 93 % of the copies lie above samePhoto, 1.6 % of
 // the others, all of these from one fixed camera that sees people small. On frames of 15 clips and 24 portraits, 552 copies and 1,536 photos of the same
 // person or place, it is 92 % and 12.5 %: the background of a fixed camera lies exactly where it did whoever stands before it, and neither points that
-// moved together nor patches without matched points tell these from copies (both were tried). Of 552 strangers none. So it is for review, never
+// moved together nor patches without matched points tell these from copies (both were tried). What is left of a 32 x 32 grid when smooth changes are
+// explained does (85 and 5 % at best), but takes every sticker for a person who moved. Of 552 strangers none. So it is for review, never
 // for a verdict.
 const (
 	samePhoto     = 0.35
