@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func newWorld(t testing.TB) *world {
 type process struct {
 	*Host
 	follow *Follower
-	now    time.Time
+	ahead  atomic.Int64 // how far its clock was put forward, nanoseconds
 }
 
 func (w *world) process(name string) *process {
@@ -69,8 +70,8 @@ func (w *world) process(name string) *process {
 	c, err := core.New(core.Options{Store: w.store, Vault: vault.New(w.store, w.objects, kek), Verifier: &verify.Verifier{Decoder: decoder, Models: base}})
 	require.NoError(w, err)
 	log := slog.New(slog.DiscardHandler)
-	p := &process{now: time.Now()}
-	p.Host = &Host{Store: w.store, Files: &Files{Objects: w.objects, Dir: filepath.Join(w.dir, "files-"+name)}, Base: c, Options: models.DefaultOptions(), Log: log, now: func() time.Time { return p.now }}
+	p := &process{}
+	p.Host = &Host{Store: w.store, Files: &Files{Objects: w.objects, Dir: filepath.Join(w.dir, "files-"+name)}, Base: c, Options: models.DefaultOptions(), Log: log, now: func() time.Time { return time.Now().Add(time.Duration(p.ahead.Load())) }}
 	p.follow = &Follower{Host: p.Host, Store: w.store, Name: name, Role: "worker", Log: log}
 	w.Cleanup(func() {
 		p.Close()
@@ -199,7 +200,7 @@ func TestRetainAndAgain(t *testing.T) {
 	require.Same(t, p.Base, now.Core, "a rollback needs no acknowledgement")
 	require.Equal(t, back.Number, now.Under.Epoch)
 	now.Done()
-	p.now = p.now.Add(time.Hour)
+	p.ahead.Add(int64(time.Hour))
 	require.NoError(t, p.follow.Once(t.Context()))
 	parts, sets := p.Loaded()
 	require.Zero(t, parts+sets)
@@ -256,7 +257,7 @@ func TestSwapWhileTaking(t *testing.T) {
 		require.NoError(t, err)
 		_, err = w.store.ProposeEpoch(t.Context(), e.RolledBack(m, ""), n+1, true, results.AuditEntry{})
 		require.NoError(t, err)
-		p.now = p.now.Add(time.Hour)
+		p.ahead.Add(int64(time.Hour))
 		require.NoError(t, p.follow.Once(t.Context()))
 	}
 	stop()
