@@ -85,6 +85,13 @@ func (s stack) where() (part, string) {
 	return outside, "C: " + s.functions[0]
 }
 
+// asleep tells a sample of a thread of a C library that waits in the kernel. Go's threads are sampled by clocks of their own; the process's clock,
+// which is there for all others, wakes any thread of C, whoever spent the time: what it finds in libc was counted where it was spent.
+// (perf sees such a thread spend nothing; OpenCV and ONNX Runtime work on the thread that calls them.)
+func (s stack) asleep() bool {
+	return len(s.functions) == 2 && s.functions[1] == "runtime._ExternalCode" && strings.Contains(s.functions[0], "/libc.so")
+}
+
 // sampler adds up where the CPU time of the measured runs goes.
 type sampler struct {
 	seen      [parts]int64
@@ -116,6 +123,9 @@ func (s *sampler) stop() error {
 		return err
 	}
 	for _, k := range list {
+		if k.asleep() {
+			continue
+		}
 		p, f := k.where()
 		s.seen[p] += k.count
 		if p == outside {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -122,13 +123,17 @@ func readProfile(raw []byte) ([]stack, error) {
 		}
 		k := stack{count: int64(min(s.values[0], 1<<40))}
 		for _, l := range s.locations {
-			// What has no function is C; its library is all that is known.
-			if n := files[inside[l]]; len(lines[l]) == 0 && n < uint64(len(texts)) {
-				k.functions = append(k.functions, texts[n])
+			// What has no function, or one without a name, is C; its library is all that is known.
+			library := ""
+			if n := files[inside[l]]; n < uint64(len(texts)) {
+				library = texts[n]
+			}
+			if len(lines[l]) == 0 && library != "" {
+				k.functions = append(k.functions, library)
 			}
 			for _, f := range lines[l] {
 				if n := names[f]; n < uint64(len(texts)) {
-					k.functions = append(k.functions, texts[n])
+					k.functions = append(k.functions, cmp.Or(texts[n], library))
 				}
 			}
 		}

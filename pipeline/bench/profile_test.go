@@ -61,6 +61,14 @@ func TestWhere(t *testing.T) {
 	}
 }
 
+// A thread of a C library that the process's clock woke spent nothing.
+func TestAsleep(t *testing.T) {
+	require.True(t, stack{functions: []string{"/usr/lib/libc.so.6", "runtime._ExternalCode"}}.asleep())
+	require.False(t, stack{functions: []string{"/usr/lib/libopencv_core.so.406", "runtime._ExternalCode"}}.asleep())
+	require.False(t, stack{functions: []string{"runtime.mallocgc", "runtime._ExternalCode"}}.asleep())
+	require.False(t, stack{functions: []string{"/usr/lib/libc.so.6", "gocv.io/x/gocv._Cfunc_Resize", "onsite/pipeline/media.Resized"}}.asleep())
+}
+
 func TestEfficiency(t *testing.T) {
 	s := newSampler()
 	require.Nil(t, s.result(2), "no samples, no share")
