@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"onsite/pipeline"
@@ -26,6 +27,7 @@ type Follower struct {
 	Role  string
 	Log   *slog.Logger
 
+	every  time.Duration // between two signs of life while it stages; 0: beatEvery
 	said   results.ModelHost
 	beatAt time.Time
 }
@@ -102,7 +104,9 @@ func (f *Follower) Once(ctx context.Context) error {
 
 // stage makes an epoch ready and notes that, or why it never will be.
 func (f *Follower) stage(ctx context.Context, e results.Epoch, say *results.ModelHost) error {
+	quiet := f.keepBeating(ctx, *say)
 	err := f.Host.Stage(ctx, e)
+	quiet()
 	var unusable *UnusableError
 	switch {
 	case err == nil:
@@ -114,6 +118,36 @@ func (f *Follower) stage(ctx context.Context, e results.Epoch, say *results.Mode
 		return err
 	}
 	return nil
+}
+
+// keepBeating gives signs of life until it is told to stop: a large model takes longer to fetch and load than a process counts without any, and
+// an epoch must not become active without one that is still loading it.
+func (f *Follower) keepBeating(ctx context.Context, say results.ModelHost) (stop func()) {
+	every := f.every
+	if every <= 0 {
+		every = beatEvery
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			f.beatAt = time.Time{} // its time has come
+			if err := f.beat(ctx, say); err != nil && ctx.Err() == nil {
+				f.Log.Warn("it could not be noted that this process lives; trying again", "error", err.Error())
+			}
+		}
+	})
+	return func() {
+		cancel()
+		wait.Wait()
+	}
 }
 
 // beat tells the store what this process can run, at once when that changed.

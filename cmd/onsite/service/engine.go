@@ -159,8 +159,8 @@ func (e *engine) load(ctx context.Context) error {
 	began := time.Now()
 	c, err := e.open(ctx)
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.err = err; err != nil {
+		e.mu.Unlock()
 		return err
 	}
 	e.runs, e.full = c, c
@@ -169,7 +169,9 @@ func (e *engine) load(ctx context.Context) error {
 	}
 	e.follow = &registry.Follower{Host: e.host, Store: e.store, Bell: e.bell, Name: e.name, Role: string(e.role), Log: e.log}
 	e.shadow = registry.NewShadow(e.host, e.store, e.log)
-	if err := e.follow.Once(ctx); err != nil { // jobs that come before it goes on are refused, and run a little later
+	follow := e.follow
+	e.mu.Unlock() // what follows may fetch and load large models: nobody else waits for that
+	if err := follow.Once(ctx); err != nil { // jobs that come before it goes on are refused, and run a little later
 		e.log.Warn("the epochs of models could not be read yet", "error", err.Error())
 	}
 	e.log.Info("the models are loaded", "provider", e.models.Provider, "took_ms", time.Since(began).Milliseconds())
