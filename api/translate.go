@@ -88,6 +88,7 @@ var patternsZH = map[string]string{
 	idWords:     "1 至 64 个字母、数字或 . _ -，以字母或数字开头",
 	policyWords: "1 至 40 个小写字母、数字或 _，以字母开头",
 	reasonWords: "原因代码",
+	digestWords: "sha256 的前几位",
 }
 
 // What patternDescriptions say; a tag cannot name a constant, so that they are written there once more.
@@ -95,6 +96,7 @@ const (
 	idWords     = "1 to 64 of letters, digits, . _ - beginning with a letter or digit"
 	policyWords = "1 to 40 of lower-case letters, digits, _ beginning with a letter"
 	reasonWords = "a reason's code"
+	digestWords = "the first digits of a sha256"
 )
 
 var verb = regexp.MustCompile(`%[vsd]`)

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"onsite/pipeline"
-	"onsite/pipeline/verify"
 )
 
 // Label is what is known of a case.
@@ -61,31 +60,6 @@ func sideOf(v pipeline.Verdict) Side {
 	}
 	s.tidy()
 	return s
-}
-
-// OfDiffs makes a case of the checks of a verdict and of the same verdict made again, as verify.Compare gives them. They hold no thresholds, so
-// scores move without a line to be seen against.
-func OfDiffs(id string, label Label, groups map[string]string, before, after pipeline.Decision, checks []verify.CheckDiff, beforeMS, afterMS float64) Case {
-	c := Case{ID: id, Label: label, Groups: groups}
-	c.Before, c.After = Side{Decision: before, MS: beforeMS}, Side{Decision: after, MS: afterMS}
-	for i, side := range []*Side{&c.Before, &c.After} {
-		side.Codes, side.Scores, side.Outcomes = []string{}, map[string]Score{}, map[string]Outcome{}
-		for _, d := range checks {
-			s := d.Before
-			if i == 1 {
-				s = d.Now
-			}
-			side.Outcomes[string(d.Check)] = s.Outcome
-			for _, code := range s.Codes {
-				side.Codes = append(side.Codes, string(code))
-			}
-			if s.Score != nil {
-				side.Scores[string(d.Check)] = Score{Value: *s.Score}
-			}
-		}
-		side.tidy()
-	}
-	return c
 }
 
 func (s *Side) tidy() {

@@ -16,7 +16,6 @@ import (
 	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/media"
-	"onsite/pipeline/verify"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -169,7 +168,7 @@ func TestPageInBothLanguages(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "scores.svg"))
 }
 
-func TestOfVerdictsAndDiffs(t *testing.T) {
+func TestOfVerdicts(t *testing.T) {
 	score, threshold := 0.3, 0.4
 	before := pipeline.Verdict{Decision: pipeline.DecisionPass, Checks: map[pipeline.CheckName]pipeline.Check{}, TimingsMS: map[string]float64{"total": 7}}
 	after := pipeline.Verdict{
@@ -180,12 +179,6 @@ func TestOfVerdictsAndDiffs(t *testing.T) {
 	require.Equal(t, []string{"face_mismatch"}, c.After.Codes)
 	require.Equal(t, Score{0.3, 0.4}, c.After.Scores["face"])
 	require.InDelta(t, 7, c.Before.MS, 0)
-	d := verify.Compare(before, after)
-	c = OfDiffs("job", "", nil, d.Before, d.Now, d.Checks, 7, 9)
-	require.Equal(t, pipeline.DecisionAbnormal, c.After.Decision)
-	require.Equal(t, []string{"face_mismatch"}, c.After.Codes)
-	require.Equal(t, pipeline.Fail, c.After.Outcomes["face"])
-	require.InDelta(t, 0.3, c.After.Scores["face"].Value, 0)
 }
 
 // The same models on both sides agree about real photos, in pairs and as submissions.

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"onsite/pipeline"
 )
@@ -124,6 +125,11 @@ func (r *Report) HTML(lang string) ([]byte, error) {
 		}
 		row.Changed = row.Before != row.After
 		v.Rows = append(v.Rows, row)
+	}
+	for _, a := range r.After.Models { // tasks that only the candidate's set has
+		if !slices.ContainsFunc(r.Before.Models, func(b pipeline.ModelRef) bool { return b.Task == a.Task }) {
+			v.Rows = append(v.Rows, modelRow{Task: a.Task, After: a, Changed: true})
+		}
 	}
 	var out bytes.Buffer
 	if err := page.Execute(&out, v); err != nil {

@@ -27,17 +27,16 @@ type Models struct {
 
 // Limits are what a report must stay within to pass. They are set before anybody looks at it.
 type Limits struct {
-	Cases        int     `json:"cases"`          // at least so many
-	Disagreement float64 `json:"disagreement"`   // of the cases at most
-	Loosened     float64 `json:"loosened"`       // cases that newly pass, of those that did not, at most; impostors only, where there are labels
-	FMRFactor    float64 `json:"fmr_factor"`     // false matches at most so many times as often, where there are labels
-	FNMRMore     float64 `json:"fnmr_more"`      // false non-matches at most so much more often, where there are labels
-	Slower       float64 `json:"slower"`         // median time at most so many times as long
-	GroupMore    float64 `json:"group_more"`     // disagreement of a group of at least GroupCases at most so much above that of all
-	GroupCases   int     `json:"group_cases"`    // smaller groups say nothing
-	Examples     int     `json:"examples"`       // of each flip that are named
-	Check        string  `json:"check"`          // whose scores the curves are of
-	Seed         int64   `json:"seed,omitempty"` // reserved
+	Cases        int     `json:"cases"`        // at least so many
+	Disagreement float64 `json:"disagreement"` // of the cases at most
+	Loosened     float64 `json:"loosened"`     // cases that newly pass, of those that did not, at most; impostors only, where there are labels
+	FMRFactor    float64 `json:"fmr_factor"`   // false matches at most so many times as often, where there are labels
+	FNMRMore     float64 `json:"fnmr_more"`    // false non-matches at most so much more often, where there are labels
+	Slower       float64 `json:"slower"`       // median time at most so many times as long
+	GroupMore    float64 `json:"group_more"`   // disagreement of a group of at least GroupCases at most so much above that of all
+	GroupCases   int     `json:"group_cases"`  // smaller groups say nothing
+	Examples     int     `json:"examples"`     // of each flip that are named
+	Check        string  `json:"check"`        // whose scores the curves are of
 }
 
 // DefaultLimits are careful for a model that replaces one of the same kind.
@@ -77,8 +76,7 @@ type ReasonShift struct {
 // Quantiles are 5, 25, 50, 75 and 95 % of something.
 type Quantiles [5]float64
 
-// ScoreShift is how the scores of a check moved. Scores of two embedders do not compare, so what counts is the margin over the threshold
-// in widths of the model's own spread of scores.
+// ScoreShift is how the scores of a check moved. Scores of two embedders do not compare: read the shift beside each one's own threshold.
 type ScoreShift struct {
 	Check       string    `json:"check"`
 	Cases       int       `json:"cases"`
