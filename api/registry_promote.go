@@ -81,6 +81,9 @@ func notes(m results.RegisteredModel) []pipeline.Text {
 			say("Sites hold no vectors of this task. Fingerprints of footage are hashes that no model makes: they are compared as before.", "地点不保存该类特征向量。影像指纹是不依赖模型的哈希值，比较方式不变。"),
 			say("Verdicts that were made stay as they are.", "已生成的结论保持不变。"),
 		}
+	case "face_detect", "face_landmark":
+		return []pipeline.Text{say("Vectors of enrolled photos are named by the models that find and align the face, too. The next job of a person makes theirs anew from the photos; until then others are not compared with that person when they are enrolled.",
+			"登记照片的特征向量也按定位与对齐人脸的模型区分。人员的下一个任务会由照片重新生成；在此之前，新登记的人员不会与其比较。")}
 	case "scene_embed", "object_detect":
 		return []pipeline.Text{say("Vectors of sites' reference photos are not stored: they are made again from the photos when a site is next used.", "地点参考照片的特征向量不作存储：下次使用该地点时会由照片重新生成。")}
 	}

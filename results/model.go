@@ -351,13 +351,14 @@ type Registry interface {
 	ChangePromotion(ctx context.Context, p Promotion, from PromotionState) error
 
 	// PhotosWithout gives enrolled photos, after an id and in the order of ids, of subjects who consent to face processing, that have neither
-	// template nor gap under a model's file.
+	// template nor gap under a model's file (with TemplateSuffix where templates are named so).
 	PhotosWithout(ctx context.Context, tenant, sha256, after string, n int) ([]Photo, error)
 	// PhotosUnder counts the same photos: all of them, those with a template, and those with a gap.
 	PhotosUnder(ctx context.Context, tenant, sha256 string) (all, embedded, gaps int64, err error)
 	PutModelGap(ctx context.Context, g ModelGap) error
 	ModelGaps(ctx context.Context, tenant, sha256 string, p Page) ([]ModelGap, error) // by photo; After is a photo
-	// DropTemplates deletes a tenant's templates and gaps of a model's file, at most n, and says how many templates.
+	// DropTemplates deletes a tenant's templates of a model's file, at most n, however the faces were aligned, and says how many; with the last
+	// part, of fewer than n, the gaps, too.
 	DropTemplates(ctx context.Context, tenant, sha256 string, n int) (int64, error)
 
 	PutShadowRun(ctx context.Context, r ShadowRun) error // one that is there is replaced

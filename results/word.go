@@ -101,9 +101,13 @@ type Template struct {
 	Photo       string
 	Tenant      string
 	Subject     string
-	ModelSHA256 string // of the embedding model's file
+	ModelSHA256 string // of the embedding model's file; see TemplateSuffix
 	Sealed      []byte
 }
+
+// TemplateSuffix stands between the embedding model's file and the digest of the models that found and aligned the face, in the names of
+// templates that were made with others than the program's own for that.
+const TemplateSuffix = "+"
 
 // Consent is one recorded consent to face processing, and its withdrawal.
 type Consent struct {

@@ -97,16 +97,19 @@ func scanGap(r row) (g results.ModelGap, err error) {
 // ModelGaps implements results.Registry: of photos that are still enrolled.
 func (s *Store) ModelGaps(ctx context.Context, tenant, sha256 string, p results.Page) ([]results.ModelGap, error) {
 	all, err := collect(ctx, s.db, scanGap, `SELECT g.tenant, g.sha256, g.photo, g.subject, g.why, g.at FROM model_gaps g JOIN photos p ON p.tenant = g.tenant AND p.id = g.photo AND p.to_rev = 0
-		WHERE g.tenant = $1 AND g.sha256 = $2 AND g.photo > $3 ORDER BY g.photo LIMIT $4`, tenant, sha256, p.After, limit(p))
+		WHERE g.tenant = $1 AND (g.sha256 = $2 OR g.sha256 LIKE $2::text || '+%') AND g.photo > $3 ORDER BY g.photo LIMIT $4`, tenant, sha256, p.After, limit(p))
 	return all, wrap(err, "list photos that model %.12s cannot use", sha256)
 }
 
 // DropTemplates implements results.Registry.
 func (s *Store) DropTemplates(ctx context.Context, tenant, sha256 string, n int) (int64, error) {
 	changed, err := s.db.Batch(ctx, []statement{
-		do(`DELETE FROM templates WHERE tenant = $1 AND model_sha256 = $2 AND photo IN (SELECT photo FROM templates WHERE tenant = $1 AND model_sha256 = $2 ORDER BY photo LIMIT $3)`, tenant, sha256, n),
-		do(`DELETE FROM model_gaps WHERE tenant = $1 AND sha256 = $2`, tenant, sha256),
+		do(`DELETE FROM templates WHERE tenant = $1 AND (tenant, photo, model_sha256) IN (
+			SELECT tenant, photo, model_sha256 FROM templates WHERE tenant = $1 AND (model_sha256 = $2 OR model_sha256 LIKE $2::text || '+%') ORDER BY photo LIMIT $3)`, tenant, sha256, n),
 	})
+	if err == nil && changed[0] < int64(n) { // the last part
+		_, err = s.db.Exec(ctx, `DELETE FROM model_gaps WHERE tenant = $1 AND (sha256 = $2 OR sha256 LIKE $2::text || '+%')`, tenant, sha256)
+	}
 	if err != nil {
 		return 0, wrap(err, "delete templates of model %.12s", sha256)
 	}

@@ -289,12 +289,21 @@ func modelTemplates(t *testing.T, s results.Store) {
 		}
 	}
 
-	n, err := s.DropTemplates(ctx, tenant, model, 2)
+	aligned := model + results.TemplateSuffix + Sum("landmarks")
+	require.NoError(t, s.PutTemplates(ctx, []results.Template{{Photo: photos[0].ID, Tenant: tenant, Subject: "e1", ModelSHA256: aligned, Sealed: []byte("y")}}))
+	require.NoError(t, s.PutModelGap(ctx, results.ModelGap{Model: aligned, Tenant: tenant, Photo: photos[1].ID, Why: results.Because("no_face", "no face", "无人脸")}))
+	require.Equal(t, [3]int64{3, 3, 0}, under(model), "of faces that were aligned otherwise nothing counts")
+	require.Equal(t, [3]int64{3, 1, 1}, under(aligned))
+	n, err := s.DropTemplates(ctx, tenant, model, 3)
 	require.NoError(t, err)
-	require.EqualValues(t, 2, n, "a part at a time")
-	n, err = s.DropTemplates(ctx, tenant, model, 2)
+	require.EqualValues(t, 3, n, "a part at a time")
+	gaps, err = s.ModelGaps(ctx, tenant, model, results.Page{})
+	require.NoError(t, err)
+	require.Len(t, gaps, 1, "gaps stay until the last part")
+	n, err = s.DropTemplates(ctx, tenant, model, 3)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
+	require.Equal(t, [3]int64{3, 0, 0}, under(aligned), "however the faces were aligned")
 	require.Equal(t, [3]int64{3, 0, 0}, under(model))
 	require.Equal(t, [3]int64{3, 1, 1}, under(other), "only those of that model")
 

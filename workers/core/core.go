@@ -86,7 +86,8 @@ type Core struct {
 	policies *shelf[policy.Policy]
 	compared *shelf[struct{}] // pairs of late footage and finished job
 	health   health
-	derived  bool // shares what it keeps with another core: With
+	derived  bool   // shares what it keeps with another core: With
+	aligned  string // the program's own models that find and align a face
 }
 
 const (
@@ -118,7 +119,7 @@ func build(o Options, measure bool) (*Core, error) {
 		o.PrintBytes = 256 << 20
 	}
 	return &Core{
-		Options: o, measure: measure,
+		Options: o, measure: measure, aligned: aligners(o.Verifier.Models),
 		sites:    newShelf(int64(o.Sites), 0, (*verify.Place).Close),
 		prints:   newShelf[reuse.Fingerprint](o.PrintBytes, forgetPrints, nil),
 		policies: newShelf[policy.Policy](keptPolicies, 0, nil),
@@ -132,7 +133,7 @@ func (c *Core) With(v *verify.Verifier) *Core {
 	o := c.Options
 	o.Verifier = v
 	return &Core{
-		Options: o, derived: true, prints: c.prints, policies: c.policies, compared: c.compared,
+		Options: o, derived: true, aligned: c.aligned, prints: c.prints, policies: c.policies, compared: c.compared,
 		sites: newShelf(int64(o.Sites), 0, (*verify.Place).Close),
 	}
 }

@@ -30,5 +30,21 @@ func (c *Core) Embed(ctx context.Context, p results.Photo) (row results.Template
 	return row, nil, err
 }
 
-// EmbedModel is the sha256 of the model that makes this core's templates.
-func (c *Core) EmbedModel() string { return c.Verifier.Models.Ref(models.FaceEmbed).SHA256 }
+// EmbedModel names what makes this core's templates: the sha256 of the embedder. Where a face is found or aligned by other models than those of
+// the program, what the embedder sees is another picture: their digest follows, so that such vectors are stored apart and never compared.
+func (c *Core) EmbedModel() string {
+	embedder := c.Verifier.Models.Ref(models.FaceEmbed).SHA256
+	now := aligners(c.Verifier.Models)
+	if embedder == "" || now == c.aligned {
+		return embedder
+	}
+	return embedder + results.TemplateSuffix + results.Sum([]byte(now))
+}
+
+// aligners names the models whose answers decide what an embedder sees.
+func aligners(s *models.Set) string {
+	if s == nil {
+		return ""
+	}
+	return s.Ref(models.FaceDetect).SHA256 + " " + s.Ref(models.FaceLandmark).SHA256
+}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"onsite/models"
 	"onsite/pipeline/face"
 	"onsite/pipeline/verify"
 	"onsite/results"
@@ -139,12 +141,15 @@ func templateRecord(photo, model string) string { return "template." + photo + "
 
 // seal makes the stored form of a template.
 func (c *Core) seal(ctx context.Context, tenant, subject, photo string, t face.Template) (results.Template, error) {
+	if made := c.Verifier.Models.Ref(models.FaceEmbed).SHA256; t.Vector.Model != made {
+		return results.Template{}, fmt.Errorf("seal the template of photo %s: it is of model %.12s, and %.12s runs here", photo, t.Vector.Model, made)
+	}
 	plain, err := t.MarshalBinary()
 	if err != nil {
 		return results.Template{}, err
 	}
 	defer clear(plain)
-	row := results.Template{Photo: photo, Tenant: tenant, Subject: subject, ModelSHA256: t.Vector.Model}
+	row := results.Template{Photo: photo, Tenant: tenant, Subject: subject, ModelSHA256: c.EmbedModel()}
 	if row.Sealed, err = c.Vault.SealBytes(ctx, tenant, subject, templateRecord(photo, row.ModelSHA256), plain); err != nil {
 		return results.Template{}, fmt.Errorf("seal the template of photo %s: %w", photo, err)
 	}
@@ -162,7 +167,7 @@ func (c *Core) open(ctx context.Context, row results.Template) (face.Template, e
 	if err := t.UnmarshalBinary(plain); err != nil {
 		return face.Template{}, fmt.Errorf("read the template of photo %s: %w", row.Photo, err)
 	}
-	if t.Vector.Model != row.ModelSHA256 {
+	if embedder, _, _ := strings.Cut(row.ModelSHA256, results.TemplateSuffix); t.Vector.Model != embedder {
 		return face.Template{}, fmt.Errorf("read the template of photo %s: %w: it is of another model than its row says", row.Photo, face.ErrTemplate)
 	}
 	return t, nil

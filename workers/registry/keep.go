@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -240,8 +241,12 @@ func (k *Keeper) embed(ctx context.Context, p *results.Promotion, m results.Regi
 	until := time.Now().Add(keeperTerm / 2)
 	var moment error
 	for _, t := range tenants {
+		name, err := k.templateName(ctx, t, m)
+		if err != nil {
+			return false, err
+		}
 		for after := ""; ; {
-			photos, err := k.Store.PhotosWithout(ctx, t, m.SHA256, after, batch)
+			photos, err := k.Store.PhotosWithout(ctx, t, name, after, batch)
 			if err != nil {
 				return false, err
 			}
@@ -266,6 +271,16 @@ func (k *Keeper) embed(ctx context.Context, p *results.Promotion, m results.Regi
 	return moment != nil || p.Done < p.Total, moment
 }
 
+// templateName is what a tenant's templates of a model are named by.
+func (k *Keeper) templateName(ctx context.Context, tenant string, m results.RegisteredModel) (string, error) {
+	taken, err := k.Host.TakeWith(ctx, tenant, "", m)
+	if err != nil {
+		return "", err
+	}
+	defer taken.Done()
+	return taken.Core.EmbedModel(), nil
+}
+
 func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.RegisteredModel, photos []results.Photo) error {
 	taken, err := k.Host.TakeWith(ctx, tenant, "", m)
 	if err != nil {
@@ -287,9 +302,9 @@ func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.Registe
 				return err
 			case why != nil:
 				k.Log.Warn("an enrolled photo cannot be used by the model that is to be promoted", "photo", photo.ID, "model", m.Name, "rule", why.Rule)
-				return k.Store.PutModelGap(gctx, results.ModelGap{Model: m.SHA256, Tenant: photo.Tenant, Subject: photo.Subject, Photo: photo.ID, Why: why})
+				return k.Store.PutModelGap(gctx, results.ModelGap{Model: taken.Core.EmbedModel(), Tenant: photo.Tenant, Subject: photo.Subject, Photo: photo.ID, Why: why})
 			}
-			if row.ModelSHA256 != m.SHA256 { // the type says so already; nothing else may ever be stored as this model's
+			if !strings.HasPrefix(row.ModelSHA256, m.SHA256) { // the type says so already; nothing else may ever be stored as this model's
 				return fmt.Errorf("embed photo %s: the vector is of model %.12s, want %.12s", photo.ID, row.ModelSHA256, m.SHA256)
 			}
 			made.Add(1)
@@ -303,7 +318,11 @@ func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.Registe
 func (k *Keeper) progress(ctx context.Context, p *results.Promotion, tenants []string, m results.RegisteredModel) error {
 	p.Total, p.Done, p.Gaps = 0, 0, 0
 	for _, t := range tenants {
-		all, embedded, gaps, err := k.Store.PhotosUnder(ctx, t, m.SHA256)
+		name, err := k.templateName(ctx, t, m)
+		if err != nil {
+			return err
+		}
+		all, embedded, gaps, err := k.Store.PhotosUnder(ctx, t, name)
 		if err != nil {
 			return err
 		}
