@@ -182,8 +182,11 @@ func judgeOther(out *pipeline.Check, b *ballot, photo bool, cfg *Config) {
 	}
 }
 
-// pollOthers asks about the other prominent tracks, the largest first, within the budget of MaxOthers faces.
+// pollOthers asks about the other prominent tracks, the largest first, within the budget of MaxOthers faces. All of them, under EarlyExit, too: what is
+// settled is settled for the subject's threshold, and these are judged at ClearSpoof.
 func pollOthers(ctx context.Context, m Models, clip *media.Clip, found *face.Found, subject int, cfg *Config) ([]ballot, error) {
+	whole := *cfg
+	whole.EarlyExit = false
 	least := cfg.Prominent * height(found, subject)
 	var tracks []int
 	for t := range found.Tracks {
@@ -198,7 +201,7 @@ func pollOthers(ctx context.Context, m Models, clip *media.Clip, found *face.Fou
 		if share == 0 {
 			break
 		}
-		b, err := poll(ctx, m, clip, found, t, share, cfg)
+		b, err := poll(ctx, m, clip, found, t, share, &whole)
 		if err != nil {
 			return nil, err
 		}

@@ -64,6 +64,31 @@ func TestSettledIsSettled(t *testing.T) {
 	require.Greater(t, stopped, 100)
 }
 
+// Somebody beside the subject is judged at another threshold than what is settled of the subject.
+func TestEarlyExitAsksAllOfTheOthers(t *testing.T) {
+	live := person{live: same(0.95, 10), size: 120, x: 240, light: 120}
+	for _, c := range []struct {
+		live []float64
+		want pipeline.Outcome
+	}{
+		{[]float64{0.2, 0.4, 0.4, 0.2, 0.4, 0.4, 0.4, 0.4, 0.4, 0.2}, pipeline.Pass}, // both ends and the middle say less than the rest
+		{[]float64{0.4, 0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1, 0.1, 0.4}, pipeline.Fail},
+	} {
+		clip, found := painted(t, media.Video, 10, live, person{live: c.live, size: 90, x: 20, light: 120})
+		cfg := DefaultConfig()
+		cfg.MaxOthers = 10
+		whole, err := Check(t.Context(), &grey{}, clip, found, &Track{}, cfg)
+		require.NoError(t, err)
+		cfg.EarlyExit = true
+		early, err := Check(t.Context(), &grey{}, clip, found, &Track{}, cfg)
+		require.NoError(t, err)
+		require.Equal(t, c.want, whole.Outcome)
+		require.Equal(t, c.want, early.Outcome)
+		require.Equal(t, whole.Detail["others"], early.Detail["others"])
+		require.NotNil(t, early.Detail["stopped_early"], "of the subject something is settled")
+	}
+}
+
 func TestEarlyExitAsksLess(t *testing.T) {
 	for _, c := range []struct {
 		live []float64
