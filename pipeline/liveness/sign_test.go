@@ -2,6 +2,7 @@ package liveness
 
 import (
 	"image"
+	"image/color"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -159,6 +160,19 @@ func TestOutlineOfAPhone(t *testing.T) {
 	require.Less(t, outline(wall(w, h, 3, func(int, int) (byte, bool) { return 0, false }), w, h, face).score, 0.5)
 	door := wall(w, h, 3, func(x, _ int) (byte, bool) { return 200, x > 110 && x < 210 })
 	require.Less(t, outline(door, w, h, face).score, 0.62, "two lines that go on are a door")
+}
+
+// Light is measured at the beginning, in the middle and at the end, not in what comes first.
+func TestLightIsMeasuredOverTheWholeTime(t *testing.T) {
+	clip, found := painted(t, media.Video, 5, person{live: same(0.5, 5), size: 120, x: 240, light: 120})
+	for _, i := range []int{2, 4} { // two of the three that are looked at
+		require.NoError(t, gocv.Rectangle(&clip.Frames[i].Image, image.Rect(0, 0, 640, 480), color.RGBA{R: 255, G: 255, B: 255}, -1))
+	}
+	cfg := DefaultConfig()
+	s, _, err := surfaceOf(clip, &found, 0, &cfg)
+	require.NoError(t, err)
+	require.Equal(t, 1.0, s.glare)
+	require.Equal(t, 255.0, s.black)
 }
 
 func TestMoireIsAPeak(t *testing.T) {

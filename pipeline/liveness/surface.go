@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"slices"
 
 	"gocv.io/x/gocv"
 
@@ -22,7 +23,8 @@ type surface struct {
 	focus  float64 // sharpness of the face over that of its surroundings, natural logarithm: a flat thing is sharp all over
 }
 
-// surfaceFrames is how many sampled frames are searched for patterns, toneFrames in how many of them light and focus are measured.
+// surfaceFrames is how many sampled frames are searched for patterns, toneFrames in how many of them light and focus are measured: both spread over
+// the time that the face is in view.
 const surfaceFrames, toneFrames = 5, 3
 
 // surfaceOf measures a track's faces in the sampled frames: the medians. ok is false without a face that is large enough.
@@ -36,11 +38,13 @@ func surfaceOf(clip *media.Clip, found *face.Found, track int, c *Config) (surfa
 	var black, white, glare, focus []float64
 	var pictures []gocv.Mat
 	var boxes []image.Rectangle
-	for _, k := range spread(len(fit), surfaceFrames) {
+	places := spread(len(fit), surfaceFrames)
+	tones := spread(len(places), toneFrames)
+	for i, k := range places {
 		f := found.At(fit[k])
 		picture := clip.Frames[fit[k].Frame].Image
 		pictures, boxes = append(pictures, picture), append(boxes, f.Box)
-		if len(black) == toneFrames {
+		if !slices.Contains(tones, i) {
 			continue
 		}
 		lo, hi, burnt, sharp, err := lookOf(picture, f.Box, c)
