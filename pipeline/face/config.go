@@ -19,8 +19,9 @@ type Config struct {
 
 	// MaxFrames bounds how many frames of a clip are embedded: they are most of the check's time.
 	MaxFrames int
-	// FirstFrames are embedded first. Where the score and the agreement of these exceed Threshold by Sure, and nobody else stands in front,
-	// the others are not.
+	// EarlyExit embeds FirstFrames first. Where the score and the agreement of these exceed Threshold by Sure, and nobody else stands in front,
+	// the others are not embedded: somebody who is in view only in those is not seen.
+	EarlyExit   bool
 	FirstFrames int
 	Sure        float64
 	// MinFrames is how many good frames a clip must have; a photo has one.
@@ -119,7 +120,7 @@ func DefaultConfig() Config {
 }
 
 // ConfigFor is DefaultConfig with the numbers that belong to the models in use, as their manifests have them: the embedder's Threshold and
-// Reject, and the score from which the detector is certain. Scores of different embedders do not compare, so neither do their thresholds.
+// Reject (Near and Sure grow with the distance between them), and the score from which the detector is certain. Scores of different embedders do not compare, so neither do their thresholds.
 func ConfigFor(m Models) Config {
 	c := DefaultConfig()
 	set, ok := m.(interface {
@@ -138,6 +139,12 @@ func ConfigFor(m Models) Config {
 		if v, ok := set.Threshold(n.task, n.name); ok {
 			*n.into = v
 		}
+	}
+	// Near and Sure were chosen on the built-in embedder's scale of scores; the band between its two thresholds says how wide that is.
+	if band := c.Threshold - c.Reject; band > 0 {
+		d := DefaultConfig()
+		scale := band / (d.Threshold - d.Reject)
+		c.Near, c.Sure = min(c.Near*scale, 0.4), min(c.Sure*scale, 0.9)
 	}
 	return c
 }

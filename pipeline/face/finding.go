@@ -118,10 +118,14 @@ func (m *Matcher) detail(found *Found, r *Result) map[string]any {
 	if r.Subject >= 0 {
 		seen = len(found.Tracks[r.Subject].Spots)
 	}
-	return map[string]any{
+	out := map[string]any{
 		"unit": "cosine", "reject": r.Reject, "people": r.People, "seen_frames": seen, "compared": frames,
 		"references": r.References, "reference": r.Best, "agreement": r.Agreement,
 	}
+	if r.left > 0 {
+		out["stopped_early"] = map[string]any{"frames_not_compared": r.left}
+	}
+	return out
 }
 
 func firstFrame(found *Found) []pipeline.Evidence {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,8 +25,10 @@ type Result struct {
 	References []ReferenceScore // in the order of the templates
 	Best       string           // name of the reference most like the subject
 	Compared   []Compared       // by time
-	// Agreement is how alike the earlier and the later part of the compared frames are at the worst cut between them, -1..1; 1 with one frame.
+	// Agreement is how alike a stretch of the compared frames and the rest of them are at worst, -1..1; 1 with one frame.
 	Agreement float64
+
+	left int // chosen frames that were not embedded: early exit
 }
 
 // ReferenceScore is the cosine of the subject's track and one enrolled photo.
@@ -49,7 +52,7 @@ type Compared struct {
 // Match compares the person in front with the enrolled photos (one to five). Found is only read, so that other checks may use it at the same time.
 //
 // The frames to compare are the best of each part of the clip; their vectors, weighted by quality, make one vector of the track, and that is
-// compared (similarityOf). Where FirstFrames of them leave no doubt (sure) the others are not embedded; Result.Compared says which were. Errors are technical: *OtherModelError for a template of another model, a failing model, no templates.
+// compared (similarityOf). Under Config.EarlyExit, where FirstFrames of them leave no doubt (sure), the others are not embedded; the detail says how many. Errors are technical: *OtherModelError for a template of another model, a failing model, no templates.
 func (m *Matcher) Match(ctx context.Context, clip *media.Clip, found Found, templates []Template) (pipeline.Check, Result, error) {
 	if len(templates) == 0 {
 		return pipeline.Check{}, Result{}, errors.New("compare faces: no enrolled photo was given")
@@ -75,12 +78,14 @@ func (m *Matcher) Match(ctx context.Context, clip *media.Clip, found Found, temp
 		return check, r, nil
 	}
 	known := map[Spot]models.Vector{}
-	if first := m.first(spots); len(beside) == 0 && len(first) < len(spots) {
+	if first := m.first(spots); m.config.EarlyExit && len(beside) == 0 && len(first) < len(spots) {
 		if err := m.compare(ctx, clip, &found, templates, first, known, &r); err != nil {
 			return pipeline.Check{}, Result{}, err
 		}
 	}
-	if !m.sure(&r) {
+	if m.sure(&r) {
+		r.left = len(spots) - len(r.Compared)
+	} else {
 		if err := m.compare(ctx, clip, &found, templates, spots, known, &r); err != nil {
 			return pipeline.Check{}, Result{}, err
 		}
@@ -130,7 +135,7 @@ func (m *Matcher) first(spots []Spot) []Spot {
 // others would not change it. A mismatch is never concluded from a few frames.
 func (m *Matcher) sure(r *Result) bool {
 	least := m.config.Threshold + m.config.Sure
-	return len(r.Compared) > 0 && r.Score >= least && r.Agreement >= least
+	return m.config.EarlyExit && len(r.Compared) > 0 && r.Score >= least && r.Agreement >= least
 }
 
 // compare fills the scores of a Result from the chosen spots of the subject. Vectors in known are not made again, new ones are put there.
@@ -181,7 +186,7 @@ func (m *Matcher) compare(ctx context.Context, clip *media.Clip, found *Found, t
 			Index: frame.Index, PTS: frame.PTS, Box: face.Box, Weight: weights[i], Score: one, Spot: s, vector: vectors[i],
 		})
 	}
-	r.Agreement, _, err = agreement(r.Compared)
+	r.Agreement, _, _, err = agreement(r.Compared)
 	return err
 }
 
@@ -234,27 +239,35 @@ func (m *Matcher) choose(found *Found, track int) []Spot {
 	return out
 }
 
-// agreement is the lowest cosine between the weighted means before and after any cut of the compared frames, and that cut (the first frame after it).
-func agreement(compared []Compared) (float64, int, error) {
-	lowest, at := 1.0, 0
-	for cut := 1; cut < len(compared); cut++ {
-		before, err := meanOf(compared[:cut])
-		if err != nil {
-			return 0, 0, err
-		}
-		after, err := meanOf(compared[cut:])
-		if err != nil {
-			return 0, 0, err
-		}
-		c, err := cosine(before, after)
-		if err != nil {
-			return 0, 0, err
-		}
-		if c < lowest {
-			lowest, at = c, cut
+// agreement is the lowest cosine between the weighted means inside and outside any stretch [from, to) of the compared frames. A stretch that
+// starts after the first and ends before the last frame catches somebody who comes for the middle of a clip; it and the rest have at least two
+// frames each, so that one bad frame does not.
+func agreement(compared []Compared) (lowest float64, from, to int, err error) {
+	lowest = 1
+	n := len(compared)
+	for a := 1; a < n; a++ {
+		for b := n; b > a; b-- {
+			if b < n && (b-a < 2 || n-(b-a) < 2) {
+				continue
+			}
+			inside, err := meanOf(compared[a:b])
+			if err != nil {
+				return 0, 0, 0, err
+			}
+			outside, err := meanOf(slices.Concat(compared[:a], compared[b:]))
+			if err != nil {
+				return 0, 0, 0, err
+			}
+			c, err := cosine(inside, outside)
+			if err != nil {
+				return 0, 0, 0, err
+			}
+			if c < lowest {
+				lowest, from, to = c, a, b
+			}
 		}
 	}
-	return lowest, at, nil
+	return lowest, from, to, nil
 }
 
 func meanOf(compared []Compared) (models.Vector, error) {
@@ -265,18 +278,18 @@ func meanOf(compared []Compared) (models.Vector, error) {
 	return mean(vectors, weights)
 }
 
-// changed looks for another person in the subject's place: within the track (early and late parts do not match), or a second track in front
+// changed looks for another person in the subject's place: within the track (a stretch of it does not match the rest), or a second track in front
 // that is never in view together with the subject (following already joined those of the same person).
 func (m *Matcher) changed(ctx context.Context, clip *media.Clip, found *Found, check *pipeline.Check, r *Result) error {
-	if lowest, cut, err := agreement(r.Compared); err != nil {
+	if lowest, from, to, err := agreement(r.Compared); err != nil {
 		return err
 	} else if len(r.Compared) > 1 && lowest < m.config.Threshold {
 		outcome := pipeline.Uncertain
 		// One frame alone against the rest may be a bad frame; it is only shown to a person.
-		if lowest < m.config.Reject && cut >= 2 && len(r.Compared)-cut >= 2 {
+		if inside := to - from; lowest < m.config.Reject && inside >= 2 && len(r.Compared)-inside >= 2 {
 			outcome = pipeline.Fail
 		}
-		m.add(check, m.change(found, outcome, lowest, r.Compared[cut-1].Spot, r.Compared[cut].Spot))
+		m.add(check, m.change(found, outcome, lowest, r.Compared[from-1].Spot, r.Compared[from].Spot))
 		return nil
 	}
 	for t := range found.Tracks {

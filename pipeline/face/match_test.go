@@ -3,6 +3,7 @@ package face
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,12 @@ import (
 // verdict runs Find and Match on a clip against person 1.
 func verdict(t *testing.T, fake *fakeModels, clip *media.Clip) (pipeline.Check, Result, Found) {
 	t.Helper()
-	m := New(fake, DefaultConfig())
+	return verdictUnder(t, DefaultConfig(), fake, clip)
+}
+
+func verdictUnder(t *testing.T, c Config, fake *fakeModels, clip *media.Clip) (pipeline.Check, Result, Found) {
+	t.Helper()
+	m := New(fake, c)
 	ctx := context.Background()
 	found, err := m.Find(ctx, clip)
 	require.NoError(t, err)
@@ -102,22 +108,44 @@ func TestMatchChoosesSharpFramesSpreadInTime(t *testing.T) {
 	for i := range 15 {
 		frames = append(frames, []person{{who: 1, at: front, blurred: i%3 != 1}})
 	}
-	index := func(score float64) (out []int, embeds int) {
+	c := DefaultConfig()
+	index := func(early bool, score float64) (out []int, embeds int) {
+		c.EarlyExit = early
 		fake := &fakeModels{vectors: map[int][]float32{1: mixed(score)}}
-		_, result, _ := verdict(t, fake, fakeClip(t, frames...))
+		check, result, _ := verdictUnder(t, c, fake, fakeClip(t, frames...))
+		require.Equal(t, len(result.Compared) < c.MaxFrames, check.Detail["stopped_early"] != nil, "what was not compared is said")
 		for _, c := range result.Compared {
 			out = append(out, c.Index)
 		}
 		return out, fake.embeds
 	}
-	c := DefaultConfig()
-	sure, _ := index(c.Threshold + c.Sure + 0.01)
+	sure, _ := index(true, c.Threshold+c.Sure+0.01)
 	require.Equal(t, []int{1, 7, 13}, sure, "the first, the middle and the last leave no doubt")
+	all, _ := index(false, 1)
+	require.Equal(t, []int{1, 4, 7, 10, 13}, all, "unless the policy asks for it, all are compared")
 	for _, score := range []float64{c.Threshold + c.Sure - 0.01, c.Threshold - 0.01, c.Reject - c.Sure - 0.01} {
-		all, embeds := index(score)
+		all, embeds := index(true, score)
 		require.Equal(t, []int{1, 4, 7, 10, 13}, all, "score %v", score)
 		require.LessOrEqual(t, embeds, c.MaxFrames, "none is embedded twice")
 	}
+}
+
+// Somebody who comes after the first and leaves before the last frame is seen, however little unlike the two are.
+func TestAnotherPersonInTheMiddle(t *testing.T) {
+	front := at(320, 240, 200)
+	me, other := person{who: 1, at: front}, person{who: 2, at: front}
+	for _, cos := range []float64{0, 0.1, 0.2} {
+		for _, two := range [][2]int{{3, 9}, {6, 6}} {
+			frames := slices.Concat(still(3, me), still(two[1], other), still(15-3-two[1], me))
+			check, result, _ := verdict(t, &fakeModels{vectors: map[int][]float32{2: mixed(cos)}}, fakeClip(t, frames...))
+			require.Equal(t, []pipeline.Code{pipeline.FaceChanged}, codes(check), "cosine %v", cos)
+			require.Equal(t, pipeline.Fail, check.Outcome)
+			require.InDelta(t, cos, result.Agreement, 1e-5)
+		}
+	}
+	// One frame alone that the model took for somebody else is no other person.
+	check, _, _ := verdict(t, &fakeModels{}, fakeClip(t, slices.Concat(still(6, me), still(3, other), still(6, me))...))
+	require.Equal(t, pipeline.Pass, check.Outcome)
 }
 
 func TestMatchWeighsFramesByQuality(t *testing.T) {

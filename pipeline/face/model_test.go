@@ -39,6 +39,9 @@ func TestConfigOfTheModels(t *testing.T) {
 	require.InDelta(t, 0.7, c.Threshold, 0)
 	require.InDelta(t, 0.6, c.Reject, 0)
 	require.InDelta(t, 0.8, c.CertainFace, 0)
+	d := DefaultConfig()
+	require.InDelta(t, d.Sure/(d.Threshold-d.Reject), c.Sure/(c.Threshold-c.Reject), 1e-9, "in units of the embedder's own scores")
+	require.InDelta(t, d.Near/(d.Threshold-d.Reject), c.Near/(c.Threshold-c.Reject), 1e-9)
 	require.NoError(t, c.Validate())
 }
 

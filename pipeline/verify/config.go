@@ -16,6 +16,7 @@ import (
 
 func faceConfig(m face.Models, p policy.Policy) face.Config {
 	c := face.ConfigFor(m)
+	c.EarlyExit = p.EarlyExit
 	if t := p.Thresholds.Face.Threshold; t != nil {
 		// The band below the threshold in which nothing is claimed keeps its width.
 		c.Reject, c.Threshold = *t-(c.Threshold-c.Reject), *t
