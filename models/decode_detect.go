@@ -35,12 +35,22 @@ func blazeface(out [][]float32, side int, score, iou float32) []Box {
 			x := (float32(place%grid.cells)+0.5)/float32(grid.cells) + e[0]/float32(side)
 			y := (float32(place/grid.cells)+0.5)/float32(grid.cells) + e[1]/float32(side)
 			w, h := e[2]/float32(side)/2, e[3]/float32(side)/2
-			if w > 0 && h > 0 { // written so that NaN is left out too
-				found = append(found, Box{X1: x - w, Y1: y - h, X2: x + w, Y2: y + h, Score: sigmoid(v)})
+			if b := (Box{X1: x - w, Y1: y - h, X2: x + w, Y2: y + h, Score: sigmoid(v)}); w > 0 && h > 0 && b.finite() {
+				found = append(found, b)
 			}
 		}
 	}
 	return blend(found, iou)
+}
+
+// finite says whether a box has four corners: a model may answer with values that are no numbers, and they would spread to boxes that are.
+func (b Box) finite() bool {
+	for _, v := range []float32{b.X1, b.Y1, b.X2, b.Y2} {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // blend joins the boxes that overlap the best one by iou or more into one, their mean weighted by score, then the best of the rest, and so on.
@@ -83,8 +93,9 @@ func yunet(out [][]float32, w, h int, score, iou float32) []Box {
 			e, s := values[4*i:4*i+4], float32(stride)
 			x, y := (float32(i%columns)+e[0])*s, (float32(i/columns)+e[1])*s
 			bw, bh := float32(math.Exp(float64(e[2])))*s/2, float32(math.Exp(float64(e[3])))*s/2
-			b := Box{X1: unit((x - bw) / float32(w)), Y1: unit((y - bh) / float32(h)), X2: unit((x + bw) / float32(w)), Y2: unit((y + bh) / float32(h)), Score: v}
-			found = append(found, b)
+			if b := (Box{X1: (x - bw) / float32(w), Y1: (y - bh) / float32(h), X2: (x + bw) / float32(w), Y2: (y + bh) / float32(h), Score: v}); b.finite() {
+				found = append(found, Box{X1: unit(b.X1), Y1: unit(b.Y1), X2: unit(b.X2), Y2: unit(b.Y2), Score: v})
+			}
 		}
 	}
 	return greedy(found, iou)

@@ -48,7 +48,7 @@ func greedy(found []Box, iou float32) []Box {
 	sort.SliceStable(found, func(i, j int) bool { return found[i].Score > found[j].Score })
 	kept := found[:0]
 	for _, b := range found {
-		if b.X2 <= b.X1 || b.Y2 <= b.Y1 {
+		if !(b.X2 > b.X1 && b.Y2 > b.Y1 && b.finite()) {
 			continue
 		}
 		alone := true

@@ -122,7 +122,7 @@ func alone(found []Detection, iou float32) []Detection {
 	kept := found[:0]
 next:
 	for _, d := range found {
-		if !(d.X2 > d.X1 && d.Y2 > d.Y1) {
+		if !(d.X2 > d.X1 && d.Y2 > d.Y1 && d.finite()) {
 			continue
 		}
 		for _, k := range kept {

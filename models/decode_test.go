@@ -119,6 +119,8 @@ func TestYuNet(t *testing.T) {
 	put(1, 2*4+2, 0.64, 1, 1.45, 0.5, 1, 0)
 	put(0, 0, 0.3, 0.3, 0, 0, 0, 0)
 	put(2, 0, float32(math.NaN()), 1, 0, 0, 0, 0)
+	put(2, 1, 1, 1, float32(math.NaN()), 0, 0, 0) // a middle that is nowhere
+	put(2, 2, 1, 1, 0, 0, 99, 0)                  // wider than any number
 	boxes := yunet(out, side, side, 0.6, 0.3)
 	require.Len(t, boxes, 1)
 	b, w := boxes[0], float32(math.E*16/2)
@@ -141,6 +143,8 @@ func TestBlazeFace(t *testing.T) {
 		copy(out[3][(place*6+k)*16:], box)
 	}
 	out[0][7] = 3 // a box without a size is none
+	out[1][place*6+2] = 2
+	copy(out[3][(place*6+2)*16:], []float32{float32(math.NaN()), 0, 32, 32}) // nor is one that is nowhere
 	boxes := blazeface(out, 128, 0.75, 0.3)
 	require.Len(t, boxes, 1)
 	x, y := (2.5*16+2)/128, 4.5*16/128

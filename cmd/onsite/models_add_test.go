@@ -84,3 +84,22 @@ func TestModelsAdd(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "has 1 file(s), 2 were given")
 }
+
+// --write touches nothing but an embedder's manifest that was named by its path.
+func TestCalibrateWritesOnlyAnOwnEmbedder(t *testing.T) {
+	own := filepath.Join(t.TempDir(), "mine.yaml")
+	_, text, _ := onsite(t, "models", "show", "faceplugin-eye")
+	require.NoError(t, os.WriteFile(own, []byte(text), 0o600))
+	for _, args := range [][]string{{}, {"--manifest", own}, {"--model", own}, {"--model", "faceres"}, {"--manifest", "faceres"}} {
+		code, _, errOut := onsite(t, append([]string{"--lang", "en", "models", "calibrate", "--data", t.TempDir(), "--write"}, args...)...)
+		require.Equal(t, exitUsage, code, args)
+		require.Contains(t, errOut, "mine.yaml", args)
+	}
+	_, text, _ = onsite(t, "models", "show", "faceres")
+	require.NoError(t, os.WriteFile(own, []byte(text), 0o600))
+	for _, args := range [][]string{{"--manifest", own}, {"--model", own}, {"--model", "face_embed=" + own}} {
+		_, _, errOut := onsite(t, append([]string{"--lang", "en", "models", "calibrate", "--data", t.TempDir(), "--write"}, args...)...)
+		require.NotContains(t, errOut, "--write", args)
+		require.NotContains(t, errOut, "models show", args)
+	}
+}

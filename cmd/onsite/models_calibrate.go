@@ -33,7 +33,7 @@ func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
 		return modelError(err)
 	}
 	if c.Write {
-		if err := ownManifest(c.Manifest); err != nil {
+		if err := ownEmbedder(o.Use, words); err != nil {
 			return err
 		}
 	}
@@ -50,7 +50,9 @@ func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	man = withThresholds(man, t)
+	if man = withThresholds(man, t); !man.Calibrated() {
+		return uncalibrated(man)
+	}
 	if c.Write {
 		if err := manifest.Rewrite(man.Origin(), man); err != nil {
 			return err
@@ -87,6 +89,35 @@ func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
 		fmt.Fprintf(e.err, "onsite: %s\n", e.say(warning))
 	}
 	return err
+}
+
+// ownEmbedder refuses to write thresholds into anything but an embedder's manifest that the user named by its path.
+func ownEmbedder(use []manifest.Manifest, words []string) error {
+	for _, m := range use {
+		if models.Task(m.Task) != models.FaceEmbed {
+			continue
+		}
+		for _, w := range words {
+			if w == m.Origin() || w == m.Task+"="+m.Origin() {
+				return nil
+			}
+		}
+		return ownManifest(m.Name)
+	}
+	return usagef(pipeline.Text{
+		EN: "--write writes into the manifest of an embedder of faces of your own (task: face_embed); give its path: --manifest mine.yaml",
+		ZH: "--write 会写入您自己的人脸特征模型清单（task: face_embed）；请给出其路径：--manifest mine.yaml",
+	})
+}
+
+// uncalibrated says that thresholds were found that no manifest may have.
+func uncalibrated(m manifest.Manifest) error {
+	accept, _ := m.Threshold(manifest.Accept)
+	reject, _ := m.Threshold(manifest.Reject)
+	return usagef(pipeline.Text{
+		EN: fmt.Sprintf("calibrate %s: accept %.3f and reject %.3f are no thresholds (both must lie between -1 and 1, reject at most at accept): different people score as the same one does; check input.align, means and colours, and that no person has two folders", m.Name, accept, reject),
+		ZH: fmt.Sprintf("标定 %s：接受阈值 %.3f 与拒绝阈值 %.3f 无效（均须介于 -1 与 1 之间，且拒绝阈值不大于接受阈值）：不同的人得分与同一人相同；请检查 input.align、均值和颜色顺序，并确认没有人占用两个文件夹", m.Name, accept, reject),
+	})
 }
 
 func same(s string) pipeline.Text { return pipeline.Text{EN: s, ZH: s} }

@@ -21,7 +21,7 @@ type modelsCompareCmd struct {
 	JSON bool     `help:"Print the report as JSON."`
 
 	MaxDisagreement float64 `help:"Decisions that may differ, as a share of all." default:"0.05" group:"Limits"`
-	MaxLoosened     float64 `help:"Cases (impostors, where there are labels) that may newly pass, as a share of those that did not." default:"0.01" group:"Limits"`
+	MaxLoosened     float64 `help:"Cases, but those labelled genuine, that may newly pass, as a share of those that did not." default:"0.01" group:"Limits"`
 	MaxMisses       float64 `help:"How much more often genuine cases may be called abnormal, as a share." default:"0.02" group:"Limits"`
 	MaxSlower       float64 `help:"How many times as long a case may take (median)." default:"2" group:"Limits"`
 	MinCases        int     `help:"How many cases there must be." default:"100" group:"Limits"`

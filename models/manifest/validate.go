@@ -41,6 +41,9 @@ const (
 // maxSide bounds a picture's side so that a wrong manifest cannot ask for gigabytes.
 const maxSide = 4096
 
+// maxElements bounds what all outputs of one call hold together, 64 MB of float32: the buffers are made before the graph is seen.
+const maxElements = 1 << 24
+
 // decoderParams names the parameters that each decoder needs; no others are allowed.
 var decoderParams = map[string][]string{
 	"ultraface":    {"score", "iou"},
@@ -310,6 +313,7 @@ func (m Manifest) validateDecoder(p *problems) {
 		seen[o.Name] = true
 		p.want(shapeFits(o.Shape, want[i]), field+".shape", "%v does not fit decoder %s, which reads %v", o.Shape, m.Decoder.Name, want[i])
 	}
+	p.want(elements(m.Outputs) <= maxElements, "outputs", "hold more than %d numbers together, which is the limit; correct their shapes", maxElements)
 	if len(p.errs) == 0 {
 		m.validateIndices(p)
 	}
@@ -371,6 +375,23 @@ func shapeFits(got, want []int) bool {
 		}
 	}
 	return true
+}
+
+// elements is how many numbers the fixed axes of the outputs make together, or something above maxElements.
+func elements(outputs []Output) int {
+	total := 0
+	for _, o := range outputs {
+		n := 1
+		for _, v := range o.Shape {
+			if n *= max(v, 1); n > maxElements {
+				return n
+			}
+		}
+		if total += n; total > maxElements {
+			return total
+		}
+	}
+	return total
 }
 
 func (m Manifest) validateThresholds(p *problems) {

@@ -1,12 +1,16 @@
 package compare
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +232,74 @@ func TestFolder(t *testing.T) {
 		n++
 	}
 	require.Equal(t, 1, n)
+
+	// A photo without a face is an outcome of its case, and the comparison goes on.
+	blank := image.NewGray(image.Rect(0, 0, 640, 480))
+	var flat bytes.Buffer
+	require.NoError(t, jpeg.Encode(&flat, blank, nil))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "blank.jpg"), flat.Bytes(), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "cases.csv"), []byte("file,faces,label,policy\nfranck/1.jpg,blank.jpg,genuine,photo\nfranck/1.jpg,gone.jpg,genuine,photo\n"), 0o600))
+	var last error
+	for c, err := range f.Cases(t.Context()) {
+		if last = err; err == nil {
+			require.Equal(t, unenrolled(), c.Before)
+			require.Equal(t, pipeline.DecisionReview, c.After.Decision)
+		}
+	}
+	require.ErrorContains(t, last, "line 3", "a file that is not there is no finding")
+}
+
+// What newly passes counts whether or not it is labelled, against all that did not pass before; genuine cases do not count.
+func TestLoosened(t *testing.T) {
+	review := Side{Decision: pipeline.DecisionReview, Codes: []string{}}
+	pass := Side{Decision: pipeline.DecisionPass, Codes: []string{}}
+	made := func(n int, label Label, before, after Side) (out []Case) {
+		for i := range n {
+			out = append(out, Case{ID: fmt.Sprint(label, n, i), Label: label, Before: before, After: after})
+		}
+		return out
+	}
+	said := func(cases ...[]Case) string {
+		r, err := Build(options(), each(slices.Concat(cases...)))
+		require.NoError(t, err)
+		return fmt.Sprint(r.Failed, r.Notes)
+	}
+	text := said(made(1, Genuine, pass, pass), made(3, "", review, pass), made(197, "", review, review))
+	require.Contains(t, text, "3 of 200 cases")
+	require.Contains(t, text, "no case is labelled as an impostor")
+	require.NotContains(t, said(made(3, "", review, pass), made(197, "", review, review), made(200, Impostor, side(0), side(0))), "would pass now", "0.75 % of all that did not pass")
+	require.NotContains(t, said(made(5, Genuine, review, pass), made(195, Impostor, review, review)), "would pass now")
+}
+
+// A case without a score is accepted at no threshold; one whose policy asks for no faces says nothing.
+func TestCurveCountsCasesWithoutScore(t *testing.T) {
+	cases := people(0, 0)
+	for i := range 50 {
+		cases[i].After = unenrolled()
+	}
+	cases = append(cases, Case{ID: "no faces wanted", Label: Genuine, Before: Side{Outcomes: map[string]Outcome{"face": pipeline.NotChecked}}})
+	r, err := Build(options(), each(cases))
+	require.NoError(t, err)
+	require.Zero(t, r.BeforeDET.EER)
+	require.Zero(t, r.BeforeDET.Points[len(r.BeforeDET.Points)-1].FNMR)
+	require.InDelta(t, 0.5, r.AfterDET.Points[len(r.AfterDET.Points)-1].FNMR, 1e-9)
+	require.InDelta(t, 0.5, r.AfterDET.EER, 0.01)
+}
+
+// A curve loses only points on straight lines, and where it is too long only some of its middle.
+func TestThin(t *testing.T) {
+	line := []Point{{0, 1}, {0, .9}, {0, .8}, {.1, .7}, {.2, .6}, {.2, .5}, {.4, .2}, {1, 0}}
+	require.Equal(t, []Point{{0, 1}, {0, .8}, {.2, .6}, {.2, .5}, {.4, .2}, {1, 0}}, thin(line))
+	var long []Point
+	for i := range 2000 {
+		x := float64(i) / 1999
+		long = append(long, Point{x, (1 - x) * (1 - x)})
+	}
+	got := thin(long)
+	require.LessOrEqual(t, len(got), maxPoints)
+	require.Greater(t, len(got), maxPoints/2)
+	require.Equal(t, long[:maxPoints/4], got[:maxPoints/4])
+	require.Equal(t, long[2000-maxPoints/4:], got[len(got)-maxPoints/4:])
 }
 
 func TestTables(t *testing.T) {

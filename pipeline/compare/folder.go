@@ -260,7 +260,8 @@ func (f Folder) submission(ctx context.Context, row map[string]string) (Case, er
 			photos = append(photos, pipeline.File(filepath.Join(f.Dir, filepath.FromSlash(name))))
 		}
 	}
-	var verdicts [2]pipeline.Verdict
+	c := Case{ID: row["file"], Label: label, Groups: groups}
+	sides := []*Side{&c.Before, &c.After}
 	for i, set := range []*models.Set{f.Before, f.After} {
 		v := &verify.Verifier{Decoder: f.Decoder, Models: set}
 		job := verify.Job{
@@ -269,7 +270,13 @@ func (f Folder) submission(ctx context.Context, row map[string]string) (Case, er
 		}
 		if len(photos) > 0 {
 			var err error
-			if job.Subject, err = v.Enroll(ctx, photos, false); err != nil {
+			job.Subject, err = v.Enroll(ctx, photos, false)
+			var unfit *face.PhotoError
+			if errors.As(err, &unfit) { // what this model makes of the photo is a finding about the model
+				*sides[i] = unenrolled()
+				continue
+			}
+			if err != nil {
 				return Case{}, err
 			}
 		}
@@ -277,9 +284,17 @@ func (f Folder) submission(ctx context.Context, row map[string]string) (Case, er
 		if err != nil {
 			return Case{}, err
 		}
-		verdicts[i] = r.Verdict
+		*sides[i] = sideOf(r.Verdict)
 	}
-	return OfVerdicts(row["file"], label, groups, verdicts[0], verdicts[1]), nil
+	return c, nil
+}
+
+// unenrolled is the side of a model that cannot use an enrolled photo: a person has to look.
+func unenrolled() Side {
+	return Side{
+		Decision: pipeline.DecisionReview, Codes: []string{string(pipeline.CheckFailed)}, Scores: map[string]Score{},
+		Outcomes: map[string]Outcome{string(pipeline.CheckFace): pipeline.Error},
+	}
 }
 
 // ModelsOf names a set's models of the given tasks; nil: all.

@@ -29,7 +29,7 @@ type Models struct {
 type Limits struct {
 	Cases        int     `json:"cases"`        // at least so many
 	Disagreement float64 `json:"disagreement"` // of the cases at most
-	Loosened     float64 `json:"loosened"`     // cases that newly pass, of those that did not, at most; impostors only, where there are labels
+	Loosened     float64 `json:"loosened"`     // cases that newly pass, of those that did not, at most; those labelled genuine do not count
 	FMRFactor    float64 `json:"fmr_factor"`   // false matches at most so many times as often, where there are labels
 	FNMRMore     float64 `json:"fnmr_more"`    // false non-matches at most so much more often, where there are labels
 	Slower       float64 `json:"slower"`       // median time at most so many times as long
@@ -191,7 +191,7 @@ func Build(o Options, cases iter.Seq2[Case, error]) (*Report, error) {
 	r.groups(all)
 	r.BeforeTimes = timesOf(all, func(c *Case) float64 { return c.Before.MS })
 	r.AfterTimes = timesOf(all, func(c *Case) float64 { return c.After.MS })
-	r.judge()
+	r.judge(all)
 	return r, nil
 }
 

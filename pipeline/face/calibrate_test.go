@@ -46,6 +46,20 @@ func TestThresholdsOfACrowd(t *testing.T) {
 	require.GreaterOrEqual(t, at.HeldOut.TAR, c.HeldOut.TAR)
 }
 
+// Where no two different people can be compared there is no threshold.
+func TestNoStrangers(t *testing.T) {
+	var alone []Trial
+	for _, c := range crowd(40) {
+		if c.same() {
+			alone = append(alone, c)
+		}
+	}
+	_, err := calibrate(alone, 1e-3)
+	require.ErrorIs(t, err, errNoStrangers)
+	_, _, err = bootstrap([]Trial{{Probe: "a", Reference: "b", Score: 0.2}}, []string{"a", "b"}, 1e-3)
+	require.NoError(t, err, "draws without a pair are left out")
+}
+
 func TestEnough(t *testing.T) {
 	for fmr, want := range map[float64]int{1e-2: 25, 1e-3: 78, 1e-4: 246} {
 		n := enough(fmr)

@@ -2,6 +2,7 @@ package face
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -100,7 +101,10 @@ func calibrate(trials []Trial, fmr float64) (Calibration, error) {
 		}
 	}
 	c := Calibration{FMR: fmr, Identities: len(first), Different: len(rates(chosen).different)}
-	c.Median, c.CI95 = bootstrap(chosen, names(first), fmr)
+	var err error
+	if c.Median, c.CI95, err = bootstrap(chosen, names(first), fmr); err != nil {
+		return Calibration{}, err
+	}
 	c.Threshold = c.CI95[1]
 	h := rates(held)
 	c.HeldOut.Same, c.HeldOut.Different = len(h.same), len(h.different)
@@ -135,8 +139,12 @@ func names(set map[string]bool) []string {
 	return out
 }
 
-// bootstrap gives the median and the 95 % interval of the threshold at a false match rate when identities are drawn with replacement.
-func bootstrap(trials []Trial, identities []string, fmr float64) (float64, [2]float64) {
+// errNoStrangers says that nothing can be said of false matches.
+var errNoStrangers = errors.New("calibrate the face threshold: no two different people could be compared in the half that it is chosen on; give photos of more people, each with one clear face")
+
+// bootstrap gives the median and the 95 % interval of the threshold at a false match rate when identities are drawn with replacement. Without
+// comparisons of different people it is errNoStrangers.
+func bootstrap(trials []Trial, identities []string, fmr float64) (float64, [2]float64, error) {
 	type entry struct {
 		probe, reference int
 		score            float64
@@ -150,9 +158,6 @@ func bootstrap(trials []Trial, identities []string, fmr float64) (float64, [2]fl
 		if !t.same() {
 			different = append(different, entry{at[t.Probe], at[t.Reference], t.Score})
 		}
-	}
-	if len(different) == 0 {
-		return 1, [2]float64{1, 1}
 	}
 	sort.SliceStable(different, func(i, j int) bool { return different[i].score > different[j].score })
 	random := rand.New(rand.NewPCG(bootstrapSeed, 1)) //nolint:gosec // a measurement that gives the same answer every time, no secret
@@ -178,7 +183,10 @@ func bootstrap(trials []Trial, identities []string, fmr float64) (float64, [2]fl
 			}
 		}
 	}
+	if len(thresholds) == 0 {
+		return 0, [2]float64{}, errNoStrangers
+	}
 	sort.Float64s(thresholds)
 	q := func(p float64) float64 { return thresholds[int(p*float64(len(thresholds)-1))] }
-	return q(0.5), [2]float64{q(0.025), q(0.975)}
+	return q(0.5), [2]float64{q(0.025), q(0.975)}, nil
 }
