@@ -145,11 +145,8 @@ type ModelAnswer struct {
 
 type modelAnswerOutput struct{ Body ModelAnswer }
 
-// shownEpochs is how many epochs the registry shows, and knownEpochs how far back a rollback looks.
-const (
-	shownEpochs = 20
-	knownEpochs = 1000
-)
+// shownEpochs is how many epochs the registry shows.
+const shownEpochs = 20
 
 func (s *Server) registryRoutes() {
 	tag := "models"
@@ -303,9 +300,9 @@ func (s *Server) showModel(ctx context.Context, m results.RegisteredModel, doc r
 }
 
 // propose writes an epoch that the caller asked for.
-func (s *Server) propose(ctx context.Context, next results.Epoch, after int64, atOnce bool, m results.RegisteredModel) (*modelAnswerOutput, error) {
+func (s *Server) propose(ctx context.Context, next results.Epoch, after int64, step results.EpochStep, m results.RegisteredModel) (*modelAnswerOutput, error) {
 	next.Actor = PrincipalOf(ctx).Key
-	e, err := s.Store.ProposeEpoch(ctx, next, after, atOnce, s.modelEntry(ctx, next.Action+".asked", m))
+	e, err := s.Store.ProposeEpoch(ctx, next, after, step, s.modelEntry(ctx, next.Action+".asked", m))
 	if errors.Is(err, results.ErrConflict) {
 		return nil, problem(codeState).with("Another change of the models is being staged; wait until it is active, or cancel it (GET /v1/registry shows it).",
 			"另一项模型更改正在准备中；请等待其生效，或先取消（可用 GET /v1/registry 查看）。").because(err)

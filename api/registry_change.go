@@ -222,7 +222,7 @@ func (s *Server) shadowModel(ctx context.Context, input *shadowInput) (*modelAns
 	}
 	next := active.Shadowed(m, input.Body.Share, input.Body.Budget)
 	next.Doc.Shadows[len(next.Doc.Shadows)-1].Past = input.Body.Past
-	return s.propose(ctx, next, active.Number, false, m)
+	return s.propose(ctx, next, active.Number, results.StepStaged, m)
 }
 
 // unobstructed refuses a model beside which another could not run.
@@ -273,7 +273,7 @@ func (s *Server) canaryModel(ctx context.Context, input *canaryInput) (*modelAns
 	if err != nil {
 		return nil, err
 	}
-	return s.propose(ctx, active.OnTrial(m, input.Body.Share, input.Body.Tenants), active.Number, false, m)
+	return s.propose(ctx, active.OnTrial(m, input.Body.Share, input.Body.Tenants), active.Number, results.StepStaged, m)
 }
 
 type reportInput struct {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/oklog/ulid/v2"
 
@@ -134,11 +135,14 @@ func (s *Server) rollbackModel(ctx context.Context, in *ULIDPath) (*modelAnswerO
 	if err != nil {
 		return nil, err
 	}
-	before := ""
+	before, step := "", results.StepAtOnce
 	switch m.State {
 	case results.ModelActive:
-		if before, err = s.predecessor(ctx, m); err != nil {
+		if before, err = s.predecessor(ctx, active.Doc, m); err != nil {
 			return nil, err
+		}
+		if step = results.StepOvertaking; before != "" && !slices.Contains(active.Doc.Models(), before) { // it is not loaded any more
+			step = results.StepStaged
 		}
 	case results.ModelShadow, results.ModelCanary:
 	case results.ModelAdded, results.ModelChecked, results.ModelStandby, results.ModelRetired:
@@ -148,18 +152,14 @@ func (s *Server) rollbackModel(ctx context.Context, in *ULIDPath) (*modelAnswerO
 		}
 		return nil, wrongState(m, "It neither runs nor is it tried: there is nothing to take back.", "它既未运行也未试用：没有可回退的内容。")
 	}
-	return s.propose(ctx, active.RolledBack(m, before), active.Number, true, m)
+	return s.propose(ctx, active.RolledBack(m, before), active.Number, step, m)
 }
 
-// predecessor finds what was active before a model, and refuses one whose vectors are gone.
-func (s *Server) predecessor(ctx context.Context, m results.RegisteredModel) (string, error) {
-	epochs, err := s.Store.NewestEpochs(ctx, knownEpochs)
-	if err != nil {
-		return "", err
-	}
-	before, err := results.Predecessor(epochs, m.Tenant, m.Task, m.ID)
-	if err != nil || before == "" {
-		return "", err
+// predecessor finds what was active before a model, and refuses one that is not kept for it, as one whose vectors are gone.
+func (s *Server) predecessor(ctx context.Context, doc results.EpochDoc, m results.RegisteredModel) (string, error) {
+	before := doc.Before[m.ID]
+	if before == "" {
+		return "", nil
 	}
 	row, err := s.Store.Model(ctx, before)
 	if err != nil {
@@ -168,46 +168,67 @@ func (s *Server) predecessor(ctx context.Context, m results.RegisteredModel) (st
 	if row.State == results.ModelRetired {
 		return "", problem(codeState).with("The model that was active before (%s %s) is retired: its vectors are gone. Add it again and promote it.", "之前启用的模型（%s %s）已停用，其特征向量已删除。请重新添加并启用。", row.Name, row.Version)
 	}
+	if row.State != results.ModelStandby {
+		return "", problem(codeState).with("The model that was active before (%s %s) is %s now. Promote it instead.", "之前启用的模型（%s %s）现为 %s 状态。请改为启用该模型。", row.Name, row.Version, row.State)
+	}
 	return before, nil
 }
 
-// cancelOf ends the open promotion of a model, if there is one.
+// cancelOf ends what is under way for a model: its promotion, the promotion of another that would take its place, or a trial that is being staged.
 func (s *Server) cancelOf(ctx context.Context, m results.RegisteredModel) (bool, error) {
 	open, err := s.Store.OpenPromotions(ctx)
 	if err != nil {
 		return false, err
 	}
 	for _, p := range open {
-		if p.Model == m.ID {
+		if p.Model == m.ID || m.State == results.ModelActive && p.Scope == m.Tenant && p.Task == m.Task {
 			return true, s.cancel(ctx, p, m)
 		}
 	}
-	return false, nil
+	newest, err := s.Store.NewestEpochs(ctx, 1)
+	if err != nil || len(newest) == 0 || newest[0].State != results.EpochStaging || len(newest[0].Changes) == 0 || newest[0].Changes[0].Model != m.ID {
+		return false, err
+	}
+	err = s.Store.DropEpoch(ctx, newest[0].Number, cancelled, s.modelEntry(ctx, "model.trial.cancelled", m))
+	if errors.Is(err, results.ErrStale) { // it has taken effect, or failed, meanwhile
+		return false, nil
+	}
+	return err == nil, err
 }
 
+var cancelled = results.Because(results.RuleCancelled, "it was cancelled", "已取消")
+
 func (s *Server) cancel(ctx context.Context, p results.Promotion, m results.RegisteredModel) error {
-	from := p.State
-	why := results.Because("cancelled", "it was cancelled", "已取消")
-	if from == results.PromotionStaging {
-		err := s.Store.DropEpoch(ctx, p.Epoch, why, s.modelEntry(ctx, "model.promotion.cancelled", m))
-		if errors.Is(err, results.ErrStale) {
-			return problem(codeState).with("The promotion has taken effect meanwhile; take the model back instead (POST .../rollback).", "启用已生效；请改为回退该模型（POST .../rollback）。").because(err)
+	for p.State.Open() {
+		from := p.State
+		p.State, p.Why = results.PromotionCancelled, cancelled
+		if from == results.PromotionStaging {
+			err := s.Store.DropEpoch(ctx, p.Epoch, cancelled, s.modelEntry(ctx, "model.promotion.cancelled", m))
+			if e, eerr := s.Store.Epoch(ctx, p.Epoch); errors.Is(err, results.ErrStale) && eerr == nil && e.State != results.EpochFailed {
+				return problem(codeState).with("The promotion has taken effect meanwhile; take the model back instead (POST .../rollback).", "启用已生效；请改为回退该模型（POST .../rollback）。").because(err)
+			}
+			if err != nil && !errors.Is(err, results.ErrStale) {
+				return err
+			}
 		}
-		if err != nil {
+		err := s.Store.ChangePromotion(ctx, p, from)
+		if err == nil {
+			s.Bell.Ring(ctx, results.BellModels)
+			if from == results.PromotionStaging { // the dropped epoch is in the log
+				return nil
+			}
+			a := s.modelEntry(ctx, "model.promotion.cancelled", m)
+			a.Tenant = PrincipalOf(ctx).Tenant
+			return s.Store.Append(ctx, a)
+		}
+		if !errors.Is(err, results.ErrStale) {
+			return err
+		}
+		if p, err = s.Store.Promotion(ctx, p.ID); err != nil { // it went on meanwhile
 			return err
 		}
 	}
-	p.State, p.Why = results.PromotionCancelled, why
-	if err := s.Store.ChangePromotion(ctx, p, from); err != nil && !errors.Is(err, results.ErrStale) {
-		return err
-	}
-	s.Bell.Ring(ctx, results.BellModels)
-	if from == results.PromotionStaging {
-		return nil
-	}
-	a := s.modelEntry(ctx, "model.promotion.cancelled", m)
-	a.Tenant = PrincipalOf(ctx).Tenant
-	return s.Store.Append(ctx, a)
+	return nil
 }
 
 // promotion gives a promotion that the caller may see.
@@ -259,7 +280,7 @@ func (s *Server) retireModel(ctx context.Context, input *ULIDPath) (*modelOutput
 		if err != nil {
 			return nil, err
 		}
-		if _, err := s.propose(ctx, active.Without(m), active.Number, true, m); err != nil {
+		if _, err := s.propose(ctx, active.Without(m), active.Number, results.StepAtOnce, m); err != nil {
 			return nil, err
 		}
 	} else if m.State != results.ModelRetired {

@@ -86,7 +86,24 @@ type Epoch struct {
 type ModelChange struct {
 	Model string     `json:"model"`
 	State ModelState `json:"state"`
+	From  ModelState `json:"from,omitempty"` // what it must be in when the epoch becomes active, or the epoch fails; "": any
 }
+
+// EpochStep is how an epoch becomes active.
+type EpochStep int
+
+// The steps. What is at once must need no model that is not loaded everywhere already.
+const (
+	StepStaged     EpochStep = iota // once every live process can run it
+	StepAtOnce                      // in the same transaction
+	StepOvertaking                  // in the same transaction, and what is being staged fails with the rule RuleOvertaken
+)
+
+// Rules of epochs that failed, beside what a process says.
+const (
+	RuleOvertaken = "overtaken"
+	RuleCancelled = "cancelled"
+)
 
 // EpochDoc is who runs what. Models are named by their ids.
 type EpochDoc struct {
@@ -96,6 +113,8 @@ type EpochDoc struct {
 	Shadows  []EpochTrial                 `json:"shadows,omitempty"`
 	// Warm are models that no job runs any more, and that stay loaded for a rollback.
 	Warm []string `json:"warm,omitempty"`
+	// Before is what ran before a model became active, by model; "" is what the program brings along, or for a tenant what the installation runs.
+	Before map[string]string `json:"before,omitempty"`
 }
 
 // EpochTrial is a canary or a shadow.
@@ -186,7 +205,7 @@ func (d EpochDoc) Active(scope, task string) string {
 
 // Clone is a copy that may be changed.
 func (d EpochDoc) Clone() EpochDoc {
-	out := EpochDoc{Base: maps.Clone(d.Base), Tenants: map[string]map[string]string{}, Canaries: slices.Clone(d.Canaries), Shadows: slices.Clone(d.Shadows), Warm: slices.Clone(d.Warm)}
+	out := EpochDoc{Base: maps.Clone(d.Base), Tenants: map[string]map[string]string{}, Canaries: slices.Clone(d.Canaries), Shadows: slices.Clone(d.Shadows), Warm: slices.Clone(d.Warm), Before: maps.Clone(d.Before)}
 	for t, m := range d.Tenants {
 		out.Tenants[t] = maps.Clone(m)
 	}
@@ -222,6 +241,19 @@ func (d *EpochDoc) Drop(model string) {
 	of := func(t EpochTrial) bool { return t.Model == model }
 	d.Canaries, d.Shadows = slices.DeleteFunc(d.Canaries, of), slices.DeleteFunc(d.Shadows, of)
 	d.Warm = slices.DeleteFunc(d.Warm, func(m string) bool { return m == model })
+}
+
+// Follow notes what ran before a model, which gives up the place that it had in the order before.
+func (d *EpochDoc) Follow(model, before string) {
+	if d.Before == nil {
+		d.Before = map[string]string{}
+	}
+	for m, b := range d.Before {
+		if b == model {
+			d.Before[m] = d.Before[model]
+		}
+	}
+	d.Before[model] = before
 }
 
 // KeepWarm adds a model that stays loaded.
@@ -322,15 +354,19 @@ type Registry interface {
 	ScopeModels(ctx context.Context, tenant string) ([]RegisteredModel, error)
 	// ModelByFile gives the newest model with this file, whatever its state: verdicts name models so.
 	ModelByFile(ctx context.Context, task, sha256 string) (RegisteredModel, error)
-	// ChangeModel writes state, check, report and passed of a model that is still in the given state; ErrStale.
+	// ChangeModel writes state, check, report and passed of a model that is still in the given state and was not changed since it was read
+	// (Changed); ErrStale.
 	ChangeModel(ctx context.Context, m RegisteredModel, from ModelState, a AuditEntry) error
 
-	// ProposeEpoch writes a new epoch after the active one, to be staged, or at once active. ErrConflict when another is active by now, or
-	// one is staging.
-	ProposeEpoch(ctx context.Context, e Epoch, after int64, atOnce bool, a AuditEntry) (Epoch, error)
+	// ProposeEpoch writes a new epoch after the active one. ErrConflict when another is active by now, one is staging and not overtaken, or, at
+	// once, a model is not in the state that the epoch's changes begin with. A model has no comparison that passed any more when what it was
+	// compared with changes.
+	ProposeEpoch(ctx context.Context, e Epoch, after int64, step EpochStep, a AuditEntry) (Epoch, error)
+	// StagePromotion does ProposeEpoch, staged, and notes it in a promotion that is embedding, both or none: ErrStale when it is not any more.
+	StagePromotion(ctx context.Context, p Promotion, e Epoch, after int64, a AuditEntry) (Epoch, error)
 	// SettleEpoch ends the staging of an epoch: it is active once every process seen within alive can run it, and failed when one says that
-	// it cannot. It gives the newest epoch that it changed; ErrNotFound when nothing changed. Any process may call it.
-	SettleEpoch(ctx context.Context, alive time.Duration) (Epoch, error)
+	// it cannot, when the epoch is older than within, or when a model's state changed meanwhile. It gives the newest epoch that it changed; ErrNotFound when nothing changed. Any process may call it.
+	SettleEpoch(ctx context.Context, alive, within time.Duration) (Epoch, error)
 	// DropEpoch calls a staging epoch off; ErrStale.
 	DropEpoch(ctx context.Context, number int64, why *Why, a AuditEntry) error
 	ActiveEpoch(ctx context.Context) (int64, error)           // 0: none

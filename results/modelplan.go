@@ -1,16 +1,10 @@
 package results
 
-import (
-	"errors"
-	"slices"
-)
-
-// ErrNoPredecessor says that there is nothing to go back to.
-var ErrNoPredecessor = errors.New("nothing was active before")
+import "slices"
 
 // Shadowed gives the epoch after e in which a model is a shadow; share of the jobs 0..1, budget in processor cores of each process.
 func (e Epoch) Shadowed(m RegisteredModel, share, budget float64) Epoch {
-	next := Epoch{Doc: e.Doc.Clone(), Action: "model.shadowed", Changes: []ModelChange{{m.ID, ModelShadow}}}
+	next := Epoch{Doc: e.Doc.Clone(), Action: "model.shadowed", Changes: []ModelChange{{m.ID, ModelShadow, m.State}}}
 	next.Doc.Drop(m.ID)
 	next.Doc.Shadows = append(next.Doc.Shadows, EpochTrial{Model: m.ID, Task: m.Task, Scope: m.Tenant, Share: share, Budget: budget})
 	return next
@@ -19,7 +13,7 @@ func (e Epoch) Shadowed(m RegisteredModel, share, budget float64) Epoch {
 // OnTrial gives the epoch after e in which a model is a canary: it makes the verdicts of a share of the jobs, and of all jobs of these tenants.
 // Another canary of the same task and scope ends.
 func (e Epoch) OnTrial(m RegisteredModel, share float64, tenants []string) Epoch {
-	next := Epoch{Doc: e.Doc.Clone(), Action: "model.canary", Changes: []ModelChange{{m.ID, ModelCanary}}}
+	next := Epoch{Doc: e.Doc.Clone(), Action: "model.canary", Changes: []ModelChange{{m.ID, ModelCanary, m.State}}}
 	next.endTrials(m, m.ID)
 	next.Doc.Canaries = append(next.Doc.Canaries, EpochTrial{Model: m.ID, Task: m.Task, Scope: m.Tenant, Share: share, Tenants: tenants})
 	return next
@@ -29,7 +23,7 @@ func (e Epoch) OnTrial(m RegisteredModel, share float64, tenants []string) Epoch
 func (e *Epoch) endTrials(m RegisteredModel, keep string) {
 	for _, c := range e.Doc.Canaries {
 		if c.Task == m.Task && c.Scope == m.Tenant && c.Model != keep {
-			e.Changes = append(e.Changes, ModelChange{c.Model, ModelChecked})
+			e.Changes = append(e.Changes, ModelChange{c.Model, ModelChecked, ModelCanary})
 		}
 	}
 	e.Doc.Canaries = slices.DeleteFunc(e.Doc.Canaries, func(c EpochTrial) bool { return c.Task == m.Task && c.Scope == m.Tenant })
@@ -39,7 +33,7 @@ func (e *Epoch) endTrials(m RegisteredModel, keep string) {
 // Promoted gives the epoch after e in which a model is the active one of its scope and task. The one before stays warm for a rollback; what
 // stayed warm before that does not any more (siblings are the models of the scope).
 func (e Epoch) Promoted(m RegisteredModel, siblings []RegisteredModel) Epoch {
-	next := Epoch{Doc: e.Doc.Clone(), Action: "model.promoted", Changes: []ModelChange{{m.ID, ModelActive}}}
+	next := Epoch{Doc: e.Doc.Clone(), Action: "model.promoted", Changes: []ModelChange{{m.ID, ModelActive, m.State}}}
 	before := next.Doc.Active(m.Tenant, m.Task)
 	next.endTrials(m, m.ID)
 	for _, s := range siblings {
@@ -48,9 +42,12 @@ func (e Epoch) Promoted(m RegisteredModel, siblings []RegisteredModel) Epoch {
 		}
 	}
 	next.Doc.Set(m.Tenant, m.Task, m.ID)
+	if before != m.ID {
+		next.Doc.Follow(m.ID, before)
+	}
 	if before != "" && before != m.ID {
 		next.Doc.KeepWarm(before)
-		next.Changes = append(next.Changes, ModelChange{before, ModelStandby})
+		next.Changes = append(next.Changes, ModelChange{before, ModelStandby, ModelActive})
 	}
 	return next
 }
@@ -62,44 +59,25 @@ func (e Epoch) RolledBack(m RegisteredModel, before string) Epoch {
 	if next.Doc.Active(m.Tenant, m.Task) != m.ID {
 		next.Action = "model.trial_ended"
 		next.Doc.Drop(m.ID)
-		next.Changes = []ModelChange{{m.ID, ModelChecked}}
+		next.Changes = []ModelChange{{m.ID, ModelChecked, m.State}}
 		return next
 	}
 	next.endTrials(m, "")
 	next.Doc.Set(m.Tenant, m.Task, before)
 	next.Doc.KeepWarm(m.ID)
-	next.Changes = append(next.Changes, ModelChange{m.ID, ModelStandby})
+	delete(next.Doc.Before, m.ID)
+	next.Changes = append(next.Changes, ModelChange{m.ID, ModelStandby, ModelActive})
 	if before != "" {
 		next.Doc.Warm = slices.DeleteFunc(next.Doc.Warm, func(id string) bool { return id == before })
-		next.Changes = append(next.Changes, ModelChange{before, ModelActive})
+		next.Changes = append(next.Changes, ModelChange{before, ModelActive, ModelStandby})
 	}
 	return next
 }
 
 // Without gives the epoch after e that a model is not part of any more, as one that is retired.
 func (e Epoch) Without(m RegisteredModel) Epoch {
-	next := Epoch{Doc: e.Doc.Clone(), Action: "model.retired", Changes: []ModelChange{{m.ID, ModelRetired}}}
+	next := Epoch{Doc: e.Doc.Clone(), Action: "model.retired", Changes: []ModelChange{{m.ID, ModelRetired, m.State}}}
 	next.Doc.Drop(m.ID)
+	delete(next.Doc.Before, m.ID)
 	return next
-}
-
-// Predecessor finds what was active for a scope and task before a model, among past epochs, newest first. ErrNoPredecessor when the model was
-// never active in them.
-func Predecessor(epochs []Epoch, scope, task, model string) (string, error) {
-	seen := false
-	for _, e := range epochs {
-		if e.State != EpochActive && e.State != EpochPast {
-			continue
-		}
-		switch now := e.Doc.Active(scope, task); {
-		case now == model:
-			seen = true
-		case seen:
-			return now, nil
-		}
-	}
-	if seen {
-		return "", nil // before the first epoch
-	}
-	return "", ErrNoPredecessor
 }

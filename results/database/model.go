@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -88,8 +90,9 @@ func raw(j json.RawMessage) string { return string(j) }
 // ChangeModel implements results.Registry.
 func (s *Store) ChangeModel(ctx context.Context, m results.RegisteredModel, from results.ModelState, a results.AuditEntry) error {
 	err := s.db.Tx(ctx, func(q querier) error {
-		n, err := q.Exec(ctx, `UPDATE models SET state = $3, check_doc = $4, report = $5, passed = $6, changed_at = $7 WHERE id = $1 AND state = $2`,
-			m.ID, string(from), string(m.State), raw(m.Check), raw(m.Report), m.Passed, s.Now())
+		n, err := q.Exec(ctx, `UPDATE models SET state = $3, check_doc = $4, report = $5, passed = $6,
+			changed_at = CASE WHEN changed_at < $7 THEN $7 ELSE changed_at + 1 END WHERE id = $1 AND state = $2 AND changed_at = $8`,
+			m.ID, string(from), string(m.State), raw(m.Check), raw(m.Report), m.Passed, s.Now(), m.Changed)
 		if err == nil && n == 0 {
 			err = results.ErrStale
 		}
@@ -113,7 +116,23 @@ func scanEpoch(r row) (e results.Epoch, err error) {
 }
 
 // ProposeEpoch implements results.Registry.
-func (s *Store) ProposeEpoch(ctx context.Context, e results.Epoch, after int64, atOnce bool, a results.AuditEntry) (results.Epoch, error) {
+func (s *Store) ProposeEpoch(ctx context.Context, e results.Epoch, after int64, step results.EpochStep, a results.AuditEntry) (results.Epoch, error) {
+	return s.proposeEpoch(ctx, e, after, step, a, nil)
+}
+
+// StagePromotion implements results.Registry.
+func (s *Store) StagePromotion(ctx context.Context, p results.Promotion, e results.Epoch, after int64, a results.AuditEntry) (results.Epoch, error) {
+	return s.proposeEpoch(ctx, e, after, results.StepStaged, a, func(q querier, number int64) error {
+		n, err := q.Exec(ctx, `UPDATE model_promotions SET state = 'staging', epoch = $2, why = '', changed_at = $3 WHERE id = $1 AND state = 'embedding'`, p.ID, number, s.Now())
+		if err == nil && n == 0 {
+			err = results.ErrStale
+		}
+		return err
+	})
+}
+
+// proposeEpoch writes an epoch, with what else is written in the same transaction.
+func (s *Store) proposeEpoch(ctx context.Context, e results.Epoch, after int64, step results.EpochStep, a results.AuditEntry, with func(q querier, number int64) error) (results.Epoch, error) {
 	out := e
 	err := s.db.Tx(ctx, func(q querier) error {
 		active, err := activeEpoch(ctx, q)
@@ -125,7 +144,7 @@ func (s *Store) ProposeEpoch(ctx context.Context, e results.Epoch, after int64, 
 		if err := q.QueryRow(ctx, `SELECT coalesce(max(number), 0), coalesce(max(CASE WHEN state = 'staging' THEN 1 ELSE 0 END), 0) = 1 FROM model_epochs`).Scan(&newest, &staging); err != nil {
 			return err
 		}
-		if active != after || staging && !atOnce {
+		if active != after || staging && step != results.StepOvertaking {
 			return results.ErrConflict
 		}
 		out = e
@@ -143,15 +162,21 @@ func (s *Store) ProposeEpoch(ctx context.Context, e results.Epoch, after int64, 
 		if _, err = q.Batch(ctx, append(b, logged...)); errors.Is(err, results.ErrExists) {
 			return errors.Join(errRace, results.ErrConflict)
 		}
-		if err == nil && atOnce {
-			err = s.activate(ctx, q, &out)
+		if err == nil && with != nil {
+			err = with(q, out.Number)
+		}
+		if err == nil && step != results.StepStaged {
+			var why *results.Why
+			if why, err = s.activate(ctx, q, &out); why != nil {
+				err = errors.Join(results.ErrConflict, errors.New(why.Say()))
+			}
 		}
 		return err
 	})
 	return out, wrap(err, "begin an epoch of models")
 }
 
-var overtaken = results.Because("overtaken", "a rollback came first", "已被回退操作取代")
+var overtaken = results.Because(results.RuleOvertaken, "a rollback came first; ask for it again", "已被回退操作取代，请重新提交")
 
 // scopeOf is the only tenant that an epoch's changes concern; "": all.
 func scopeOf(ctx context.Context, q querier, e results.Epoch) string {
@@ -166,36 +191,58 @@ func scopeOf(ctx context.Context, q querier, e results.Epoch) string {
 	return scope
 }
 
-// activate makes a staging epoch the active one, with the changes of models that belong to it.
-func (s *Store) activate(ctx context.Context, q querier, e *results.Epoch) error {
+// moved says which model is not in the state that an epoch expects.
+func moved(ctx context.Context, q querier, e results.Epoch) (*results.Why, error) {
+	for _, c := range e.Changes {
+		m, err := collectOne(ctx, q, scanRegistered, `SELECT `+registeredColumns+` FROM models WHERE id = $1 FOR UPDATE`, c.Model)
+		if err != nil {
+			return nil, err
+		}
+		if c.From != "" && m.State != c.From {
+			return results.Because("state", "model %s %s was %s when this was asked for, and is %s by now", "提出更改时模型 %s %s 的状态为 %s，现为 %s", m.Name, m.Version, c.From, m.State), nil
+		}
+	}
+	return nil, nil //nolint:nilnil // nothing moved
+}
+
+// activate makes a staging epoch the active one, with the changes of models that belong to it; or says why that cannot be, and changes nothing.
+func (s *Store) activate(ctx context.Context, q querier, e *results.Epoch) (*results.Why, error) {
+	if why, err := moved(ctx, q, *e); why != nil || err != nil {
+		return why, err
+	}
 	now := s.Now()
 	b := []statement{
 		do(`UPDATE model_epochs SET state = 'past' WHERE state = 'active'`),
 		do(`UPDATE model_epochs SET state = 'active', active_at = $2 WHERE number = $1 AND state = 'staging'`, e.Number, now),
 	}
+	someActive := slices.ContainsFunc(e.Changes, func(c results.ModelChange) bool { return c.State == results.ModelActive })
 	for _, c := range e.Changes {
-		b = append(b, do(`UPDATE models SET state = $2, changed_at = $3 WHERE id = $1`, c.Model, string(c.State), now))
+		b = append(b, do(`UPDATE models SET state = $2, changed_at = CASE WHEN changed_at < $3 THEN $3 ELSE changed_at + 1 END WHERE id = $1`, c.Model, string(c.State), now))
+		if c.State == results.ModelActive || c.From == results.ModelActive && !someActive { // what others were compared with is another now
+			b = append(b, do(`UPDATE models SET passed = FALSE, changed_at = changed_at + 1 WHERE id <> $1 AND passed AND state <> 'retired'
+				AND EXISTS (SELECT 1 FROM models a WHERE a.id = $1 AND a.task = models.task AND (a.tenant = '' OR a.tenant = models.tenant))`, c.Model))
+		}
 	}
 	doc, err := json.Marshal(e.Doc)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	logged, err := everywhere(ctx, q, scopeOf(ctx, q, *e), results.AuditEntry{
 		At: now, Actor: e.Actor, Action: e.Action, Target: fmt.Sprintf("epoch-%d", e.Number), Digest: results.Sum(doc),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	n, err := q.Batch(ctx, append(b, logged...))
 	if err == nil && n[1] == 0 {
 		err = results.ErrStale
 	}
 	e.State, e.ActiveAt = results.EpochActive, now
-	return err
+	return nil, err
 }
 
 // SettleEpoch implements results.Registry.
-func (s *Store) SettleEpoch(ctx context.Context, alive time.Duration) (e results.Epoch, err error) {
+func (s *Store) SettleEpoch(ctx context.Context, alive, within time.Duration) (e results.Epoch, err error) {
 	// Most of the time nothing is staged.
 	if _, err := collectOne(ctx, s.db, scanEpoch, `SELECT `+epochColumns+` FROM model_epochs WHERE state = 'staging'`); err != nil {
 		return e, wrap(err, "look for an epoch that is staged")
@@ -208,21 +255,35 @@ func (s *Store) SettleEpoch(ctx context.Context, alive time.Duration) (e results
 		if err != nil {
 			return err
 		}
-		ready := 0
+		fail := func(why *results.Why) error {
+			e.State, e.Why = results.EpochFailed, why
+			_, err := q.Exec(ctx, `UPDATE model_epochs SET state = 'failed', why = $2 WHERE number = $1`, e.Number, said(why))
+			return err
+		}
+		var late []string
 		for _, h := range hosts {
 			switch {
 			case h.Failed >= e.Number:
-				e.State, e.Why = results.EpochFailed, hostFault(h)
-				_, err := q.Exec(ctx, `UPDATE model_epochs SET state = 'failed', why = $2 WHERE number = $1`, e.Number, said(e.Why))
-				return err
-			case h.Ready >= e.Number:
-				ready++
+				return fail(hostFault(h))
+			case h.Ready < e.Number:
+				late = append(late, h.Name)
 			}
 		}
-		if ready == 0 || ready < len(hosts) {
-			return results.ErrNotFound
+		switch {
+		case len(hosts) > 0 && len(late) == 0:
+			why, err := s.activate(ctx, q, &e)
+			if err == nil && why != nil {
+				err = fail(why)
+			}
+			return err
+		case s.Now().Sub(e.CreatedAt) > within:
+			who, zh := strings.Join(late, ", "), strings.Join(late, "、")
+			if len(late) == 0 {
+				who, zh = "no process runs models", "没有运行模型的进程"
+			}
+			return fail(results.Because("late", "not every process could run these models within %[1]s: %[2]s", "并非所有进程都能在 %[1]s 内准备好模型：%[3]s", within, who, zh))
 		}
-		return s.activate(ctx, q, &e)
+		return results.ErrNotFound
 	})
 	return e, wrap(err, "settle the epoch that is staged")
 }

@@ -14,6 +14,9 @@ import (
 var modelCases = []Case{
 	{Name: "a model is added", Alone: true, Run: modelAdded},
 	{Name: "epochs", Alone: true, Run: modelEpochs},
+	{Name: "an epoch that cannot become active", Alone: true, Run: modelEpochFails},
+	{Name: "a comparison is with what is active", Alone: true, Run: modelPassed},
+	{Name: "a promotion is staged", Alone: true, Run: modelPromotionStaged},
 	{Name: "an epoch waits for every live process", Alone: true, Run: modelHosts},
 	{Name: "several settle an epoch at once", Alone: true, Run: modelSettleRace},
 	{Name: "promotions", Run: modelPromotions},
@@ -89,6 +92,8 @@ func modelAdded(t *testing.T, s results.Store) {
 	require.ErrorIs(t, err, results.ErrNotFound)
 
 	m.State = results.ModelRetired
+	require.ErrorIs(t, s.ChangeModel(ctx, m, results.ModelChecked, Audit(s, "", "model.retired")), results.ErrStale, "it was read before it was changed")
+	m.Changed = got.Changed
 	require.NoError(t, s.ChangeModel(ctx, m, results.ModelChecked, Audit(s, "", "model.retired")))
 	addModel(t, s, "") // its name is free again
 }
@@ -104,7 +109,7 @@ func count(all []string, what string) (n int) {
 
 func propose(t testing.TB, s results.Store, after int64, doc results.EpochDoc, changes ...results.ModelChange) results.Epoch {
 	t.Helper()
-	e, err := s.ProposeEpoch(t.Context(), results.Epoch{Doc: doc, Changes: changes, Action: "model.promoted", Actor: "key-1"}, after, false, Audit(s, "", "model.promotion"))
+	e, err := s.ProposeEpoch(t.Context(), results.Epoch{Doc: doc, Changes: changes, Action: "model.promoted", Actor: "key-1"}, after, results.StepStaged, Audit(s, "", "model.promotion"))
 	require.NoError(t, err)
 	return e
 }
@@ -135,13 +140,13 @@ func modelEpochs(t *testing.T, s results.Store) {
 	require.Equal(t, int64(1), e.Number)
 	require.Equal(t, results.EpochStaging, e.State)
 	require.Zero(t, active(t, s), "nobody has it yet")
-	_, err = s.ProposeEpoch(ctx, results.Epoch{}, 0, false, results.AuditEntry{})
+	_, err = s.ProposeEpoch(ctx, results.Epoch{}, 0, results.StepStaged, results.AuditEntry{})
 	require.ErrorIs(t, err, results.ErrConflict, "one is staged already")
-	_, err = s.SettleEpoch(ctx, time.Minute)
+	_, err = s.SettleEpoch(ctx, time.Minute, time.Hour)
 	require.ErrorIs(t, err, results.ErrNotFound, "nobody runs models, so nobody can run these")
 
 	host(t, s, "w1", 1)
-	e, err = s.SettleEpoch(ctx, time.Minute)
+	e, err = s.SettleEpoch(ctx, time.Minute, time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, results.EpochActive, e.State)
 	require.Equal(t, int64(1), active(t, s))
@@ -154,11 +159,16 @@ func modelEpochs(t *testing.T, s results.Store) {
 	require.Equal(t, doc.Base, stored.Doc.Base)
 	require.False(t, stored.ActiveAt.IsZero())
 
+	_, err = s.ProposeEpoch(ctx, results.Epoch{Changes: []results.ModelChange{{Model: m.ID, State: results.ModelRetired, From: results.ModelStandby}}}, 1, results.StepAtOnce, results.AuditEntry{})
+	require.ErrorIs(t, err, results.ErrConflict, "it is active, and not in standby")
+
 	// A rollback does not wait, not even for what is being staged.
 	waiting := propose(t, s, 1, doc)
-	_, err = s.ProposeEpoch(ctx, results.Epoch{}, 0, true, results.AuditEntry{})
+	_, err = s.ProposeEpoch(ctx, results.Epoch{}, 1, results.StepAtOnce, results.AuditEntry{})
+	require.ErrorIs(t, err, results.ErrConflict, "the end of a trial ends nothing of others")
+	_, err = s.ProposeEpoch(ctx, results.Epoch{}, 0, results.StepOvertaking, results.AuditEntry{})
 	require.ErrorIs(t, err, results.ErrConflict, "it was made for another state of things")
-	back, err := s.ProposeEpoch(ctx, results.Epoch{Action: "model.rolled_back", Changes: []results.ModelChange{{Model: m.ID, State: results.ModelStandby}}}, 1, true, Audit(s, "", "x"))
+	back, err := s.ProposeEpoch(ctx, results.Epoch{Action: "model.rolled_back", Changes: []results.ModelChange{{Model: m.ID, State: results.ModelStandby}}}, 1, results.StepOvertaking, Audit(s, "", "x"))
 	require.NoError(t, err)
 	require.Equal(t, results.EpochActive, back.State)
 	require.Equal(t, back.Number, active(t, s))
@@ -178,23 +188,87 @@ func modelEpochs(t *testing.T, s results.Store) {
 	require.Equal(t, []int64{4, 3}, []int64{all[0].Number, all[1].Number})
 }
 
+// What an epoch expects of models must still be so when it becomes active; and none is staged for ever.
+func modelEpochFails(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	m := addModel(t, s, "")
+	host(t, s, "w1", 9)
+	e := propose(t, s, 0, results.EpochDoc{}, results.ModelChange{Model: m.ID, State: results.ModelActive, From: results.ModelAdded})
+	m.State = results.ModelRetired
+	require.NoError(t, s.ChangeModel(ctx, m, results.ModelAdded, results.AuditEntry{}))
+	e, err := s.SettleEpoch(ctx, time.Minute, time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, results.EpochFailed, e.State)
+	require.Equal(t, "state", e.Why.Rule)
+	got, err := s.Model(ctx, m.ID)
+	require.NoError(t, err)
+	require.Equal(t, results.ModelRetired, got.State)
+
+	host(t, s, "slow", 0)
+	propose(t, s, 0, results.EpochDoc{})
+	e, err = s.SettleEpoch(ctx, time.Minute, -time.Second)
+	require.NoError(t, err)
+	require.Equal(t, results.EpochFailed, e.State)
+	require.Contains(t, e.Why.Text.EN, "slow")
+	require.NotContains(t, e.Why.Text.EN, "w1")
+}
+
+// Another model becomes active: what was compared with the one before has to be compared again.
+func modelPassed(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	m, other := addModel(t, s, ""), NewModel(t, s, "", "other")
+	require.NoError(t, s.AddModel(ctx, other, results.AuditEntry{}))
+	for _, one := range []results.RegisteredModel{m, other} {
+		one.State, one.Passed = results.ModelChecked, true
+		require.NoError(t, s.ChangeModel(ctx, one, results.ModelAdded, results.AuditEntry{}))
+	}
+	_, err := s.ProposeEpoch(ctx, results.Epoch{Changes: []results.ModelChange{{Model: m.ID, State: results.ModelActive, From: results.ModelChecked}}}, 0, results.StepAtOnce, results.AuditEntry{})
+	require.NoError(t, err)
+	got, err := s.Model(ctx, other.ID)
+	require.NoError(t, err)
+	require.False(t, got.Passed)
+	got, err = s.Model(ctx, m.ID)
+	require.NoError(t, err)
+	require.True(t, got.Passed)
+}
+
+// A promotion that was cancelled leaves no epoch.
+func modelPromotionStaged(t *testing.T, s results.Store) {
+	ctx := t.Context()
+	m := addModel(t, s, "")
+	p := results.Promotion{ID: NewID(), Model: m.ID, Task: m.Task, State: results.PromotionEmbedding, Created: s.Now()}
+	require.NoError(t, s.BeginPromotion(ctx, p, results.AuditEntry{}))
+	e, err := s.StagePromotion(ctx, p, results.Epoch{}, 0, results.AuditEntry{})
+	require.NoError(t, err)
+	got, err := s.Promotion(ctx, p.ID)
+	require.NoError(t, err)
+	require.Equal(t, results.PromotionStaging, got.State)
+	require.Equal(t, e.Number, got.Epoch)
+	require.NoError(t, s.DropEpoch(ctx, e.Number, nil, results.AuditEntry{}))
+	_, err = s.StagePromotion(ctx, p, results.Epoch{}, 0, results.AuditEntry{})
+	require.ErrorIs(t, err, results.ErrStale)
+	all, err := s.NewestEpochs(ctx, 9)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+}
+
 func modelHosts(t *testing.T, s results.Store) {
 	ctx := t.Context()
 	host(t, s, "w1", 0)
 	host(t, s, "w2", 0)
 	e := propose(t, s, 0, results.EpochDoc{})
 	host(t, s, "w1", e.Number)
-	_, err := s.SettleEpoch(ctx, time.Minute)
+	_, err := s.SettleEpoch(ctx, time.Minute, time.Hour)
 	require.ErrorIs(t, err, results.ErrNotFound, "w2 lives and cannot run it yet")
 	require.NoError(t, s.LeaveModels(ctx, "w2"))
-	_, err = s.SettleEpoch(ctx, time.Minute)
+	_, err = s.SettleEpoch(ctx, time.Minute, time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, e.Number, active(t, s))
 
 	next := propose(t, s, e.Number, results.EpochDoc{})
 	host(t, s, "w1", next.Number)
 	require.NoError(t, s.HostModels(ctx, results.ModelHost{Name: "w3", Role: "api", Failed: next.Number, Why: results.Because("checksum", "the file was changed", "文件被更改")}))
-	failed, err := s.SettleEpoch(ctx, time.Minute)
+	failed, err := s.SettleEpoch(ctx, time.Minute, time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, results.EpochFailed, failed.State)
 	require.Contains(t, failed.Why.Text.EN, "w3: the file was changed")
@@ -212,7 +286,7 @@ func modelSettleRace(t *testing.T, s results.Store) {
 		propose(t, s, int64(round), results.EpochDoc{})
 		var wait sync.WaitGroup
 		for range 6 {
-			wait.Go(func() { _, _ = s.SettleEpoch(t.Context(), time.Minute) })
+			wait.Go(func() { _, _ = s.SettleEpoch(t.Context(), time.Minute, time.Hour) })
 		}
 		wait.Wait()
 		require.Equal(t, int64(round+1), active(t, s))

@@ -16,6 +16,8 @@ const (
 	beatEvery = 3 * time.Second
 	// Alive is how long a process counts after its last sign of life: an epoch does not wait longer for one that was killed.
 	Alive = 15 * time.Second
+	// stageWithin is how long an epoch may be staged: one process that never gets ready must not hold up all changes for ever.
+	stageWithin = 15 * time.Minute
 )
 
 // Follower keeps a Host at the epochs of the store: it stages, acknowledges, and settles.
@@ -88,7 +90,7 @@ func (f *Follower) Once(ctx context.Context) error {
 	if err = errors.Join(err, f.beat(ctx, say)); err != nil || !staging {
 		return err
 	}
-	e, err := f.Store.SettleEpoch(ctx, Alive)
+	e, err := f.Store.SettleEpoch(ctx, Alive, stageWithin)
 	switch {
 	case errors.Is(err, results.ErrNotFound), errors.Is(err, results.ErrStale):
 		return nil

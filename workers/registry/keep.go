@@ -36,6 +36,7 @@ type Keeper struct {
 const (
 	roleKeeper = "models"
 	keeperTerm = 10 * time.Second
+	ruleWaits  = "waits"
 	batch      = 32 // photos between two notes of progress
 )
 
@@ -335,12 +336,8 @@ func (k *Keeper) progress(ctx context.Context, p *results.Promotion, tenants []s
 	return err
 }
 
-// propose writes the epoch in which the model is active. One that a keeper wrote who was killed before it could say so is adopted.
+// propose writes the epoch in which the model is active.
 func (k *Keeper) propose(ctx context.Context, p results.Promotion, m results.RegisteredModel) error {
-	newest, err := k.Store.NewestEpochs(ctx, 1)
-	if err != nil {
-		return err
-	}
 	number, err := k.Store.ActiveEpoch(ctx)
 	if err != nil {
 		return err
@@ -353,25 +350,19 @@ func (k *Keeper) propose(ctx context.Context, p results.Promotion, m results.Reg
 	if err != nil {
 		return err
 	}
-	if len(newest) > 0 && newest[0].Action == "model.promoted" && newest[0].Doc.Active(m.Tenant, m.Task) == m.ID &&
-		(newest[0].State == results.EpochStaging || newest[0].State == results.EpochActive) {
-		p.Epoch = newest[0].Number
-	} else {
-		next := active.Promoted(m, siblings)
-		next.Actor = p.Actor
-		e, err := k.Store.ProposeEpoch(ctx, next, number, false, results.AuditEntry{
-			ID: ulid.Make().String(), At: k.Store.Now(), Actor: k.Name, Action: "model.staged", Target: m.ID, Digest: m.Digest, Tenant: m.Tenant,
-		})
-		if errors.Is(err, results.ErrConflict) { // another change is staged just now: after it
+	next := active.Promoted(m, siblings)
+	next.Actor = p.Actor
+	_, err = k.Store.StagePromotion(ctx, p, next, number, results.AuditEntry{
+		ID: ulid.Make().String(), At: k.Store.Now(), Actor: k.Name, Action: "model.staged", Target: m.ID, Digest: m.Digest, Tenant: m.Tenant,
+	})
+	if errors.Is(err, results.ErrConflict) { // another change is staged just now: after it
+		if p.Why != nil && p.Why.Rule == ruleWaits {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		p.Epoch = e.Number
+		p.Why = results.Because(ruleWaits, "another change of the models is being staged; this one comes after it", "另一项模型更改正在准备中；其后将继续")
+		return k.Store.ChangePromotion(ctx, p, results.PromotionEmbedding)
 	}
-	p.State = results.PromotionStaging
-	if err := k.Store.ChangePromotion(ctx, p, results.PromotionEmbedding); err != nil {
+	if err != nil {
 		return err
 	}
 	if k.Bell != nil {
@@ -392,6 +383,14 @@ func (k *Keeper) staged(ctx context.Context, p results.Promotion) error {
 		k.Log.Info("a model was promoted", "promotion", p.ID, "model", p.Model, "epoch", p.Epoch)
 		return k.Store.ChangePromotion(ctx, p, results.PromotionStaging)
 	case results.EpochFailed:
+		switch {
+		case e.Why != nil && e.Why.Rule == results.RuleOvertaken: // by a rollback of something else: once more
+			p.State, p.Epoch, p.Why = results.PromotionEmbedding, 0, nil
+			return k.Store.ChangePromotion(ctx, p, results.PromotionStaging)
+		case e.Why != nil && e.Why.Rule == results.RuleCancelled: // by somebody who is just about to say so here
+			p.State, p.Why = results.PromotionCancelled, e.Why
+			return k.Store.ChangePromotion(ctx, p, results.PromotionStaging)
+		}
 		return k.fail(ctx, p, e.Why)
 	case results.EpochStaging:
 	}

@@ -104,7 +104,7 @@ func (w *world) add(damaged bool) results.RegisteredModel {
 
 func (w *world) propose(next results.Epoch, after int64) results.Epoch {
 	w.Helper()
-	e, err := w.store.ProposeEpoch(w.Context(), next, after, false, results.AuditEntry{})
+	e, err := w.store.ProposeEpoch(w.Context(), next, after, results.StepStaged, results.AuditEntry{})
 	require.NoError(w, err)
 	return e
 }
@@ -193,7 +193,7 @@ func TestRetainAndAgain(t *testing.T) {
 	running, err := p.Take(t.Context(), "t", "job")
 	require.NoError(t, err)
 
-	back, err := w.store.ProposeEpoch(t.Context(), results.Epoch{}, e.Number, true, results.AuditEntry{})
+	back, err := w.store.ProposeEpoch(t.Context(), results.Epoch{}, e.Number, results.StepOvertaking, results.AuditEntry{})
 	require.NoError(t, err)
 	now, err := p.Take(t.Context(), "t", "job")
 	require.NoError(t, err)
@@ -250,12 +250,14 @@ func TestSwapWhileTaking(t *testing.T) {
 	for n := int64(0); n < 12; n += 2 {
 		e, err := w.store.Epoch(t.Context(), n)
 		require.NoError(t, err)
+		m, err := w.store.Model(t.Context(), m.ID)
+		require.NoError(t, err)
 		w.propose(e.Promoted(m, []results.RegisteredModel{m}), n)
 		require.NoError(t, p.follow.Once(t.Context()))
 		require.Equal(t, n+1, w.active())
 		e, err = w.store.Epoch(t.Context(), n+1)
 		require.NoError(t, err)
-		_, err = w.store.ProposeEpoch(t.Context(), e.RolledBack(m, ""), n+1, true, results.AuditEntry{})
+		_, err = w.store.ProposeEpoch(t.Context(), e.RolledBack(m, ""), n+1, results.StepAtOnce, results.AuditEntry{})
 		require.NoError(t, err)
 		p.ahead.Add(int64(time.Hour))
 		require.NoError(t, p.follow.Once(t.Context()))

@@ -170,7 +170,7 @@ func (e *engine) load(ctx context.Context) error {
 	e.follow = &registry.Follower{Host: e.host, Store: e.store, Bell: e.bell, Name: e.name, Role: string(e.role), Log: e.log}
 	e.shadow = registry.NewShadow(e.host, e.store, e.log)
 	follow := e.follow
-	e.mu.Unlock() // what follows may fetch and load large models: nobody else waits for that
+	e.mu.Unlock()                            // what follows may fetch and load large models: nobody else waits for that
 	if err := follow.Once(ctx); err != nil { // jobs that come before it goes on are refused, and run a little later
 		e.log.Warn("the epochs of models could not be read yet", "error", err.Error())
 	}
