@@ -106,7 +106,11 @@ func TestEvidencePackage(t *testing.T) {
 	for _, f := range r.Manifest.Files {
 		names = append(names, f.Name)
 	}
-	require.Subset(t, names, []string{"verdict.json", "proof.json", "claim.json", "keyframes/0000.jpg", "report-en.html", "report-zh.html"})
+	require.Subset(t, names, []string{"verdict.json", "proof.json", "claim.json", "received.json", "keyframes/0000.jpg", "report-en.html", "report-zh.html"})
+	in, err := r.Inputs()
+	require.NoError(t, err)
+	require.False(t, in.Received.IsZero())
+	require.True(t, in.Claim.TakenAt.Equal(in.Received), "a claim without a time has the server's: a replay must see that nothing was claimed")
 	waiting, err := d.store.LogWaiting(t.Context(), "acme", "", 10)
 	require.NoError(t, err)
 	last := waiting[len(waiting)-1]

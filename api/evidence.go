@@ -119,6 +119,7 @@ func (s *Server) evidence(ctx context.Context, v results.Verdict) (c evidence.Co
 	if c.Claim, err = json.Marshal(claim); err != nil {
 		return c, err
 	}
+	c.Received = sub.ReceivedAt
 	if c.Policy, err = s.policyOf(ctx, v, body.Policy); err != nil {
 		return c, err
 	}

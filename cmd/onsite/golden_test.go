@@ -105,6 +105,7 @@ func TestGoldenPackages(t *testing.T) {
 			r, err := c.replay(t.Context(), e, core, in)
 			require.NoError(t, err)
 			require.NoError(t, sameVerdict(r))
+			require.True(t, r.SignerVerified)
 		})
 	}
 }
@@ -131,11 +132,11 @@ func TestReplayNamesWhatDiffers(t *testing.T) {
 	before := pipeline.Verdict{Decision: pipeline.DecisionPass, Checks: map[pipeline.CheckName]pipeline.Check{pipeline.CheckFace: {Outcome: pipeline.Pass, Score: &score}}}
 	now := pipeline.Verdict{Decision: pipeline.DecisionAbnormal, Checks: map[pipeline.CheckName]pipeline.Check{pipeline.CheckFace: {Outcome: pipeline.Fail, Score: &score}},
 		Reasons: []pipeline.Reason{{Code: pipeline.FaceMismatch, Check: pipeline.CheckFace}}}
-	err = sameVerdict(compared(before, now))
+	err = sameVerdict(replayed{Reverification: compared(before, now)})
 	require.EqualError(t, err, "another verdict: decision pass -> abnormal; face pass [] -> fail [face_mismatch]")
 	var out bytes.Buffer
 	require.Equal(t, exitChanged, (&env{err: &out, lang: "en"}).fail(err, false))
-	require.NoError(t, sameVerdict(compared(now, now)))
+	require.NoError(t, sameVerdict(replayed{Reverification: compared(now, now)}))
 }
 
 // makeGoldens runs the cases, logs each verdict in a log of its own, and signs the packages with a key that is thrown away.

@@ -3,9 +3,11 @@ package evidence
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -37,15 +39,31 @@ type Inputs struct {
 	Verdict pipeline.Verdict
 	Claim   pipeline.Claim
 	Policy  *policy.Policy // nil: it is not in the package
+	// Received is when the upload came, by the server's clock; zero: the package, an older one, does not say.
+	Received time.Time
 }
 
-// Inputs reads them; they mean nothing unless the package is intact.
+// ErrNoClaim says that a package has no claim, so that its verdict cannot be made again.
+var ErrNoClaim = errors.New("the package has no " + claimName)
+
+// Inputs reads them; they mean nothing unless the package is intact. The error is ErrNoClaim for a package without a claim.
 func (r *Result) Inputs() (in Inputs, err error) {
 	if err := json.Unmarshal(r.files[verdictName], &in.Verdict); err != nil {
 		return in, fmt.Errorf("read %s: %w", verdictName, err)
 	}
-	if err := json.Unmarshal(r.files[claimName], &in.Claim); err != nil {
+	claim, ok := r.files[claimName]
+	if !ok {
+		return in, ErrNoClaim
+	}
+	if err := json.Unmarshal(claim, &in.Claim); err != nil {
 		return in, fmt.Errorf("read %s: %w", claimName, err)
+	}
+	if raw, ok := r.files[arrivalName]; ok {
+		var a arrival
+		if err := strict(raw, &a); err != nil {
+			return in, fmt.Errorf("read %s: %w", arrivalName, err)
+		}
+		in.Received = a.ReceivedAt
 	}
 	if text, ok := r.files[policyName]; ok {
 		p, err := policy.Parse(policyName, text)
@@ -201,6 +219,11 @@ func (c *check) verdict() {
 	}
 	if claim, ok := c.files[claimName]; ok && "sha256:"+results.Sum(claim) != v.Inputs.Claim {
 		c.add(claimName, "the claim is not the one that the verdict names", "申报内容与结论所指的不一致")
+	}
+	if raw, ok := c.files[arrivalName]; ok {
+		if err := strict(raw, &arrival{}); err != nil {
+			c.add(arrivalName, "when the upload was received cannot be read: %v", "收到时间无法读取：%v", err)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func content(t testing.TB) Content {
 	key, err := audit.NewKey("acme")
 	require.NoError(t, err)
 	c := Content{
-		Verdict: body, Policy: text, Claim: claim, Pictures: []Picture{{0, []byte("jpeg")}}, Print: []byte("print"), Key: key,
+		Verdict: body, Policy: text, Claim: claim, Received: time.Date(2026, 11, 2, 9, 0, 0, 123456789, time.UTC), Pictures: []Picture{{0, []byte("jpeg")}}, Print: []byte("print"), Key: key,
 		Models:    map[pipeline.ModelRef][]byte{v.Models[0]: []byte("name: n\n")},
 		Recipient: "Labour court", ExportedBy: "key-1", ExportedAt: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC), Onsite: "test",
 	}
@@ -89,6 +89,9 @@ func TestPackageHolds(t *testing.T) {
 	require.Equal(t, "Labour court", r.Manifest.Recipient)
 	require.False(t, r.Timestamp)
 	require.Equal(t, raw, made(t, c), "the same content makes the same bytes")
+	in, err := r.Inputs()
+	require.NoError(t, err)
+	require.True(t, c.Received.Equal(in.Received), "to the nanosecond: a claim's time that equals it was not claimed")
 	unpinned, err := Check(raw, "")
 	require.NoError(t, err)
 	require.True(t, unpinned.Intact())
@@ -112,7 +115,7 @@ func TestPackageHolds(t *testing.T) {
 		}
 		return all
 	}()
-	require.Equal(t, []string{"verdict.json", "proof.json", "policy.yaml", "claim.json", "keyframes/0000.jpg", "fingerprint.bin", "models/face_embed.yaml",
+	require.Equal(t, []string{"verdict.json", "proof.json", "policy.yaml", "claim.json", "received.json", "keyframes/0000.jpg", "fingerprint.bin", "models/face_embed.yaml",
 		"report-en.html", "report-en.pdf", "report-zh.html", "report-zh.pdf", "readme.txt"}, names)
 	c.PDF = func([]byte) ([]byte, error) { return nil, errors.New("no printer") }
 	_, err = Make(&bytes.Buffer{}, c)

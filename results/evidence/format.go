@@ -32,6 +32,7 @@ const (
 	proofName   = "proof.json"
 	policyName  = "policy.yaml"
 	claimName   = "claim.json"
+	arrivalName = "received.json"
 )
 
 // Bounds of a package, against one that was made to fill a disk.

@@ -15,10 +15,11 @@ import (
 
 // Content is what goes into a package.
 type Content struct {
-	Verdict  []byte   // the revision's JSON, as it is stored and logged
-	Earlier  [][]byte // the revisions before it, oldest first
-	Policy   []byte   // YAML of the policy that it was judged by
-	Claim    []byte   // JSON whose sha256 the verdict names
+	Verdict  []byte    // the revision's JSON, as it is stored and logged
+	Earlier  [][]byte  // the revisions before it, oldest first
+	Policy   []byte    // YAML of the policy that it was judged by
+	Claim    []byte    // JSON whose sha256 the verdict names
+	Received time.Time // of the upload, by the server's clock; zero: not known
 	Pictures []Picture
 	Print    []byte                            // the fingerprint; nil: none is kept
 	Models   map[pipeline.ModelRef][]byte      // manifests of the models, as YAML, where they are known
@@ -87,6 +88,13 @@ func (c Content) members(v pipeline.Verdict) ([]member, error) {
 	if len(c.Claim) > 0 {
 		out = append(out, member{claimName, c.Claim})
 	}
+	if !c.Received.IsZero() {
+		raw, err := json.Marshal(arrival{c.Received.UTC()})
+		if err != nil {
+			return nil, fmt.Errorf("write when the upload was received: %w", err)
+		}
+		out = append(out, member{arrivalName, raw})
+	}
 	for _, p := range c.Pictures {
 		out = append(out, member{pictureName(p.Index), p.JPEG})
 	}
@@ -114,6 +122,11 @@ func (c Content) members(v pipeline.Verdict) ([]member, error) {
 		out = append(out, member{"report-" + lang + ".pdf", pdf})
 	}
 	return append(out, member{"readme.txt", []byte(readme)}), nil
+}
+
+// arrival is the member that says when the upload came: checks of time and travel compare the claim with it.
+type arrival struct {
+	ReceivedAt time.Time `json:"received_at"`
 }
 
 const printName = "fingerprint.bin"
@@ -148,6 +161,7 @@ verdict.json                     the verdict, as it was stored          存储�
 earlier/                         revisions before it                    更早的版本
 keyframes/                       pictures; other people are blurred     关键帧，其他人已模糊
 claim.json, policy.yaml          what it was judged by                  申报内容与策略
+received.json                    when the server received it            服务器收到的时间
 fingerprint.bin                  the recording's fingerprint            录像指纹
 models/                          which models it used                   所用模型
 proof.json                       its place in the tamper-evident log    在防篡改日志中的位置

@@ -166,11 +166,11 @@ func (a *attempt) reproducible(ctx context.Context, before pipeline.Verdict, cur
 	}
 	wanted := func(n pipeline.CheckName) bool { return rules.Checks[n].Need != policy.Never }
 	matters := wanted(pipeline.CheckFace) || wanted(pipeline.CheckLiveness)
-	if a.pinned.look, err = a.consentThen(ctx, a.Sub, results.PurposeFace, saysOfFaces(before), before.CreatedAt, matters); err != nil {
+	if a.pinned.look, err = a.consentThen(ctx, a.Sub, results.PurposeFace, verify.ToldOfFaces(before), before.CreatedAt, matters); err != nil {
 		return err
 	}
-	said := saysOfSound(before)
-	matters = said == granted || before.Media.Kind == string(media.Video) && rules.Reuse.Audio
+	said := verify.ToldOfSound(before)
+	matters = said == verify.Granted || before.Media.Kind == string(media.Video) && rules.Reuse.Audio
 	if a.pinned.hear, err = a.consentThen(ctx, a.Sub, results.PurposeSound, said, before.CreatedAt, matters && rules.Listens()); err != nil {
 		return err
 	}

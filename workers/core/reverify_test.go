@@ -209,59 +209,32 @@ func TestReverifyHoldsToTheInputs(t *testing.T) {
 	require.Equal(t, verify.Equal, again(before, false).Agreement, "no face was looked at then")
 }
 
-// What a verdict says of the consents of its time.
-func TestWhatAVerdictSaysOfConsent(t *testing.T) {
-	const live, face, speech = pipeline.CheckLiveness, pipeline.CheckFace, pipeline.CheckSpeech
-	not := func(why string) pipeline.Check { return pipeline.Check{Outcome: pipeline.NotChecked, Why: why} }
-	task := func(kind, why string) pipeline.Check {
-		return pipeline.Check{Outcome: pipeline.Fail, Detail: map[string]any{"challenge": map[string]any{"tasks": []any{map[string]any{"kind": kind, "why": why}}}}}
-	}
-	type checks map[pipeline.CheckName]pipeline.Check
-	for _, c := range []struct {
-		checks       checks
-		faces, sound told
-	}{
-		{checks{}, untold, untold},
-		{checks{face: not(policy.WhyNotWanted), live: not(policy.WhyNotWanted), speech: not(policy.WhyNotWanted)}, untold, untold},
-		{checks{face: not(policy.WhyNoConsent), speech: not(policy.WhyNoSound)}, refused, refused},
-		{checks{face: not(policy.WhyNotWanted), live: not(policy.WhyNoConsent), speech: not(policy.WhyPhotoNoTime)}, refused, untold},
-		{checks{face: not(policy.WhyNoReference), speech: not(policy.WhyNoAudio)}, granted, granted},
-		{checks{face: {Outcome: pipeline.Pass}, speech: {Outcome: pipeline.Fail}}, granted, granted},
-		{checks{live: task("say_digits", policy.WhyNoSound)}, untold, refused},
-		{checks{live: task("say_digits", "no_voice")}, untold, granted},
-		{checks{live: task("nod", policy.WhyNoConsent)}, refused, untold},
-		{checks{speech: {Outcome: pipeline.Uncertain, Detail: map[string]any{"lips": map[string]any{"why": policy.WhyNoConsent}}}}, refused, granted},
-	} {
-		v := pipeline.Verdict{Checks: c.checks}
-		require.Equal(t, c.faces, saysOfFaces(v), "%v", c.checks)
-		require.Equal(t, c.sound, saysOfSound(v), "%v", c.checks)
-	}
-	require.Equal(t, granted, saysOfSound(pipeline.Verdict{Models: []pipeline.ModelRef{{Task: string(models.VoiceActivity)}}}))
-
+// Which consent counts where a verdict is made again.
+func TestConsentThen(t *testing.T) {
 	w := newWorld(t)
 	w.subject("ann")
 	sub := results.Submission{Tenant: "t", Subject: "ann"}
-	then := func(said told, when time.Time, matters bool) (bool, error) {
+	then := func(said verify.Told, when time.Time, matters bool) (bool, error) {
 		return w.core.consentThen(t.Context(), sub, results.PurposeSound, said, when, matters)
 	}
 	early := w.store.Now()
 	given := early.Add(time.Minute)
 	require.NoError(t, w.store.GiveConsent(t.Context(), results.Consent{ID: verify.NewJob(), Tenant: "t", Subject: "ann", Purpose: results.PurposeSound, Notice: "1", GivenAt: given}, w.audit("consent.given")))
 	for _, c := range []struct {
-		said told
+		said verify.Told
 		when time.Time
 		want bool
-	}{{refused, given, false}, {granted, early, true}, {untold, early, false}, {untold, given, true}} {
+	}{{verify.Refused, given, false}, {verify.Granted, early, true}, {verify.Untold, early, false}, {verify.Untold, given, true}} {
 		heard, err := then(c.said, c.when, true)
 		require.NoError(t, err)
 		require.Equal(t, c.want, heard)
 	}
 	require.NoError(t, w.store.WithdrawConsent(t.Context(), "t", "ann", results.PurposeSound, given.Add(time.Minute), w.audit("consent.withdrawn")))
-	_, err := then(granted, given, true)
+	_, err := then(verify.Granted, given, true)
 	var cannot *CannotReverify
 	require.ErrorAs(t, err, &cannot)
 	require.Equal(t, "consent_withdrawn", cannot.State)
-	heard, err := then(untold, given, false)
+	heard, err := then(verify.Untold, given, false)
 	require.NoError(t, err)
 	require.False(t, heard)
 }
