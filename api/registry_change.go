@@ -88,6 +88,7 @@ func (s *Server) addModel(ctx context.Context, in *addModelInput) (*modelOutput,
 	}
 	m.ID, m.Tenant, m.Task, m.Name, m.Version, m.SHA256 = ulid.Make().String(), tenant, man.Task, man.Name, man.Version, man.File.SHA256
 	m.Digest, m.State, m.Actor, m.AddedAt = results.Sum(m.Manifest), results.ModelAdded, PrincipalOf(ctx).Key, s.stamp()
+	m.Changed = m.AddedAt
 	if err := s.Store.AddModel(ctx, m, s.modelEntry(ctx, "model.added", m)); err != nil {
 		if errors.Is(err, results.ErrExists) {
 			return nil, problem(codeExists).with("There is a model with this manifest, or of this task, name and version, that is not retired; GET /v1/registry shows it.",
