@@ -65,6 +65,31 @@ func TestAPhotoTurnsAsAPlane(t *testing.T) {
 	require.False(t, ok, "too short to say")
 }
 
+// The points of a print that is bent to and fro move in themselves, and its face stays the same none the less.
+func TestABentPrint(t *testing.T) {
+	track := turning(true, 20)
+	points := head()
+	for i := range track.Moments {
+		bend := 0.008 * math.Sin(float64(i)*0.5) // at most a part of a tube two faces wide, seen from five eye distances away
+		yaw := 0.35 * math.Sin(float64(i)*0.4)
+		for k, p := range points {
+			x, z := p[0], bend*p[0]*p[0]/2
+			x, z = x*math.Cos(yaw)+z*math.Sin(yaw), -x*math.Sin(yaw)+z*math.Cos(yaw)
+			near := 300 / (300 - z)
+			track.Moments[i].Landmarks[k] = face.Point{X: float32(320 + x*near), Y: float32(240 + p[1]*near)}
+		}
+	}
+	bent, ok := track.body()
+	require.True(t, ok)
+	require.Greater(t, bent.deform*100, 1.5, "more than any flat print")
+	print := cues{cueFlat: 0.7, cueDeform: 100 * bent.deform, cueMouth: 0.005, cueEyes: 0.01, cueBlinks: 0}
+	cfg := DefaultConfig()
+	require.NotEqual(t, pipeline.Pass, bySigns(&fitted, print, false, &cfg))
+	print[cueDeform] = 5
+	require.Equal(t, pipeline.Uncertain, bySigns(&fitted, print, false, &cfg))
+	require.Equal(t, pipeline.Fail, bySigns(&fitted, print, true, &cfg), "and the model hesitates")
+}
+
 func TestBlinks(t *testing.T) {
 	track := turning(false, 20)
 	for i := range track.Moments {
