@@ -142,7 +142,7 @@ func judgeSubject(out *pipeline.Check, own *ballot, photo bool, cfg *Config) {
 	out.Near = math.Abs(score-cfg.Threshold) < cfg.Near
 	out.Detail["weight"], out.Detail["light"] = round(weight), math.Round(bright)
 	out.Detail["frames_below"] = below(own, cfg.Threshold)
-	need, votes := cfg.MinWeight, cfg.MinVotes
+	need, votes := own.need(cfg), cfg.MinVotes
 	if photo {
 		need, votes = cfg.PhotoMinWeight, 1
 	}

@@ -75,6 +75,17 @@ func same(v float64, n int) []float64 {
 	return out
 }
 
+// Five of many faces must weigh half of what ten must: fewer are asked to spare time, not because there is less to see.
+func TestSmallFacesWeighOverTheWholeTime(t *testing.T) {
+	for n, want := range map[int]pipeline.Outcome{5: pipeline.Uncertain, 10: pipeline.Pass, 12: pipeline.Pass} { // faces in view
+		clip, found := painted(t, media.Video, n, person{live: same(0.9, n), size: 42, x: 240, light: 120})
+		got, err := Check(t.Context(), &grey{}, clip, found, &Track{}, DefaultConfig())
+		require.NoError(t, err)
+		require.Equal(t, want, got.Detail["votes"], "%d: %v", n, got.Detail)
+		require.Less(t, got.Detail["weight"], 0.8)
+	}
+}
+
 func TestCheckClips(t *testing.T) {
 	live := person{live: same(0.95, 10), size: 120, x: 240, light: 120}
 	cases := []struct {

@@ -35,7 +35,8 @@ type Config struct {
 
 	// MaxVotes bounds how many faces of the subject are looked at, MaxOthers those of everybody else: they are the check's time.
 	MaxVotes, MaxOthers int
-	// MinVotes and MinWeight are what a clip must hold before its faces say anything.
+	// MinVotes and MinWeight are what a clip must hold before its faces say anything. MinWeight is of ten faces: of a longer track fewer are
+	// asked (MaxVotes), each of which stands for others like it, and their sum need be as much less.
 	MinVotes  int
 	MinWeight float64
 	// PhotoMinWeight is the same for the one face of a photo.

@@ -28,7 +28,7 @@ func halves(n int) []int {
 // settled tells whether left further votes, each of a weight of at most 1, can change nothing that the outcome hangs on: on which side of the
 // threshold the weighted median lies, with the band in which it would be near, whether there are enough votes and weight, whether there is enough light.
 func (b *ballot) settled(left int, c *Config) bool {
-	if len(b.votes) < c.MinVotes || b.weight() < c.MinWeight {
+	if len(b.votes) < c.MinVotes || b.weight() < b.need(c) {
 		return false
 	}
 	high, low, lit := 0.0, 0.0, 0.0

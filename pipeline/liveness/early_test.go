@@ -38,7 +38,7 @@ func TestSettledIsSettled(t *testing.T) {
 	}
 	stopped := 0
 	for range 3000 {
-		b := ballot{}
+		b := ballot{share: r.Float64()}
 		bias := r.Float64()
 		for range 1 + r.IntN(10) {
 			v := random()

@@ -34,8 +34,20 @@ type vote struct {
 type ballot struct {
 	track int
 	votes []vote
-	seen  int // faces of the track in the sampled frames, voting or not
-	left  int // faces that were not asked about, because no answer could have changed anything
+	seen  int     // faces of the track in the sampled frames, voting or not
+	left  int     // faces that were not asked about, because no answer could have changed anything
+	share float64 // of the faces that weigh (ten at most) those that are asked about; 0: all
+}
+
+// weighed is of how many faces Config.MinWeight is the least weight.
+const weighed = 10
+
+// need is the least weight of the votes that says anything.
+func (b *ballot) need(c *Config) float64 {
+	if b.share == 0 {
+		return c.MinWeight
+	}
+	return c.MinWeight * b.share
 }
 
 // weight is the sum of the votes' weights.
@@ -101,6 +113,9 @@ func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, tr
 		}
 	}
 	places := spread(len(fit), limit)
+	if n := min(len(fit), weighed); len(places) < n {
+		b.share = float64(len(places)) / float64(n)
+	}
 	order := halves(len(places))
 	if !c.EarlyExit {
 		sort.Ints(order)
