@@ -3,6 +3,7 @@ package liveness
 import (
 	"image"
 	"math"
+	"slices"
 
 	"onsite/pipeline/face"
 	"onsite/pipeline/media"
@@ -23,6 +24,8 @@ const (
 	skinGap   = 0.4  // seconds that the face may be missing
 	skinRate  = 10.0 // samples a second that the colours are brought to, as many as bursts have pictures
 	skinSpan  = 1.6  // seconds over which colours are compared with their own mean: longer than a beat, shorter than a cloud
+	// Below skinDark and above skinBurnt (0..255) a channel has no room to show a change: where light is missing, or burns it out, nothing is said.
+	skinDark, skinBurnt = 1.0, 252.0
 	// skinLo and skinHi are the beats a second that a heart has, skinMost what is searched beside them.
 	skinLo, skinHi, skinMost = 0.75, 2.8, 4.5
 	// skinShare is the part of the power up to skinMost that one beat and its double must hold. Noise alone reaches 0.35 over 6 to 24 s in one of a
@@ -92,6 +95,9 @@ func rhythm(c []colour) Skin {
 	if len(c) < 2 || c[len(c)-1].at-c[0].at < skinLeast {
 		return SkinTooShort
 	}
+	if slices.ContainsFunc(c, func(v colour) bool { return min(v.b, v.g, v.r) < skinDark || max(v.b, v.g, v.r) > skinBurnt }) {
+		return SkinTooShort
+	}
 	even := resampled(c)
 	pulse := make([]float64, len(even))
 	span := int(skinSpan * skinRate)
@@ -119,7 +125,10 @@ func rhythm(c []colour) Skin {
 			peak = math.Max(peak, sum)
 		}
 	}
-	if all > 0 && peak/all >= skinShare {
+	switch {
+	case all == 0:
+		return SkinTooShort // colours that do not even carry noise were painted, or coded away
+	case peak/all >= skinShare:
 		return SkinChanges
 	}
 	return SkinDoesNot
@@ -150,9 +159,6 @@ func addPart(pulse []float64, c []colour) {
 	var mean colour
 	for _, v := range c {
 		mean.b, mean.g, mean.r = mean.b+v.b/n, mean.g+v.g/n, mean.r+v.r/n
-	}
-	if mean.b < 1 || mean.g < 1 || mean.r < 1 {
-		return // no light
 	}
 	one, two := make([]float64, len(c)), make([]float64, len(c))
 	for i, v := range c {

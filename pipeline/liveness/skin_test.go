@@ -51,6 +51,26 @@ func TestSkinNeedsTime(t *testing.T) {
 	require.Equal(t, SkinTooShort, rhythm(nil))
 }
 
+func TestSkinNeedsLight(t *testing.T) {
+	for name, to := range map[string]func(colour) colour{
+		"the same colour all the time": func(c colour) colour { return colour{c.at, 90, 110, 150} },
+		"darkness":                     func(c colour) colour { return colour{at: c.at} },
+		"dark for a second": func(c colour) colour {
+			if c.at > 4 && c.at < 5 {
+				return colour{at: c.at}
+			}
+			return c
+		},
+		"burnt out": func(c colour) colour { return colour{c.at, c.b, c.g, 255} },
+	} {
+		series := skinSeries(rand.New(rand.NewPCG(5, 6)), 12, 0.01, 0.02, 0.15)
+		for i := range series {
+			series[i] = to(series[i])
+		}
+		require.Equal(t, SkinTooShort, rhythm(series), name)
+	}
+}
+
 // A painted face whose colour beats, seen through a track.
 func TestSkinOfATrack(t *testing.T) {
 	clip, track := &media.Clip{Bursts: []media.Burst{{}}}, turning(false, 100)

@@ -100,10 +100,19 @@ func (v *validator) speech(p Policy) {
 	}
 }
 
-func (v *validator) challenge(p Policy) {
-	if p.Liveness.Skin && p.Checks[pipeline.CheckLiveness].Need == Never {
+func (v *validator) liveness(p Policy) {
+	if !p.Liveness.Skin {
+		return
+	}
+	if p.Checks[pipeline.CheckLiveness].Need == Never {
 		v.add("liveness.skin", "true", "false, while checks.liveness.need is never", "it is a part of the liveness check: want that, too")
 	}
+	if !p.Accepts("video") {
+		v.add("liveness.skin", "true", "false, where the policy takes no video", "a single photo shows no change: take video in media, or leave skin out")
+	}
+}
+
+func (v *validator) challenge(p Policy) {
 	c := p.Challenge
 	if !c.Wanted {
 		if len(c.Kinds) > 0 || c.Tasks != 0 || c.Seconds != 0 {

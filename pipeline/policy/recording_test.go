@@ -59,6 +59,10 @@ func TestRecordingRules(t *testing.T) {
 	require.ErrorContains(t, err, "a single photo")
 	_, err = Parse("test", []byte(strings.Replace(head, "[video]", "[photo]", 1)+live+"challenge: {wanted: true, kinds: [show_code]}\n"))
 	require.NoError(t, err)
+	_, err = Parse("test", []byte(strings.Replace(head, "[video]", "[photo]", 1)+live+"liveness: {skin: true}\n"))
+	require.ErrorContains(t, err, "takes no video")
+	_, err = Parse("test", []byte(strings.Replace(head, "[video]", "[video, photo]", 1)+live+"liveness: {skin: true}\n"))
+	require.NoError(t, err)
 }
 
 // A proven replay may be abnormal; what a model did not see is for a person.

@@ -67,6 +67,7 @@ func (p Policy) Validate() error {
 	v.scene(p.Scene)
 	v.history(p.History)
 	v.speech(p)
+	v.liveness(p)
 	v.challenge(p)
 	if len(v) == 0 {
 		return nil
