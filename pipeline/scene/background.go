@@ -63,10 +63,13 @@ func ParseBackground(data []byte) (Background, error) {
 	return b, b.validate()
 }
 
-// pack writes the vectors as they are stored.
-func (b Background) pack() *pipeline.RoomVectors {
+// pack writes the vectors as they are stored. A vector without a direction (all zero, or no numbers) is refused: no comparison with it means anything.
+func (b Background) pack() (*pipeline.RoomVectors, error) {
 	out := &pipeline.RoomVectors{Model: b.Model, Vectors: []string{}}
-	for _, v := range b.Vectors {
+	for i, v := range b.Vectors {
+		if unitLength(v) == nil {
+			return nil, fmt.Errorf("vector %d of a background has no direction", i)
+		}
 		var top float64
 		for _, x := range v {
 			top = max(top, math.Abs(float64(x)))
@@ -77,7 +80,7 @@ func (b Background) pack() *pipeline.RoomVectors {
 		}
 		out.Vectors = append(out.Vectors, base64.StdEncoding.EncodeToString(raw))
 	}
-	return out
+	return out, nil
 }
 
 // unpack is the other way round; there may be too few for a background of their own.
@@ -102,7 +105,11 @@ func unpack(p *pipeline.RoomVectors) (Background, error) {
 
 // Bytes is the stored form; made says from which pictures the vectors come, and under which licence.
 func (b Background) Bytes(made string) ([]byte, error) {
-	f := backgroundFile{Model: b.Model, Made: made, Vectors: b.pack().Vectors}
+	p, err := b.pack()
+	if err != nil {
+		return nil, err
+	}
+	f := backgroundFile{Model: b.Model, Made: made, Vectors: p.Vectors}
 	out, err := json.MarshalIndent(f, "", " ")
 	return append(out, '\n'), err
 }

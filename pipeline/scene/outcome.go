@@ -158,6 +158,9 @@ func (s *search) check(res Result) pipeline.Check {
 	if len(res.Against) > 0 {
 		c.Detail["against"] = res.Against
 	}
+	if s.room.around != (leftOut{}) {
+		c.Detail["other_rooms_left_out"] = s.room.around
+	}
 	var count struct{ all, pass, fail, uncertain, not int }
 	for _, e := range res.Elements {
 		if s.cfg.Want == nil && e.Why == WhyNoPoster {

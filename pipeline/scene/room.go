@@ -21,6 +21,10 @@ const (
 	// and lets 1.1 and 1.2 % of the strangers of the other half pass.
 	sameRoom    = 2.5
 	perhapsRoom = 2.0
+	// twinRoom is the cosine (of vectors without the background's mean) with one of the site's own photos from which a room of another site is
+	// the same room, or cannot be told from it. No two different rooms of the built-in background reach it (0.68); of two simulated visits to
+	// one room, about a third do.
+	twinRoom = 0.7
 	// roomFrames bounds the frames that are compared: each costs a COCO pass.
 	roomFrames = 2
 	// roomSide is the side of the square to which reference photos are stretched and kept, as large as the model wants them.
@@ -80,16 +84,14 @@ func (r *rooms) matcher(ctx context.Context, m FeatureModels, model string) (*ro
 	if b.Model != model { // before any photo is looked at: it is asked at every check
 		return nil, &OtherModelError{Want: b.Model, Got: model}
 	}
-	if r.around.Model == model { // those of another model say nothing here; the site is to be written again
-		if b, err = b.With(r.around); err != nil {
-			return nil, fmt.Errorf("rooms of the other sites: %w", err)
-		}
-	}
 	vectors, err := vectorsOf(ctx, m, slices.Concat(r.photos, r.against))
 	if err != nil {
 		return nil, err
 	}
 	k, err := newRoomMatcher(vectors[:len(r.photos)], vectors[len(r.photos):], b)
+	if err == nil {
+		k, err = k.with(r.around, vectors[:len(r.photos)], vectors[len(r.photos):], b)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +133,7 @@ func (s *Site) RoomVectors(ctx context.Context, m FeatureModels) (*pipeline.Room
 	for _, v := range vectors {
 		b.Vectors = append(b.Vectors, v.V)
 	}
-	return b.pack(), nil
+	return b.pack()
 }
 
 // roomSight is what the comparison of frames with the room photos gave.
@@ -141,6 +143,8 @@ type roomSight struct {
 	frame  media.Frame
 	frames int // compared
 	agree  int // frames that are like the room on their own
+
+	around leftOut // what of the company's other rooms was not used
 
 	uncalibrated bool // the background belongs to another model: nothing was compared
 }
@@ -166,6 +170,7 @@ func matchRooms(ctx context.Context, m FeatureModels, r *rooms, frames []media.F
 		if err != nil {
 			return roomSight{}, err
 		}
+		out.around = k.leftOut
 		if out.frames == 0 || s > best {
 			best, out.ref, out.frame = s, r.photos[ref].name, f
 		}

@@ -108,6 +108,10 @@ func TestBackground(t *testing.T) {
 	for i := range b.Vectors {
 		require.InDelta(t, 1, dot(b.Vectors[i], again.Vectors[i]), 1e-4)
 	}
+	for _, bad := range [][]float32{{0, 0}, {float32(math.NaN()), 1}} {
+		_, err = Background{Model: "m", Vectors: [][]float32{bad}}.Bytes("test")
+		require.ErrorContains(t, err, "no direction")
+	}
 	more, err := b.With(Background{Model: b.Model, Vectors: b.Vectors[:2]})
 	require.NoError(t, err)
 	require.Len(t, more.Vectors, 56)
@@ -144,6 +148,26 @@ func TestRoomsOfOtherSites(t *testing.T) {
 		require.Len(t, k.back, tt.size)
 		site.Close()
 	}
+	// The same room under another site (in the same building, or this site under an earlier id) stays out: its genuine photos score the same.
+	score := func(around *pipeline.RoomVectors) (float64, leftOut) {
+		site, err := prepare("joconde.jpg", around)
+		require.NoError(t, err)
+		defer site.Close()
+		k, err := site.rooms.matcher(t.Context(), set, rooms.Model)
+		require.NoError(t, err)
+		own, err := unpack(rooms)
+		require.NoError(t, err)
+		s, _, err := k.score(models.Vector{Model: rooms.Model, V: own.Vectors[0]})
+		require.NoError(t, err)
+		return s, k.leftOut
+	}
+	alone, left := score(nil)
+	require.Zero(t, left)
+	twin, left := score(rooms)
+	require.Equal(t, leftOut{Twins: 1}, left)
+	require.InDelta(t, alone, twin, 0)
+	_, left = score(&pipeline.RoomVectors{Model: "another", Vectors: rooms.Vectors})
+	require.Equal(t, leftOut{OtherModel: 1}, left)
 	none, err := (&Site{}).RoomVectors(t.Context(), set)
 	require.NoError(t, err)
 	require.Nil(t, none)

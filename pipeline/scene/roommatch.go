@@ -23,6 +23,49 @@ type roomMatcher struct {
 	other [][]float32 // photos of other places that the site names, centred, length 1
 	back  [][]float32 // the background, centred, length 1
 	self  usual       // what the references reach with the background
+
+	leftOut leftOut
+}
+
+// leftOut counts the rooms of the company's other sites that are not in the background.
+type leftOut struct {
+	OtherModel int `json:"other_model,omitempty"` // another scene model looked at them: the site is to be written again
+	Twins      int `json:"twins,omitempty"`       // the site's own rooms, under another site (twinRoom)
+}
+
+// with gives a matcher with the rooms of other sites in the background, made from the same vectors. Twins of the references stay out: they
+// would make the site's own look usual.
+func (m *roomMatcher) with(around Background, refs, other []models.Vector, b Background) (*roomMatcher, error) {
+	if len(around.Vectors) == 0 {
+		return m, nil
+	}
+	if around.Model != m.model {
+		m.leftOut.OtherModel = len(around.Vectors)
+		return m, nil
+	}
+	more := Background{Model: around.Model}
+	for _, v := range around.Vectors {
+		if err := m.fits(models.Vector{Model: around.Model, V: v}); err != nil {
+			return nil, fmt.Errorf("rooms of the other sites: %w", err)
+		}
+		c := m.centre(v)
+		if c == nil {
+			continue // like the mean of all places: says nothing
+		}
+		if near, _ := nearestOf(c, m.refs); near < twinRoom {
+			more.Vectors = append(more.Vectors, v)
+		}
+	}
+	b, err := b.With(more)
+	if err != nil {
+		return nil, fmt.Errorf("rooms of the other sites: %w", err)
+	}
+	out, err := newRoomMatcher(refs, other, b)
+	if err != nil {
+		return nil, err
+	}
+	out.leftOut.Twins = len(around.Vectors) - len(more.Vectors)
+	return out, nil
 }
 
 // usual is what is usual among strangers.
