@@ -60,6 +60,20 @@ func (r *run) follows() bool {
 // skin says that a change of the skin's colour is looked for.
 func (r *run) skin() bool { return r.Policy.Liveness.Skin && r.wants(pipeline.CheckLiveness) }
 
+// noteSkin adds to the liveness check whether the skin's colour changes, or why that could not be read. It decides nothing: not even its own
+// failure makes the check one that broke.
+func noteSkin(check *pipeline.Check, clip *media.Clip, track *liveness.Track) {
+	if check.Detail == nil {
+		return // nobody was found
+	}
+	skin, err := liveness.SkinOf(clip, track)
+	if err != nil {
+		check.Detail["skin_error"] = err.Error()
+		return
+	}
+	check.Detail["skin_changes"] = skin
+}
+
 // answers says that there are tasks to look for.
 func (r *run) answers() bool {
 	return r.Policy.Challenge.Wanted && r.Challenge != nil && r.Challenge.State == challenge.Fresh

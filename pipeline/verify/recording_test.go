@@ -1,12 +1,16 @@
 package verify
 
 import (
+	"image"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gocv.io/x/gocv"
 
 	"onsite/pipeline"
 	"onsite/pipeline/challenge"
+	"onsite/pipeline/face"
+	"onsite/pipeline/liveness"
 	"onsite/pipeline/media"
 	"onsite/pipeline/policy"
 )
@@ -62,4 +66,28 @@ func TestRequest(t *testing.T) {
 		r.measuring = true
 		require.Equal(t, media.DefaultRequest(), r.request(), name)
 	}
+}
+
+// The colour of the skin decides nothing: where it cannot be read, the liveness check is none the less what it was.
+func TestSkinThatCannotBeReadDecidesNothing(t *testing.T) {
+	bad := gocv.NewMatWithSize(480, 640, gocv.MatTypeCV32FC3) // no picture that is looked at has such values
+	clip := &media.Clip{Bursts: []media.Burst{{Frames: []media.Frame{{Image: bad}}}}}
+	defer clip.Close()
+	m := liveness.Moment{Box: image.Rect(240, 160, 400, 320)}
+	for i := range m.Landmarks {
+		m.Landmarks[i] = face.Point{X: 320, Y: 240}
+	}
+	for i := range 6 {
+		m.Landmarks[36+i].X, m.Landmarks[42+i].X = 290, 350
+	}
+	check := pipeline.Check{Outcome: pipeline.Pass, Detail: map[string]any{}}
+	noteSkin(&check, clip, &liveness.Track{Moments: []liveness.Moment{m}})
+	require.Equal(t, pipeline.Pass, check.Outcome)
+	require.NotContains(t, check.Detail, "skin_changes")
+	require.NotEmpty(t, check.Detail["skin_error"])
+	noteSkin(&check, clip, &liveness.Track{})
+	require.Equal(t, liveness.SkinTooShort, check.Detail["skin_changes"])
+	nobody := pipeline.Check{Outcome: pipeline.NotChecked}
+	noteSkin(&nobody, clip, &liveness.Track{})
+	require.Nil(t, nobody.Detail)
 }

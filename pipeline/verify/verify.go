@@ -322,23 +322,17 @@ func (r *run) person(ctx context.Context) error {
 		if err != nil {
 			return r.broke(pipeline.CheckLiveness, err)
 		}
-		clip := r.clip
-		var skin liveness.Skin
-		if r.skin() {
-			if skin, err = liveness.SkinOf(clip, track); err != nil {
-				return r.broke(pipeline.CheckLiveness, err)
-			}
-		}
+		clip, part := r.clip, track
 		if r.follows() {
 			q := media.DefaultRequest()
-			clip, track = liveness.Windows(clip, track, q.Bursts, q.BurstLength)
+			clip, part = liveness.Windows(clip, track, q.Bursts, q.BurstLength)
 		}
-		check, err := liveness.Check(ctx, r.Models, clip, r.found, track, livenessConfig(r.Policy))
+		check, err := liveness.Check(ctx, r.Models, clip, r.found, part, livenessConfig(r.Policy))
 		if err != nil {
 			return r.broke(pipeline.CheckLiveness, err)
 		}
-		if skin != "" && check.Detail != nil {
-			check.Detail["skin_changes"] = skin
+		if r.skin() {
+			noteSkin(&check, r.clip, track)
 		}
 		r.set(pipeline.CheckLiveness, check)
 		return nil
