@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -76,13 +77,17 @@ func readAdded(dir string) ([]manifest.Manifest, error) {
 	return out, nil
 }
 
-// NameError says that no model of a name can be chosen, or that a word is no choice.
+// NameError says that no model of a name can be chosen, that a word is no choice, or that several tasks know the name.
 type NameError struct {
 	Word  string
 	Known []string // names that would do
+	Tasks []string // that know the name; nil where none does
 }
 
 func (e *NameError) Error() string {
+	if e.Tasks != nil {
+		return fmt.Sprintf("choose a model: %q is one of several tasks (%s); write TASK=NAME, for instance %s=%s", e.Word, strings.Join(e.Tasks, ", "), e.Tasks[0], e.Word)
+	}
 	return fmt.Sprintf("choose a model: %q is not one of %s, and no manifest's path (a path ends in .yaml)", e.Word, strings.Join(e.Known, ", "))
 }
 
@@ -117,6 +122,14 @@ func Choose(word, added string) (manifest.Manifest, error) {
 	}
 	if len(hits) == 0 {
 		return manifest.Manifest{}, &NameError{Word: word, Known: known}
+	}
+	var tasks []string
+	for _, h := range hits {
+		tasks = append(tasks, h.Task)
+	}
+	sort.Strings(tasks)
+	if tasks = slices.Compact(tasks); len(tasks) > 1 {
+		return manifest.Manifest{}, &NameError{Word: word, Known: known, Tasks: tasks}
 	}
 	// An added model of a further one's name is that one, once its file was there.
 	return hits[len(hits)-1].Manifest, nil

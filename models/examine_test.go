@@ -243,4 +243,16 @@ func TestChoose(t *testing.T) {
 	require.ErrorAs(t, err, &name)
 	require.Contains(t, name.Known, "strange")
 	require.NotContains(t, name.Known, "blazeface")
+
+	// A name that two tasks know needs the task.
+	twin := strange(t, strangeEmbedder(false, false), "name: strange", "name: blazeface")
+	require.NoError(t, os.Rename(filepath.Dir(twin.Origin()), filepath.Join(added, "blazeface")))
+	_, err = Choose("blazeface", added)
+	require.ErrorAs(t, err, &name)
+	require.Equal(t, []string{"face_detect", "face_embed"}, name.Tasks)
+	for _, task := range name.Tasks {
+		m, err := Choose(task+"=blazeface", added)
+		require.NoError(t, err)
+		require.Equal(t, task, m.Task)
+	}
 }

@@ -25,6 +25,11 @@ func modelError(err error) error {
 	var name *models.NameError
 	var bare *models.CalibrationError
 	switch {
+	case errors.As(err, &name) && name.Tasks != nil:
+		return &usageError{err: err, text: pipeline.Text{
+			EN: err.Error(),
+			ZH: fmt.Sprintf("选择模型：%q 对应多个任务（%s）；请写 任务=名称，例如 %s=%s", name.Word, strings.Join(name.Tasks, "、"), name.Tasks[0], name.Word),
+		}}
 	case errors.As(err, &name):
 		return &usageError{err: err, text: pipeline.Text{
 			EN: err.Error(),
@@ -39,10 +44,11 @@ func modelError(err error) error {
 	return err
 }
 
-// faultError says that a model was refused, with every reason.
+// faultError says that a model was refused, with every reason; also are others that were.
 type faultError struct {
 	name   string
 	faults []models.Fault
+	also   []*faultError
 }
 
 func (e *faultError) Error() string { return e.text().EN }
@@ -52,6 +58,10 @@ func (e *faultError) text() pipeline.Text {
 	for _, f := range e.faults {
 		t.EN += "\n" + f.Code + ": " + f.Text.EN
 		t.ZH += "\n" + f.Code + "：" + f.Text.ZH
+	}
+	for _, other := range e.also {
+		said := other.text()
+		t.EN, t.ZH = t.EN+"\n"+said.EN, t.ZH+"\n"+said.ZH
 	}
 	return t
 }
@@ -73,7 +83,7 @@ func (c *modelsAddCmd) Run(ctx context.Context, e *env) error {
 	if err := c.refuse(man); err != nil {
 		return err
 	}
-	known, err := knownModels(man.Name)
+	known, err := knownModels()
 	if err != nil {
 		return err
 	}
@@ -82,12 +92,9 @@ func (c *modelsAddCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(stage) }()
-	x, err := models.Examine(ctx, man.In(stage), models.ExamineOptions{Library: models.DefaultOptions().Library, Known: known})
+	x, err := c.examine(ctx, man, stage, known)
 	if err != nil {
 		return err
-	}
-	if !x.Passed {
-		return &faultError{name: man.Name, faults: x.Faults}
 	}
 	home := filepath.Join(models.AddedDir(), man.Name)
 	if err := os.RemoveAll(home); err != nil { // an identical one, see refuse
@@ -104,6 +111,29 @@ func (c *modelsAddCmd) Run(ctx context.Context, e *env) error {
 		ZH: fmt.Sprintf("已添加 %s %s（%s，sha256 %.12s）到 %s\n%s", man.Name, man.Version, man.Task, man.File.SHA256, home, costLine(x).ZH),
 	}))
 	return nil
+}
+
+// examine examines the copy in stage. A further model that this program names but never had the file of has no golden sample: what it computes
+// here is recorded in the copy once nothing else is wrong with it.
+func (c *modelsAddCmd) examine(ctx context.Context, man manifest.Manifest, stage string, known []manifest.Manifest) (models.Examination, error) {
+	o := models.ExamineOptions{Library: models.DefaultOptions().Library, Known: known}
+	o.NoGolden = len(man.Golden) == 0 && filepath.Ext(c.Manifest) != ".yaml"
+	x, err := models.Examine(ctx, man.In(stage), o)
+	if err != nil {
+		return x, err
+	}
+	if !x.Passed {
+		return x, &faultError{name: man.Name, faults: x.Faults}
+	}
+	if !o.NoGolden {
+		return x, nil
+	}
+	g, err := models.Record(ctx, man.In(stage), o)
+	if err != nil {
+		return x, err
+	}
+	man.Golden = []manifest.Golden{g}
+	return x, manifest.Rewrite(filepath.Join(stage, models.ManifestFile), man)
 }
 
 // refuse says why a model cannot have its name here.
@@ -125,7 +155,7 @@ func (c *modelsAddCmd) refuse(man manifest.Manifest) error {
 		return err
 	}
 	for _, k := range all {
-		if k.Name == man.Name && (k.Origin == models.OriginBuiltin || (k.Origin == models.OriginAdded && k.Digest() != man.Digest())) {
+		if k.Name == man.Name && taken(k, man) {
 			return usagef(pipeline.Text{
 				EN: fmt.Sprintf("a model called %s is there already (%s), and it is another one; give the new one another name", man.Name, k.Origin),
 				ZH: fmt.Sprintf("已存在名为 %s 的另一个模型（%s）；请为新模型另取名称", man.Name, k.Origin),
@@ -133,6 +163,18 @@ func (c *modelsAddCmd) refuse(man manifest.Manifest) error {
 		}
 	}
 	return nil
+}
+
+// taken says whether a model of the same name is another one. A further model may be added with thresholds and samples of this machine, but with its
+// file and in its way.
+func taken(k models.Choice, man manifest.Manifest) bool {
+	switch k.Origin {
+	case models.OriginAdded:
+		return k.Digest() != man.Digest()
+	case models.OriginFurther:
+		return k.Task != man.Task || k.File.SHA256 != man.File.SHA256 || len(man.Conflicts([]manifest.Manifest{k.Manifest})) > 0
+	}
+	return true
 }
 
 // stage copies manifest and files into a folder of their own, under the names that the manifest gives them.
@@ -191,17 +233,15 @@ func readModel(word string) (manifest.Manifest, error) {
 	return man, nil
 }
 
-// knownModels are the models that one of the given name must not be mistaken for.
-func knownModels(except string) ([]manifest.Manifest, error) {
+// knownModels are the models that another one must not be mistaken for. One that is among them is not mistaken for itself: it is used in the same way.
+func knownModels() ([]manifest.Manifest, error) {
 	all, err := models.Choices(models.AddedDir())
 	if err != nil {
 		return nil, err
 	}
 	var out []manifest.Manifest
 	for _, k := range all {
-		if k.Name != except {
-			out = append(out, k.Manifest)
-		}
+		out = append(out, k.Manifest)
 	}
 	return out, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onsite/models"
+	"onsite/models/manifest"
 )
 
 // ownCache is a cache folder with the installed models, in which models can be added.
@@ -83,6 +84,53 @@ func TestModelsAdd(t *testing.T) {
 	code, _, errOut = onsite(t, "--lang", "en", "models", "add", own, file, file)
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "has 1 file(s), 2 were given")
+}
+
+// A further model's name is kept for its file, used in its way; a file is used in one way only, whatever the model is called.
+func TestModelsAddFurther(t *testing.T) {
+	ownCache(t)
+	own := filepath.Join(t.TempDir(), "mine.yaml")
+	_, text, _ := onsite(t, "models", "show", "sface")
+	add := func(text string) string {
+		require.NoError(t, os.WriteFile(own, []byte(text), 0o600))
+		_, _, errOut := onsite(t, "--lang", "en", "models", "add", own, own)
+		return errOut
+	}
+	require.Contains(t, add(strings.Replace(text, "sha256: 0ba9", "sha256: 1ba9", 1)), "give the new one another name")
+	require.Contains(t, add(strings.Replace(text, "colour: rgb", "colour: bgr", 1)), "give the new one another name")
+	require.Contains(t, add(strings.NewReplacer("colour: rgb", "colour: bgr", "name: sface", "name: mine").Replace(text)), "same_file")
+	require.NotContains(t, add(strings.Replace(text, "version: 2021dec", "version: 2021", 1)), "another name")
+
+	// A working copy that kept its name is told, too.
+	require.NoError(t, os.WriteFile(own, []byte(strings.Replace(text, "colour: rgb", "colour: bgr", 1)), 0o600))
+	_, _, errOut := onsite(t, "--lang", "en", "models", "check", own)
+	require.Contains(t, errOut, "same_file")
+}
+
+// A further model that has no golden sample, as this program never had its file, gets one when it is added by its name.
+func TestModelsAddRecords(t *testing.T) {
+	cache, stage := ownCache(t), t.TempDir()
+	_, text, _ := onsite(t, "models", "show", "faceplugin-eye")
+	bare := strings.Replace(text[:strings.Index(text, "\ngolden:")+1], "name: faceplugin-eye", "name: my-eyes", 1)
+	data, err := os.ReadFile(filepath.Join(cache, "models", "fr_eye.onnx"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(stage, "fr_eye.onnx"), data, 0o600))
+	path := filepath.Join(stage, models.ManifestFile)
+	require.NoError(t, os.WriteFile(path, []byte(bare), 0o600))
+	man, err := manifest.Read(path)
+	require.NoError(t, err)
+	require.Empty(t, man.Golden)
+	_, err = (&modelsAddCmd{Manifest: "my-eyes"}).examine(t.Context(), man, stage, nil)
+	require.NoError(t, err)
+	man, err = manifest.Read(path)
+	require.NoError(t, err)
+	require.Len(t, man.Golden, 1)
+	man.Golden = nil
+	var faults *faultError
+	_, err = (&modelsAddCmd{Manifest: "mine.yaml"}).examine(t.Context(), man, stage, nil)
+	require.ErrorAs(t, err, &faults, "a model of one's own is recorded by its owner")
+	both := &faultError{name: "a", faults: []models.Fault{{Code: "x"}}, also: []*faultError{{name: "b", faults: []models.Fault{{Code: "y"}}}}}
+	require.Contains(t, both.Error(), "model a is refused:\nx: \nmodel b is refused:\ny")
 }
 
 // --write touches nothing but an embedder's manifest that was named by its path.

@@ -11,7 +11,7 @@ import (
 
 type modelsCheckCmd struct {
 	Manifest  string `arg:"" optional:"" help:"Only this model: a name (onsite models list) or the path of a manifest with its file beside it. Default: all built-in and all added models."`
-	Manifests string `help:"Folder with manifests and ONNX files of your own; a manifest there replaces the built-in one of its task." placeholder:"DIR"`
+	Manifests string `help:"Only the models of this folder of manifests and ONNX files of your own." placeholder:"DIR"`
 	Record    bool   `help:"Write the golden sample that this machine computes into the manifest, in place of the one it has."`
 	JSON      bool   `help:"Print JSON."`
 }
@@ -30,11 +30,7 @@ func (c *modelsCheckCmd) Run(ctx context.Context, e *env) error {
 			return err
 		}
 	}
-	except := ""
-	if c.Manifest != "" { // a copy that is being worked on is no other model
-		except = list[0].Name
-	}
-	known, err := knownModels(except)
+	known, err := knownModels()
 	if err != nil {
 		return err
 	}
@@ -47,10 +43,12 @@ func (c *modelsCheckCmd) Run(ctx context.Context, e *env) error {
 		}
 		all = append(all, x)
 		if !x.Passed {
+			refused := &faultError{name: man.Name, faults: x.Faults}
 			if failed == nil {
-				failed = &faultError{name: man.Name}
+				failed = refused
+			} else {
+				failed.also = append(failed.also, refused)
 			}
-			failed.faults = append(failed.faults, x.Faults...)
 		}
 		if !c.JSON {
 			line := costLine(x)

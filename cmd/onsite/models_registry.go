@@ -162,7 +162,7 @@ func (c *modelsUploadCmd) read() ([]byte, []client.File, error) {
 	}
 	raw, err := man.Text()
 	if err == nil && filepath.Ext(c.Manifest) == ".yaml" {
-		raw, err = pipeline.ReadFile(c.Manifest, manifest.MaxBytes) // as it was written: comments are part of it
+		raw, err = pipeline.ReadFile(man.Origin(), manifest.MaxBytes) // as it was written: comments are part of it
 	}
 	if err != nil {
 		return nil, nil, pathError("MANIFEST", c.Manifest, err, "name a model's manifest", "请指定模型清单")

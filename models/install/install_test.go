@@ -412,7 +412,7 @@ func TestFurtherModels(t *testing.T) {
 
 	_, err = Options{Groups: []string{Models}, Further: []string{"sface"}}.list()
 	require.ErrorContains(t, err, "opencv_zoo")
-	require.ErrorContains(t, err, "onsite models add sface FILE")
+	require.ErrorContains(t, err, "onsite models calibrate --manifest own.yaml")
 	_, err = Options{Groups: []string{Models}, Further: []string{"nothing"}}.list()
 	require.ErrorContains(t, err, "blazeface, yunet, faceres, sface")
 }

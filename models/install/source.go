@@ -127,6 +127,8 @@ func furtherPackages(names []string) ([]Package, error) {
 				known = append(known, m.Name)
 			}
 			return nil, fmt.Errorf("install: %q is not one of the further models %s", name, strings.Join(known, ", "))
+		case further[at].Source.NPM == "" && !further[at].Calibrated():
+			return nil, fmt.Errorf("install: %s is not fetched by this program: %s; then: onsite models show %s > own.yaml with the file beside it, onsite models check own.yaml --record, onsite models calibrate --manifest own.yaml --data DIR --write, onsite models add own.yaml FILE", name, further[at].Source.Note, name)
 		case further[at].Source.NPM == "":
 			return nil, fmt.Errorf("install: %s is not fetched by this program: %s; then: onsite models add %s FILE", name, further[at].Source.Note, name)
 		}

@@ -98,6 +98,8 @@ func TestAlignAndDetectorsRefuse(t *testing.T) {
 		{"blazeface down", further("blazeface"), "down: -0.09", "down: -9", "decoder.params.down"},
 		{"yunet places", further("yunet"), "shape: [1, 1600, 4]", "shape: [1, 1601, 4]", "bbox_16 must have 1600 places"},
 		{"yunet side", further("yunet"), "width: 640", "width: 600", "multiples of 32"},
+		{"score", sample(t, "face_detect"), "score: 0.65", "score: 1", "decoder.params.score"},
+		{"iou", sample(t, "face_detect"), "iou: 0.4", "iou: 0", "decoder.params.iou"},
 		{"gigabytes", sample(t, "scene_embed"), "shape: [1, 80, 128, 128]", "shape: [1, 1048576, 1048576, 1048576]", "more than 16777216 numbers"},
 		{"golden number", further("faceres"), "norm: ", "norm: .nan #", "is not a number"},
 	} {

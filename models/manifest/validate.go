@@ -294,6 +294,12 @@ func (m Manifest) validateDecoder(p *problems) {
 		v, ok := m.Decoder.Params[n]
 		p.want(ok && finite(v), "decoder.params."+n, "is missing or not a number")
 	}
+	if v, ok := m.Decoder.Params["score"]; ok {
+		p.want(v > 0 && v < 1, "decoder.params.score", "%v is not between 0 and 1", v)
+	}
+	if v, ok := m.Decoder.Params["iou"]; ok {
+		p.want(v > 0 && v <= 1, "decoder.params.iou", "%v is not above 0 and at most 1", v)
+	}
 	for _, n := range sortedKeys(m.Decoder.Params) {
 		p.want(slices.Contains(names, n), "decoder.params."+n, "is not a parameter of %s", m.Decoder.Name)
 	}
