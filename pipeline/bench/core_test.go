@@ -67,7 +67,9 @@ func TestCoreRunsEveryCheck(t *testing.T) {
 	for s := range Budget {
 		require.Positive(t, r.Stages[string(s)], s)
 	}
-	require.InDelta(t, .5, *r.Efficiency, .5)
+	require.NotNil(t, r.Efficiency)
+	require.Greater(t, *r.Efficiency, .3, "the libraries take most of it")
+	require.LessOrEqual(t, *r.Efficiency, 1.0)
 	require.InDelta(t, 1, r.EarlyExit.SameOutcomes, 0)
 	require.Positive(t, r.Photo.CPUMS)
 	raw, err := json.Marshal(r)

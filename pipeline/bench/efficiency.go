@@ -36,12 +36,35 @@ type Efficiency struct {
 
 // kernelList names our own kernels: loops over pixels, samples or hashes without any decision in them, which a C library would have if it
 // had just these. Comparing with earlier footage counts only for its innermost loops.
-var kernelList = regexp.MustCompile(`^(crypto/.*sha256\..*` +
-	`|onsite/models\.(fill\w*|\(\*model\)\.fill)` +
-	`|onsite/pipeline/reuse\.(resample|columns|axpy|lowDCT|addRow|halveRows|greyRow|pdqBits|pdqQuality|dot|products|nearestThree|nearestCode|nearestBits|codeOf|kthOf|split|halveLines|Bits256\.Distance|differences|cellMotion|cellMeans|centre|selectKth|warpMap\.apply|\(\*track\)\.steadied)` +
-	`|onsite/pipeline/authenticity\.(smooth|blur3|half|shrink|meanSquare|register|\(\*equations\)\.(affine|projective)|plane\.sample|blockScores)` +
-	`|onsite/pipeline/liveness\.(stepsOf|\(\*powers\)\.add)` +
-	`)(\.func\d+)*$`)
+var kernelList = map[string][]string{
+	"onsite/models": {"(*model).fill", "fillBGR", "fillPixels", "fillGrey", "fillGreyFromBGR"},
+	"onsite/pipeline/reuse": {
+		"resample", "columns", "axpy", "lowDCT", "addRow", "halveRows", "greyRow", "pdqBits", "pdqQuality", "dot", "products", "nearestThree",
+		"nearestCode", "nearestBits", "codeOf", "kthOf", "appendKeys", "split", "halveLines", "Bits256.Distance", "differences", "changes", "cellMotion",
+		"cellMeans", "centre", "selectKth", "warpMap.apply", "(*track).steadied",
+	},
+	"onsite/pipeline/authenticity": {
+		"smooth", "blur3", "half", "shrink", "(*series).measure", "(*equations).affine", "(*equations).projective", "plane.sample", "blockScores",
+	},
+	"onsite/pipeline/liveness": {"stepsOf", "(*powers).add"},
+}
+
+var (
+	kernels = func() map[string]bool {
+		out := map[string]bool{}
+		for pkg, list := range kernelList {
+			for _, f := range list {
+				out[pkg+"."+f] = true
+			}
+		}
+		return out
+	}()
+	closure = regexp.MustCompile(`(\.func\d+)+$`)
+	sums    = regexp.MustCompile(`^crypto/.*sha256\.`) // of the standard library, whose inner names are its own
+)
+
+// isKernel tells whether a function, or the one that a closure is in, is a kernel.
+func isKernel(f string) bool { return sums.MatchString(f) || kernels[closure.ReplaceAllString(f, "")] }
 
 // A sample belongs to one of these.
 type part int
@@ -70,7 +93,7 @@ func (s stack) where() (part, string) {
 			return inModel, f
 		case strings.HasPrefix(f, "gocv.io/x/gocv._Cfunc_"):
 			return inOpenCV, f
-		case kernelList.MatchString(f):
+		case isKernel(f):
 			return inKernel, f
 		case strings.HasPrefix(f, "onsite/"):
 			return outside, f

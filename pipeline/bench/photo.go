@@ -18,13 +18,13 @@ import (
 // MaxPhotoMS is what a photo may cost, CPU milliseconds.
 const MaxPhotoMS = 400
 
-// photoWide is the width in pixels of the photos that are measured: with 16:9 they have 9 megapixels, about what phones take.
-const photoWide = 4000
+// photoLong is the longer side in pixels of the photos that are measured: with 16:9 they have 9 megapixels, about what phones take.
+const photoLong = 4000
 
 // PhotoCost is what a photo of the same person at the same site costs under the policy for photos.
 type PhotoCost struct {
 	CPUMS  float64                               `json:"cpu_ms"` // mean over the photos of the median of their runs
-	Pixels int                                   `json:"pixels"`
+	Pixels int                                   `json:"pixels"` // mean over the photos
 	Stages map[string]float64                    `json:"stages"`
 	Checks map[pipeline.CheckName]map[string]int `json:"checks"`
 }
@@ -44,9 +44,11 @@ func photos(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared
 	sums, stages := newSeries(len(jobs)), map[verify.Stage]series{}
 	for i, j := range jobs {
 		path := filepath.Join(dir, fmt.Sprintf("%d.jpg", i))
-		if p.Pixels, err = photoOf(ctx, v, j.job.Media, path); err != nil {
+		n, err := photoOf(ctx, v, j.job.Media, path)
+		if err != nil {
 			return nil, fmt.Errorf("bench: a photo from %s: %w", j.job.Media.Name(), err)
 		}
+		p.Pixels += n
 		job := j.job
 		job.Media, job.Policy, job.InTurn = pipeline.File(path), rules, true
 		for run := range o.Runs {
@@ -59,6 +61,9 @@ func photos(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared
 				count(p.Checks, out.Verdict)
 			}
 		}
+	}
+	if len(jobs) > 0 {
+		p.Pixels /= len(jobs)
 	}
 	p.CPUMS = sums.typical()
 	for s, m := range stages {
@@ -77,13 +82,21 @@ func photoOf(ctx context.Context, v *verify.Verifier, m pipeline.Media, path str
 	frame := clip.Frames[len(clip.Frames)/2].Image
 	large := gocv.NewMat()
 	defer large.Close()
-	high := frame.Rows() * photoWide / frame.Cols()
-	if err := gocv.Resize(frame, &large, image.Pt(photoWide, high), 0, 0, gocv.InterpolationCubic); err != nil {
+	size := photoSize(frame.Cols(), frame.Rows())
+	if err := gocv.Resize(frame, &large, size, 0, 0, gocv.InterpolationCubic); err != nil {
 		return 0, err
 	}
 	raw, err := media.EncodeJPEG(large, 92)
 	if err != nil {
 		return 0, err
 	}
-	return photoWide * high, os.WriteFile(path, raw, 0o600)
+	return size.X * size.Y, os.WriteFile(path, raw, 0o600)
+}
+
+// photoSize is the size of a photo with the shape of a frame.
+func photoSize(w, h int) image.Point {
+	if w >= h {
+		return image.Pt(photoLong, max(1, h*photoLong/w))
+	}
+	return image.Pt(max(1, w*photoLong/h), photoLong)
 }

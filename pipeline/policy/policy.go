@@ -145,9 +145,9 @@ type Policy struct {
 	Speech      Speech                      `yaml:"speech" json:"speech,omitzero"`
 	Challenge   Challenge                   `yaml:"challenge" json:"challenge,omitzero"`
 	Reuse       Reuse                       `yaml:"reuse" json:"reuse,omitzero"`
-	// EarlyExit lets a check stop early: liveness and reuse when nothing that they have not yet looked at can change their outcome, face when a few
-	// frames match clearly, which somebody else in the frames between could. Scores then rest on fewer frames, of reuse on the first earlier clip
-	// that is the same recording; the verdict says what was left out.
+	// EarlyExit lets a check stop early: liveness when nothing that it has not yet looked at can change its outcome, face when a few frames match
+	// clearly, which somebody else in the frames between could, reuse when one earlier clip is the same recording: those that look weaker at first
+	// are then left out, so a second source of the footage may not be named. Scores rest on fewer frames; the verdict says what was left out.
 	EarlyExit bool `yaml:"early_exit" json:"early_exit,omitzero"`
 }
 

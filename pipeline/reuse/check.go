@@ -43,7 +43,12 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 		if err != nil {
 			return pipeline.Check{}, Result{}, err
 		}
+		var same *glance // of the strongest clip so far that is the same recording
 		for n, g := range chosen {
+			if cfg.EarlyExit && same != nil && g.weaker(same) {
+				stopped++
+				continue
+			}
 			if err := ctx.Err(); err != nil {
 				return pipeline.Check{}, Result{}, fmt.Errorf("compare with earlier footage %s: %w", history[g.at].Job, err)
 			}
@@ -56,8 +61,9 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 			}
 			res.Matches = append(res.Matches, m)
 			if cfg.EarlyExit && m.Verdict == Same && len(cfg.Backgrounds) == 0 && len(marked) == 0 {
-				stopped = len(chosen) - n - 1
-				break
+				if same == nil || same.weaker(&g) {
+					same = &chosen[n]
+				}
 			}
 		}
 		sort.SliceStable(res.Matches, func(a, b int) bool { return before(&res.Matches[a], &res.Matches[b]) })

@@ -18,8 +18,9 @@ type Config struct {
 	LowMotion float64
 	// Full is how many earlier clips get the full score, after a first look at all of them.
 	Full int
-	// EarlyExit ends the comparing with the first earlier clip that is the same recording: the outcome is fail whatever the others are. Where
-	// investigators marked backgrounds, which can take a match back, all are compared.
+	// EarlyExit, once an earlier clip is the same recording, compares only those whose first look is not weaker in every respect: the outcome is
+	// fail whatever the others are. A second, weaker source of the same footage is then not named. Where investigators marked backgrounds or
+	// pairs, which can take a match back, all are compared.
 	EarlyExit bool `json:",omitzero"`
 
 	// What follows belongs to the one submission, not to the settings: the recipe of a verdict does not have it, its inputs do.

@@ -16,6 +16,11 @@ type glance struct {
 	temporal float64 // correlation of coarse motion over the best line and window, times the root of its length; 0: none
 }
 
+// weaker says that this first look is behind another in every respect: nothing but a part of the footage may still come from such a clip.
+func (g *glance) weaker(than *glance) bool {
+	return g.votes < than.votes && g.temporal <= than.temporal && g.distance >= than.distance
+}
+
 // plainVotes are more than a mirrored picture gives without being mirrored back, faces and other symmetrical things among them.
 const plainVotes = 64
 
