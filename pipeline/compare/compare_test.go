@@ -204,6 +204,7 @@ func TestFolder(t *testing.T) {
 	groups := filepath.Join(dir, "groups.csv")
 	require.NoError(t, os.WriteFile(groups, []byte("identity,declared\nfranck,man\nlisa,painting\n"), 0o600))
 	f := Folder{Dir: dir, Decoder: decoder, Before: set, After: set}
+	require.Len(t, f.Notes(), 1)
 	got := map[string]Case{}
 	for c, err := range f.Cases(t.Context()) {
 		require.NoError(t, err)
@@ -222,6 +223,7 @@ func TestFolder(t *testing.T) {
 	require.NotContains(t, other.Groups, "declared", "they share none")
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "cases.csv"), []byte("file,faces,label,policy,site\nfranck/1.jpg,franck/2.jpg,genuine,photo,here\n"), 0o600))
+	require.Empty(t, f.Notes())
 	n := 0
 	for c, err := range f.Cases(t.Context()) {
 		require.NoError(t, err)

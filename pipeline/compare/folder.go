@@ -45,10 +45,26 @@ const maxRows = 100_000
 
 // Cases runs the folder's cases under both sets, one after the other.
 func (f Folder) Cases(ctx context.Context) iter.Seq2[Case, error] {
-	if _, err := os.Stat(filepath.Join(f.Dir, casesFile)); err == nil {
+	if f.listed() {
 		return f.submissions(ctx)
 	}
 	return f.pairs(ctx)
+}
+
+func (f Folder) listed() bool {
+	_, err := os.Stat(filepath.Join(f.Dir, casesFile))
+	return err == nil
+}
+
+// Notes says what the folder's form means for the report's figures.
+func (f Folder) Notes() []pipeline.Text {
+	if f.listed() {
+		return nil
+	}
+	return []pipeline.Text{{
+		EN: "every two photos make a case, and the intervals treat these as independent: with few people they are wider than they are given here",
+		ZH: "每两张照片构成一个案例，区间按相互独立计算：人数较少时，实际区间比此处给出的更宽",
+	}}
 }
 
 // light is the group of a pair of faces by the darker one's brightness; the limits are those where error rates begin to rise (face.DefaultConfig).

@@ -159,6 +159,7 @@ type Options struct {
 	Data          string
 	Before, After Models
 	Limits        Limits
+	Notes         []pipeline.Text // what a reader has to know of the data
 	Onsite        string    // the program's version
 	Now           time.Time // when it was made
 }
@@ -191,6 +192,7 @@ func Build(o Options, cases iter.Seq2[Case, error]) (*Report, error) {
 	r.groups(all)
 	r.BeforeTimes = timesOf(all, func(c *Case) float64 { return c.Before.MS })
 	r.AfterTimes = timesOf(all, func(c *Case) float64 { return c.After.MS })
+	r.Notes = append(r.Notes, o.Notes...)
 	r.judge(all)
 	return r, nil
 }
