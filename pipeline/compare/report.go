@@ -160,8 +160,8 @@ type Options struct {
 	Before, After Models
 	Limits        Limits
 	Notes         []pipeline.Text // what a reader has to know of the data
-	Onsite        string    // the program's version
-	Now           time.Time // when it was made
+	Onsite        string          // the program's version
+	Now           time.Time       // when it was made
 }
 
 // Build makes the report. An error of the cases ends it: half a comparison is none.
