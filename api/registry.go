@@ -21,6 +21,8 @@ type Registry interface {
 	// Examine fetches a model's files, loads it and tries it out. The document is what it found; passed says that the model may be used.
 	// Errors are those of the machine.
 	Examine(ctx context.Context, m results.RegisteredModel) (document json.RawMessage, passed bool, err error)
+	// BuiltIn gives the sha256 of the files of the models that the program brings along.
+	BuiltIn() ([]string, error)
 	// Obstacles says which other models could not run beside this one, as a head that was trained on what it replaces.
 	Obstacles(m results.RegisteredModel) []pipeline.Text
 }

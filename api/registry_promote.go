@@ -301,10 +301,12 @@ func (s *Server) dropVectors(ctx context.Context, m results.RegisteredModel) err
 	if m.Task != results.ModelTask {
 		return nil
 	}
-	for _, own := range s.Core.Models() {
-		if own.SHA256 == m.SHA256 {
-			return nil
-		}
+	if s.Registry == nil {
+		return problem(codeModels)
+	}
+	own, err := s.Registry.BuiltIn() // a rollback may bring these back at any time
+	if err != nil || slices.Contains(own, m.SHA256) {
+		return err
 	}
 	tenants, err := s.concerned(ctx, m)
 	if err != nil {

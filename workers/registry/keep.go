@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,13 +31,17 @@ type Keeper struct {
 	// Parallel is how many photos are embedded at once; half of the processors.
 	Parallel int
 
-	past map[string][]finished // by epoch and model: what is still to be tried
+	swept  time.Time             // when it last looked for vectors of retired models
+	rounds map[string]int        // by promotion: how often in turn a photo could not be embedded
+	past   map[string][]finished // by epoch and model: what is still to be tried
 }
 
 const (
 	roleKeeper = "models"
 	keeperTerm = 10 * time.Second
 	ruleWaits  = "waits"
+	ruleEmbed  = "embed"
+	sayAfter   = 5  // rounds with an error until a promotion says so
 	batch      = 32 // photos between two notes of progress
 )
 
@@ -71,13 +76,22 @@ func (k *Keeper) Once(ctx context.Context) error {
 		return err
 	}
 	trials, err := k.trials(ctx)
-	if err != nil || len(open)+len(trials) == 0 {
+	due := k.Store.Now().Sub(k.swept) >= sweepEvery
+	if err != nil || len(open)+len(trials) == 0 && !due {
 		return err
+	}
+	if due { // also where another is elected: that one does it
+		k.swept = k.Store.Now()
 	}
 	if mine, err := k.Store.Elect(ctx, roleKeeper, k.Name, keeperTerm); err != nil || !mine {
 		return err
 	}
+	ctx, release := k.hold(ctx)
+	defer release()
 	var errs []error
+	if due {
+		errs = append(errs, k.sweep(ctx))
+	}
 	for _, p := range open {
 		err := k.step(ctx, p)
 		if errors.Is(err, results.ErrStale) { // it was cancelled
@@ -95,6 +109,30 @@ func (k *Keeper) Once(ctx context.Context) error {
 		errs = append(errs, k.tryPast(ctx, key, trial))
 	}
 	return errors.Join(errs...)
+}
+
+// hold renews the keeper's term until it is released. The context ends when another was elected all the same.
+func (k *Keeper) hold(ctx context.Context) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		tick := time.NewTicker(keeperTerm / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if mine, err := k.Store.Elect(ctx, roleKeeper, k.Name, keeperTerm); err == nil && !mine {
+				cancel()
+			}
+		}
+	})
+	return ctx, func() {
+		cancel()
+		wait.Wait()
+	}
 }
 
 // trials are those of the active epoch that ask for jobs of the past, and have some left, by epoch and model.
@@ -133,13 +171,18 @@ func (k *Keeper) tryPast(ctx context.Context, key string, trial results.EpochTri
 		}
 	}
 	if len(left) > 0 {
+		if k.Shadow.rests() > 0 {
+			return nil
+		}
 		number, err := k.Store.ActiveEpoch(ctx)
 		if err != nil {
 			return err
 		}
 		j := left[0]
 		left = left[1:]
-		if _, err := k.Shadow.try(ctx, number, trial.Model, j, true); err != nil && ctx.Err() == nil {
+		cpu, err := k.Shadow.try(ctx, number, trial.Model, j, true)
+		k.Shadow.spend(cpu, trial.Budget)
+		if err != nil && ctx.Err() == nil {
 			k.Log.Warn("a candidate could not be tried on a job of the past", "job", j.job, "model", trial.Model, "error", err.Error())
 		}
 	}
@@ -255,10 +298,11 @@ func (k *Keeper) embed(ctx context.Context, p *results.Promotion, m results.Regi
 				break
 			}
 			if time.Now().After(until) {
+				_ = k.note(p, moment)
 				return true, k.progress(ctx, p, tenants, m)
 			}
 			after = photos[len(photos)-1].ID
-			if err := k.embedSome(ctx, t, m, photos); err != nil {
+			if err := k.embedSome(ctx, t, m, photos, until); err != nil {
 				moment = err // the rest may well go on; what is left out now is found by the next round
 			}
 			if ctx.Err() != nil {
@@ -266,10 +310,31 @@ func (k *Keeper) embed(ctx context.Context, p *results.Promotion, m results.Regi
 			}
 		}
 	}
+	again := moment != nil
+	moment = k.note(p, moment)
 	if err := k.progress(ctx, p, tenants, m); err != nil {
 		return false, err
 	}
-	return moment != nil || p.Done < p.Total, moment
+	return again || p.Done < p.Total, moment
+}
+
+// note counts rounds in which a photo could not be embedded. After some the promotion says why it does not end, and the log no longer.
+func (k *Keeper) note(p *results.Promotion, moment error) error {
+	if moment == nil {
+		delete(k.rounds, p.ID)
+		if p.Why != nil && p.Why.Rule == ruleEmbed {
+			p.Why = nil
+		}
+		return nil
+	}
+	if k.rounds == nil {
+		k.rounds = map[string]int{}
+	}
+	if k.rounds[p.ID]++; k.rounds[p.ID] < sayAfter {
+		return moment
+	}
+	p.Why = results.Because(ruleEmbed, "some enrolled photos cannot be embedded yet, and are tried again: %v", "部分登记照片暂时无法生成特征向量，正在重试：%v", moment)
+	return nil
 }
 
 // templateName is what a tenant's templates of a model are named by.
@@ -282,7 +347,7 @@ func (k *Keeper) templateName(ctx context.Context, tenant string, m results.Regi
 	return taken.Core.EmbedModel(), nil
 }
 
-func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.RegisteredModel, photos []results.Photo) error {
+func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.RegisteredModel, photos []results.Photo, until time.Time) error {
 	taken, err := k.Host.TakeWith(ctx, tenant, "", m)
 	if err != nil {
 		return err
@@ -297,6 +362,9 @@ func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.Registe
 	g.SetLimit(n)
 	for _, photo := range photos {
 		g.Go(func() error {
+			if time.Now().After(until) { // the next round finds it
+				return nil
+			}
 			row, why, err := taken.Core.Embed(gctx, photo)
 			switch {
 			case err != nil:
@@ -315,7 +383,7 @@ func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.Registe
 	return g.Wait()
 }
 
-// progress notes how far a promotion is, and holds the keeper's term.
+// progress notes how far a promotion is.
 func (k *Keeper) progress(ctx context.Context, p *results.Promotion, tenants []string, m results.RegisteredModel) error {
 	p.Total, p.Done, p.Gaps = 0, 0, 0
 	for _, t := range tenants {
@@ -329,11 +397,7 @@ func (k *Keeper) progress(ctx context.Context, p *results.Promotion, tenants []s
 		}
 		p.Total, p.Done, p.Gaps = p.Total+all, p.Done+embedded+gaps, p.Gaps+gaps
 	}
-	if err := k.Store.ChangePromotion(ctx, *p, results.PromotionEmbedding); err != nil {
-		return err
-	}
-	_, err := k.Store.Elect(ctx, roleKeeper, k.Name, keeperTerm)
-	return err
+	return k.Store.ChangePromotion(ctx, *p, results.PromotionEmbedding)
 }
 
 // propose writes the epoch in which the model is active.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"onsite/pipeline"
@@ -22,6 +23,9 @@ type Shadow struct {
 	Log   *slog.Logger
 
 	jobs chan finished
+
+	mu    sync.Mutex
+	until time.Time // it rests until then, so that its budget holds
 }
 
 // finished is a job of this process whose attempt has ended well.
@@ -34,7 +38,6 @@ const (
 	shadowBacklog = 64
 	shadowTries   = 20 // a verdict is committed soon after its attempt
 	shadowPause   = 250 * time.Millisecond
-	maxRest       = time.Minute
 )
 
 // NewShadow makes one.
@@ -57,11 +60,30 @@ func (s *Shadow) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case j := <-s.jobs:
-			if rest := s.job(ctx, j); rest > 0 {
-				pause(ctx, min(rest, maxRest))
-			}
+			s.job(ctx, j)
+			pause(ctx, s.rests())
 		}
 	}
+}
+
+// spend notes processor time that was spent under a budget of processor cores: the rest that it asks for adds to what is still owed.
+func (s *Shadow) spend(cpu time.Duration, budget float64) {
+	if budget <= 0 || cpu <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); s.until.Before(now) {
+		s.until = now
+	}
+	s.until = s.until.Add(max(0, time.Duration(float64(cpu)/budget)-cpu))
+}
+
+// rests says how long nothing more may be tried, here or on jobs of the past.
+func (s *Shadow) rests() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Until(s.until)
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -73,19 +95,19 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// job runs every candidate that a job is drawn for, and gives how long to rest.
-func (s *Shadow) job(ctx context.Context, j finished) time.Duration {
+// job runs every candidate that a job is drawn for.
+func (s *Shadow) job(ctx context.Context, j finished) {
 	number, err := s.Store.ActiveEpoch(ctx)
 	if err != nil {
-		return 0
+		return
 	}
 	e, err := s.Host.epoch(ctx, number)
 	if err != nil {
-		return 0
+		return
 	}
-	rest := time.Duration(0)
 	for _, trial := range e.Doc.ShadowsOf(j.tenant, j.job) {
 		cpu, err := s.try(ctx, e.Number, trial.Model, j, false)
+		s.spend(cpu, trial.Budget)
 		switch {
 		case errors.Is(err, results.ErrNotFound) && j.tries < shadowTries:
 			// Not committed yet.
@@ -96,21 +118,17 @@ func (s *Shadow) job(ctx context.Context, j finished) time.Duration {
 				default:
 				}
 			})
-			return 0
+			return
 		case err != nil:
 			if ctx.Err() == nil {
 				s.Log.Warn("a candidate could not be tried on a job", "job", j.job, "model", trial.Model, "error", err.Error())
 			}
-			continue
-		}
-		if trial.Budget > 0 {
-			rest += time.Duration(float64(cpu)/trial.Budget) - cpu
 		}
 	}
-	return max(0, rest)
 }
 
-// try makes a job's verdict again with a candidate and keeps what differs.
+// try makes a job's verdict again with a candidate and keeps what differs. It gives the processor time that it took; of a try that failed the
+// time on the clock, which one thread cannot exceed.
 func (s *Shadow) try(ctx context.Context, epoch int64, model string, j finished, stored bool) (time.Duration, error) {
 	m, err := s.Store.Model(ctx, model)
 	if err != nil {
@@ -125,13 +143,14 @@ func (s *Shadow) try(ctx context.Context, epoch int64, model string, j finished,
 		return 0, err
 	}
 	defer taken.Done()
+	began := time.Now()
 	r, err := taken.Core.Try(ctx, j.tenant, j.job)
 	var cannot *core.CannotReverify
 	if errors.As(err, &cannot) { // a job that says nothing of the candidate: its consent was withdrawn, its media is gone
-		return 0, nil
+		return time.Since(began), nil
 	}
 	if err != nil {
-		return 0, err
+		return time.Since(began), err
 	}
 	detail, err := json.Marshal(ShadowDetail{Agreement: r.Agreement, Checks: r.Checks, Group: group(before)})
 	if err != nil {

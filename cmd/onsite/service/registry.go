@@ -84,6 +84,19 @@ func (e *engine) known(ctx context.Context, base *models.Set, m results.Register
 	return all, nil
 }
 
+// BuiltIn is api.Registry.
+func (e *engine) BuiltIn() ([]string, error) {
+	c, err := e.faces()
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, t := range c.Verifier.Models.Tasks() {
+		all = append(all, c.Verifier.Models.Ref(t).SHA256)
+	}
+	return all, nil
+}
+
 // Obstacles is api.Registry: a head knows by the sha256 of which models the values that it reads are made.
 func (e *engine) Obstacles(m results.RegisteredModel) []pipeline.Text {
 	c, err := e.faces()
