@@ -68,7 +68,7 @@ func TestCoreRunsEveryCheck(t *testing.T) {
 		require.Positive(t, r.Stages[string(s)], s)
 	}
 	require.NotNil(t, r.Efficiency)
-	require.Greater(t, *r.Efficiency, .3, "the libraries take most of it")
+	require.Greater(t, *r.Efficiency, .1, "libraries take most of it, less under the race detector")
 	require.LessOrEqual(t, *r.Efficiency, 1.0)
 	require.InDelta(t, 1, r.EarlyExit.SameOutcomes, 0)
 	require.Positive(t, r.Photo.CPUMS)

@@ -19,8 +19,39 @@ var page = template.Must(template.New("bench").Funcs(template.FuncMap{
 	"two":    func(v float64) string { return fmt.Sprintf("%.2f", v) },
 	"mb":     func(v int64) string { return fmt.Sprintf("%.0f", float64(v)/1e6) },
 	"part":   func(v float64) string { return fmt.Sprintf("%.0f %%", v*100) },
+	"both":   both,
 	"checks": func() []pipeline.CheckName { return pipeline.CheckNames },
 }).Parse(pageText))
+
+// headings are the page's titles; it is one page for readers of both languages.
+var headings = []pipeline.Text{
+	{EN: "CPU per clip", ZH: "每段视频的 CPU 时间"},
+	{EN: "Throughput", ZH: "吞吐量"},
+	{EN: "Efficiency", ZH: "效率"},
+	{EN: "Decoding against bare libav", ZH: "解码与单独 libav 之比"},
+	{EN: "Peak memory", ZH: "内存峰值"},
+	{EN: "A photo", ZH: "一张照片"},
+	{EN: "With early exit", ZH: "启用提前结束"},
+	{EN: "The obvious pipeline", ZH: "直接实现的流程"},
+	{EN: "Onsite: cost per clip", ZH: "Onsite：每段视频的成本"},
+	{EN: "Checks", ZH: "检查项"},
+	{EN: "Outside of libraries and kernels, ms", ZH: "库与内核之外（毫秒）"},
+	{EN: "CPU of each stage", ZH: "各阶段的 CPU 时间"},
+	{EN: "Where the processor is", ZH: "处理器时间的去向"},
+	{EN: "Throughput by workers", ZH: "不同工作进程数的吞吐量"},
+	{EN: "Against the obvious pipeline", ZH: "与直接实现的流程对比"},
+	{EN: "The obvious pipeline's stages", ZH: "直接实现的流程的各阶段"},
+}
+
+// both gives a title in both languages.
+func both(en string) string {
+	for _, t := range headings {
+		if t.EN == en {
+			return t.EN + " · " + t.ZH
+		}
+	}
+	return en
+}
 
 // bar is one line of a plot; lengths are shares of the plot's width, 0..100.
 type bar struct {
@@ -99,7 +130,9 @@ func (r Result) Page(w io.Writer) error {
 		Result
 		Plots []plot
 		Limit float64
-	}{r, r.plots(), MaxDecodeRatio})
+
+		PhotoLimit float64
+	}{r, r.plots(), MaxDecodeRatio, MaxPhotoMS})
 	if err != nil {
 		return fmt.Errorf("bench: write the page: %w", err)
 	}
