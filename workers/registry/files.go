@@ -33,7 +33,7 @@ func (f *Files) Fetch(ctx context.Context, files []results.ModelFile) (string, e
 	}
 	dir := filepath.Join(f.Dir, hex.EncodeToString(h.Sum(nil))[:32])
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return "", fmt.Errorf("make the folder of a model's files: %w", err)
+		return "", fmt.Errorf("make the folder of a model's files: %w; name one that the process may write to in worker.registry_dir", err)
 	}
 	for _, one := range files {
 		if err := f.fetch(ctx, filepath.Join(dir, one.Name), one); err != nil {

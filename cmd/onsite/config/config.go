@@ -106,6 +106,7 @@ type Worker struct {
 	Index          string        `koanf:"index" doc:"where earlier footage beyond the newest is looked for: memory keeps an index of its frames' hashes (130 bytes each), database reads the store's rows for every job, for small installations"`
 	IndexDir       string        `koanf:"index_dir" doc:"folder for snapshots of that index, one for each worker; serve: index in the data folder; empty: none, it is read from the store at every start"`
 	Models         string        `koanf:"models" doc:"folder with manifests and models of your own, which replace the built-in ones of their tasks"`
+	RegistryDir    string        `koanf:"registry_dir" doc:"folder that the process may write to, for the models it fetches from the registry; serve: registry in the data folder; empty: registry in ONSITE_CACHE"`
 	Provider       string        `koanf:"provider" doc:"what runs the models: cpu, cuda, tensorrt or openvino. Strict: what would run elsewhere keeps the process from becoming ready"`
 	Device         int           `koanf:"device" doc:"number of the provider's device, from 0; openvino: 0 is the processor, 1 the first GPU"`
 	Runtime        string        `koanf:"runtime" doc:"path of an ONNX Runtime of your own, its providers beside it (needed for openvino); empty: the installed one that fits the provider"`
@@ -206,6 +207,9 @@ func (c Config) InData() Config {
 	}
 	if c.Worker.IndexDir == "" {
 		c.Worker.IndexDir = c.Path("index")
+	}
+	if c.Worker.RegistryDir == "" {
+		c.Worker.RegistryDir = c.Path("registry")
 	}
 	return c
 }

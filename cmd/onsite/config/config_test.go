@@ -177,6 +177,10 @@ func TestCheck(t *testing.T) {
 	}
 	require.NoError(t, Defaults().InData().Check(RoleServe), "serve needs nothing")
 	require.NoError(t, Defaults().InData().Check(RoleStore))
+	require.Equal(t, "onsite-data/registry", Defaults().InData().Worker.RegistryDir)
+	own := Defaults()
+	own.Worker.RegistryDir = "/elsewhere"
+	require.Equal(t, "/elsewhere", own.InData().Worker.RegistryDir)
 	for _, role := range []Role{RoleAPI, RoleWorker} {
 		require.NoError(t, complete().Check(role))
 		err := Defaults().Check(role)

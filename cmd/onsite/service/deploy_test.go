@@ -201,6 +201,48 @@ func TestDeployedSettingsAreKnown(t *testing.T) {
 	}
 }
 
+// The root of the containers is read-only: models of the registry go into a volume.
+func TestFetchedModelsHaveAVolume(t *testing.T) {
+	for _, file := range []string{"deploy/container/Containerfile", "deploy/container/Containerfile.gpu"} {
+		require.Contains(t, read(t, file), "ONSITE_WORKER_REGISTRY_DIR=/data/", file)
+	}
+	var compose struct {
+		Onsite struct {
+			ReadOnly bool `yaml:"read_only"`
+			Volumes  []string
+		} `yaml:"x-onsite"`
+		Volumes map[string]any
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "deploy/container/compose.yaml")), &compose))
+	require.True(t, compose.Onsite.ReadOnly)
+	require.Contains(t, compose.Onsite.Volumes, "onsite:/data")
+	require.Contains(t, compose.Volumes, "onsite")
+	type named struct {
+		Name      string
+		MountPath string `yaml:"mountPath"`
+	}
+	var worker struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					SecurityContext struct {
+						FSGroup int `yaml:"fsGroup"`
+					} `yaml:"securityContext"`
+					Containers []struct {
+						VolumeMounts []named `yaml:"volumeMounts"`
+					}
+					Volumes []named
+				}
+			}
+		}
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "deploy/kubernetes/worker.yaml")), &worker))
+	pod := worker.Spec.Template.Spec
+	require.Equal(t, 10001, pod.SecurityContext.FSGroup, "the user of the image may write to it")
+	require.Contains(t, pod.Containers[0].VolumeMounts, named{"data", "/data"})
+	require.Contains(t, pod.Volumes, named{Name: "data"})
+}
+
 // The lists of packages are sorted and have no entry twice, and the image gets what the programs are linked with.
 func TestPackageLists(t *testing.T) {
 	for _, list := range []string{"apt-build.txt", "apt-run.txt", "apt-test.txt"} {

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,7 @@ type engine struct {
 	store   results.Store
 	objects object.Store
 	bell    results.Bell
+	fetched string // folder of the models that come of the registry
 	name    string // of this process among those that run models
 	role    config.Role
 
@@ -71,7 +73,8 @@ func newEngine(b *base, role config.Role, archive core.Archive, fetch func(conte
 			fmt.Sprintf("无法使用解码器子程序：%v；请运行 make build，或用 ONSITE_DECODER 指定", err))
 	}
 	e := &engine{
-		tried: make(chan struct{}), log: b.log, store: b.steps, objects: b.objects, bell: b.bell, name: hostName(), role: role, again: 5 * time.Second, models: ModelOptions(b.cfg.Worker),
+		fetched: cmp.Or(b.cfg.Worker.RegistryDir, filepath.Join(models.CacheDir(), "registry")),
+		tried:   make(chan struct{}), log: b.log, store: b.steps, objects: b.objects, bell: b.bell, name: hostName(), role: role, again: 5 * time.Second, models: ModelOptions(b.cfg.Worker),
 		options: core.Options{Store: b.steps, Vault: b.vault, Verifier: &verify.Verifier{Decoder: decoder}, Fetch: fetch, Archive: archive, Logger: b.log, MeasuringOnly: b.cfg.Measure},
 	}
 	b.registry.MustRegister(newModelNumbers(e.modelStats))
@@ -165,7 +168,7 @@ func (e *engine) load(ctx context.Context) error {
 	}
 	e.runs, e.full = c, c
 	e.host = &registry.Host{
-		Store: e.store, Files: &registry.Files{Objects: e.objects, Dir: filepath.Join(models.CacheDir(), "registry")}, Base: c, Options: e.models, Log: e.log,
+		Store: e.store, Files: &registry.Files{Objects: e.objects, Dir: e.fetched}, Base: c, Options: e.models, Log: e.log,
 	}
 	e.follow = &registry.Follower{Host: e.host, Store: e.store, Bell: e.bell, Name: e.name, Role: string(e.role), Log: e.log}
 	e.shadow = registry.NewShadow(e.host, e.store, e.log)
