@@ -24,7 +24,7 @@ type Registry interface {
 	// BuiltIn gives the sha256 of the files of the models that the program brings along.
 	BuiltIn() ([]string, error)
 	// Obstacles says which other models could not run beside this one, as a head that was trained on what it replaces.
-	Obstacles(m results.RegisteredModel) []pipeline.Text
+	Obstacles(ctx context.Context, m results.RegisteredModel) ([]pipeline.Text, error)
 }
 
 const (
@@ -71,7 +71,7 @@ type RegisteredModel struct {
 	Trial     *ModelTrial        `json:"trial,omitempty" doc:"of a shadow or a canary"`
 	Runs      *ModelRuns         `json:"runs,omitempty" doc:"what its shadow runs come to"`
 	Check     json.RawMessage    `json:"check,omitempty" doc:"what the examination found"`
-	Report    json.RawMessage    `json:"report,omitempty" doc:"the newest comparison with the active model"`
+	Report    json.RawMessage    `json:"report,omitempty" doc:"the newest comparison with the active model; of a model of the installation for the operator only"`
 	Passed    bool               `json:"passed" doc:"that comparison says that it may be promoted"`
 	AddedBy   string             `json:"added_by" doc:"id of the API key"`
 	AddedAt   time.Time          `json:"added_at"`
@@ -117,7 +117,7 @@ type Promotion struct {
 	Model     string                 `json:"model"`
 	State     results.PromotionState `json:"state" enum:"embedding,staging,done,failed,cancelled" doc:"embedding: enrolled photos get their vectors under the model; staging: all processes load it"`
 	Override  string                 `json:"override,omitempty" doc:"why it is promoted without a comparison that passed"`
-	Photos    int64                  `json:"photos" doc:"enrolled photos of people who consent"`
+	Photos    int64                  `json:"photos" doc:"enrolled photos of people who consent; 0 where the model is of the installation and you are not its operator, as the next two"`
 	Done      int64                  `json:"done" doc:"of those, that have their vector, or cannot have one"`
 	Gaps      int64                  `json:"gaps" doc:"of those, that cannot have one"`
 	Epoch     int64                  `json:"epoch,omitempty"`
@@ -132,7 +132,7 @@ type RegistryView struct {
 	Epoch      int64             `json:"epoch" doc:"the active one; 0: nothing was ever promoted or tried, and the models that the program brings along run"`
 	Epochs     []Epoch           `json:"epochs" nullable:"false" doc:"newest first"`
 	Models     []RegisteredModel `json:"models" nullable:"false" doc:"those of the installation, and the tenant's own"`
-	Hosts      []ModelHost       `json:"hosts" nullable:"false"`
+	Hosts      []ModelHost       `json:"hosts" nullable:"false" doc:"for the operator: the processes that run models"`
 	Promotions []Promotion       `json:"promotions" nullable:"false" doc:"newest first"`
 	Operator   bool              `json:"operator" doc:"this key's tenant may change the models of the installation"`
 }
@@ -239,14 +239,18 @@ func (s *Server) getRegistry(ctx context.Context, _ *nothing) (*struct{ Body Reg
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range epochs {
-		out.Epochs = append(out.Epochs, showEpoch(e))
+	if out.Operator, err = s.operator(ctx, who); err != nil {
+		return nil, err
 	}
+	own := map[string]bool{} // the caller's models
 	hosts, err := s.Store.ModelHosts(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range hosts {
+		if !out.Operator {
+			break // names of machines, and why they fail, are the operator's
+		}
 		out.Hosts = append(out.Hosts, ModelHost{Name: h.Name, Role: h.Role, Base: h.Base, Ready: h.Ready, Why: h.Why, SeenAt: h.SeenAt.UTC()})
 	}
 	for _, scope := range []string{"", who} {
@@ -259,6 +263,9 @@ func (s *Server) getRegistry(ctx context.Context, _ *nothing) (*struct{ Body Reg
 			if err != nil {
 				return nil, err
 			}
+			if own[m.ID] = m.Tenant != ""; m.Tenant == "" && !out.Operator {
+				shown.Report = nil // it counts other tenants' jobs
+			}
 			out.Models = append(out.Models, shown)
 		}
 		promotions, err := s.Store.Promotions(ctx, scope, shownEpochs)
@@ -266,23 +273,33 @@ func (s *Server) getRegistry(ctx context.Context, _ *nothing) (*struct{ Body Reg
 			return nil, err
 		}
 		for _, p := range promotions {
-			out.Promotions = append(out.Promotions, showPromotion(p))
+			out.Promotions = append(out.Promotions, showPromotion(p, out.Operator || p.Scope != ""))
 		}
 	}
+	for _, e := range epochs {
+		shown := showEpoch(e)
+		if !out.Operator && !slices.ContainsFunc(e.Changes, func(c results.ModelChange) bool { return own[c.Model] }) {
+			shown.Why = nil // it may name models of others
+		}
+		out.Epochs = append(out.Epochs, shown)
+	}
 	slices.SortFunc(out.Promotions, func(a, b Promotion) int { return strings.Compare(b.ID, a.ID) })
-	out.Operator, err = s.operator(ctx, who)
-	return &struct{ Body RegistryView }{out}, err
+	return &struct{ Body RegistryView }{out}, nil
 }
 
 func showEpoch(e results.Epoch) Epoch {
 	return Epoch{Number: e.Number, State: e.State, Action: e.Action, Why: e.Why, CreatedAt: e.CreatedAt.UTC(), ActiveAt: moment(e.ActiveAt)}
 }
 
-func showPromotion(p results.Promotion) Promotion {
+// showPromotion shows a promotion; all of it to whoever may change the model, since it counts all photos that it concerns.
+func showPromotion(p results.Promotion, all bool) Promotion {
+	if !all {
+		p.Override, p.Total, p.Done, p.Gaps, p.Why = "", 0, 0, 0, nil
+	}
 	return Promotion{ID: p.ID, Model: p.Model, State: p.State, Override: p.Override, Photos: p.Total, Done: p.Done, Gaps: p.Gaps, Epoch: p.Epoch, Why: p.Why, By: p.Actor, CreatedAt: p.Created.UTC(), ChangedAt: p.Changed.UTC()}
 }
 
-// showModel shows a model. What its shadow runs come to is of the caller's own jobs, but for the operator.
+// showModel shows a model. What its shadow runs come to is of the caller's own jobs.
 func (s *Server) showModel(ctx context.Context, m results.RegisteredModel, doc results.EpochDoc) (RegisteredModel, error) {
 	out := RegisteredModel{ID: m.ID, Scope: scopeInstallation, Task: m.Task, Name: m.Name, Version: m.Version, SHA256: m.SHA256, Manifest: m.Digest, State: m.State, Check: m.Check, Report: m.Report,
 		Passed: m.Passed, AddedBy: m.Actor, AddedAt: m.AddedAt.UTC(), ChangedAt: m.Changed.UTC()}

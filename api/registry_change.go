@@ -68,7 +68,7 @@ func (s *Server) addModel(ctx context.Context, in *addModelInput) (*modelOutput,
 				return nil, err
 			}
 			if man, err = manifest.Parse("manifest", m.Manifest); err != nil {
-				return nil, invalid("form.manifest", "invalid", nil, say("%v", "%v", err), say("correct the manifest; docs/models.md describes it", "请修改清单；格式见 docs/models.md"))
+				return nil, invalid("form.manifest", "invalid", nil, say("%v", "清单有误：%v", err), say("correct the manifest; docs/models.md describes it", "请修改清单；格式见 docs/models.md"))
 			}
 		case p.name == "file" && m.Manifest != nil:
 			kept, err := s.keepModelFile(ctx, man, p)
@@ -214,7 +214,7 @@ func (s *Server) shadowModel(ctx context.Context, input *shadowInput) (*modelAns
 	if !in(m.State, results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby) {
 		return nil, wrongState(m, "Only one that was checked and does not run yet can be a shadow.", "只有已通过检查且尚未运行的模型才能旁路试运行。")
 	}
-	if err := s.unobstructed(m); err != nil {
+	if err := s.unobstructed(ctx, m); err != nil {
 		return nil, err
 	}
 	active, err := s.activeEpoch(ctx)
@@ -227,13 +227,17 @@ func (s *Server) shadowModel(ctx context.Context, input *shadowInput) (*modelAns
 }
 
 // unobstructed refuses a model beside which another could not run.
-func (s *Server) unobstructed(m results.RegisteredModel) error {
+func (s *Server) unobstructed(ctx context.Context, m results.RegisteredModel) error {
 	if s.Registry == nil {
 		return problem(codeModels)
 	}
 	p := problem(codeState).with("Another model cannot run beside this one.", "另一模型无法与该模型同时运行。")
-	for _, text := range s.Registry.Obstacles(m) {
-		p.field("path.id", "obstacle", nil, text, say("add and promote a model for it first", "请先为其添加并启用相应的模型"))
+	found, err := s.Registry.Obstacles(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, text := range found {
+		p.field("path.id", "obstacle", nil, text, say("bring both along in worker.models: they can only change together", "两者只能同时更换：请放入 worker.models"))
 	}
 	if len(p.Errors) > 0 {
 		return p
@@ -267,12 +271,17 @@ func (s *Server) canaryModel(ctx context.Context, input *canaryInput) (*modelAns
 			return nil, err
 		}
 	}
-	if err := s.unobstructed(m); err != nil {
+	if err := s.unobstructed(ctx, m); err != nil {
 		return nil, err
 	}
 	active, err := s.activeEpoch(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for _, t := range input.Body.Tenants {
+		if m.Tenant == "" && active.Doc.Active(t, m.Task) != "" {
+			return nil, unknown("body.tenants", say("tenant %q runs a model of its own for this task, and would not run this one", "租户 %q 使用其自己的该类模型，不会运行该模型", t), pipeline.Text{})
+		}
 	}
 	return s.propose(ctx, active.OnTrial(m, input.Body.Share, input.Body.Tenants), active.Number, results.StepStaged, m)
 }

@@ -25,7 +25,9 @@ type compareInput struct {
 type ModelComparison struct {
 	Model       string                  `json:"model" doc:"id"`
 	SHA256      string                  `json:"sha256"`
+	Against     string                  `json:"against" doc:"id of the model that was active; empty: what the program brings along"`
 	Jobs        int                     `json:"jobs"`
+	Stale       int                     `json:"stale" doc:"runs that do not count: another model made the verdict"`
 	Changed     int                     `json:"changed" doc:"with another decision"`
 	ChangedRate float64                 `json:"changed_rate"`
 	CI95        [2]float64              `json:"ci95" doc:"Wilson's interval of the rate: what it may truly be, at 95 %"`
@@ -33,7 +35,7 @@ type ModelComparison struct {
 	Came        map[string]int          `json:"came" doc:"reasons that the model gave and the verdict did not"`
 	Went        map[string]int          `json:"went" doc:"reasons that the verdict gave and the model did not"`
 	Scores      map[string]ScoreShift   `json:"scores" doc:"by check: how the score moved"`
-	Sites       map[string]GroupChanges `json:"sites"`
+	Sites       map[string]GroupChanges `json:"sites" doc:"of a model of the installation as tenant/site"`
 	CPUMS       float64                 `json:"cpu_ms" doc:"of one run with the model on one thread, on average"`
 	MinJobs     int                     `json:"min_jobs"`
 	MaxChanged  float64                 `json:"max_changed"`
@@ -64,8 +66,12 @@ func (s *Server) compareModel(ctx context.Context, in *compareInput) (*struct{ B
 	if err != nil {
 		return nil, err
 	}
+	active, err := s.activeEpoch(ctx)
+	if err != nil {
+		return nil, err
+	}
 	tenant := m.Tenant // the operator compares over all jobs
-	out := ModelComparison{Model: m.ID, SHA256: m.SHA256, Flips: map[string]int{}, Came: map[string]int{}, Went: map[string]int{}, Scores: map[string]ScoreShift{}, Sites: map[string]GroupChanges{},
+	out := ModelComparison{Model: m.ID, SHA256: m.SHA256, Against: active.Doc.Runs(m.Tenant, m.Task), Flips: map[string]int{}, Came: map[string]int{}, Went: map[string]int{}, Scores: map[string]ScoreShift{}, Sites: map[string]GroupChanges{},
 		MinJobs: in.Body.MinJobs, MaxChanged: in.Body.MaxChanged, Why: []pipeline.Text{}, MadeAt: s.stamp()}
 	for after := ""; out.Jobs < maxCompared; {
 		rows, err := s.Store.ShadowRuns(ctx, m.ID, tenant, results.Page{After: after, Limit: 500})
@@ -73,7 +79,7 @@ func (s *Server) compareModel(ctx context.Context, in *compareInput) (*struct{ B
 			return nil, err
 		}
 		for _, r := range rows {
-			if err := out.add(r); err != nil {
+			if err := out.add(r, active.Doc.Runs(r.Tenant, m.Task), m.Tenant == ""); err != nil {
 				return nil, err
 			}
 		}
@@ -92,13 +98,19 @@ func (s *Server) compareModel(ctx context.Context, in *compareInput) (*struct{ B
 	return &struct{ Body ModelComparison }{out}, s.Store.ChangeModel(ctx, m, m.State, a)
 }
 
-func (c *ModelComparison) add(r results.ShadowRun) error {
+// add counts a run, if the verdict was made with what is active now.
+func (c *ModelComparison) add(r results.ShadowRun, now string, whose bool) error {
 	var d struct {
-		Checks []verify.CheckDiff `json:"checks"`
-		Group  map[string]string  `json:"group"`
+		Checks  []verify.CheckDiff `json:"checks"`
+		Group   map[string]string  `json:"group"`
+		Against string             `json:"against"`
 	}
 	if err := json.Unmarshal(r.Detail, &d); err != nil {
 		return fmt.Errorf("read what model %s said of job %s: %w", r.Model, r.Job, err)
+	}
+	if d.Against != now {
+		c.Stale++
+		return nil
 	}
 	c.Jobs++
 	c.CPUMS += r.CPUMS
@@ -107,6 +119,9 @@ func (c *ModelComparison) add(r results.ShadowRun) error {
 		c.Flips[r.Before+" -> "+r.After]++
 	}
 	if name := d.Group["site"]; name != "" {
+		if whose { // two tenants may have a site of one name
+			name = r.Tenant + "/" + name
+		}
 		site := c.Sites[name]
 		if site.Jobs++; !r.Same {
 			site.Changed++

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -37,7 +38,10 @@ func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct
 	if !in(m.State, results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby) {
 		return nil, wrongState(m, "Only one that was checked and is not active yet can be promoted.", "只有已通过检查且尚未启用的模型才能启用。")
 	}
-	if err := s.unobstructed(m); err != nil {
+	if err := s.unobstructed(ctx, m); err != nil {
+		return nil, err
+	}
+	if err := s.stillPassed(ctx, &m); err != nil {
 		return nil, err
 	}
 	out := PromotionAnswer{Allowed: m.Passed || input.Body.Override != "", Notes: notes(m)}
@@ -67,9 +71,28 @@ func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct
 		return nil, err
 	}
 	s.Bell.Ring(ctx, results.BellModels)
-	shown := showPromotion(p)
+	shown := showPromotion(p, true)
 	out.Promotion = &shown
 	return &struct{ Body PromotionAnswer }{out}, nil
+}
+
+// stillPassed takes back that a comparison passed which was made with a model that is not active any more. A report that was handed in does
+// not say what it was made with in this registry's words: it counts.
+func (s *Server) stillPassed(ctx context.Context, m *results.RegisteredModel) error {
+	var report struct {
+		Against *string `json:"against"`
+	}
+	if !m.Passed || len(m.Report) == 0 {
+		return nil
+	}
+	active, err := s.activeEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(m.Report, &report) == nil && report.Against != nil {
+		m.Passed = *report.Against == active.Doc.Runs(m.Tenant, m.Task)
+	}
+	return nil
 }
 
 // notes say what the promotion of a model means for vectors that are stored, and those that are not.
@@ -86,7 +109,11 @@ func notes(m results.RegisteredModel) []pipeline.Text {
 		return []pipeline.Text{say("Vectors of enrolled photos are named by the models that find and align the face, too. The next job of a person makes theirs anew from the photos; until then others are not compared with that person when they are enrolled.",
 			"登记照片的特征向量也按定位与对齐人脸的模型区分。人员的下一个任务会由照片重新生成；在此之前，新登记的人员不会与其比较。")}
 	case "scene_embed", "object_detect":
-		return []pipeline.Text{say("Vectors of sites' reference photos are not stored: they are made again from the photos when a site is next used.", "地点参考照片的特征向量不作存储：下次使用该地点时会由照片重新生成。")}
+		return []pipeline.Text{
+			say("Vectors of sites' reference photos are not stored: they are made again from the photos when a site is next used.", "地点参考照片的特征向量不作存储：下次使用该地点时会由照片重新生成。"),
+			say("What a site's rooms and surroundings look like is stored with the site, under its model, and says nothing under another: write such sites again (PUT /v1/sites/{id}) after the promotion.",
+				"地点的房间与周边特征随地点保存，并标明所用模型，在其他模型下不起作用：启用后请重新写入这些地点（PUT /v1/sites/{id}）。"),
+		}
 	}
 	return []pipeline.Text{say("No vectors of this task are stored.", "该类模型没有存储的特征向量。")}
 }
@@ -96,7 +123,14 @@ func (s *Server) countPhotos(ctx context.Context, m results.RegisteredModel, out
 	if err != nil {
 		return err
 	}
+	active, err := s.activeEpoch(ctx)
+	if err != nil {
+		return err
+	}
 	for _, t := range tenants {
+		if m.Tenant == "" && active.Doc.Active(t, m.Task) != "" {
+			continue // it runs a model of its own
+		}
 		all, embedded, gaps, err := s.Store.PhotosUnder(ctx, t, m.SHA256)
 		if err != nil {
 			return err
@@ -106,7 +140,7 @@ func (s *Server) countPhotos(ctx context.Context, m results.RegisteredModel, out
 	return nil
 }
 
-// concerned are the tenants that a model is for.
+// concerned are the tenants whose templates may be of a model.
 func (s *Server) concerned(ctx context.Context, m results.RegisteredModel) ([]string, error) {
 	if m.Tenant != "" {
 		return []string{m.Tenant}, nil
@@ -217,9 +251,18 @@ func (s *Server) cancel(ctx context.Context, p results.Promotion, m results.Regi
 			if from == results.PromotionStaging { // the dropped epoch is in the log
 				return nil
 			}
-			a := s.modelEntry(ctx, "model.promotion.cancelled", m)
-			a.Tenant = PrincipalOf(ctx).Tenant
-			return s.Store.Append(ctx, a)
+			tenants, err := s.concerned(ctx, m)
+			if err != nil {
+				return err
+			}
+			for _, t := range tenants {
+				a := s.modelEntry(ctx, "model.promotion.cancelled", m)
+				a.Tenant = t
+				if err := s.Store.Append(ctx, a); err != nil {
+					return err
+				}
+			}
+			return nil
 		}
 		if !errors.Is(err, results.ErrStale) {
 			return err
@@ -242,8 +285,15 @@ func (s *Server) promotion(ctx context.Context, id string, change bool) (results
 }
 
 func (s *Server) getPromotion(ctx context.Context, in *ULIDPath) (*struct{ Body Promotion }, error) {
-	p, _, err := s.promotion(ctx, in.ID, false)
-	return &struct{ Body Promotion }{showPromotion(p)}, err
+	p, m, err := s.promotion(ctx, in.ID, false)
+	if err != nil {
+		return nil, err
+	}
+	all := m.Tenant != ""
+	if !all {
+		all, err = s.operator(ctx, PrincipalOf(ctx).Tenant)
+	}
+	return &struct{ Body Promotion }{showPromotion(p, all)}, err
 }
 
 func (s *Server) cancelPromotion(ctx context.Context, in *ULIDPath) (*struct{ Body Promotion }, error) {
@@ -258,7 +308,7 @@ func (s *Server) cancelPromotion(ctx context.Context, in *ULIDPath) (*struct{ Bo
 		return nil, err
 	}
 	p, err = s.Store.Promotion(ctx, p.ID)
-	return &struct{ Body Promotion }{showPromotion(p)}, err
+	return &struct{ Body Promotion }{showPromotion(p, true)}, err
 }
 
 // dropAtOnce is how many vectors are deleted in one transaction.
@@ -271,6 +321,9 @@ func (s *Server) retireModel(ctx context.Context, input *ULIDPath) (*modelOutput
 	}
 	if !in(m.State, results.ModelAdded, results.ModelChecked, results.ModelStandby, results.ModelRetired) {
 		return nil, wrongState(m, "Take it back first (POST .../rollback).", "请先回退（POST .../rollback）。")
+	}
+	if s.Registry == nil {
+		return nil, problem(codeModels)
 	}
 	if _, err := s.cancelOf(ctx, m); err != nil {
 		return nil, err

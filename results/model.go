@@ -203,6 +203,14 @@ func (d EpochDoc) Active(scope, task string) string {
 	return d.Tenants[scope][task]
 }
 
+// Runs is the model of the registry that a tenant's jobs run for a task, trials aside; "": that of the program.
+func (d EpochDoc) Runs(tenant, task string) string {
+	if own := d.Tenants[tenant][task]; own != "" {
+		return own
+	}
+	return d.Base[task]
+}
+
 // Clone is a copy that may be changed.
 func (d EpochDoc) Clone() EpochDoc {
 	out := EpochDoc{Base: maps.Clone(d.Base), Tenants: map[string]map[string]string{}, Canaries: slices.Clone(d.Canaries), Shadows: slices.Clone(d.Shadows), Warm: slices.Clone(d.Warm), Before: maps.Clone(d.Before)}

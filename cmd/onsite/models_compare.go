@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -70,9 +71,14 @@ func (c *modelsCompareCmd) Run(ctx context.Context, e *env) error {
 		}
 	}
 	if c.JSON {
-		return e.printJSON(r)
+		err = e.printJSON(r)
+	} else {
+		err = c.table(e, r)
 	}
-	return c.table(e, r)
+	if err == nil && !r.Passed {
+		err = errNotPassed(strings.Join(c.With, ", "))
+	}
+	return err
 }
 
 func (c *modelsCompareCmd) table(e *env, r *compare.Report) error {

@@ -115,17 +115,18 @@ func (c *modelsCompareLiveCmd) Run(ctx context.Context, e *env) error {
 			return remotely(err)
 		}
 		if c.JSON {
-			return e.printJSON(m)
+			err = e.printJSON(m)
+		} else {
+			fmt.Fprintln(e.out, e.say(pipeline.Text{EN: fmt.Sprintf("the report is kept; passed: %v", m.Passed), ZH: fmt.Sprintf("报告已保存；通过：%v", m.Passed)}))
 		}
-		fmt.Fprintln(e.out, e.say(pipeline.Text{EN: fmt.Sprintf("the report is kept; passed: %v", m.Passed), ZH: fmt.Sprintf("报告已保存；通过：%v", m.Passed)}))
-		return nil
+		if err == nil && !m.Passed {
+			err = errNotPassed(m.Name)
+		}
+		return err
 	}
 	raw, err := service.CompareModel(ctx, m.ID, c.MinJobs, c.MaxChanged)
 	if err != nil {
 		return remotely(err)
-	}
-	if c.JSON {
-		return e.printJSON(raw)
 	}
 	var r struct {
 		Jobs, Changed int
@@ -142,6 +143,12 @@ func (c *modelsCompareLiveCmd) Run(ctx context.Context, e *env) error {
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return fmt.Errorf("read the service's comparison: %w", err)
 	}
+	if c.JSON {
+		if err := e.printJSON(raw); err != nil || r.Passed {
+			return err
+		}
+		return errNotPassed(m.Name)
+	}
 	fmt.Fprintln(e.out, e.say(pipeline.Text{
 		EN: fmt.Sprintf("%d jobs, %d with another decision (%.2f to %.2f %% at 95 %%); reasons that came: %v, went: %v; flips: %v", r.Jobs, r.Changed, 100*r.CI95[0], 100*r.CI95[1], r.Came, r.Went, r.Flips),
 		ZH: fmt.Sprintf("%d 个任务，%d 个结论不同（95 %% 区间 %.2f 至 %.2f %%）；新增原因：%v，消失原因：%v；变化：%v", r.Jobs, r.Changed, 100*r.CI95[0], 100*r.CI95[1], r.Came, r.Went, r.Flips),
@@ -156,7 +163,14 @@ func (c *modelsCompareLiveCmd) Run(ctx context.Context, e *env) error {
 	for _, w := range r.Why {
 		fmt.Fprintln(e.out, e.say(pipeline.Text{EN: "not passed: " + w.EN, ZH: "未通过：" + w.ZH}))
 	}
-	return nil
+	return errNotPassed(m.Name)
+}
+
+// errNotPassed ends a comparison that did not pass: a script must not go on to the promotion.
+func errNotPassed(name string) error {
+	return &remoteError{code: exitRefused, rule: "comparison_not_passed", text: pipeline.Text{
+		EN: fmt.Sprintf("the comparison of %s did not pass", name), ZH: fmt.Sprintf("模型 %s 的比较未通过", name),
+	}}
 }
 
 type modelsPromoteCmd struct {

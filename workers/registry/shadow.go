@@ -152,12 +152,16 @@ func (s *Shadow) try(ctx context.Context, epoch int64, model string, j finished,
 	if err != nil {
 		return time.Since(began), err
 	}
-	detail, err := json.Marshal(ShadowDetail{Agreement: r.Agreement, Checks: r.Checks, Group: group(before)})
+	var was pipeline.Verdict
+	if err := json.Unmarshal(before.Body, &was); err != nil {
+		return 0, err
+	}
+	against, err := s.against(ctx, was, m.Task)
 	if err != nil {
 		return 0, err
 	}
-	var was pipeline.Verdict
-	if err := json.Unmarshal(before.Body, &was); err != nil {
+	detail, err := json.Marshal(ShadowDetail{Against: against, Agreement: r.Agreement, Checks: r.Checks, Group: group(before)})
+	if err != nil {
 		return 0, err
 	}
 	return r.CPU, s.Store.PutShadowRun(ctx, results.ShadowRun{
@@ -166,11 +170,25 @@ func (s *Shadow) try(ctx context.Context, epoch int64, model string, j finished,
 	})
 }
 
+// against gives the model of the registry that a verdict was made with; "": that of the program.
+func (s *Shadow) against(ctx context.Context, v pipeline.Verdict, task string) (string, error) {
+	if v.Runtime.ModelSet == nil {
+		return "", nil
+	}
+	e, err := s.Host.epoch(ctx, v.Runtime.ModelSet.Epoch)
+	if err != nil {
+		return "", err
+	}
+	assigned, _ := e.Doc.Assign(v.Tenant, v.Job)
+	return assigned[task], nil
+}
+
 // ShadowDetail is what is kept of a shadow run beside the decisions.
 type ShadowDetail struct {
 	Agreement verify.Agreement   `json:"agreement"`
 	Checks    []verify.CheckDiff `json:"checks"`
 	Group     map[string]string  `json:"group,omitempty"`
+	Against   string             `json:"against,omitempty"` // id of the model that made the verdict; "": that of the program
 }
 
 // group says which groups a job is compared in.

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"onsite/api"
 	"onsite/models"
 	"onsite/models/manifest"
 	"onsite/pipeline"
+	"onsite/pipeline/scene"
 	"onsite/results"
 	"onsite/workers/registry"
 )
@@ -51,7 +51,8 @@ func (e *engine) Examine(ctx context.Context, m results.RegisteredModel) (json.R
 	return doc, found.Passed, err
 }
 
-// known are the manifests of all other models that are in use or may be: one file may be fed in one way only, since vectors are told apart by it.
+// known are the manifests of other models that run for the same jobs, may do so, or have vectors: one file may be fed in one way only, since
+// vectors are told apart by it. One tenant's models are no matter of another's, nor are manifests that never ran.
 func (e *engine) known(ctx context.Context, base *models.Set, m results.RegisteredModel) ([]manifest.Manifest, error) {
 	var all []manifest.Manifest
 	for _, t := range base.Tasks() {
@@ -59,13 +60,18 @@ func (e *engine) known(ctx context.Context, base *models.Set, m results.Register
 			all = append(all, man)
 		}
 	}
-	scopes := []string{""}
-	tenants, err := e.store.Tenants(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range tenants {
-		scopes = append(scopes, t.ID)
+	scopes, tenants := []string{""}, []string{m.Tenant}
+	if m.Tenant != "" {
+		scopes = append(scopes, m.Tenant)
+	} else { // whoever takes an own model back runs the installation's
+		rows, err := e.store.Tenants(ctx)
+		if err != nil {
+			return nil, err
+		}
+		tenants = nil
+		for _, t := range rows {
+			scopes, tenants = append(scopes, t.ID), append(tenants, t.ID)
+		}
 	}
 	for _, scope := range scopes {
 		rows, err := e.store.ScopeModels(ctx, scope)
@@ -76,9 +82,22 @@ func (e *engine) known(ctx context.Context, base *models.Set, m results.Register
 			if r.ID == m.ID || r.SHA256 != m.SHA256 {
 				continue
 			}
-			if man, err := manifest.Parse(r.Name, r.Manifest); err == nil {
-				all = append(all, man)
+			if r.State == results.ModelAdded || r.State == results.ModelRetired {
+				of := tenants
+				if scope != "" {
+					of = []string{scope}
+				}
+				if held, err := e.hasVectors(ctx, r, of); err != nil {
+					return nil, err
+				} else if !held {
+					continue
+				}
 			}
+			man, err := manifest.Parse(r.Name, r.Manifest)
+			if err != nil {
+				return nil, fmt.Errorf("read the manifest of model %s: %w", r.ID, err)
+			}
+			all = append(all, man)
 		}
 	}
 	return all, nil
@@ -97,24 +116,86 @@ func (e *engine) BuiltIn() ([]string, error) {
 	return all, nil
 }
 
-// Obstacles is api.Registry: a head knows by the sha256 of which models the values that it reads are made.
-func (e *engine) Obstacles(m results.RegisteredModel) []pipeline.Text {
+// hasVectors says whether vectors of a model's file are stored.
+func (e *engine) hasVectors(ctx context.Context, m results.RegisteredModel, tenants []string) (bool, error) {
+	if m.Task != results.ModelTask {
+		return false, nil
+	}
+	for _, t := range tenants {
+		if _, n, _, err := e.store.PhotosUnder(ctx, t, m.SHA256); err != nil || n > 0 {
+			return n > 0, err
+		}
+	}
+	return false, nil
+}
+
+// manifests are those of a set of models, by task.
+type manifests map[models.Task]manifest.Manifest
+
+// Manifest gives that of a task.
+func (m manifests) Manifest(t models.Task) (manifest.Manifest, bool) {
+	man, ok := m[t]
+	return man, ok
+}
+
+// Obstacles is api.Registry: a head knows by the sha256 of which models the values that it reads are made. What counts is the set that would run:
+// that of the active epoch with the candidate in it.
+func (e *engine) Obstacles(ctx context.Context, m results.RegisteredModel) ([]pipeline.Text, error) {
 	c, err := e.faces()
 	if err != nil {
+		return nil, err
+	}
+	number, err := e.store.ActiveEpoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	active, err := e.store.Epoch(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	scopes := []string{m.Tenant}
+	if m.Tenant == "" {
+		for t, own := range active.Doc.Tenants {
+			if own[m.Task] == "" {
+				scopes = append(scopes, t)
+			}
+		}
+	}
+	candidate, err := manifest.Parse(m.Name, m.Manifest)
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of model %s: %w", m.ID, err)
+	}
+	for _, scope := range scopes {
+		set := manifests{}
+		for _, t := range c.Verifier.Models.Tasks() {
+			set[t], _ = c.Verifier.Models.Manifest(t)
+		}
+		assigned, _ := active.Doc.Assign(scope, "")
+		for task, id := range assigned {
+			row, err := e.store.Model(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			if set[models.Task(task)], err = manifest.Parse(row.Name, row.Manifest); err != nil {
+				return nil, fmt.Errorf("read the manifest of model %s: %w", id, err)
+			}
+		}
+		set[models.Task(m.Task)] = candidate
+		if found := unfit(set); len(found) > 0 {
+			return found, nil
+		}
+	}
+	return nil, nil
+}
+
+// unfit says which heads of a set were trained on other models than those of the set.
+func unfit(set manifests) []pipeline.Text {
+	heads, ok := set[models.SceneHead]
+	if !ok || scene.HeadsFit(set, heads) == nil {
 		return nil
 	}
-	set := c.Verifier.Models
-	replaced := set.Ref(models.Task(m.Task)).SHA256
-	var out []pipeline.Text
-	for _, t := range set.Tasks() {
-		man, _ := set.Manifest(t)
-		if t == models.Task(m.Task) || !slices.ContainsFunc(man.Input.Parts, func(p manifest.Part) bool { return p.Model == replaced && replaced != m.SHA256 }) {
-			continue
-		}
-		out = append(out, pipeline.Text{
-			EN: fmt.Sprintf("%s (%s %s) reads values of the model that this one would replace, and was trained on those", t, man.Name, man.Version),
-			ZH: fmt.Sprintf("%s（%s %s）读取被替换模型的输出，并以其训练", t, man.Name, man.Version),
-		})
-	}
-	return out
+	return []pipeline.Text{{
+		EN: fmt.Sprintf("%s %s (%s) reads values of another model than the one that would run beside it, and was trained on those", heads.Name, heads.Version, models.SceneHead),
+		ZH: fmt.Sprintf("%s %s（%s）读取并以其训练的模型，与将同时运行的模型不同", heads.Name, heads.Version, models.SceneHead),
+	}}
 }

@@ -103,6 +103,7 @@ CREATE TABLE model_shadows (
     PRIMARY KEY (model, job)
 );
 CREATE INDEX model_shadows_subject ON model_shadows (tenant, subject);
+CREATE INDEX model_shadows_tenant ON model_shadows (model, tenant, job);
 CREATE INDEX model_shadows_job ON model_shadows (job);
 
 -- +goose Down

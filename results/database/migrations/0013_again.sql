@@ -11,6 +11,7 @@ CREATE TABLE reverifications (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX reverifications_job ON reverifications (tenant, job, id);
+CREATE INDEX reverifications_of_job ON reverifications (job);
 CREATE INDEX reverifications_subject ON reverifications (tenant, subject);
 
 -- An entry that was there when its subject was erased: its salt is gone. The entry of the erasure vouches for which these are.

@@ -1,0 +1,144 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline"
+	"onsite/results"
+	"onsite/results/storetest"
+)
+
+// fakeRegistry finds no fault with any model.
+type fakeRegistry struct{ obstacle []pipeline.Text }
+
+func (f *fakeRegistry) Examine(context.Context, results.RegisteredModel) (json.RawMessage, bool, error) {
+	return json.RawMessage(`{}`), true, nil
+}
+
+func (f *fakeRegistry) Obstacles(context.Context, results.RegisteredModel) ([]pipeline.Text, error) {
+	return f.obstacle, nil
+}
+
+func (f *fakeRegistry) BuiltIn() ([]string, error) { return nil, nil }
+
+// checked adds a model that was checked.
+func (s *stage) checked(tenant, name string) results.RegisteredModel {
+	s.t.Helper()
+	m := storetest.NewModel(s.t, s.store, tenant, name)
+	require.NoError(s.t, s.store.AddModel(s.t.Context(), m, results.AuditEntry{}))
+	m.State = results.ModelChecked
+	require.NoError(s.t, s.store.ChangeModel(s.t.Context(), m, results.ModelAdded, results.AuditEntry{}))
+	return m
+}
+
+func operated(s *Server) {
+	s.Registry = &fakeRegistry{}
+	s.Operator = func(tenant string) bool { return tenant == "acme" }
+}
+
+// settled makes the staging epoch active.
+func (s *stage) settled() {
+	s.t.Helper()
+	e, err := s.store.NewestEpochs(s.t.Context(), 1)
+	require.NoError(s.t, err)
+	require.NoError(s.t, s.store.HostModels(s.t.Context(), results.ModelHost{Name: "machine-7", Role: "worker", Ready: e[0].Number}))
+	_, err = s.store.SettleEpoch(s.t.Context(), time.Minute, time.Hour)
+	require.NoError(s.t, err)
+}
+
+// Who does not operate the installation changes its own models only, and sees nothing of other tenants' jobs, models and machines.
+func TestRegistryForNonOperators(t *testing.T) {
+	s := newStage(t, operated)
+	boss, other := s.key("acme", results.RoleModels), s.key("other", results.RoleModels)
+	m := s.checked("", "strange")
+	share := map[string]any{"share": 0.5}
+	for path, body := range map[string]any{"/shadow": share, "/canary": share, "/promote": map[string]any{}, "/compare": map[string]any{}, "/rollback": nil, "/retire": nil, "/check": nil} {
+		a := s.do(http.MethodPost, "/v1/registry/models/"+m.ID+path, other, body)
+		require.Equal(t, http.StatusForbidden, a.status, path+" "+string(a.body))
+	}
+	theirs := s.checked("acme", "own")
+	require.Equal(t, http.StatusNotFound, s.do(http.MethodGet, "/v1/registry/models/"+theirs.ID+"/gaps", other, nil).status)
+
+	a := s.do(http.MethodPost, "/v1/registry/models/"+m.ID+"/canary", boss, map[string]any{"tenants": []string{"other"}})
+	require.Equal(t, http.StatusOK, a.status, string(a.body))
+	s.settled()
+	put := s.do(http.MethodPut, "/v1/registry/models/"+m.ID+"/report", boss, `{"passed": true, "sites": {"acme/store-17": {}}}`, "Content-Type", "application/json")
+	require.Equal(t, http.StatusOK, put.status, string(put.body))
+
+	var seen RegistryView
+	view := s.do(http.MethodGet, "/v1/registry", boss, nil)
+	require.NoError(t, json.Unmarshal(view.body, &seen))
+	require.Contains(t, string(view.body), "machine-7")
+	require.Contains(t, string(view.body), "store-17")
+	require.Equal(t, results.ModelCanary, seen.Models[0].State)
+	view = s.do(http.MethodGet, "/v1/registry", other, nil)
+	require.Contains(t, string(view.body), m.ID)
+	for _, hidden := range []string{"machine-7", "store-17", theirs.ID} {
+		require.NotContains(t, string(view.body), hidden)
+	}
+}
+
+// A comparison counts the runs on verdicts of the model that is active now; one that passed counts for as long as that is.
+func TestComparisonIsWithTheActiveModel(t *testing.T) {
+	s := newStage(t, operated)
+	boss := s.key("acme", results.RoleModels)
+	m, next := s.checked("", "strange"), s.checked("", "next")
+	job := s.accepted("acme")
+	s.finished(job, pipeline.DecisionPass)
+	require.NoError(t, s.store.PutShadowRun(t.Context(), results.ShadowRun{Model: m.ID, Job: job, Tenant: "acme", Subject: "e1", Same: true, Before: "pass", After: "pass", Detail: json.RawMessage(`{"group":{"site":"store-17"}}`)}))
+	compare := func() (c ModelComparison) {
+		a := s.do(http.MethodPost, "/v1/registry/models/"+m.ID+"/compare", boss, map[string]any{"min_jobs": 1})
+		require.Equal(t, http.StatusOK, a.status, string(a.body))
+		require.NoError(t, json.Unmarshal(a.body, &c))
+		return c
+	}
+	promote := func(id string, body map[string]any) int {
+		return s.do(http.MethodPost, "/v1/registry/models/"+id+"/promote", boss, body).status
+	}
+	require.Equal(t, http.StatusConflict, promote(m.ID, map[string]any{}), "no comparison")
+	c := compare()
+	require.True(t, c.Passed)
+	require.Contains(t, c.Sites, "acme/store-17")
+
+	_, err := s.store.ProposeEpoch(t.Context(), results.Epoch{}.Promoted(next, nil), 0, results.StepStaged, results.AuditEntry{})
+	require.NoError(t, err)
+	s.settled()
+	require.Equal(t, http.StatusConflict, promote(m.ID, map[string]any{}), "it was compared with another model")
+	c = compare()
+	require.Equal(t, [2]int{0, 1}, [2]int{c.Jobs, c.Stale})
+	require.False(t, c.Passed)
+	require.Equal(t, next.ID, c.Against)
+
+	// A promotion that is cancelled stands in the log of every tenant that it concerns.
+	a := s.do(http.MethodPost, "/v1/registry/models/"+m.ID+"/promote", boss, map[string]any{"override": "a drill"})
+	require.Equal(t, http.StatusAccepted, a.status, string(a.body))
+	var p PromotionAnswer
+	require.NoError(t, json.Unmarshal(a.body, &p))
+	require.Equal(t, http.StatusOK, s.do(http.MethodDelete, "/v1/registry/promotions/"+p.Promotion.ID, boss, nil).status)
+	for _, tenant := range []string{"acme", "other"} {
+		log := s.do(http.MethodGet, "/v1/audit", s.key(tenant, results.RoleAudit), nil)
+		require.Contains(t, string(log.body), "model.promotion.cancelled", tenant)
+	}
+}
+
+// A tenant that runs a model of its own for a task is in no trial of the installation's.
+func TestCanaryOfATenantWithItsOwnModel(t *testing.T) {
+	s := newStage(t, operated)
+	boss := s.key("acme", results.RoleModels)
+	m, own := s.checked("", "strange"), s.checked("other", "own")
+	_, err := s.store.ProposeEpoch(t.Context(), results.Epoch{}.Promoted(own, nil), 0, results.StepStaged, results.AuditEntry{})
+	require.NoError(t, err)
+	s.settled()
+	a := s.do(http.MethodPost, "/v1/registry/models/"+m.ID+"/canary", boss, map[string]any{"tenants": []string{"other"}})
+	require.Equal(t, http.StatusUnprocessableEntity, a.status, string(a.body))
+	s.server.Registry.(*fakeRegistry).obstacle = []pipeline.Text{say("a head", "头")}
+	a = s.do(http.MethodPost, "/v1/registry/models/"+m.ID+"/shadow", boss, map[string]any{"share": 0.5})
+	require.Equal(t, http.StatusConflict, a.status, string(a.body))
+	require.Contains(t, string(a.body), "obstacle")
+}
