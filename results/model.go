@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"onsite/pipeline"
 )
 
 // ModelState is where a model of the registry is.
@@ -360,8 +362,8 @@ type Registry interface {
 	Model(ctx context.Context, id string) (RegisteredModel, error)
 	// ScopeModels lists the models of a scope, oldest first; tenant "": the installation's.
 	ScopeModels(ctx context.Context, tenant string) ([]RegisteredModel, error)
-	// ModelByFile gives the newest model with this file, whatever its state: verdicts name models so.
-	ModelByFile(ctx context.Context, task, sha256 string) (RegisteredModel, error)
+	// ModelByFile gives the newest model with this file and name, whatever its state: verdicts name models so.
+	ModelByFile(ctx context.Context, ref pipeline.ModelRef) (RegisteredModel, error)
 	// ChangeModel writes state, check, report and passed of a model that is still in the given state and was not changed since it was read
 	// (Changed); ErrStale.
 	ChangeModel(ctx context.Context, m RegisteredModel, from ModelState, a AuditEntry) error

@@ -188,7 +188,7 @@ func writePage(path string, r bench.Result) error {
 	if err := r.Page(&page); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil { //nolint:gosec // G306: a page to be read
+	if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("bench: write the page: %w", err)
 	}
 	return nil

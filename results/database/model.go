@@ -79,9 +79,10 @@ func (s *Store) ScopeModels(ctx context.Context, tenant string) ([]results.Regis
 }
 
 // ModelByFile implements results.Registry.
-func (s *Store) ModelByFile(ctx context.Context, task, sha256 string) (results.RegisteredModel, error) {
-	m, err := collectOne(ctx, s.db, scanRegistered, `SELECT `+registeredColumns+` FROM models WHERE task = $1 AND sha256 = $2 ORDER BY id DESC LIMIT 1`, task, sha256)
-	return m, wrap(err, "look for the model of task %s with the file %.12s", task, sha256)
+func (s *Store) ModelByFile(ctx context.Context, ref pipeline.ModelRef) (results.RegisteredModel, error) {
+	m, err := collectOne(ctx, s.db, scanRegistered, `SELECT `+registeredColumns+` FROM models WHERE task = $1 AND sha256 = $2 AND name = $3 AND version = $4 ORDER BY id DESC LIMIT 1`,
+		ref.Task, ref.SHA256, ref.Name, ref.Version)
+	return m, wrap(err, "look for the model of task %s with the file %.12s", ref.Task, ref.SHA256)
 }
 
 // raw is how JSON that may be missing is stored.

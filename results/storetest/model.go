@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/pipeline"
 	"onsite/results"
 )
 
@@ -85,10 +86,10 @@ func modelAdded(t *testing.T, s results.Store) {
 	require.JSONEq(t, `{"jobs": 3}`, string(got.Report))
 	require.True(t, got.Passed)
 
-	got, err = s.ModelByFile(ctx, results.ModelTask, m.SHA256)
+	got, err = s.ModelByFile(ctx, pipeline.ModelRef{Task: results.ModelTask, Name: m.Name, Version: m.Version, SHA256: m.SHA256})
 	require.NoError(t, err)
 	require.Equal(t, m.ID, got.ID)
-	_, err = s.ModelByFile(ctx, "liveness", m.SHA256)
+	_, err = s.ModelByFile(ctx, pipeline.ModelRef{Task: results.ModelTask, Name: "another", Version: m.Version, SHA256: m.SHA256})
 	require.ErrorIs(t, err, results.ErrNotFound)
 
 	m.State = results.ModelRetired
@@ -193,7 +194,7 @@ func modelEpochFails(t *testing.T, s results.Store) {
 	ctx := t.Context()
 	m := addModel(t, s, "")
 	host(t, s, "w1", 9)
-	e := propose(t, s, 0, results.EpochDoc{}, results.ModelChange{Model: m.ID, State: results.ModelActive, From: results.ModelAdded})
+	propose(t, s, 0, results.EpochDoc{}, results.ModelChange{Model: m.ID, State: results.ModelActive, From: results.ModelAdded})
 	m.State = results.ModelRetired
 	require.NoError(t, s.ChangeModel(ctx, m, results.ModelAdded, results.AuditEntry{}))
 	e, err := s.SettleEpoch(ctx, time.Minute, time.Hour)

@@ -148,7 +148,7 @@ func (b *base) manifests() func(pipeline.ModelRef) []byte {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		m, err := b.steps.ModelByFile(ctx, ref.Task, ref.SHA256) // of the registry, also a retired one
+		m, err := b.steps.ModelByFile(ctx, ref) // of the registry, also a retired one
 		if err != nil && !errors.Is(err, results.ErrNotFound) {
 			b.log.Warn("the manifest of a model cannot be read from the registry", "model", ref.Name, "error", err.Error())
 		}
