@@ -103,5 +103,8 @@ func TestManifestsByTheirSum(t *testing.T) {
 	require.Nil(t, find(pipeline.ModelRef{SHA256: "none"}))
 	added := storetest.NewModel(t, store, "", "mine")
 	require.NoError(t, store.AddModel(t.Context(), added, results.AuditEntry{}))
-	require.Equal(t, added.Manifest, find(pipeline.ModelRef{Task: added.Task, SHA256: added.SHA256}), "one of the registry")
+	ref := pipeline.ModelRef{Task: added.Task, Name: added.Name, Version: added.Version, SHA256: added.SHA256}
+	require.Equal(t, added.Manifest, find(ref), "one of the registry")
+	ref.Name = "theirs"
+	require.Nil(t, find(ref), "the same file under a name that is another's")
 }
