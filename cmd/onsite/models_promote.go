@@ -63,15 +63,11 @@ type modelsRetireCmd struct {
 }
 
 func (c *modelsRetireCmd) Run(ctx context.Context, e *env) error {
-	service, err := c.open(e)
+	service, m, err := c.openModel(ctx, e, c.Name)
 	if err != nil {
 		return err
 	}
 	defer service.Close()
-	m, err := registryModel(ctx, service, c.Name)
-	if err != nil {
-		return err
-	}
 	if m, err = service.RetireModel(ctx, m.ID); err != nil {
 		return remotely(err)
 	}
@@ -97,15 +93,11 @@ type modelsCompareLiveCmd struct {
 const maxReport = 4 << 20
 
 func (c *modelsCompareLiveCmd) Run(ctx context.Context, e *env) error {
-	service, err := c.open(e)
+	service, m, err := c.openModel(ctx, e, c.Name)
 	if err != nil {
 		return err
 	}
 	defer service.Close()
-	m, err := registryModel(ctx, service, c.Name)
-	if err != nil {
-		return err
-	}
 	if c.Report != "" {
 		raw, err := pipeline.ReadFile(c.Report, maxReport)
 		if err != nil {
@@ -181,15 +173,11 @@ type modelsPromoteCmd struct {
 }
 
 func (c *modelsPromoteCmd) Run(ctx context.Context, e *env) error {
-	service, err := c.open(e)
+	service, m, err := c.openModel(ctx, e, c.Name)
 	if err != nil {
 		return err
 	}
 	defer service.Close()
-	m, err := registryModel(ctx, service, c.Name)
-	if err != nil {
-		return err
-	}
 	plan, err := service.PromoteModel(ctx, m.ID, c.Override, c.DryRun)
 	if err != nil {
 		return remotely(err)

@@ -66,6 +66,20 @@ func (c *modelsStatusCmd) Run(ctx context.Context, e *env) error {
 	return nil
 }
 
+// openModel opens the service and finds the model of a word there; the caller closes the service.
+func (f remoteFlags) openModel(ctx context.Context, e *env, word string) (*client.Client, client.Model, error) {
+	service, err := f.open(e)
+	if err != nil {
+		return nil, client.Model{}, err
+	}
+	m, err := registryModel(ctx, service, word)
+	if err != nil {
+		service.Close()
+		return nil, client.Model{}, err
+	}
+	return service, m, nil
+}
+
 // registryModel names a model of the registry: by its name, name@version, or id.
 func registryModel(ctx context.Context, service *client.Client, word string) (client.Model, error) {
 	r, err := service.Registry(ctx)
@@ -228,15 +242,11 @@ func epochFailed(x client.Epoch) error {
 
 // change asks for a change of a model and waits until it is in effect.
 func change(ctx context.Context, e *env, f remoteFlags, word, act string, body any, done func(client.ModelChange) pipeline.Text) error {
-	service, err := f.open(e)
+	service, m, err := f.openModel(ctx, e, word)
 	if err != nil {
 		return err
 	}
 	defer service.Close()
-	m, err := registryModel(ctx, service, word)
-	if err != nil {
-		return err
-	}
 	changed, err := service.ModelAct(ctx, m.ID, act, body)
 	if err != nil {
 		return remotely(err)
