@@ -7,7 +7,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -20,8 +22,19 @@ import (
 
 // A run that broke off goes on from its log, with the recipe that it began with.
 func TestReverifyGoesOn(t *testing.T) {
+	var mu sync.Mutex // an interrupted request is still being served when the command has ended
 	var asked []string
 	broken, paused := true, false
+	next := func(b, p bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		broken, paused, asked = b, p, nil
+	}
+	askedFor := func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(asked)
+	}
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if r.Method == http.MethodGet {
@@ -33,7 +46,10 @@ func TestReverifyGoesOn(t *testing.T) {
 			return
 		}
 		job := strings.Split(r.URL.Path, "/")[3]
+		mu.Lock()
 		asked = append(asked, job)
+		broken, paused := broken, paused
+		mu.Unlock()
 		out := client.Reverification{Job: job, Asked: "pinned", Agreement: "equal"}
 		switch {
 		case paused: // Ctrl-C while the server is at it
@@ -66,7 +82,7 @@ func TestReverifyGoesOn(t *testing.T) {
 	require.Contains(t, errOut, log+" keeps what is done")
 	require.NotContains(t, errOut, "--limit")
 
-	broken, paused, asked = false, true, nil
+	next(false, true)
 	before, err := os.ReadFile(log)
 	require.NoError(t, err)
 	code, _, errOut = onsite(t, "reverify", "--log", log)
@@ -77,16 +93,16 @@ func TestReverifyGoesOn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 
-	paused, asked = false, nil
+	next(false, false)
 	code, out, errOut = onsite(t, "reverify", "--log", log)
 	require.Zero(t, code, errOut)
-	require.Equal(t, []string{"j2", "j3"}, asked)
+	require.Equal(t, []string{"j2", "j3"}, askedFor())
 	require.Contains(t, out, "3: 2 equal, 1 cannot be made again")
 
-	asked = nil
+	next(false, false)
 	code, _, errOut = onsite(t, "reverify", "--log", log, "--limit", "2")
 	require.Zero(t, code, errOut)
-	require.Empty(t, asked, "long lines are read, too")
+	require.Empty(t, askedFor(), "long lines are read, too")
 	require.Contains(t, errOut, "there are more than 2 verdicts")
 	_, _, errOut = onsite(t, "--lang", "zh", "reverify", "--log", log, "--limit", "2")
 	require.Contains(t, errOut, "结论超过 2 份")

