@@ -27,6 +27,7 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 		return pipeline.Check{}, Result{}, err
 	}
 	res := Result{Compared: len(history), Threshold: cfg.Threshold, Flooded: cfg.Flooded}
+	compared := history
 	history, marked := unmarked(history)
 	for i := range history {
 		if m, ok := identical(&fp, &history[i]); ok {
@@ -72,6 +73,7 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 		return pipeline.Check{}, Result{}, err
 	}
 	check := conclude(&fp, &res)
+	NoteViews(&check, &fp, compared)
 	if stopped > 0 {
 		check.Detail["stopped_early"] = map[string]any{"clips_not_compared": stopped}
 	}

@@ -15,8 +15,14 @@ import (
 )
 
 // FormatVersion is the version of the binary form; a change of the form or of what the numbers mean raises it, and cached fingerprints
-// of another version are made again.
-const FormatVersion = 2
+// of another version are made again. Version 2 is read, too: it only lacks views.
+const FormatVersion = 3
+
+// withoutViews is the version before views were kept.
+const withoutViews = 2
+
+// Reads says whether fingerprints of a version can be read, and so compared with new ones.
+func Reads(version int) bool { return version == FormatVersion || version == withoutViews }
 
 // maxEncoded bounds an encoded fingerprint: 8 stills of points, 60 s of motion, and room.
 const maxEncoded = 4 << 20
@@ -33,7 +39,8 @@ const (
 	sectionMotion = 6
 	sectionAreas  = 7
 	sectionAudio  = 8
-	sections      = 8
+	sectionViews  = 9
+	sections      = 9
 )
 
 // Units of rounded numbers: parts of a pixel, of a degree, of a grey level.
@@ -78,9 +85,13 @@ func (f Fingerprint) MarshalBinary() ([]byte, error) {
 	if err := f.Audio.check(); err != nil {
 		return nil, fmt.Errorf("encode fingerprint %s: %w", short(f.SHA256), err)
 	}
+	views, err := encodeViews(&f.Views)
+	if err != nil {
+		return nil, fmt.Errorf("encode fingerprint %s: %w", short(f.SHA256), err)
+	}
 	out := append([]byte{}, magic[:]...)
 	out = order.AppendUint16(out, FormatVersion)
-	for id, body := range [][]byte{meta, encodeStills(f.Stills), encodeIndex(f.index), f.points, encodeCoarse(&f.coarse), f.motion, encodeAreas(f.Areas), encodeAudio(&f.Audio)} {
+	for id, body := range [][]byte{meta, encodeStills(f.Stills), encodeIndex(f.index), f.points, encodeCoarse(&f.coarse), f.motion, encodeAreas(f.Areas), encodeAudio(&f.Audio), views} {
 		out = append(out, byte(id+1))
 		out = order.AppendUint32(out, uint32(len(body)))
 		out = append(out, body...)
@@ -104,8 +115,9 @@ func Read(data []byte) (Fingerprint, error) {
 	if len(data) < len(magic)+2+4 || len(data) > maxEncoded || !bytes.Equal(data[:4], magic[:]) {
 		return Fingerprint{}, fmt.Errorf("%w: %d bytes without its mark, or too many", ErrFormat, len(data))
 	}
-	if v := order.Uint16(data[4:]); v != FormatVersion {
-		return Fingerprint{}, fmt.Errorf("%w: version %d, want %d", ErrFormat, v, FormatVersion)
+	version := int(order.Uint16(data[4:]))
+	if !Reads(version) {
+		return Fingerprint{}, fmt.Errorf("%w: version %d, want %d", ErrFormat, version, FormatVersion)
 	}
 	body, sum := data[:len(data)-4], order.Uint32(data[len(data)-4:])
 	if crc32.ChecksumIEEE(body) != sum {
@@ -114,6 +126,10 @@ func Read(data []byte) (Fingerprint, error) {
 	r := reader{b: body[6:]}
 	var parts [sections + 1][]byte
 	for id := 1; id <= sections; id++ {
+		if id == sectionViews && version == withoutViews {
+			parts[id] = []byte{0}
+			break
+		}
 		if got := r.u8(); int(got) != id {
 			r.fail("section %d where %d was expected", got, id)
 		}
@@ -127,6 +143,7 @@ func Read(data []byte) (Fingerprint, error) {
 	g.coarse = readCoarse(&r, parts[sectionCoarse])
 	g.Areas = readAreas(&r, parts[sectionAreas])
 	g.Audio = readAudio(&r, parts[sectionAudio])
+	g.Views = readViews(&r, parts[sectionViews])
 	if r.err == nil {
 		r.err = errors.Join(g.checkAreas(), g.Audio.check())
 	}

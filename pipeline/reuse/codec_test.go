@@ -12,11 +12,11 @@ import (
 
 func TestFingerprintRoundTrip(t *testing.T) {
 	full := fingerprint(t, photo(t, newStage(1, 7, 200, 150), 0, asIs))
-	full.Areas, full.Audio = madeUpAreas(), madeUpAudio()
+	full.Areas, full.Audio, full.Views = madeUpAreas(), madeUpAudio(), madeUpViews(t)
 	for name, f := range map[string]Fingerprint{
-		"with areas and sound": full,
-		"clip":                 fingerprint(t, film(t, newStage(1, 7, 200, 150), 3, from(0), asIs)),
-		"photo":                fingerprint(t, photo(t, newStage(1, 7, 200, 150), 0, asIs)),
+		"with areas, sound and views": full,
+		"clip":                        fingerprint(t, film(t, newStage(1, 7, 200, 150), 3, from(0), asIs)),
+		"photo":                       fingerprint(t, photo(t, newStage(1, 7, 200, 150), 0, asIs)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw, err := f.MarshalBinary()
@@ -30,6 +30,7 @@ func TestFingerprintRoundTrip(t *testing.T) {
 			require.Equal(t, f.index, g.index)
 			require.Equal(t, f.Areas, g.Areas)
 			require.Equal(t, f.Audio, g.Audio)
+			require.Equal(t, f.Views, g.Views)
 			require.Equal(t, f.coarse.n, g.coarse.n)
 			for i, v := range f.coarse.v {
 				require.InDelta(t, v, g.coarse.v[i], 0)
@@ -142,7 +143,7 @@ func TestUnmarshalRefusesAreasAndSound(t *testing.T) {
 		"too much sound":          {audio: []byte{255, 255}, want: "65535 entries"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bodies := [sections][]byte{2: encodeIndex(nil), 3: base.points, 4: encodeCoarse(&base.coarse), 6: encodeAreas(c.areas), 7: encodeAudio(&Audio{})}
+			bodies := [sections][]byte{2: encodeIndex(nil), 3: base.points, 4: encodeCoarse(&base.coarse), 6: encodeAreas(c.areas), 7: encodeAudio(&Audio{}), 8: {0}}
 			bodies[0] = make([]byte, 73)
 			bodies[0][0] = 2
 			bodies[1] = encodeStills(base.Stills)
@@ -204,7 +205,7 @@ func FuzzUnmarshal(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(raw[6 : len(raw)-4])
 	}
-	clip.Areas, clip.Audio = madeUpAreas(), madeUpAudio()
+	clip.Areas, clip.Audio, clip.Views = madeUpAreas(), madeUpAudio(), madeUpViews(f)
 	raw, err := clip.MarshalBinary()
 	require.NoError(f, err)
 	f.Add(raw[6 : len(raw)-4])

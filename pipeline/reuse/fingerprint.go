@@ -45,6 +45,7 @@ type Fingerprint struct {
 	Stills        []Still
 	Areas         []Area // parts of some of the stills, in their order
 	Audio         Audio  // empty without sound
+	Views         Views  // of the scene check, where it looked; Compute gives none
 
 	index  []indexPoint // strongest points with their codes, for the first look at a whole history
 	coarse track        // 8 x 8 at 5 per second, likewise
@@ -59,7 +60,7 @@ type Fingerprint struct {
 // Bytes is about how much memory the fingerprint takes, for those who keep many.
 func (f *Fingerprint) Bytes() int {
 	const still, area, point, fixed = 8 + Forms*32 + 8 + 8 + 32, 56, 32, 512
-	return fixed + len(f.Stills)*still + len(f.Areas)*area + len(f.Audio.Subs)*5 + len(f.index)*point + len(f.points) + len(f.motion) + 4*(len(f.coarse.v)+len(f.full.v)) + len(f.coarse.valid) + len(f.full.valid)
+	return fixed + len(f.Stills)*still + len(f.Areas)*area + len(f.Audio.Subs)*5 + f.Views.bytes() + len(f.index)*point + len(f.points) + len(f.motion) + 4*(len(f.coarse.v)+len(f.full.v)) + len(f.coarse.valid) + len(f.full.valid)
 }
 
 // indexPoint is one point of the index.

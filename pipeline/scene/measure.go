@@ -60,6 +60,17 @@ func (s *search) measure(ctx context.Context, f media.Frame, want Want) (Feature
 	return d.Features, nil
 }
 
+// views gives the vectors of the frames that the scene embedder saw.
+func (m measures) views() []View {
+	var out []View
+	for _, d := range m {
+		if d.done.Scene {
+			out = append(out, View{At: d.frame.PTS, Vector: models.Vector{V: d.Embedding, Model: d.Model}})
+		}
+	}
+	return out
+}
+
 // Sighting is one class of objects in the frames that were measured.
 type Sighting struct {
 	Object   string       `json:"object"`

@@ -12,7 +12,7 @@ import (
 
 // result says what became of every wanted element.
 func (s *search) result(want []Element) Result {
-	res := Result{Words: s.words, Mirrored: s.mirrored, Spent: s.spent, Frames: []int{}, Against: s.against(), Objects: s.measures.sightings()}
+	res := Result{Words: s.words, Mirrored: s.mirrored, Spent: s.spent, Frames: []int{}, Against: s.against(), Objects: s.measures.sightings(), Views: s.measures.views()}
 	for _, f := range s.looked {
 		res.Frames = append(res.Frames, f.Index)
 	}

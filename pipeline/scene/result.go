@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"onsite/models"
 	"onsite/pipeline"
 )
 
@@ -116,7 +117,14 @@ type Result struct {
 	Against  []Contradiction `json:"against,omitempty"`
 	Frames   []int           `json:"frames"`   // indexes of the frames that were looked at
 	Mirrored bool            `json:"mirrored"` // the clip shows the place mirrored
+	Views    []View          `json:"-"`        // frames that the scene embedder saw anyway, in the order in which it did
 	Spent    Spent           `json:"-"`
+}
+
+// View is how the scene embedder saw a frame: for those who keep it with a fingerprint.
+type View struct {
+	At time.Duration
+	models.Vector
 }
 
 // something tells whether anything was seen: an element, or what speaks for another place. Detectors see things in pictures that have too

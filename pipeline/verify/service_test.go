@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/policy"
@@ -245,4 +246,30 @@ func TestMeasure(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, pipeline.DecisionReview, r.Verdict.Decision, "not even where nothing else was asked for")
 	require.Len(t, r.Verdict.Reasons, 1)
+}
+
+// What the scene embedder saw for the scene check goes into the fingerprint, by the model's name, and says how alike the closest earlier
+// photo is. Without a place nothing runs for it.
+func TestViewsAreKept(t *testing.T) {
+	v := core(t)
+	site := &pipeline.Site{ID: "room", References: []pipeline.Reference{{Kind: pipeline.RefRoom, Name: "room", Media: pipeline.File(footage(t, "joconde.jpg"))}}}
+	place, err := v.Prepare(t.Context(), site, false)
+	require.NoError(t, err)
+	t.Cleanup(place.Close)
+	job := verify.Job{Claim: claim(), Media: pipeline.File(footage(t, "franck_02159.jpg")), Place: place, Site: site, History: known{}}
+	first, err := v.Run(t.Context(), job)
+	require.NoError(t, err)
+	views := first.Fingerprint.Views
+	require.Equal(t, v.Models.Ref(models.SceneEmbed).SHA256, views.Model)
+	require.NotEmpty(t, views.Of)
+	job.Media, job.InTurn = pipeline.File(footage(t, "franck_03909.jpg")), true
+	job.History = known{within: []reuse.Candidate{{Job: "first", Fingerprint: stored(t, first.Fingerprint)}}}
+	second, err := v.Run(t.Context(), job)
+	require.NoError(t, err)
+	require.Greater(t, second.Verdict.Checks[pipeline.CheckReuse].Detail["closest"].(map[string]any)["view_cosine"], .5)
+	job.Place, job.Site = nil, nil
+	bare, err := v.Run(t.Context(), job)
+	require.NoError(t, err)
+	require.Empty(t, bare.Fingerprint.Views)
+	require.NotContains(t, bare.Verdict.Checks[pipeline.CheckReuse].Detail["closest"], "view_cosine")
 }

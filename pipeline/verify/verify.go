@@ -174,6 +174,7 @@ type run struct {
 	checks map[pipeline.CheckName]pipeline.Check
 	shown  shown
 	print  reuse.Fingerprint
+	past   []reuse.Candidate // what the reuse check compared with
 	prints error
 }
 
@@ -201,6 +202,9 @@ func (r *run) whole(ctx context.Context) (Result, error) {
 		parts = []func(context.Context) error{r.noModels, r.footage}
 	}
 	if err := r.sideBySide(ctx, parts...); err != nil {
+		return Result{}, err
+	}
+	if err := r.keepViews(); err != nil {
 		return Result{}, err
 	}
 	if err := r.ground(ctx); err != nil {
@@ -458,8 +462,25 @@ func (r *run) reused(ctx context.Context) error {
 	if err != nil {
 		return r.broke(pipeline.CheckReuse, err)
 	}
-	r.shown.reuse = result
+	r.shown.reuse, r.past = result, candidates
 	r.set(pipeline.CheckReuse, check)
+	return nil
+}
+
+// keepViews puts what the scene embedder saw into the fingerprint. The embedder ran where the scene check needed it and only there: the
+// fingerprint is made beside that check and does not wait for it, so both are brought together at the end.
+func (r *run) keepViews() error {
+	if r.print.SHA256 == "" {
+		return nil
+	}
+	for _, v := range r.shown.scene.Views {
+		if err := r.print.Views.Add(v.Model, v.At, v.V); err != nil {
+			return fmt.Errorf("fingerprint %s: %w", r.Media.Name(), err)
+		}
+	}
+	if check := r.get(pipeline.CheckReuse); check.Detail != nil {
+		reuse.NoteViews(&check, &r.print, r.past)
+	}
 	return nil
 }
 

@@ -142,7 +142,7 @@ func passing(ctx context.Context, err error) bool {
 func (c *Core) fingerprint(ctx context.Context, row results.Print) (reuse.Fingerprint, error) {
 	f, release, err := c.prints.take(ctx, printKey(row), func(ctx context.Context) (reuse.Fingerprint, int64, error) {
 		var f reuse.Fingerprint
-		if row.Format != reuse.FormatVersion {
+		if !reuse.Reads(row.Format) {
 			return f, 0, fmt.Errorf("fingerprint of job %s: %w: version %d, want %d", row.Job, reuse.ErrFormat, row.Format, reuse.FormatVersion)
 		}
 		raw, err := c.Vault.Read(ctx, row.Key, maxPrint)
