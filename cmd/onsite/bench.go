@@ -56,8 +56,9 @@ type benchCoreCmd struct {
 	Baseline string  `help:"naive: also run the obvious pipeline (make bench builds bin/onsite-naive) on each clip." enum:"none,naive" default:"none"`
 	Early    bool    `name:"early-exit" help:"Also measure the clips under a policy with early_exit: the second row." default:"true" negatable:""`
 	Photos   bool    `help:"Also measure a photo of 9 megapixels from each clip." default:"true" negatable:""`
-	Load     float64 `help:"Also measure the latency at this share of the throughput, clips coming at random; 0: do not." default:"0"`
+	Load     float64 `help:"Also measure the latency at this share of the throughput, clips coming whether or not anybody is free; 0: do not." default:"0"`
 	Arrivals int     `help:"How many clips come for --load." default:"40"`
+	Spacing  string  `help:"How they come: random (independent people) or even." enum:"random,even" default:"random"`
 	HTML     string  `help:"Also write a page with plots." placeholder:"FILE" type:"path"`
 	Compare  string  `help:"JSON of an earlier run to compare with." placeholder:"FILE" type:"existingfile"`
 	Provider string  `help:"What runs the models. Strict: when it cannot, there is no measurement. cuda and tensorrt need \"make setup-gpu\"." enum:"cpu,cuda,tensorrt,openvino" default:"cpu"`
@@ -89,7 +90,7 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 	if c.Workers == 0 {
 		c.Workers = runtime.NumCPU()
 	}
-	o := bench.Options{Clips: clips, Runs: c.Runs, Workers: c.Workers, EarlyExit: c.Early, Photos: c.Photos, Load: c.Load, Arrivals: c.Arrivals}
+	o := bench.Options{Clips: clips, Runs: c.Runs, Workers: c.Workers, EarlyExit: c.Early, Photos: c.Photos, Load: c.Load, Arrivals: c.Arrivals, Spacing: bench.Spacing(c.Spacing)}
 	for w := 1; c.Curve && w <= runtime.NumCPU(); w *= 2 {
 		o.Curve = append(o.Curve, w)
 	}
@@ -152,7 +153,8 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 		}
 	}
 	if l := r.Loaded; l != nil {
-		fmt.Fprintf(w, "at %.0f %% load: p50, p99\t%.0f, %.0f ms\t\t(p99 is %.1f times the median of %d)\n", l.Share*100, l.P50MS, l.P99MS, l.P99ToMedian, l.Arrivals)
+		fmt.Fprintf(w, "at %.0f %% load: p50, p99\t%.0f, %.0f ms\t\t(p99 is %.2f times the median of %d, spacing %s; a clip takes %.0f ms)\n", l.Share*100, l.P50MS, l.P99MS, l.P99ToMedian, l.Arrivals, l.Spacing, l.ServiceMS)
+		fmt.Fprintf(w, "  a queue of these times alone\t%.0f, %.0f ms\t\t(%.2f times; %.2f in the long run)\n", l.Queue.P50MS, l.Queue.P99MS, l.Queue.P99ToMedian, l.Steady.P99ToMedian)
 	}
 	fmt.Fprintf(w, "clips/s on %d cores\t%.2f\t\t\n", r.Cores, r.ClipsPerS)
 	for _, c := range r.Scaling {

@@ -51,9 +51,10 @@ type Options struct {
 	EarlyExit bool
 	// Photos also measures a photo from each clip.
 	Photos bool
-	// Load is the share of the measured throughput at which Arrivals clips come at random, for the latency under load; 0: it is left out.
+	// Load is the share of the measured throughput at which Arrivals clips come, spaced as Spacing says, for the latency under load; 0: it is left out.
 	Load     float64
 	Arrivals int
+	Spacing  Spacing
 	Progress func(done, total int)
 }
 
