@@ -17,6 +17,7 @@ import (
 
 	"onsite/api"
 	"onsite/api/client"
+	"onsite/cmd/onsite/config"
 	"onsite/pipeline"
 	"onsite/workers/chaos"
 	"onsite/workers/load"
@@ -39,17 +40,22 @@ type loadCmd struct {
 	Old       time.Duration `help:"Age of the oldest waiting job from which the service counts as late." default:"5s"`
 	Patience  time.Duration `help:"How long no verdict may come, after the last submission." default:"2m"`
 
-	Clips   string   `help:"Folder of clips to submit, in turn. Default: four seconds of a test picture, with other bytes each time." placeholder:"DIR"`
+	Clips   string   `help:"Folder of clips to submit, in turn. Default: four seconds of a test picture, with other bytes each time; with --core full the clips of onsite bench." placeholder:"DIR"`
 	Subject []string `help:"Ids of employees to submit for, in turn (against a running service)." placeholder:"ID,..."`
 	Site    string   `help:"Id of the place of work." placeholder:"ID"`
 	Policy  string   `help:"Name of the policy." placeholder:"NAME"`
 
 	Workers []int         `help:"Start a service of its own (PostgreSQL, Redis, MinIO, one API) with so many worker processes; several numbers are run one after the other." placeholder:"1,2,4"`
-	Core    string        `help:"With --workers: what the workers run. noop looks at nothing and takes --each for a job; decoding decodes and fingerprints without models." enum:"noop,decoding" default:"noop"`
+	Core    string        `help:"With --workers: what the workers run. noop looks at nothing and takes --each for a job; decoding decodes and fingerprints without models; full is the real core on real clips, whose people are enrolled first." enum:"noop,decoding,full" default:"noop"`
+	Sites   int           `help:"With --core full: how many sites the employees are spread over. 1: all at one, where each clip but the first of its kind is a copy of an earlier one. Default: as many as it takes that none is." placeholder:"N"`
 	Each    time.Duration `help:"With --core noop: how long a job takes, without work, so that each worker stands for a machine." default:"1s"`
 	AtOnce  int           `help:"With --workers: jobs at a time in each. Default: one per core." `
 	Threads int           `help:"With --workers: processor cores that each worker may use (GOMAXPROCS)."`
 	Objects string        `help:"With --workers: a real MinIO, or a folder." enum:"s3,folder" default:"s3"`
+
+	Hosts int           `help:"With --workers: run them on so many hosts: network namespaces of this machine, joined to it by cables. Takes root and iproute2." placeholder:"N"`
+	Delay time.Duration `help:"With --hosts: delay of each cable, one way (needs the kernel's netem)." placeholder:"DURATION"`
+	Rate  string        `help:"With --hosts: how fast each cable is, in each direction." placeholder:"100mbit"`
 
 	Report string `help:"Write a page with plots here." placeholder:"FILE.html"`
 }
@@ -61,16 +67,15 @@ func (c *loadCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	media, err := c.media()
-	if err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	o := load.Options{Times: curve.Times(c.Employees, c.Over, c.Seed), Flying: c.Flying, Old: c.Old, Patience: c.Patience}
 	var runs []load.Result
 	if len(c.Workers) == 0 {
-		runs, err = c.running(ctx, e, o, media)
+		runs, err = c.running(ctx, e, o)
 	} else {
-		runs, err = c.own(ctx, e, o, media)
+		runs, err = c.own(ctx, e, o)
 	}
 	if err != nil {
 		return err
@@ -84,6 +89,21 @@ func (c *loadCmd) Run(ctx context.Context, e *env) error {
 		}
 	}
 	return nil
+}
+
+// check says what of the flags does not fit together, before anything is started.
+func (c *loadCmd) check() error {
+	if len(c.Workers) == 0 && (c.Core == config.CoreFull || c.Hosts != 0 || c.Sites != 0) {
+		return usagef(pipeline.Text{EN: "--core full, --sites and --hosts are for a service that is started here; give --workers, too", ZH: "--core full、--sites 和 --hosts 只用于在此启动的服务；请同时给出 --workers"})
+	}
+	if c.Sites != 0 && c.Core != config.CoreFull || c.Sites < 0 {
+		return usagef(pipeline.Text{EN: "--sites: a number from 1 on, together with --core full", ZH: "--sites：须为 1 以上的整数，并与 --core full 同时使用"})
+	}
+	return networkly(c.network().Check())
+}
+
+func (c *loadCmd) network() chaos.Network {
+	return chaos.Network{Hosts: c.Hosts, Delay: c.Delay, Rate: c.Rate}
 }
 
 // curve is the morning that the flags describe.
@@ -144,7 +164,11 @@ func (c *loadCmd) media() (func(n int) client.File, error) {
 }
 
 // running plays against a service that is there.
-func (c *loadCmd) running(ctx context.Context, e *env, o load.Options, media func(int) client.File) ([]load.Result, error) {
+func (c *loadCmd) running(ctx context.Context, e *env, o load.Options) ([]load.Result, error) {
+	media, err := c.media()
+	if err != nil {
+		return nil, err
+	}
 	if len(c.Subject) == 0 {
 		return nil, usagef(pipeline.Text{
 			EN: "name employees with --subject, or give --workers to start a service for the load alone", ZH: "请用 --subject 指定员工，或用 --workers 启动一套专用于压测的服务",
@@ -155,7 +179,7 @@ func (c *loadCmd) running(ctx context.Context, e *env, o load.Options, media fun
 		return nil, err
 	}
 	defer api.Close()
-	s := &loaded{clients: []*client.Client{api}, media: media, subject: func(n int) string { return c.Subject[n%len(c.Subject)] }, site: c.Site, policy: c.Policy}
+	s := &loaded{clients: []*client.Client{api}, media: media, subject: func(n int) string { return c.Subject[n%len(c.Subject)] }, site: func(int) string { return c.Site }, policy: c.Policy}
 	bar := newProgress(e)
 	defer bar.close()
 	o.Progress = bar.count("verdicts")
@@ -164,9 +188,14 @@ func (c *loadCmd) running(ctx context.Context, e *env, o load.Options, media fun
 }
 
 // own starts a service for each number of workers.
-func (c *loadCmd) own(ctx context.Context, e *env, o load.Options, media func(int) client.File) ([]load.Result, error) {
+func (c *loadCmd) own(ctx context.Context, e *env, o load.Options) ([]load.Result, error) {
 	dir, binary, log, done, err := c.harness.open(e)
 	if err != nil {
+		return nil, err
+	}
+	actors, err := c.actors(ctx, e, dir)
+	if err != nil {
+		done(false)
 		return nil, err
 	}
 	var runs []load.Result
@@ -176,9 +205,9 @@ func (c *loadCmd) own(ctx context.Context, e *env, o load.Options, media func(in
 			break
 		}
 		var r load.Result
-		if r, err = c.stand(ctx, e, o, media, n, chaos.Options{
+		if r, err = c.stand(ctx, e, o, actors, n, chaos.Options{
 			Binary: binary, Dir: filepath.Join(dir, strconv.Itoa(n)), Store: chaos.Postgres, S3: c.Objects == "s3", Workers: n, APIs: 1, Core: c.Core, AtOnce: c.AtOnce,
-			Wait: c.Each, Threads: c.Threads, Logger: log, NewKey: api.NewKey,
+			Wait: c.Each, Threads: c.Threads, Network: c.network(), Logger: log, NewKey: api.NewKey,
 		}); err != nil {
 			break
 		}
@@ -188,7 +217,39 @@ func (c *loadCmd) own(ctx context.Context, e *env, o load.Options, media func(in
 	return runs, err
 }
 
-func (c *loadCmd) stand(ctx context.Context, e *env, o load.Options, media func(int) client.File, n int, so chaos.Options) (r load.Result, err error) {
+// actors are who submits what.
+type actors struct {
+	media func(n int) client.File
+	crew  *crew // with the real core; nil: the stand's own subjects and site do
+}
+
+// actors gives who submits what to a service of its own.
+func (c *loadCmd) actors(ctx context.Context, e *env, dir string) (actors, error) {
+	if c.Core != config.CoreFull {
+		media, err := c.media()
+		return actors{media: media}, err
+	}
+	clips := filepath.Join(dir, "clips")
+	if err := os.MkdirAll(clips, 0o700); err != nil {
+		return actors{}, fmt.Errorf("load: make a folder: %w", err)
+	}
+	crew, err := c.newCrew(ctx, e, clips)
+	if err != nil {
+		return actors{}, err
+	}
+	return actors{media: crew.media, crew: crew}, nil
+}
+
+// networkly gives an error of the hosts the words for whoever asked for them.
+func networkly(err error) error {
+	var network *chaos.NetworkError
+	if errors.As(err, &network) {
+		return &usageError{text: network.Text, err: err}
+	}
+	return err
+}
+
+func (c *loadCmd) stand(ctx context.Context, e *env, o load.Options, a actors, n int, so chaos.Options) (r load.Result, err error) {
 	if err := os.MkdirAll(so.Dir, 0o700); err != nil {
 		return r, fmt.Errorf("load: make a folder: %w", err)
 	}
@@ -197,10 +258,11 @@ func (c *loadCmd) stand(ctx context.Context, e *env, o load.Options, media func(
 	bar.show(-1, 0, "start")
 	stand, err := chaos.Open(ctx, so)
 	if err != nil {
-		return r, err
+		return r, networkly(err)
 	}
 	defer func() { err = errors.Join(err, stand.Close()) }()
-	s := &loaded{media: media, subject: stand.Subject, site: stand.Site()}
+	site := stand.Site()
+	s := &loaded{media: a.media, subject: stand.Subject, site: func(int) string { return site }, decisions: map[string]int{}, codes: map[string]int{}}
 	for _, url := range stand.URLs() {
 		api, err := client.New(client.Options{Server: url, Key: stand.Key(), Lang: e.lang})
 		if err != nil {
@@ -208,6 +270,12 @@ func (c *loadCmd) stand(ctx context.Context, e *env, o load.Options, media func(
 		}
 		defer api.Close()
 		s.clients = append(s.clients, api)
+	}
+	if a.crew != nil {
+		if err := a.crew.enter(ctx, s.clients[0], bar.count("employees enrolled")); err != nil {
+			return r, err
+		}
+		s.subject, s.site = a.crew.subject, a.crew.site
 	}
 	o.Progress = bar.count(strconv.Itoa(n) + " workers: verdicts")
 	before := stand.CPU()
@@ -219,22 +287,26 @@ func (c *loadCmd) stand(ctx context.Context, e *env, o load.Options, media func(
 	for kind, used := range stand.CPU() {
 		r.CPU[kind] = (used - before[kind]).Seconds() * 1000 / float64(max(1, r.Finished))
 	}
+	r.Decisions, r.Codes = s.decisions, s.codes
 	return r, nil
 }
 
 // loaded is a service as the load sees it.
 type loaded struct {
-	clients      []*client.Client // of several APIs, in turn
-	media        func(n int) client.File
-	subject      func(n int) string
-	site, policy string
+	clients []*client.Client // of several APIs, in turn
+	media   func(n int) client.File
+	subject func(n int) string
+	site    func(n int) string
+	policy  string
+	// What the verdicts said; nil: not counted. Only Finished touches them, which one goroutine calls.
+	decisions, codes map[string]int
 }
 
 var _ load.Service = (*loaded)(nil)
 
 // Submit is load.Service. It sends once: a client that tries again would hide a refusal.
 func (s *loaded) Submit(ctx context.Context, n int) (string, error) {
-	claim := client.Claim{Subject: s.subject(n), Site: s.site, Policy: s.policy, TakenAt: time.Now()}
+	claim := client.Claim{Subject: s.subject(n), Site: s.site(n), Policy: s.policy, TakenAt: time.Now()}
 	got, err := s.clients[n%len(s.clients)].Submit(ctx, claim, s.media(n), "", nil)
 	var problem *client.Problem
 	var away *client.Unreachable
@@ -257,6 +329,12 @@ func (s *loaded) Finished(ctx context.Context, after int64) ([]string, int64, er
 	for _, v := range got.Items {
 		if v.Revision == 1 {
 			jobs = append(jobs, v.Job)
+			if s.decisions != nil {
+				s.decisions[string(v.Decision)]++
+				for _, code := range v.Codes {
+					s.codes[string(code)]++
+				}
+			}
 		}
 	}
 	return jobs, max(after, got.Position), nil
@@ -299,8 +377,8 @@ func loadTable(w *tabwriter.Writer, r load.Result) {
 	fmt.Fprintf(w, "offered, accepted, verdicts\t%d, %d, %d\n", r.Offered, r.Accepted, r.Finished)
 	fmt.Fprintf(w, "offered in, all over after\t%.1f s, %.1f s\n", r.OverS, r.TookS)
 	fmt.Fprintf(w, "offered/s, verdicts/s at the peak\t%.1f, %.1f\n", r.PeakOffer, r.Peak)
-	fmt.Fprintf(w, "accepted after, p50, p99, max\t%.0f, %.0f, %.0f ms\n", r.Accept.P50MS, r.Accept.P99MS, r.Accept.MaxMS)
-	fmt.Fprintf(w, "verdict after, p50, p99, max\t%.2f, %.2f, %.2f s\n", r.EndToEnd.P50MS/1000, r.EndToEnd.P99MS/1000, r.EndToEnd.MaxMS/1000)
+	fmt.Fprintf(w, "accepted after, p50, p95, p99, max\t%.0f, %.0f, %.0f, %.0f ms\n", r.Accept.P50MS, r.Accept.P95MS, r.Accept.P99MS, r.Accept.MaxMS)
+	fmt.Fprintf(w, "verdict after, p50, p95, p99, max\t%.2f, %.2f, %.2f, %.2f s\n", r.EndToEnd.P50MS/1000, r.EndToEnd.P95MS/1000, r.EndToEnd.P99MS/1000, r.EndToEnd.MaxMS/1000)
 	fmt.Fprintf(w, "most waiting, the oldest for\t%d, %.1f s\n", r.MaxWait, r.MaxAgeS)
 	if r.BendS > 0 {
 		fmt.Fprintf(w, "late from\t%.1f s on, when %.1f/s were offered\n", r.BendS, r.BendPerS)
@@ -314,6 +392,12 @@ func loadTable(w *tabwriter.Writer, r load.Result) {
 	}
 	if r.Open > 0 {
 		fmt.Fprintf(w, "NOT OVER\t%d\n", r.Open)
+	}
+	for _, decision := range slices.Sorted(maps.Keys(r.Decisions)) {
+		fmt.Fprintf(w, "decided: %s\t%d\n", decision, r.Decisions[decision])
+	}
+	for _, code := range slices.Sorted(maps.Keys(r.Codes)) {
+		fmt.Fprintf(w, "  with the reason %s\t%d\n", code, r.Codes[code])
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.CPU)) {
 		fmt.Fprintf(w, "CPU ms per job: %s\t%.1f\n", kind, r.CPU[kind])

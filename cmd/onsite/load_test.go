@@ -89,13 +89,17 @@ func TestLoadRefuses(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "curve.csv")
 	require.NoError(t, os.WriteFile(bad, []byte("08:00,1\n07:00,1\n"), 0o600))
 	for args, want := range map[string]string{
-		"--employees 0":                 "somebody must come",
-		"--from 9h":                     `--from: "9h" is no time of day`,
-		"--from 09:00 --to 08:00":       "want from before to",
-		"--curve " + bad:                "does not come after",
-		"--employees 1":                 "name employees with --subject",
-		"--workers 0 --employees 1":     "at least one process",
-		"--clips " + t.TempDir() + "/x": "--clips",
+		"--employees 0":             "somebody must come",
+		"--from 9h":                 `--from: "9h" is no time of day`,
+		"--from 09:00 --to 08:00":   "want from before to",
+		"--curve " + bad:            "does not come after",
+		"--employees 1":             "name employees with --subject",
+		"--workers 0 --employees 1": "at least one process",
+		"--subject e1 --clips " + t.TempDir() + "/x": "--clips",
+		"--core full --subject e1":                   "give --workers, too",
+		"--workers 1 --sites 2":                      "together with --core full",
+		"--workers 1 --delay 5ms":                    "give --hosts, too",
+		"--workers 1 --hosts 1 --rate x":             `"x" is no rate`,
 	} {
 		code, _, errOut := onsite(t, append([]string{"load"}, strings.Fields(args)...)...)
 		require.Equal(t, exitUsage, code, args)

@@ -29,6 +29,7 @@ type Options struct {
 	AtOnce    int           // jobs at a time in each worker; 0: one per core, as usual
 	Wait      time.Duration // how long each job of the core noop takes
 	Threads   int           // GOMAXPROCS of each worker; 0: as many as cores
+	Network   Network       // hosts of their own for the workers; Postgres only
 	Kill      float64       // chance that a process kills itself at each step of a job; 0.002; negative: none
 	Seed      uint64        // of the choice of faults; 1
 	DiskBytes int64         // size of the object folder's file system, where one can be mounted; 512 MiB

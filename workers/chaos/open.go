@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +23,25 @@ func Open(ctx context.Context, o Options) (*Stand, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the stand: %w", err)
 	}
+	if err := s.working(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the stand: %w", err), s.close())
+	}
 	return &Stand{s}, nil
+}
+
+// working waits until every worker takes jobs: one that still loads its models would be measured with them.
+func (s *stand) working(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	for _, p := range s.workers {
+		if err := until(ctx, p.name+" takes jobs", func() bool {
+			said, err := os.ReadFile(p.log)
+			return err == nil && bytes.Contains(said, []byte(`"msg":"worker started"`))
+		}); err != nil {
+			return fmt.Errorf("%w; its log ends:\n%s", err, p.tail())
+		}
+	}
+	return nil
 }
 
 // Close stops everything.

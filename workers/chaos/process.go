@@ -171,7 +171,7 @@ func children(parent int, program string) []int {
 	}
 	var out []int
 	for pid, e := range all {
-		if !strings.HasPrefix(program, e.name) { // the kernel cuts names at 15 bytes
+		if !isProgram(e.name, program) {
 			continue
 		}
 		for up := e.ppid; up > 1; up = all[up].ppid {
@@ -183,6 +183,9 @@ func children(parent int, program string) []int {
 	}
 	return out
 }
+
+// isProgram says whether a process's name is that of a program: the kernel keeps 15 bytes of it.
+func isProgram(name, program string) bool { return name == program[:min(len(program), 15)] }
 
 // until calls fn every few milliseconds until it is true or ctx ends.
 func until(ctx context.Context, what string, fn func() bool) error {

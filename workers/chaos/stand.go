@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -48,6 +49,8 @@ type stand struct {
 	opts    Options
 	pg      *postgres.Server
 	redis   *queue.Private
+	cables  *cables       // nil: everything on this machine
+	far     *process      // Redis where workers have hosts of their own: on the network instead of a socket
 	minio   *minio.Server // nil: objects lie in a folder
 	rdb     *redis.Client
 	apis    []*process
@@ -89,7 +92,11 @@ const objectBucket = "onsite"
 
 // startMinIO starts a real MinIO with an empty bucket.
 func (s *stand) startMinIO(ctx context.Context) error {
-	server, err := minio.Start(ctx, minio.Options{Dir: filepath.Join(s.dir, "minio")})
+	o := minio.Options{Dir: filepath.Join(s.dir, "minio")}
+	if s.cables != nil {
+		o.Address = s.cables.machine.Addr().String() + ":9000"
+	}
+	server, err := minio.Start(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -131,6 +138,11 @@ func newStand(ctx context.Context, o Options) (s *stand, err error) {
 	if err := os.MkdirAll(s.objectsDir(), 0o700); err != nil {
 		return s, fmt.Errorf("make the object folder: %w", err)
 	}
+	if o.Network.Hosts > 0 {
+		if s.cables, err = o.Network.lay(ctx); err != nil {
+			return s, err
+		}
+	}
 	if o.S3 {
 		if err := s.startMinIO(ctx); err != nil {
 			return s, err
@@ -152,18 +164,23 @@ func newStand(ctx context.Context, o Options) (s *stand, err error) {
 // many starts the parts on their own.
 func (s *stand) many(ctx context.Context) error {
 	var err error
-	if s.pg, err = postgres.Run(ctx, postgres.Options{Fsync: true, Settings: map[string]string{"max_connections": strconv.Itoa(maxConnections)}}); err != nil {
+	po := postgres.Options{Fsync: true, Settings: map[string]string{"max_connections": strconv.Itoa(maxConnections)}}
+	if s.cables != nil {
+		po.Network = s.cables.machine
+	}
+	if s.pg, err = postgres.Run(ctx, po); err != nil {
 		return err
 	}
 	dsn, err := s.pg.Create(ctx)
 	if err != nil {
 		return err
 	}
-	if s.redis, err = queue.StartPrivate(ctx, filepath.Join(s.dir, "redis"), s.opts.Logger); err != nil {
+	queueURL, err := s.startRedis(ctx)
+	if err != nil {
 		return err
 	}
-	env := append(s.env(), "ONSITE_STORE_POSTGRES="+dsn, "ONSITE_REDIS_URL="+s.redis.Options().URL)
-	if err := s.open(ctx, database.Options{Postgres: dsn, Logger: s.opts.Logger}, s.redis.Options().URL); err != nil {
+	env := append(s.env(), "ONSITE_STORE_POSTGRES="+dsn, "ONSITE_REDIS_URL="+queueURL)
+	if err := s.open(ctx, database.Options{Postgres: dsn, Logger: s.opts.Logger}, queueURL); err != nil {
 		return err
 	}
 	for n := range s.opts.APIs {
@@ -180,9 +197,48 @@ func (s *stand) many(ctx context.Context) error {
 		if s.opts.Threads > 0 {
 			own = append(own, "GOMAXPROCS="+strconv.Itoa(s.opts.Threads))
 		}
-		s.workers = append(s.workers, s.child(name, []string{"worker"}, slices.Concat(env, own)))
+		p := s.child(name, []string{"worker"}, slices.Concat(env, own))
+		if s.cables != nil {
+			p.path, p.args = s.cables.on(n, p.path, p.args)
+		}
+		s.workers = append(s.workers, p)
 	}
 	return s.startAll(ctx)
+}
+
+// startRedis starts Redis and gives its address: a socket, or a port of the network that the workers' hosts are on.
+func (s *stand) startRedis(ctx context.Context) (string, error) {
+	dir := filepath.Join(s.dir, "redis")
+	if s.cables == nil {
+		var err error
+		if s.redis, err = queue.StartPrivate(ctx, dir, s.opts.Logger); err != nil {
+			return "", err
+		}
+		return s.redis.Options().URL, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the folder of Redis: %w", err)
+	}
+	address, password := s.cables.machine.Addr().String(), rand.Text()
+	s.far = &process{name: "redis", path: "redis-server", log: filepath.Join(s.dir, "redis.log"), args: []string{
+		"--bind", address, "--port", "6379", "--requirepass", password, "--dir", dir, "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
+	}}
+	if err := s.far.start(); err != nil {
+		return "", err
+	}
+	at := fmt.Sprintf("redis://:%s@%s:6379/0", password, address)
+	o, err := redis.ParseURL(at)
+	if err != nil {
+		return "", fmt.Errorf("address of Redis: %w", err)
+	}
+	client := redis.NewClient(o)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if err := until(ctx, "Redis answers", func() bool { return client.Ping(ctx).Err() == nil }); err != nil {
+		return "", fmt.Errorf("%w; its log ends:\n%s", err, s.far.tail())
+	}
+	return at, nil
 }
 
 // one starts the all-in-one process.
@@ -327,11 +383,17 @@ func (s *stand) close() error {
 	if s.redis != nil {
 		errs = append(errs, s.redis.Close())
 	}
+	if s.far != nil {
+		s.far.stop(10 * time.Second)
+	}
 	if s.pg != nil {
 		errs = append(errs, s.pg.Remove())
 	}
 	if s.minio != nil {
 		s.minio.Stop()
+	}
+	if s.cables != nil {
+		errs = append(errs, s.cables.remove())
 	}
 	if s.smallDisk {
 		errs = append(errs, unix.Unmount(s.objectsDir(), unix.MNT_DETACH))

@@ -56,8 +56,11 @@ type Result struct {
 	BendS    float64 `json:"bend_s"`
 	BendPerS float64 `json:"bend_offered_per_s"`
 	// CPU is processor time per finished job in milliseconds, by kind of process, where the run started them itself.
-	CPU    map[string]float64 `json:"cpu_ms_per_job,omitempty"`
-	Series []Sample           `json:"series"`
+	CPU map[string]float64 `json:"cpu_ms_per_job,omitempty"`
+	// Decisions and Codes are what the verdicts said, where the run looked at them.
+	Decisions map[string]int `json:"decisions,omitempty"`
+	Codes     map[string]int `json:"reasons,omitempty"`
+	Series    []Sample       `json:"series"`
 }
 
 func (m *morning) result(series []Sample, took time.Duration) Result {

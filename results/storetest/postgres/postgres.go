@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -32,6 +33,7 @@ type Options struct {
 	Dir      string            // data folder, made when it is not there; "": a new temporary one. The user postgres must be able to reach it
 	Fsync    bool              // what is committed survives a power cut, as in production; off is several times faster
 	Settings map[string]string // of postgresql.conf
+	Network  netip.Prefix      // it also listens on this address, for everybody in this network, without a password; zero: on its socket only
 }
 
 // Server is a running (or stopped) PostgreSQL.
@@ -181,7 +183,20 @@ func (s *Server) init(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make a PostgreSQL data folder in %s: %w: %s", data, err, bytes.TrimSpace(out))
 	}
-	return nil
+	return s.admit(filepath.Join(data, "pg_hba.conf"))
+}
+
+// admit lets those in who come over the network.
+func (s *Server) admit(file string) error {
+	if !s.o.Network.IsValid() {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return fmt.Errorf("let %s into PostgreSQL: %w", s.o.Network, err)
+	}
+	_, err = fmt.Fprintf(f, "host all all %s trust\n", s.o.Network.Masked())
+	return errors.Join(err, f.Close())
 }
 
 // Start starts the server and returns when it takes connections. The server dies with this process.
@@ -233,6 +248,9 @@ func (s *Server) arguments() []string {
 	if !s.o.Fsync {
 		settings["fsync"], settings["synchronous_commit"], settings["full_page_writes"] = "off", "off", "off"
 	}
+	if s.o.Network.IsValid() {
+		settings["listen_addresses"] = s.o.Network.Addr().String()
+	}
 	for k, v := range s.o.Settings {
 		settings[k] = v
 	}
@@ -265,7 +283,11 @@ func (s *Server) ready(ctx context.Context) error {
 
 // DSN is the address of a database of this server, as a URL.
 func (s *Server) DSN(database string) string {
-	q := url.Values{"host": {s.socket}, "port": {"5432"}, "user": {"postgres"}, "sslmode": {"disable"}}
+	host := s.socket
+	if s.o.Network.IsValid() {
+		host = s.o.Network.Addr().String()
+	}
+	q := url.Values{"host": {host}, "port": {"5432"}, "user": {"postgres"}, "sslmode": {"disable"}}
 	return "postgres:///" + database + "?" + q.Encode()
 }
 
