@@ -51,11 +51,11 @@ func (s *Server) bucketRoutes() {
 	register(s, describe(del, "/v1/buckets", "delete-bucket", "intake", "Unmap a bucket", answers(http.StatusNoContent)),
 		func(ctx context.Context, in *deleteBucketInput) (*nothing, error) {
 			tenant := PrincipalOf(ctx).Tenant
-			if err := s.Store.DeleteBucketMap(ctx, tenant, in.Bucket, in.Prefix); err != nil {
+			if err := s.Store.DeleteBucketMap(ctx, tenant, in.Bucket, in.Prefix, s.entry(ctx, "bucket.unmapped", "", "", "")); err != nil {
 				return nil, err
 			}
 			s.maps.forget("")
-			return &nothing{}, s.Store.Append(ctx, s.entry(ctx, "bucket.unmapped", "", in.Bucket+"/"+in.Prefix, ""))
+			return &nothing{}, nil
 		})
 }
 
@@ -73,12 +73,11 @@ func (s *Server) putBucket(ctx context.Context, in *putBucketInput) (*bucketOutp
 		return nil, err
 	}
 	m := results.BucketMap{Bucket: b, Prefix: prefix, Tenant: tenant, CreatedAt: s.stamp()}
-	if err := s.Store.PutBucketMap(ctx, m); err != nil {
+	if err := s.Store.PutBucketMap(ctx, m, s.entry(ctx, "bucket.mapped", "", "", "")); err != nil {
 		return nil, err
 	}
 	s.maps.forget("")
-	out := &bucketOutput{Body: Bucket{Bucket: b, Prefix: prefix, CreatedAt: m.CreatedAt}}
-	return out, s.Store.Append(ctx, s.entry(ctx, "bucket.mapped", "", b+"/"+prefix, ""))
+	return &bucketOutput{Body: Bucket{Bucket: b, Prefix: prefix, CreatedAt: m.CreatedAt}}, nil
 }
 
 // mayMap keeps tenants from taking each other's uploads: whoever maps a place first would receive what others upload there.

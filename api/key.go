@@ -76,10 +76,7 @@ func (s *Server) createKey(ctx context.Context, in *createKeyInput) (*createKeyO
 	if in.Body.ExpiresAt.IsZero() {
 		k.ExpiresAt = time.Time{}
 	}
-	if err := s.Store.CreateKey(ctx, k); err != nil {
-		return nil, err
-	}
-	if err := s.Store.Append(ctx, s.entry(ctx, "key.created", "", k.ID, "")); err != nil {
+	if err := s.Store.CreateKey(ctx, k, s.entry(ctx, "key.created", "", k.ID, "")); err != nil {
 		return nil, err
 	}
 	return &createKeyOutput{Body: KeyMade{Key: showKey(k), Secret: secret}}, nil
@@ -90,11 +87,11 @@ func (s *Server) revokeKey(ctx context.Context, in *keyInput) (*nothing, error) 
 	if in.ID == p.Key {
 		return nil, problem(codeState).with("A key cannot revoke itself. Use another admin key.", "密钥不能吊销自身，请使用另一个管理员密钥。")
 	}
-	if err := s.Store.RevokeKey(ctx, p.Tenant, in.ID, s.stamp()); err != nil {
+	if err := s.Store.RevokeKey(ctx, p.Tenant, in.ID, s.stamp(), s.entry(ctx, "key.revoked", "", in.ID, "")); err != nil {
 		return nil, err
 	}
 	s.keys.forget(in.ID)
-	return &nothing{}, s.Store.Append(ctx, s.entry(ctx, "key.revoked", "", in.ID, ""))
+	return &nothing{}, nil
 }
 
 func showKey(k results.APIKey) Key {

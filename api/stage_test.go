@@ -155,7 +155,7 @@ func (s *stage) key(tenant string, roles ...results.Role) string {
 	}
 	text, k, err := NewKey(tenant, "test", roles, s.now())
 	require.NoError(s.t, err)
-	require.NoError(s.t, s.store.CreateKey(context.Background(), k))
+	require.NoError(s.t, s.store.CreateKey(context.Background(), k, s.audit(k.Tenant)))
 	s.keys[name] = text
 	return text
 }

@@ -181,7 +181,7 @@ func TestSilentClient(t *testing.T) {
 
 func (s *stage) mapBucket(tenant, bucket, prefix string) {
 	s.t.Helper()
-	require.NoError(s.t, s.store.PutBucketMap(context.Background(), results.BucketMap{Bucket: bucket, Prefix: prefix, Tenant: tenant, CreatedAt: s.now()}))
+	require.NoError(s.t, s.store.PutBucketMap(context.Background(), results.BucketMap{Bucket: bucket, Prefix: prefix, Tenant: tenant, CreatedAt: s.now()}, s.audit(tenant)))
 }
 
 func TestSubmitObject(t *testing.T) {

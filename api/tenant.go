@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"onsite/pipeline"
@@ -66,14 +65,11 @@ func (s *Server) tenantRoutes() {
 				return nil, problem(codeChanged)
 			}
 			id := PrincipalOf(ctx).Tenant
-			t, err := s.Store.PutSettings(ctx, id, in.Body.stored(), rev)
+			t, err := s.Store.PutSettings(ctx, id, in.Body.stored(), rev, s.entry(ctx, "settings.changed", "", results.LoggedSettings, ""))
 			if err != nil {
 				return nil, err
 			}
 			s.people.forget(id)
-			if err := s.Store.Append(ctx, s.entry(ctx, "settings.changed", "", "settings", strconv.Itoa(t.Rev))); err != nil {
-				return nil, err
-			}
 			return showTenant(t), nil
 		})
 }

@@ -215,7 +215,7 @@ func TestNotice(t *testing.T) {
 	require.Equal(t, "given_up", n.State)
 	require.NotContains(t, body, "breaks off", "what went wrong with the machine is not the employee's")
 
-	_, err := s.store.PutSettings(t.Context(), "acme", results.Settings{Appeal: say("Write to hr@acme.example.", "请写信至 hr@acme.example。")}, 1)
+	_, err := s.store.PutSettings(t.Context(), "acme", results.Settings{Appeal: say("Write to hr@acme.example.", "请写信至 hr@acme.example。")}, 1, s.audit("acme"))
 	require.NoError(t, err)
 	s.pass(3 * time.Second)
 	n, _ = get(job, "?lang=zh")

@@ -55,15 +55,15 @@ func (s Site) Digest() (string, error) {
 }
 
 // Logged is something whose entry of the audit log has its digest: a revision of a site or a policy, also a deleted one, a change of somebody's
-// enrolled photos, a consent, a mark.
+// enrolled photos, a consent, a mark; or a row of which the newest entry has the digest.
 type Logged struct {
 	Kind    string // LoggedSite, ...
-	Name    string // of the site or the policy; the subject whose photos, the id of the consent or the mark
-	Subject string // of an enrolment, of a consent
+	Name    string // of the site or the policy; the subject whose photos, the id of the consent, the mark, or whatever else
+	Subject string // of an enrolment, of a consent, a challenge, a subject's row
 	Purpose string // of a consent
 	Rev     int
-	Deleted bool   // a withdrawn consent, too
-	Digest  string // the Sum of what is stored: a site's JSON, a policy's YAML; EnrolmentDigest, Consent.Digest, Mark.Digest
+	Deleted bool   // a withdrawn consent and an erased subject, too
+	Digest  string // the Sum of what is stored: a site's JSON, a policy's YAML, a model's manifest, an epoch's JSON; EnrolmentDigest; else what the Digest of its type says
 }
 
 // The kinds of what is logged with its digest.
@@ -73,6 +73,16 @@ const (
 	LoggedEnrolment = "enrolment"
 	LoggedConsent   = "consent"
 	LoggedMark      = "mark" // as it was made; and once more as it was revoked, with Deleted
+
+	// These hold one state, and no revisions.
+	LoggedSettings  = "settings" // the one row of the tenant
+	LoggedKey       = "key"
+	LoggedWebhook   = "webhook"
+	LoggedBucket    = "bucket"
+	LoggedSubject   = "subject"
+	LoggedChallenge = "challenge"
+	LoggedModel     = "model" // of the tenant or the installation
+	LoggedEpoch     = "epoch" // one that was or is active
 )
 
 // EnrolmentDigest is what the audit log says of a change of somebody's enrolled photos: the Sum of the number of the new revision and a line for
@@ -147,8 +157,8 @@ type Log interface {
 	// LogEntriesAbout gives the first n entries with a target, by id.
 	LogEntriesAbout(ctx context.Context, tenant, target string, n int) ([]LoggedEntry, error)
 
-	// Logged lists every revision of every site, policy and enrolment, and every consent and mark, by kind, name and revision. Enrolments of which
-	// nothing is left (the subject was erased) are not among them.
+	// Logged lists every revision of every site, policy and enrolment, and every consent, mark and row of the other kinds, by kind, name and
+	// revision. Enrolments of which nothing is left (the subject was erased) are not among them.
 	Logged(ctx context.Context, tenant string) ([]Logged, error)
 
 	// PutCheckpoint keeps a signed head; one of the same size that is there stays.

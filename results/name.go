@@ -9,6 +9,10 @@ const (
 	EventTest           = "webhook.test" // sent by hand to one endpoint, whatever it listens to
 )
 
+// ActionUnmarked is the audit entry of a mark that went with one of its jobs, or with an erased subject. Its digest is the Sum of the id of that
+// job, or of the entry of the erasure.
+const ActionUnmarked = "mark.removed"
+
 // ActionReverified is the audit entry of a verdict that was made again.
 const ActionReverified = "verdict.reverified"
 

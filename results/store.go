@@ -52,16 +52,17 @@ type Page struct {
 	Limit int
 }
 
-// Tenancy holds tenants and API keys.
+// Tenancy holds tenants and API keys. The store itself puts the digest of what it writes into the audit entry; a tenant is made without one, with
+// settings that say nothing.
 type Tenancy interface {
 	CreateTenant(ctx context.Context, t Tenant) error // ErrExists
 	Tenant(ctx context.Context, id string) (Tenant, error)
 	Tenants(ctx context.Context) ([]Tenant, error)
-	PutSettings(ctx context.Context, tenant string, s Settings, ifRev int) (Tenant, error) // ErrConflict
-	CreateKey(ctx context.Context, k APIKey) error
+	PutSettings(ctx context.Context, tenant string, s Settings, ifRev int, a AuditEntry) (Tenant, error) // ErrConflict
+	CreateKey(ctx context.Context, k APIKey, a AuditEntry) error
 	Key(ctx context.Context, id string) (APIKey, error) // also revoked and expired ones
 	Keys(ctx context.Context, tenant string) ([]APIKey, error)
-	RevokeKey(ctx context.Context, tenant, id string, at time.Time) error
+	RevokeKey(ctx context.Context, tenant, id string, at time.Time, a AuditEntry) error
 }
 
 // People holds subjects, their photos, templates, consents and keys.
@@ -75,8 +76,8 @@ type People interface {
 	// removed photo is gone: its templates are deleted and its row loses the object key, which is pending until the caller has deleted
 	// the object. It gives the new revision. ErrConflict when the subject is not at ifRev (negative: whatever it is).
 	Enrol(ctx context.Context, tenant, subject string, ifRev int, add []Photo, templates []Template, remove []string, a AuditEntry) (int, error)
-	Photos(ctx context.Context, tenant, subject string, rev int) ([]Photo, error) // of one enrolment revision; 0: the newest
-	Templates(ctx context.Context, tenant, subject string, photos []string, model string) ([]Template, error)
+	Photos(ctx context.Context, tenant, subject string, rev int) ([]Photo, error)                             // of one enrolment revision; 0: the newest
+	Templates(ctx context.Context, tenant, subject string, photos []string, model string) ([]Template, error) // model "": of all of them
 	// PutTemplates keeps templates and replaces those of the same photo and model. As with Enrol, those of subjects without a consent to
 	// face processing in force are not kept.
 	PutTemplates(ctx context.Context, t []Template) error
@@ -149,8 +150,8 @@ type Intake interface {
 	IntakeEvents(ctx context.Context, tenant string, state IntakeState, p Page) ([]IntakeEvent, error) // tenant "": those of nobody
 	// Unclaimed gives events of a bucket and key that came before their claim.
 	Unclaimed(ctx context.Context, bucket, key string) ([]IntakeEvent, error)
-	PutBucketMap(ctx context.Context, m BucketMap) error // ErrExists when the bucket and prefix belong to another tenant
-	DeleteBucketMap(ctx context.Context, tenant, bucket, prefix string) error
+	PutBucketMap(ctx context.Context, m BucketMap, a AuditEntry) error // ErrExists when the bucket and prefix belong to another tenant; a gets the Place and Digest of m
+	DeleteBucketMap(ctx context.Context, tenant, bucket, prefix string, a AuditEntry) error
 	BucketMaps(ctx context.Context, tenant string) ([]BucketMap, error) // tenant "": all
 }
 

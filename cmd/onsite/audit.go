@@ -107,7 +107,7 @@ func (c *auditVerifyCmd) tenant(ctx context.Context, e *env, i *service.Inspecto
 	bar := newProgress(e)
 	defer bar.close()
 	say := e.say(pipeline.Text{EN: "files of " + tenant, ZH: tenant + " 的文件"})
-	return r, r.Files(ctx, i.Store, i.Read, func(n int) { bar.show(-1, n, say) })
+	return r, r.Files(ctx, i.Store, i, func(n int) { bar.show(-1, n, say) })
 }
 
 // auditTenant is a report, and how many checkpoints from elsewhere it was compared with.
@@ -160,8 +160,8 @@ func (e *env) auditReport(r *auditTenant) {
 		ZH: fmt.Sprintf("日志：%d 条记录（已删除人员 %d 条，等待中 %d 条），根 %s；%d 个检查点（其中 %d 个来自见证），%s", r.Entries, r.Hidden, r.Waiting, r.Root, r.Checkpoints, r.Witnessed, signer.ZH),
 	}))
 	fmt.Fprintf(e.out, "  %s\n", e.say(pipeline.Text{
-		EN: fmt.Sprintf("compared with it: %d verdicts (%d of erased subjects not), %d revisions of sites and policies, %d files", r.Verdicts, r.Erased, r.Documents, r.Objects),
-		ZH: fmt.Sprintf("已比对：%d 份结论（已删除人员的 %d 份除外），%d 个地点和策略版本，%d 个文件", r.Verdicts, r.Erased, r.Documents, r.Objects),
+		EN: fmt.Sprintf("compared with it: %d verdicts (%d of erased subjects not), %d other rows (%d that an earlier program logged not), %d files", r.Verdicts, r.Erased, r.Documents, r.Unlogged, r.Objects),
+		ZH: fmt.Sprintf("已比对：%d 份结论（已删除人员的 %d 份除外），%d 行其他数据（旧版程序记录的 %d 行除外），%d 个文件", r.Verdicts, r.Erased, r.Documents, r.Unlogged, r.Objects),
 	}))
 	for _, f := range r.Findings {
 		fmt.Fprintf(e.out, "  ! %s: %s\n", f.Rule, e.say(f.Text))

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onsite/api"
+	"onsite/cmd/onsite/service"
 	"onsite/pipeline"
 	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
@@ -54,7 +55,7 @@ func newRemote(t *testing.T) *remote {
 	require.NoError(t, store.CreateTenant(ctx, results.Tenant{ID: "acme", Name: "Acme", Rev: 1, CreatedAt: time.Now()}))
 	text, key, err := api.NewKey("acme", "test", []results.Role{results.RoleAdmin}, time.Now())
 	require.NoError(t, err)
-	require.NoError(t, store.CreateKey(ctx, key))
+	require.NoError(t, store.CreateKey(ctx, key, service.ByOperator(store, key.Tenant, "key.created")))
 	s := &api.Server{Store: store, Vault: vault.New(store, objects, kek), Bell: &bell{}, Core: wordCore{}, Secret: bytes.Repeat([]byte{1}, 32),
 		Version: "test", Log: slog.New(slog.DiscardHandler)}
 	r := &remote{t: t, store: store, server: httptest.NewServer(s.Handler()), dir: t.TempDir()}

@@ -246,7 +246,7 @@ type keyRevokeCmd struct {
 
 func (c *keyRevokeCmd) Run(ctx context.Context, e *env) error {
 	return c.with(ctx, e, service.CheckTables, func(s *database.Store) error {
-		switch err := s.RevokeKey(ctx, c.Tenant, c.ID, s.Now()); {
+		switch err := s.RevokeKey(ctx, c.Tenant, c.ID, s.Now(), service.ByOperator(s, c.Tenant, "key.revoked")); {
 		case errors.Is(err, results.ErrNotFound):
 			return usagef(pipeline.Text{
 				EN: fmt.Sprintf("tenant %s has no key %s; `onsite key list --tenant %s` shows them", c.Tenant, c.ID, c.Tenant),

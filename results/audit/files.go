@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"onsite/pipeline"
@@ -22,18 +25,27 @@ type FileSource interface {
 	Subjects(ctx context.Context, tenant string, p results.Page) ([]results.Subject, error)
 	Photos(ctx context.Context, tenant, subject string, rev int) ([]results.Photo, error)
 	SiteRevisions(ctx context.Context, tenant string) ([]results.Site, error)
+	Templates(ctx context.Context, tenant, subject string, photos []string, model string) ([]results.Template, error)
+	Frames(ctx context.Context, tenant string, f results.FrameFilter, n int) ([]results.JobFrames, error)
 	Now() time.Time
 }
 
-// Reader opens a sealed object and gives the sha256 of what it holds, hex. An object that is not there is object.ErrNotFound; results.ErrErased
-// says that its subject was erased; results.ErrAway and object.ErrAway end the inspection; every other error says that the object is damaged.
-type Reader func(ctx context.Context, key string) (sha256 string, err error)
+// Opener opens what is sealed. An object that is not there is object.ErrNotFound; results.ErrErased says that its subject's key was destroyed;
+// results.ErrAway and object.ErrAway end the inspection; every other error says that it is damaged.
+type Opener interface {
+	// Sum gives the sha256 of what an object holds, hex.
+	Sum(ctx context.Context, key string) (string, error)
+	// Frames gives the hashes of a kept fingerprint's frames, as the store has them.
+	Frames(ctx context.Context, key string) ([]results.FrameHash, error)
+	// Template opens the vector of an enrolled photo.
+	Template(ctx context.Context, t results.Template) error
+}
 
-// Files opens the stored files of a tenant and compares them with what is logged of them: of every verdict its media, its keyframes and its
-// fingerprint, every enrolled photo, and the photos of every revision of every site. It also holds each claim against its verdict. What is past
-// its time by the tenant's settings, or of an erased subject, may be gone. progress is told how many verdicts, people and sites were looked at;
-// nil: nobody.
-func (r *Report) Files(ctx context.Context, s FileSource, read Reader, progress func(n int)) error {
+// Files opens the stored files of a tenant, after Inspect, and compares them with what is logged of them: of every verdict its media, its
+// keyframes and its fingerprint, every enrolled photo with its vectors, and the photos of every revision of every site. It also holds each
+// submission, fingerprint's row and row of frame hashes against the verdict. What is past its time by the tenant's settings, or of an erased
+// subject, may be gone. progress is told how many verdicts, people and sites were looked at; nil: nobody.
+func (r *Report) Files(ctx context.Context, s FileSource, read Opener, progress func(n int)) error {
 	tenant, err := s.Tenant(ctx, r.Tenant)
 	if err != nil {
 		return err
@@ -72,7 +84,7 @@ func (r *Report) Files(ctx context.Context, s FileSource, read Reader, progress 
 type files struct {
 	*Report
 	s    FileSource
-	read Reader
+	read Opener
 	days results.Settings
 }
 
@@ -85,16 +97,14 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 	if unread != nil { // the log says that it was changed, and how is no error of ours
 		f.add(VerdictChanged, "verdict "+v.Job, v.Job, -1, fmt.Sprintf("verdict %s, revision %d, cannot be read: %v", v.Job, v.Revision, unread), fmt.Sprintf("无法读取任务 %s 的第 %d 版结论", v.Job, v.Revision))
 	}
-	if unread != nil || body.ErasedAt != "" {
+	if unread != nil || body.ErasedAt != "" && slices.Contains(f.gone, v.Subject) {
 		return nil //nolint:nilerr // it is told in the report
 	}
 	sub, err := f.s.Submission(ctx, v.Job)
 	if err != nil && !errors.Is(err, results.ErrNotFound) {
 		return err
 	}
-	if err := f.claim(v.Job, sub, body.Inputs.Claim); err != nil {
-		return err
-	}
+	f.submission(v, sub, body.Verdict)
 	due := func(days int) bool { return !f.s.Now().Before(v.SubmittedAt.AddDate(0, 0, days)) }
 	if err := f.file(ctx, ofJob(v.Job, "media", "媒体"), sub.Media.Key, body.Media.SHA256, due(f.days.MediaDays)); err != nil {
 		return err
@@ -115,6 +125,9 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 				return err
 			}
 			what, key, over = ofJob(v.Job, "fingerprint", "指纹"), print.Key, due(f.days.PrintDays)
+			if err := f.print(ctx, v, print, body.Media.SHA256); err != nil {
+				return err
+			}
 		}
 		if err := f.file(ctx, what, key, k.SHA256, over); err != nil {
 			return err
@@ -123,20 +136,65 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 	return nil
 }
 
-// claim holds a submission's claim against the digest that its verdict names.
-func (f *files) claim(job string, sub results.Submission, want string) error {
-	if want == "" || sub.Job == "" { // the submission's time is over
-		return nil
+// submission holds a submission's row against its verdict: the claim by the digest that the verdict names, which has the time of receipt in
+// it, too; whose it is, and which file.
+func (f *files) submission(v results.Verdict, sub results.Submission, body pipeline.Verdict) {
+	if body.Inputs.Claim == "" || sub.Job == "" { // the submission's time is over
+		return
 	}
+	odd := pipeline.Text{EN: "claim", ZH: "申报内容"}
 	claim, err := sub.CoreClaim()
 	if err == nil {
 		var raw []byte
-		if raw, err = json.Marshal(claim); err == nil && "sha256:"+results.Sum(raw) == want {
-			return nil
+		if raw, err = json.Marshal(claim); err == nil && "sha256:"+results.Sum(raw) == body.Inputs.Claim {
+			odd = pipeline.Text{}
 		}
 	}
-	f.add(ClaimChanged, "claim of job "+job, job, -1, fmt.Sprintf("the claim of job %s is not the one that its verdict names: its row was changed", job), fmt.Sprintf("任务 %s 的申报内容与结论所记载的不一致：数据行已被改动", job))
+	switch {
+	case sub.Tenant != v.Tenant || sub.Subject != body.Subject:
+		odd = pipeline.Text{EN: "subject", ZH: "人员"}
+	case sub.Site != body.Site:
+		odd = pipeline.Text{EN: "site", ZH: "地点"}
+	case sub.Media.Key != "" && sub.Media.SHA256 != body.Media.SHA256:
+		odd = pipeline.Text{EN: "sha256 of the media", ZH: "媒体 sha256"}
+	case !sub.ReceivedAt.Equal(v.SubmittedAt):
+		odd = pipeline.Text{EN: "time of receipt", ZH: "收到时间"}
+	}
+	if odd.EN != "" {
+		f.add(ClaimChanged, odd.EN+" of job "+v.Job, v.Job, -1, fmt.Sprintf("the %s of job %s is not the one that its verdict names: its row was changed", odd.EN, v.Job), fmt.Sprintf("任务 %s 的%s与结论所记载的不一致：数据行已被改动", v.Job, odd.ZH))
+	}
+}
+
+// print holds the row of a fingerprint, and the hashes by which others' copies are found, against what the fingerprint itself says.
+func (f *files) print(ctx context.Context, v results.Verdict, p results.Print, media string) error {
+	if p.Job == "" { // its time is over, or it is missed by its file
+		return nil
+	}
+	if p.SHA256 != media || p.Subject != v.Subject || p.Site != v.Site {
+		f.add(PrintChanged, "fingerprint of job "+v.Job, v.Job, -1, fmt.Sprintf("the row of the fingerprint of job %s names another file, subject or site than its verdict: it was changed", v.Job),
+			fmt.Sprintf("任务 %s 的指纹数据行所记文件、人员或地点与结论不一致：数据行已被改动", v.Job))
+	}
+	kept, err := f.s.Frames(ctx, v.Tenant, results.FrameFilter{From: v.Job, Before: v.Job + "0", UpTo: math.MaxInt64}, 1)
+	if err != nil || p.Seq == 0 { // hashes are given from the position on
+		return err
+	}
+	want, err := f.read.Frames(ctx, p.Key)
+	if away(ctx, err) {
+		return errors.Join(err, ctx.Err())
+	}
+	if err != nil { // the file's own comparison says so
+		return nil //nolint:nilerr // see above
+	}
+	if len(kept) != 1 && len(want) > 0 || len(kept) == 1 && (kept[0].Unread != nil || !slices.Equal(kept[0].Frames, want)) {
+		f.add(PrintChanged, "frame hashes of job "+v.Job, v.Job, -1, fmt.Sprintf("the hashes by which copies of job %s are found are not those of its fingerprint: their row was changed or removed", v.Job),
+			fmt.Sprintf("用于查找任务 %s 副本的帧哈希与其指纹不一致：数据行已被改动或移除", v.Job))
+	}
 	return nil
+}
+
+// away says that something could not be read now, of which nobody is to blame.
+func away(ctx context.Context, err error) bool {
+	return errors.Is(err, results.ErrAway) || errors.Is(err, object.ErrAway) || ctx.Err() != nil
 }
 
 // people opens the enrolled photos of everybody. The log vouches for the sums in their rows.
@@ -148,7 +206,7 @@ func (f *files) people(ctx context.Context, tick func()) error {
 		}
 		for _, s := range some {
 			p.After = s.ID
-			if !s.ErasedAt.IsZero() {
+			if slices.Contains(f.gone, s.ID) {
 				continue
 			}
 			photos, err := f.s.Photos(ctx, f.Tenant, s.ID, 0)
@@ -160,6 +218,9 @@ func (f *files) people(ctx context.Context, tick func()) error {
 				if err := f.file(ctx, name, photo.Key, photo.SHA256, false); err != nil {
 					return err
 				}
+				if err := f.templates(ctx, photo); err != nil {
+					return err
+				}
 			}
 			tick()
 		}
@@ -167,6 +228,26 @@ func (f *files) people(ctx context.Context, tick func()) error {
 			return nil
 		}
 	}
+}
+
+// templates opens the vectors of an enrolled photo, of all models. One that is not there is made again from the photo.
+func (f *files) templates(ctx context.Context, photo results.Photo) error {
+	all, err := f.s.Templates(ctx, f.Tenant, photo.Subject, []string{photo.ID}, "")
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		switch err := f.read.Template(ctx, t); {
+		case away(ctx, err):
+			return errors.Join(err, ctx.Err())
+		case err != nil:
+			f.add(ObjectBad, "vector of photo "+photo.ID, photo.ID, -1, fmt.Sprintf("the vector of photo %s of %s under model %.12s cannot be opened: %v", photo.ID, photo.Subject, t.ModelSHA256, err),
+				fmt.Sprintf("%s 的照片 %s 在模型 %.12s 下的向量无法打开：已损坏或被改动", photo.Subject, photo.ID, t.ModelSHA256))
+		default:
+			f.Objects++
+		}
+	}
+	return nil
 }
 
 // sites opens the photos that any revision of a site names: verdicts are made again from older ones, too.
@@ -207,11 +288,14 @@ func (f *files) file(ctx context.Context, name pipeline.Text, key, sum string, d
 		missing()
 		return nil
 	}
-	got, err := f.read(ctx, key)
+	got, err := f.read.Sum(ctx, key)
 	switch {
-	case errors.Is(err, results.ErrAway), errors.Is(err, object.ErrAway), ctx.Err() != nil:
+	case away(ctx, err):
 		return errors.Join(err, ctx.Err())
 	case errors.Is(err, results.ErrErased):
+		if parts := strings.Split(key, "/"); len(parts) < 2 || !slices.Contains(f.gone, parts[1]) { // a key says its tenant and subject
+			f.add(ObjectBad, name.EN, key, -1, name.EN+" cannot be opened: the key that it is sealed with was destroyed, and the log knows of no erasure", name.ZH+"无法打开：其加密密钥已被销毁，而日志中没有相应的删除记录")
+		}
 	case errors.Is(err, object.ErrNotFound):
 		missing()
 	case err != nil:

@@ -21,6 +21,7 @@ import (
 type shelf struct {
 	verdict pipeline.Verdict
 	erased  string
+	gone    bool // the log says so
 	rows    []results.Evidence
 	sub     results.Submission
 	now     time.Time
@@ -28,13 +29,19 @@ type shelf struct {
 	print   results.Print
 	photos  []results.Photo
 	sites   []results.Site
+
+	templates []results.Template
+	frames    []results.FrameHash
+	late      time.Duration // by which the verdict's row says another time
 }
 
 var taken = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 
 func newShelf() *shelf {
 	s := &shelf{now: taken.AddDate(0, 0, 1), objects: map[string]string{"t/e/clip": "clip", "t/e/k0": "zero", "t/e/k7": "seven", "t/e/print": "print", "t/e/photo": "face", "t/_site.s/r": "logo"}}
-	s.verdict.Media.SHA256 = sum("clip")
+	s.verdict.Media.SHA256, s.sub.Media.SHA256 = sum("clip"), sum("clip")
+	s.verdict.Subject, s.sub.Subject, s.sub.Tenant = "e", "e", "t"
+	s.frames, s.templates = hashes(), []results.Template{{Photo: "p", Sealed: []byte("sealed")}}
 	s.verdict.Kept = []pipeline.Kept{{Kind: "keyframe", Index: 0, SHA256: sum("zero")}, {Kind: "keyframe", Index: 7, SHA256: sum("seven")}, {Kind: "fingerprint", SHA256: sum("print")}}
 	s.rows = []results.Evidence{{Index: 0, Key: "t/e/k0"}, {Index: 7, Key: "t/e/k7"}}
 	s.sub.Job, s.sub.Media.Key, s.sub.Claim, s.sub.ReceivedAt = "job", "t/e/clip", []byte(`{"wifi": ["till"]}`), taken
@@ -47,7 +54,7 @@ func newShelf() *shelf {
 		panic(err)
 	}
 	s.verdict.Inputs.Claim = "sha256:" + sum(string(raw))
-	s.print.Key = "t/e/print"
+	s.print = results.Print{Job: "job", Subject: "e", SHA256: sum("clip"), Seq: 1, Key: "t/e/print"}
 	s.photos = []results.Photo{{ID: "p", Key: "t/e/photo", SHA256: sum("face")}}
 	s.sites = []results.Site{{ID: "s", Rev: 1, Doc: results.SiteDoc{References: []results.SiteReference{{Name: "logo", Key: "t/_site.s/r", SHA256: sum("logo")}}}}}
 	s.sites = append(s.sites, s.sites[0]) // a second revision with the same photo
@@ -80,12 +87,37 @@ func (s *shelf) Verdicts(context.Context, string, results.VerdictFilter, results
 		pipeline.Verdict
 		ErasedAt string `json:"erased_at,omitempty"`
 	}{s.verdict, s.erased})
-	return []results.Verdict{{Job: "job", Tenant: "t", Revision: 1, SubmittedAt: taken, Body: body}}, err
+	return []results.Verdict{{Job: "job", Tenant: "t", Subject: "e", Revision: 1, SubmittedAt: taken.Add(s.late), Body: body}}, err
 }
 
-func (s *shelf) read(_ context.Context, key string) (string, error) {
+func (s *shelf) Templates(context.Context, string, string, []string, string) ([]results.Template, error) {
+	return s.templates, nil
+}
+func (s *shelf) Template(_ context.Context, t results.Template) error {
+	if string(t.Sealed) != "sealed" {
+		return errors.New("it does not open")
+	}
+	return nil
+}
+func (s *shelf) Frames(_ context.Context, tenant string, f results.FrameFilter, _ int) ([]results.JobFrames, error) {
+	if tenant != "t" || f.From != "job" || f.Before != "job0" || s.frames == nil {
+		return nil, nil
+	}
+	return []results.JobFrames{{Job: "job", Frames: s.frames}}, nil
+}
+
+// drawer opens what lies on the shelf.
+type drawer struct{ *shelf }
+
+func (d drawer) Frames(context.Context, string) ([]results.FrameHash, error) { return hashes(), nil }
+
+func hashes() []results.FrameHash { return []results.FrameHash{{AtMS: 7, Hash: [4]uint64{1, 2, 3, 4}}} }
+
+func (s *shelf) Sum(_ context.Context, key string) (string, error) {
 	text, ok := s.objects[key]
 	switch {
+	case text == "no key":
+		return "", results.ErrErased
 	case !ok:
 		return "", object.ErrNotFound
 	case text == "damaged":
@@ -102,34 +134,49 @@ func TestFiles(t *testing.T) {
 		files int
 		want  []audit.Rule
 	}{
-		"as they were":                   {func(*shelf) {}, 6, nil},
-		"a keyframe is another":          {func(s *shelf) { s.objects["t/e/k7"] = "other" }, 5, []audit.Rule{audit.ObjectBad}},
-		"the clip does not open":         {func(s *shelf) { s.objects["t/e/clip"] = "damaged" }, 5, []audit.Rule{audit.ObjectBad}},
-		"a keyframe is gone":             {func(s *shelf) { delete(s.objects, "t/e/k0") }, 5, []audit.Rule{audit.ObjectMissing}},
-		"its row is gone":                {func(s *shelf) { s.rows = s.rows[:1] }, 5, []audit.Rule{audit.ObjectMissing}},
-		"everything is past its time":    {func(s *shelf) { s.now, s.rows, s.sub.Media.Key, s.print.Key = taken.AddDate(9, 0, 0), nil, "", "" }, 2, nil},
-		"the subject was erased":         {func(s *shelf) { s.erased, s.rows, s.photos = "2026-11-03", nil, nil }, 1, nil},
-		"two keyframes changed places":   {func(s *shelf) { s.rows[0].Key, s.rows[1].Key = s.rows[1].Key, s.rows[0].Key }, 4, []audit.Rule{audit.ObjectBad, audit.ObjectBad}},
-		"a keyframe that nobody named":   {func(s *shelf) { s.rows = append(s.rows, results.Evidence{Index: 9, Key: "t/e/k9"}) }, 6, nil},
-		"another clip lies in its place": {func(s *shelf) { s.objects["t/e/clip"] = "yesterday" }, 5, []audit.Rule{audit.ObjectBad}},
-		"the fingerprint is another":     {func(s *shelf) { s.objects["t/e/print"] = "x" }, 5, []audit.Rule{audit.ObjectBad}},
-		"an enrolled photo is another":   {func(s *shelf) { s.objects["t/e/photo"] = "x" }, 5, []audit.Rule{audit.ObjectBad}},
-		"an enrolled photo is gone":      {func(s *shelf) { delete(s.objects, "t/e/photo") }, 5, []audit.Rule{audit.ObjectMissing}},
-		"a site's photo is damaged":      {func(s *shelf) { s.objects["t/_site.s/r"] = "damaged" }, 5, []audit.Rule{audit.ObjectBad}},
+		"as they were":           {func(*shelf) {}, 7, nil},
+		"a keyframe is another":  {func(s *shelf) { s.objects["t/e/k7"] = "other" }, 6, []audit.Rule{audit.ObjectBad}},
+		"the clip does not open": {func(s *shelf) { s.objects["t/e/clip"] = "damaged" }, 6, []audit.Rule{audit.ObjectBad}},
+		"a keyframe is gone":     {func(s *shelf) { delete(s.objects, "t/e/k0") }, 6, []audit.Rule{audit.ObjectMissing}},
+		"its row is gone":        {func(s *shelf) { s.rows = s.rows[:1] }, 6, []audit.Rule{audit.ObjectMissing}},
+		"everything is past its time": {func(s *shelf) {
+			s.now, s.rows, s.sub.Media.Key, s.print = taken.AddDate(9, 0, 0), nil, "", results.Print{}
+		}, 3, nil},
+		"the subject was erased":         {func(s *shelf) { s.erased, s.gone, s.rows, s.photos = "2026-11-03", true, nil, nil }, 1, nil},
+		"two keyframes changed places":   {func(s *shelf) { s.rows[0].Key, s.rows[1].Key = s.rows[1].Key, s.rows[0].Key }, 5, []audit.Rule{audit.ObjectBad, audit.ObjectBad}},
+		"a keyframe that nobody named":   {func(s *shelf) { s.rows = append(s.rows, results.Evidence{Index: 9, Key: "t/e/k9"}) }, 7, nil},
+		"another clip lies in its place": {func(s *shelf) { s.objects["t/e/clip"] = "yesterday" }, 6, []audit.Rule{audit.ObjectBad}},
+		"the fingerprint is another":     {func(s *shelf) { s.objects["t/e/print"] = "x" }, 6, []audit.Rule{audit.ObjectBad}},
+		"an enrolled photo is another":   {func(s *shelf) { s.objects["t/e/photo"] = "x" }, 6, []audit.Rule{audit.ObjectBad}},
+		"an enrolled photo is gone":      {func(s *shelf) { delete(s.objects, "t/e/photo") }, 6, []audit.Rule{audit.ObjectMissing}},
+		"a site's photo is damaged":      {func(s *shelf) { s.objects["t/_site.s/r"] = "damaged" }, 6, []audit.Rule{audit.ObjectBad}},
 		"an old revision names another": {func(s *shelf) {
 			s.sites[0].Doc.References = []results.SiteReference{{Name: "old", Key: "t/_site.s/old"}}
-		}, 6, []audit.Rule{audit.ObjectMissing}},
-		"the claim was changed":    {func(s *shelf) { s.sub.Claim = []byte(`{"taken_at": "2026-11-02T08:00:00Z"}`) }, 6, []audit.Rule{audit.ClaimChanged}},
-		"the claim cannot be read": {func(s *shelf) { s.sub.Claim = []byte(`{`) }, 6, []audit.Rule{audit.ClaimChanged}},
-		"its time was changed":     {func(s *shelf) { s.sub.ReceivedAt = taken.Add(1) }, 6, []audit.Rule{audit.ClaimChanged}},
+		}, 7, []audit.Rule{audit.ObjectMissing}},
+		"the claim was changed":               {func(s *shelf) { s.sub.Claim = []byte(`{"taken_at": "2026-11-02T08:00:00Z"}`) }, 7, []audit.Rule{audit.ClaimChanged}},
+		"the claim cannot be read":            {func(s *shelf) { s.sub.Claim = []byte(`{`) }, 7, []audit.Rule{audit.ClaimChanged}},
+		"it is somebody else's":               {func(s *shelf) { s.sub.Subject = "x" }, 7, []audit.Rule{audit.ClaimChanged}},
+		"it was somewhere else":               {func(s *shelf) { s.sub.Site = "x" }, 7, []audit.Rule{audit.ClaimChanged}},
+		"it names another clip":               {func(s *shelf) { s.sub.Media.SHA256 = "x" }, 7, []audit.Rule{audit.ClaimChanged}},
+		"the verdict's row is of another day": {func(s *shelf) { s.late = time.Hour }, 7, []audit.Rule{audit.ClaimChanged}},
+		"the fingerprint is of another file":  {func(s *shelf) { s.print.SHA256 = "x" }, 7, []audit.Rule{audit.PrintChanged}},
+		"a frame's hash was changed":          {func(s *shelf) { s.frames[0].Hash[3]++ }, 7, []audit.Rule{audit.PrintChanged}},
+		"the frames' hashes are gone":         {func(s *shelf) { s.frames = nil }, 7, []audit.Rule{audit.PrintChanged}},
+		"a vector was changed":                {func(s *shelf) { s.templates[0].Sealed[0]++ }, 6, []audit.Rule{audit.ObjectBad}},
+		"a key was destroyed":                 {func(s *shelf) { s.objects["t/e/clip"] = "no key" }, 6, []audit.Rule{audit.ObjectBad}},
+		"its time was changed":                {func(s *shelf) { s.sub.ReceivedAt = taken.Add(1) }, 7, []audit.Rule{audit.ClaimChanged}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShelf()
 			c.do(s)
-			r := &audit.Report{Tenant: "t"}
+			r := audit.ReportFor("t", s.gone, "e")
 			seen := 0
-			require.NoError(t, r.Files(t.Context(), s, s.read, func(n int) { seen = n }))
-			require.Equal(t, 4, seen, "one verdict, one person, two revisions of a site")
+			require.NoError(t, r.Files(t.Context(), s, drawer{s}, func(n int) { seen = n }))
+			want := 4 // one verdict, one person, two revisions of a site
+			if s.gone {
+				want = 3
+			}
+			require.Equal(t, want, seen)
 			require.Equal(t, c.files, r.Objects)
 			var rules []audit.Rule
 			for _, f := range r.Findings {
@@ -141,7 +188,7 @@ func TestFiles(t *testing.T) {
 	}
 	s := newShelf()
 	s.objects["t/e/clip"] = "away"
-	require.ErrorIs(t, (&audit.Report{Tenant: "t"}).Files(t.Context(), s, s.read, nil), object.ErrAway, "nobody is accused while the store is away")
+	require.ErrorIs(t, (&audit.Report{Tenant: "t"}).Files(t.Context(), s, drawer{s}, nil), object.ErrAway, "nobody is accused while the store is away")
 }
 
 func TestHeadIsReadAsWritten(t *testing.T) {

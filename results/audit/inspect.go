@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,6 +27,7 @@ type Source interface {
 	Logged(ctx context.Context, tenant string) ([]results.Logged, error)
 	Reverifications(ctx context.Context, tenant, job string, p results.Page) ([]results.Reverification, error)
 	Tenant(ctx context.Context, id string) (results.Tenant, error)
+	Jobs(ctx context.Context, tenant string, f results.JobFilter, p results.Page) ([]results.Job, error)
 	Now() time.Time
 }
 
@@ -54,7 +56,10 @@ const (
 	MarkChanged     Rule = "mark_changed"     // a mark of the reuse check is not what was logged
 	AgainChanged    Rule = "again_changed"    // a verdict that was made again is not what was logged
 	ClaimChanged    Rule = "claim_changed"    // a submission's claim is not the one that its verdict names
+	RowChanged      Rule = "row_changed"      // settings, an API key, a webhook, a bucket, a subject, a challenge or a model is not what was logged last
+	JobChanged      Rule = "job_changed"      // a job's row is gone, or not what its verdict or its entries say
 	EntryDisguised  Rule = "entry_disguised"  // an entry passes for one of an erased subject, or one of theirs is gone
+	PrintChanged    Rule = "print_changed"    // the row of a fingerprint, or its frame hashes, are not what the fingerprint says
 	ObjectBad       Rule = "object_bad"       // a kept file cannot be opened, or is another one
 	ObjectMissing   Rule = "object_missing"   // a kept file is not there
 )
@@ -79,12 +84,14 @@ type Report struct {
 	Verdicts    int       `json:"verdicts"`       // compared with their entries
 	Erased      int       `json:"erased"`         // verdicts of erased subjects: what is biometric was taken out of them, so they cannot be compared
 	Unlogged    int       `json:"unlogged"`       // revisions whose entry has no digest that can be compared: an earlier program wrote it
-	Documents   int       `json:"documents"`      // revisions of sites, policies and enrolled photos, consents and reverifications, compared with their entries
+	Documents   int       `json:"documents"`      // revisions of sites, policies and enrolled photos, consents, marks, reverifications and rows of one state, compared with their entries
 	Objects     int       `json:"objects"`        // opened and compared
 	Key         string    `json:"key,omitempty"`
 	Pinned      bool      `json:"pinned"` // the key was given by the caller; without one the store's own word is taken for it
 	Findings    []Finding `json:"findings"`
 	More        int       `json:"more,omitempty"` // findings beyond maxFindings, not listed
+
+	gone []string // subjects that the log says were erased
 }
 
 // maxFindings bounds the list: whoever lost a table need not read a line for each row.
@@ -115,7 +122,7 @@ type Options struct {
 const page = 500
 
 // Inspect makes the whole tree of a tenant anew from the store's entries, and compares it with the kept hashes, the signed checkpoints (the
-// store's and those from elsewhere), the verdicts, policies, sites, enrolled photos and consents. What does not agree is in the report; an error says that something could
+// store's and those from elsewhere), and the verdicts, policies, sites, enrolled photos, consents, marks, jobs and whatever else is logged with its digest. What does not agree is in the report; an error says that something could
 // not be read. The log may grow meanwhile: what comes after the beginning is left to the next inspection.
 func Inspect(ctx context.Context, s Source, tenant string, o Options) (*Report, error) {
 	i := &inspection{
@@ -129,6 +136,10 @@ func Inspect(ctx context.Context, s Source, tenant string, o Options) (*Report, 
 	}
 	i.began = head.Size
 	// What entries are about first, then entries, those without a place before those with one: what is written or placed meanwhile is seen.
+	jobs, err := i.listJobs(ctx)
+	if err != nil {
+		return nil, err
+	}
 	verdicts, err := i.verdicts(ctx)
 	if err != nil {
 		return nil, err
@@ -149,13 +160,17 @@ func Inspect(ctx context.Context, s Source, tenant string, o Options) (*Report, 
 	i.hiddenOnes()
 	i.compareConfig(logged)
 	i.comparePeople(logged)
-	i.compareMarks(logged)
+	i.compareRows(logged)
 	t, err := s.Tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	i.compareVerdicts(verdicts, t.Settings.Filled().VerdictDays)
-	i.compareAgain(again, t.Settings.Filled().VerdictDays)
+	keep := t.Settings.Filled().VerdictDays
+	i.compareMarks(logged, keep)
+	i.compareVerdicts(verdicts, keep)
+	i.compareJobs(jobs, verdicts, keep)
+	i.compareAgain(again, keep)
+	i.gone = slices.Collect(maps.Keys(i.erased))
 	return i.Report, nil
 }
 
@@ -174,6 +189,7 @@ type inspection struct {
 	first  int64
 	theirs map[string]map[string]int64 // of each subject the entries that nobody can check: id and place
 	tree   map[int64]tlog.Hash         // the tree made anew, of complete subtrees what is needed to go on
+	jobs   map[string]string           // by the sum of their ids
 	good   int64                       // the largest size at which a signed checkpoint agreed
 }
 

@@ -117,15 +117,14 @@ func (i *inspection) agreesWithdrawn(r results.Logged, given results.LoggedEntry
 	return r.Deleted == was || r.Deleted == since
 }
 
-// compareMarks holds marks against their entries. A mark goes with its jobs and with the erasure of either subject, of which the entries do not
-// always tell: so one that is not there is not missed here. A verdict that is made again then finds another match.
-func (i *inspection) compareMarks(all []results.Logged) {
-	revoked := map[string]bool{}
+// compareMarks holds marks against their entries. A mark goes with its jobs and with the erasure of either subject, and then an entry says so.
+func (i *inspection) compareMarks(all []results.Logged, keep int) {
+	revoked, there := map[string]bool{}, map[string]bool{}
 	for _, r := range all { // of a mark the revocation first
 		if r.Kind != results.LoggedMark {
 			continue
 		}
-		revoked[r.Name] = revoked[r.Name] || r.Deleted
+		there[r.Name], revoked[r.Name] = true, revoked[r.Name] || r.Deleted
 		list := i.entriesAbout(results.LoggedMark, r.Name)
 		agrees := slices.ContainsFunc(list, func(e results.LoggedEntry) bool {
 			return e.Digest == r.Digest && (e.Action == "mark.revoked") == r.Deleted
@@ -141,6 +140,13 @@ func (i *inspection) compareMarks(all []results.Logged) {
 		default:
 			i.Documents++
 		}
+	}
+	for t, list := range i.about {
+		kind, id, _ := strings.Cut(t, "|")
+		if kind != results.LoggedMark || there[id] || i.fresh(list) || i.markGone(id, list, keep) {
+			continue
+		}
+		i.add(MarkChanged, "mark "+id, id, list[0].Seq, fmt.Sprintf("mark %s was logged (entry %d), and is not there: it was removed", id, list[0].Seq), fmt.Sprintf("标记 %s 已记入日志（第 %d 条），但不存在：已被移除", id, list[0].Seq))
 	}
 }
 

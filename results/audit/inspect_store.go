@@ -17,6 +17,8 @@ const (
 	verdictTopic   = "verdict"
 	againTopic     = "again"
 	withdrawnTopic = "withdrawn"
+	unmarkedTopic  = "unmarked"
+	jobTopic       = "job"
 )
 
 // topic says what an entry is about, where the store has something to compare with it.
@@ -36,8 +38,29 @@ func topic(e results.LoggedEntry) string {
 		return withdrawnTopic + "|" + e.Subject
 	case "mark.created", "mark.revoked":
 		return results.LoggedMark + "|" + e.Target
+	case results.ActionUnmarked:
+		return unmarkedTopic + "|" + e.Target
+	case "settings.changed":
+		return results.LoggedSettings + "|" + results.LoggedSettings
+	case "key.created", "key.revoked":
+		return results.LoggedKey + "|" + e.Target
+	case "webhook.created", "webhook.changed", "webhook.rotated", "webhook.enabled", "webhook.deleted":
+		return results.LoggedWebhook + "|" + e.Target
+	case "bucket.mapped", "bucket.unmapped":
+		return results.LoggedBucket + "|" + e.Target
+	case "subject.created", "subject.relabelled":
+		return results.LoggedSubject + "|" + e.Subject
+	case "challenge.issued":
+		return results.LoggedChallenge + "|" + e.Target
+	case "model.added":
+		return results.LoggedModel + "|" + e.Target
+	case results.EventJobRefused, results.EventJobDead, "submission.accepted":
+		return jobTopic + "|" + e.Target
 	case results.ActionReverified:
 		return againTopic + "|" + e.ID
+	}
+	if strings.HasPrefix(e.Target, "epoch-") && strings.HasPrefix(e.Action, "model.") {
+		return results.LoggedEpoch + "|" + e.Target
 	}
 	return ""
 }
@@ -67,9 +90,9 @@ func (i *inspection) entriesAbout(topic, id string) []results.LoggedEntry {
 
 // loggedVerdict is what is compared of a verdict.
 type loggedVerdict struct {
-	job, subject, digest string
-	revision             int
-	odd                  string // a column that is not what the body says
+	job, subject, site, digest string
+	revision                   int
+	odd                        string // a column that is not what the body says
 }
 
 // verdicts reads all verdicts of the tenant.
@@ -77,7 +100,7 @@ func (i *inspection) verdicts(ctx context.Context) (all []loggedVerdict, err err
 	for p := (results.Page{Limit: page}); ; {
 		some, err := i.from.Verdicts(ctx, i.tenant, results.VerdictFilter{AllRevisions: true}, p)
 		for _, v := range some {
-			all = append(all, loggedVerdict{v.Job, v.Subject, results.Sum(v.Body), v.Revision, oddColumn(v)})
+			all = append(all, loggedVerdict{v.Job, v.Subject, v.Site, results.Sum(v.Body), v.Revision, oddColumn(v)})
 			p.After = fmt.Sprintf("%s.%d", v.Job, v.Revision)
 		}
 		if err != nil || len(some) < page {
@@ -107,6 +130,10 @@ func oddColumn(v results.Verdict) string {
 		return "site"
 	case body.Job != v.Job:
 		return "job"
+	case body.Revision != v.Revision:
+		return "revision"
+	case body.CreatedAt.UnixMilli() != v.CreatedAt.UnixMilli():
+		return "time"
 	case !slices.Equal(codes, v.Codes) && len(codes)+len(v.Codes) > 0:
 		return "codes"
 	}

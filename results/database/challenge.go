@@ -18,6 +18,7 @@ func scanChallenge(r row) (c results.Challenge, err error) {
 
 // CreateChallenge implements results.Challenges.
 func (s *Store) CreateChallenge(ctx context.Context, c results.Challenge, a results.AuditEntry) error {
+	a.Digest = c.Digest()
 	err := s.db.Tx(ctx, func(q querier) error {
 		// The subject's row is held, so that those who ask at the same time are counted one after the other.
 		if err := lockSubject(ctx, q, c.Tenant, c.Subject); err != nil {

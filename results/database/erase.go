@@ -64,6 +64,10 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 	} {
 		b = append(b, own(`INSERT INTO pending_objects (object_key, since) `+from+` ON CONFLICT (object_key) DO UPDATE SET since = 0`))
 	}
+	marks, err := s.marksOf(ctx, q, tenant, `SELECT job FROM submissions WHERE tenant = $1 AND subject = $2`, subject)
+	if err != nil {
+		return err
+	}
 	b = append(b,
 		own(`DELETE FROM templates WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM photos WHERE tenant = $1 AND subject = $2`),
@@ -71,10 +75,8 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`DELETE FROM rechecks WHERE tenant = $1 AND (late IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2)
 			OR job IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2))`),
 		do(goneSQL+`tenant = $2 AND job IN (SELECT job FROM prints WHERE tenant = $2 AND subject = $3)`+goneAgain, s.Now(), tenant, subject),
-		own(`DELETE FROM prints WHERE tenant = $1 AND subject = $2`), // and with them the hashes of their frames
-		// A background's hash was made from a picture of the person, too.
-		own(`DELETE FROM marks WHERE tenant = $1 AND (job IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2)
-			OR other IN (SELECT job FROM submissions WHERE tenant = $1 AND subject = $2))`),
+		own(`DELETE FROM prints WHERE tenant = $1 AND subject = $2`),              // and with them the hashes of their frames
+		do(`DELETE FROM marks WHERE tenant = $1 AND id = ANY($2)`, tenant, marks), // a background's hash was made from a picture of the person, too
 		own(`DELETE FROM challenges WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM model_gaps WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM model_shadows WHERE tenant = $1 AND subject = $2`),
@@ -103,7 +105,7 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		return err
 	}
 	a.Digest = results.HiddenDigest(hidden)
-	if _, err := q.Batch(ctx, slices.Concat(b, audited(a))); err != nil {
+	if _, err := q.Batch(ctx, slices.Concat(b, audited(a), s.unmarked(tenant, marks, when, a.ID))); err != nil {
 		return err
 	}
 	return stripVerdicts(ctx, q, tenant, subject, when)

@@ -47,7 +47,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time, n int) (keys []string
 		}
 		b := slices.Concat(s.expireMedia(jobs[results.DeadlineMedia], &keys), s.expireKeyframes(jobs[results.DeadlineKeyframes], &keys),
 			s.expirePrints(jobs[results.DeadlinePrint], &keys))
-		last, err := expireJobs(ctx, q, gone)
+		last, err := s.expireJobs(ctx, q, gone)
 		if err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ func (s *Store) expirePrints(jobs []string, keys *[]string) []statement {
 }
 
 // expireJobs removes the last of a job: its verdicts and itself.
-func expireJobs(ctx context.Context, q querier, jobs []string) ([]statement, error) {
+func (s *Store) expireJobs(ctx context.Context, q querier, jobs []string) ([]statement, error) {
 	if len(jobs) == 0 {
 		return nil, nil
 	}
@@ -167,11 +167,13 @@ func expireJobs(ctx context.Context, q querier, jobs []string) ([]statement, err
 			b = append(b, do(`UPDATE feed SET done = done - 1 WHERE tenant = $1`, v.Tenant))
 		}
 	}
-	return append(b,
+	gone, err := s.marksGone(ctx, q, jobs)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(b, gone...),
 		do(`DELETE FROM verdicts WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM rechecks WHERE late = ANY($1)`, jobs),
-		do(`DELETE FROM marks WHERE job = ANY($1)`, jobs),
-		do(`DELETE FROM marks WHERE other = ANY($1) AND other <> ''`, jobs),
 		do(`DELETE FROM challenges WHERE job = ANY($1) AND job <> ''`, jobs),
 		do(`DELETE FROM model_shadows WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM reverifications WHERE job = ANY($1)`, jobs),

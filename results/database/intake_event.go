@@ -80,7 +80,7 @@ func (s *Store) Unclaimed(ctx context.Context, bucket, key string) ([]results.In
 
 // PutBucketMap says whose uploads lie under a prefix. A tenant cannot take a part of another's prefix, nor one around it: either would
 // let it take the other's uploads.
-func (s *Store) PutBucketMap(ctx context.Context, m results.BucketMap) error {
+func (s *Store) PutBucketMap(ctx context.Context, m results.BucketMap, a results.AuditEntry) error {
 	err := s.db.Tx(ctx, func(q querier) error {
 		if s.postgres() {
 			if _, err := q.Exec(ctx, `LOCK TABLE bucket_maps IN SHARE ROW EXCLUSIVE MODE`); err != nil {
@@ -100,8 +100,13 @@ func (s *Store) PutBucketMap(ctx context.Context, m results.BucketMap) error {
 		if m.CreatedAt.IsZero() {
 			m.CreatedAt = s.Now()
 		}
-		_, err = q.Exec(ctx, `INSERT INTO bucket_maps (bucket, prefix, tenant, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		n, err := q.Exec(ctx, `INSERT INTO bucket_maps (bucket, prefix, tenant, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 			m.Bucket, m.Prefix, m.Tenant, m.CreatedAt)
+		if err != nil || n == 0 { // it is there already
+			return err
+		}
+		a.Target, a.Digest = m.Place(), m.Digest()
+		_, err = q.Batch(ctx, audited(a))
 		return err
 	})
 	if err != nil {
@@ -111,11 +116,16 @@ func (s *Store) PutBucketMap(ctx context.Context, m results.BucketMap) error {
 }
 
 // DeleteBucketMap takes a mapping back; that there is none is ErrNotFound.
-func (s *Store) DeleteBucketMap(ctx context.Context, tenant, bucket, prefix string) error {
-	n, err := s.db.Exec(ctx, `DELETE FROM bucket_maps WHERE tenant = $1 AND bucket = $2 AND prefix = $3`, tenant, bucket, prefix)
-	if err == nil && n == 0 {
-		err = results.ErrNotFound
-	}
+func (s *Store) DeleteBucketMap(ctx context.Context, tenant, bucket, prefix string, a results.AuditEntry) error {
+	err := s.db.Tx(ctx, func(q querier) error {
+		n, err := q.Exec(ctx, `DELETE FROM bucket_maps WHERE tenant = $1 AND bucket = $2 AND prefix = $3`, tenant, bucket, prefix)
+		if err = one(n, err); err != nil {
+			return err
+		}
+		a.Target = results.BucketMap{Bucket: bucket, Prefix: prefix}.Place()
+		_, err = q.Batch(ctx, audited(a))
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("take back the mapping of bucket %s, prefix %q: %w", bucket, prefix, err)
 	}

@@ -2,8 +2,11 @@ package database
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -13,7 +16,7 @@ import (
 	"onsite/results/storetest"
 )
 
-// forgery is something that somebody with the database's password may do to a log of 23 entries with checkpoints at 5 and 23.
+// forgery is something that somebody with the database's password may do to a log of 29 entries with checkpoints at 5 and 29.
 type forgery struct {
 	name string
 	sql  []string
@@ -29,15 +32,15 @@ var forgeries = []forgery{
 	{"a subject is changed", []string{`UPDATE audit SET subject = 'e2' WHERE seq = 4`}, audit.EntryChanged, "entry 4"},
 	{"an entry is removed", []string{`DELETE FROM audit WHERE seq = 6`}, audit.EntryMissing, "entry 6"},
 	{"the first entry is removed", []string{`DELETE FROM audit WHERE seq = 0`}, audit.EntryMissing, "entry 0"},
-	{"the last entry is removed", []string{`DELETE FROM audit WHERE seq = 22`}, audit.EntryMissing, "entry 22"},
+	{"the last entry is removed", []string{`DELETE FROM audit WHERE seq = 28`}, audit.EntryMissing, "entry 28"},
 	{"two change places", []string{`UPDATE audit SET seq = 99 WHERE seq = 2`, `UPDATE audit SET seq = 2 WHERE seq = 8`, `UPDATE audit SET seq = 8 WHERE seq = 99`}, audit.EntryChanged, "entry 8"},
-	{"an entry is added behind", []string{`UPDATE audit SET seq = 23 WHERE seq IS NULL`}, audit.EntryAdded, "entry 23"},
+	{"an entry is added behind", []string{`UPDATE audit SET seq = 29 WHERE seq IS NULL`}, audit.EntryAdded, "entry 29"},
 	{"a salt is changed", []string{`UPDATE audit_salts SET salt = X'00' WHERE subject = 'e1'`}, audit.EntryChanged, ""},
 	{"a leaf's hash is changed", []string{`UPDATE audit_hashes SET hash = X'00' WHERE idx = 0`}, audit.TreeChanged, "hash 0"},
 	{"an inner hash is changed", []string{`UPDATE audit_hashes SET hash = (SELECT hash FROM audit_hashes WHERE idx = 0) WHERE idx = 6`}, audit.TreeChanged, "hash 6"},
 	{"a hash is removed", []string{`DELETE FROM audit_hashes WHERE idx = 9`}, audit.TreeChanged, "hash 9"},
 	{"the root is changed", []string{`UPDATE audit_logs SET root = X'00'`}, audit.HeadChanged, "head of the log"},
-	{"the end is cut off", []string{`DELETE FROM audit WHERE seq > 7`, `UPDATE audit_logs SET size = 8`}, audit.LogShort, "checkpoint of 23 entries"},
+	{"the end is cut off", []string{`DELETE FROM audit WHERE seq > 7`, `UPDATE audit_logs SET size = 8`}, audit.LogShort, "checkpoint of 29 entries"},
 	{"a checkpoint is changed", []string{`UPDATE audit_checkpoints SET note = replace(note, '5', '6') WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 5 entries"},
 	{"a checkpoint is of another size", []string{`UPDATE audit_checkpoints SET size = 6 WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 6 entries"},
 	{"a verdict's body is changed", []string{`UPDATE verdicts SET body = X'7B7D'`}, audit.VerdictChanged, ""},
@@ -75,6 +78,32 @@ var forgeries = []forgery{
 	{"a mark passes for revoked", []string{`UPDATE marks SET revoked_seq = 3, revoked_by = 'x' WHERE revoked_seq = 0`}, audit.MarkChanged, ""},
 	{"a mark was revoked at another time", []string{`UPDATE marks SET revoked_seq = 9 WHERE revoked_seq <> 0`}, audit.MarkChanged, ""},
 	{"a mark is added", []string{`UPDATE marks SET id = 'x' WHERE revoked_seq = 0`}, audit.MarkChanged, ""},
+	{"a mark is removed", []string{`DELETE FROM marks WHERE revoked_seq = 0`}, audit.MarkChanged, ""},
+	{"a revoked mark is removed", []string{`DELETE FROM marks WHERE revoked_seq <> 0`}, audit.MarkChanged, ""},
+	{"a mark is removed as if with another's erasure", []string{
+		`INSERT INTO audit (tenant, id, at, actor, action, subject, target, digest) SELECT tenant, 'ZZZ', 1, 'system', 'mark.removed', '', id, (SELECT digest FROM audit WHERE action = 'subject.erased') FROM marks WHERE revoked_seq = 0`,
+		`DELETE FROM marks WHERE revoked_seq = 0`}, audit.MarkChanged, ""},
+	{"what is kept for how long is changed", []string{`UPDATE tenants SET settings = '{"verdict_days":1}'`}, audit.RowChanged, "the row of the tenant's settings"},
+	{"a key may do more", []string{`UPDATE api_keys SET roles = '["admin"]'`}, audit.RowChanged, ""},
+	{"a key opens with another secret", []string{`UPDATE api_keys SET sha256 = X'00'`}, audit.RowChanged, ""},
+	{"a revoked key holds again", []string{`UPDATE api_keys SET revoked_at = 0`}, audit.RowChanged, ""},
+	{"a key is added", []string{`INSERT INTO api_keys SELECT 'back-door', tenant, name, roles, sha256, created_at, expires_at, revoked_at FROM api_keys`}, audit.RowChanged, "API key back-door"},
+	{"a key is removed", []string{`DELETE FROM api_keys`}, audit.RowChanged, ""},
+	{"a webhook leads elsewhere", []string{`UPDATE webhook_endpoints SET url = 'https://elsewhere.example'`}, audit.RowChanged, ""},
+	{"a webhook is removed", []string{`DELETE FROM webhook_endpoints`}, audit.RowChanged, ""},
+	{"a bucket is mapped elsewhere", []string{`UPDATE bucket_maps SET prefix = ''`}, audit.RowChanged, "mapped bucket theirs/"},
+	{"a person has another label", []string{`UPDATE subjects SET label = 'somebody' WHERE id = 'e3'`}, audit.RowChanged, "subject e3"},
+	{"a person passes for erased", []string{`UPDATE subjects SET erased_at = 1 WHERE id = 'e3'`}, audit.RowChanged, "subject e3"},
+	{"an erased person is there again", []string{`UPDATE subjects SET erased_at = 0 WHERE id = 'gone'`}, audit.RowChanged, "subject gone"},
+	{"a person is removed", []string{`UPDATE subjects SET id = 'other' WHERE id = 'gone'`}, audit.RowChanged, "subject other"},
+	{"something else was asked", []string{`UPDATE challenges SET doc = '{}'`}, audit.RowChanged, ""},
+	{"a model has another manifest", []string{`UPDATE models SET manifest = X'00'`}, audit.RowChanged, ""},
+	{"a model is removed", []string{`DELETE FROM models`}, audit.RowChanged, ""},
+	{"a job is removed", []string{`DELETE FROM jobs`}, audit.JobChanged, ""},
+	{"a job is somebody else's", []string{`UPDATE jobs SET subject = 'e2' WHERE state = 'done'`}, audit.JobChanged, ""},
+	{"a job passes for refused", []string{`UPDATE jobs SET state = 'refused' WHERE state <> 'done'`}, audit.JobChanged, ""},
+	{"a job passes for done", []string{`UPDATE jobs SET state = 'done'`}, audit.JobChanged, ""},
+	{"a verdict is of another time", []string{`UPDATE verdicts SET created_at = 7`}, audit.VerdictChanged, ""},
 	{"a site is changed", []string{`UPDATE sites SET doc = '{"label": "another"}'`}, audit.SiteChanged, "site s1 revision 1"},
 }
 
@@ -82,42 +111,64 @@ var forgeries = []forgery{
 var pgBytes = regexp.MustCompile(`X'([0-9A-F]*)'`)
 
 func TestForgedLogIsNoticed(t *testing.T) {
-	onBoth(t, func(t *testing.T, s *Store) {
+	t.Run("sqlite", func(t *testing.T) { // the log is made once, and each forger gets a copy
+		s := openLiteTest(t, Options{})
+		tenant, public, _ := forgeable(t, s)
+		whole := filepath.Join(t.TempDir(), "whole.db")
+		_, err := s.db.Exec(t.Context(), `VACUUM INTO '`+whole+`'`)
+		require.NoError(t, err)
+		file, err := os.ReadFile(whole)
+		require.NoError(t, err)
+		for _, f := range forgeries {
+			t.Run(f.name, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "copy.db")
+				require.NoError(t, os.WriteFile(path, file, 0o600))
+				f.noticed(t, openTest(t, Options{SQLite: path}), tenant, public)
+			})
+		}
+	})
+	t.Run("postgres", func(t *testing.T) {
+		s := openTest(t, Options{Postgres: storetest.Postgres(t)})
 		for n, f := range forgeries {
-			if s.postgres() && n%8 != 0 { // an inspection does not know which database it reads
+			if n%16 != 0 { // an inspection does not know which database it reads
 				continue
 			}
 			t.Run(f.name, func(t *testing.T) {
 				tenant, public, undo := forgeable(t, s)
 				defer undo()
-				r, err := audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
-				require.NoError(t, err)
-				require.Empty(t, r.Findings)
-				require.EqualValues(t, 23, r.Entries)
-				require.Equal(t, 2, r.Checkpoints)
-				require.Equal(t, 1, r.Verdicts)
-				require.Equal(t, 9, r.Documents)
-				for _, sql := range f.sql {
-					if s.postgres() {
-						sql = pgBytes.ReplaceAllString(sql, `'\x$1'::bytea`)
-					}
-					n, err := s.db.Exec(t.Context(), sql)
-					require.NoError(t, err)
-					require.Positive(t, n)
-				}
-				r, err = audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
-				require.NoError(t, err)
-				require.False(t, r.Intact())
-				found := false
-				for _, one := range r.Findings {
-					require.NotEmpty(t, one.Text.EN)
-					require.NotEmpty(t, one.Text.ZH)
-					found = found || one.Rule == f.want && (f.what == "" || one.What == f.what)
-				}
-				require.True(t, found, "%+v", r.Findings)
+				f.noticed(t, s, tenant, public)
 			})
 		}
 	})
+}
+
+// noticed says that a log is intact before the forgery, and that it is named afterwards.
+func (f forgery) noticed(t *testing.T, s *Store, tenant, public string) {
+	r, err := audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
+	require.NoError(t, err)
+	require.Empty(t, r.Findings)
+	require.EqualValues(t, 29, r.Entries)
+	require.Equal(t, 2, r.Checkpoints)
+	require.Equal(t, 1, r.Verdicts)
+	require.Equal(t, 16, r.Documents)
+	for _, sql := range f.sql {
+		if s.postgres() {
+			sql = pgBytes.ReplaceAllString(sql, `'\x$1'::bytea`)
+		}
+		n, err := s.db.Exec(t.Context(), sql)
+		require.NoError(t, err)
+		require.Positive(t, n)
+	}
+	r, err = audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
+	require.NoError(t, err)
+	require.False(t, r.Intact())
+	found := false
+	for _, one := range r.Findings {
+		require.NotEmpty(t, one.Text.EN)
+		require.NotEmpty(t, one.Text.ZH)
+		found = found || one.Rule == f.want && (f.what == "" || one.What == f.what)
+	}
+	require.True(t, found, "%+v", r.Findings)
 }
 
 // Whoever makes all of the tree anew, with the head, still has another one than was signed.
@@ -153,8 +204,8 @@ func TestRewrittenLogIsNoticed(t *testing.T) {
 	require.Equal(t, audit.CheckpointBad, r.Findings[0].Rule)
 }
 
-// forgeable makes a tenant with a log of 23 entries, one that waits, two checkpoints, a verdict that was made again, policies, a site, a person
-// with a photo and a consent, and an erased one. undo removes all of it.
+// forgeable makes a tenant with a log of 29 entries, one that waits, two checkpoints, a verdict that was made again, policies, a site, a person
+// with a photo and a consent, an erased one, and one of everything else that the log vouches for. undo removes all of it.
 func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	t.Helper()
 	ctx := t.Context()
@@ -186,10 +237,13 @@ func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	storetest.AppendEntries(t, s, tenant, "e1", 2)
 	sign()
 	job := storetest.NewID()
-	body, err := json.Marshal(pipeline.Verdict{Job: job, Tenant: tenant, Subject: "e1", Decision: pipeline.DecisionPass})
+	body, err := json.Marshal(pipeline.Verdict{Job: job, Tenant: tenant, Subject: "e1", Decision: pipeline.DecisionPass, Revision: 1, CreatedAt: time.UnixMilli(1)})
 	require.NoError(t, err)
 	_, err = s.db.Exec(ctx, `INSERT INTO verdicts (job, revision, tenant, subject, site, decision, codes, policy, body, submitted_at, created_at) VALUES ($1, 1, $2, 'e1', '', 'pass', '[]', '', $3, 1, 1)`,
 		job, tenant, body)
+	require.NoError(t, err)
+	done := storetest.Accept(t, s, tenant, "e1", func(n *results.NewSubmission) { n.Sub.Job, n.Sub.Site, n.Audit.Action = job, "", "" })
+	_, err = s.db.Exec(ctx, `UPDATE jobs SET state = 'done', revision = 1 WHERE id = $1`, done.ID)
 	require.NoError(t, err)
 	a = storetest.Audit(s, tenant, results.EventVerdictCreated)
 	a.Subject, a.Target, a.Digest = "e1", job, results.Sum(body)
@@ -218,6 +272,23 @@ func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 			require.NoError(t, err)
 		}
 	}
+	k := results.APIKey{ID: "auditor", Tenant: tenant, Roles: []results.Role{results.RoleAudit}, SHA256: []byte("x"), CreatedAt: s.Now()}
+	require.NoError(t, s.CreateKey(ctx, k, storetest.Audit(s, tenant, "key.created")))
+	require.NoError(t, s.RevokeKey(ctx, tenant, k.ID, s.Now(), storetest.Audit(s, tenant, "key.revoked")))
+	a = storetest.Audit(s, tenant, "webhook.created")
+	a.Target = storetest.NewID()
+	_, err = s.PutEndpoint(ctx, results.Endpoint{ID: a.Target, Tenant: tenant, URL: "https://ours.example", Keys: []byte("sealed"), CreatedAt: s.Now()}, 0, a)
+	require.NoError(t, err)
+	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: "theirs", Prefix: "in/", Tenant: tenant, CreatedAt: s.Now()}, storetest.Audit(s, tenant, "bucket.mapped")))
+	asked := storetest.NewChallenge(s, tenant, "e3")
+	a = about("e3", "challenge.issued")
+	a.Target = asked.ID
+	require.NoError(t, s.CreateChallenge(ctx, asked, a))
+	model := storetest.NewModel(t, s, tenant, "fast")
+	model.Digest = results.Sum(model.Manifest)
+	a = storetest.Audit(s, tenant, "model.added")
+	a.Target = model.ID
+	require.NoError(t, s.AddModel(ctx, model, a))
 	storetest.NewSubject(t, s, tenant, "gone")
 	storetest.AppendEntries(t, s, tenant, "gone", 1)
 	_, err = s.EraseSubject(ctx, tenant, "gone", s.Now(), about("gone", audit.ActionErased))
@@ -226,9 +297,52 @@ func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	storetest.AppendEntries(t, s, tenant, "e2", 1)
 	return tenant, key.Public, func() {
 		for _, table := range []string{"audit", "audit_salts", "audit_logs", "audit_hashes", "audit_checkpoints", "audit_keys", "verdicts", "reverifications", "policies", "sites",
-			"marks", "mark_feed", "jobs", "submissions", "templates", "photos", "consents", "subject_keys", "subjects"} {
+			"marks", "mark_feed", "jobs", "submissions", "idempotency", "pending_objects", "model_files", "models", "challenges", "bucket_maps", "webhook_endpoints", "api_keys", "templates", "photos", "consents", "subject_keys", "subjects", "tenants"} {
 			_, err := s.db.Exec(ctx, `DELETE FROM `+table)
 			require.NoError(t, err)
 		}
 	}
+}
+
+// nineYearsOn is a store whose clock says that the time of everything is over.
+type nineYearsOn struct{ *Store }
+
+func (s nineYearsOn) Now() time.Time { return s.Store.Now().AddDate(9, 0, 0) }
+
+// A mark that went with its job's time, or with its subject, is not missed; and nothing else is, either.
+func TestWhatGoesInItsTimeIsNotMissed(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		tenant, public, undo := forgeable(t, s)
+		marked, err := collect(ctx, s.db, scanText, `SELECT DISTINCT job FROM marks`)
+		require.NoError(t, err)
+		require.Len(t, marked, 1)
+		inspect := func(from audit.Source) []audit.Finding {
+			r, err := audit.Inspect(ctx, from, tenant, audit.Options{Public: public})
+			require.NoError(t, err)
+			return r.Findings
+		}
+		gone := func() {
+			require.NoError(t, s.db.Tx(ctx, func(q querier) error {
+				b, err := s.expireJobs(ctx, q, marked)
+				require.NoError(t, err)
+				_, err = q.Batch(ctx, b)
+				return err
+			}))
+		}
+		gone()
+		storetest.SequenceAll(t, s)
+		require.NotEmpty(t, inspect(s), "before its time")
+		require.Empty(t, inspect(nineYearsOn{s}))
+		undo()
+
+		tenant, public, undo = forgeable(t, s)
+		a := storetest.Audit(s, tenant, audit.ActionErased)
+		a.Subject = "e3"
+		_, err = s.EraseSubject(ctx, tenant, "e3", s.Now(), a)
+		require.NoError(t, err)
+		storetest.SequenceAll(t, s)
+		require.Empty(t, inspect(s))
+		undo()
+	})
 }

@@ -42,7 +42,11 @@ func (s *Store) Logged(ctx context.Context, tenant string) (all []results.Logged
 	if err != nil {
 		return nil, fmt.Errorf("list every mark: %w", err)
 	}
-	all = slices.Concat(all, photos, consents)
+	rows, err := s.loggedRows(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.Concat(all, photos, consents, rows)
 	for _, m := range marks {
 		if m.RevokedSeq != 0 {
 			all = append(all, results.Logged{Kind: results.LoggedMark, Name: m.ID, Rev: 2, Deleted: true, Digest: m.Digest()})

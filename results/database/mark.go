@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"onsite/results"
 )
 
@@ -117,6 +119,37 @@ func (s *Store) RevokeMark(ctx context.Context, tenant, id, by string, when time
 		return err
 	})
 	return m, wrap(err, "revoke mark %s", id)
+}
+
+// marksOf gives the marks of a tenant's jobs that a query names; its second argument is given.
+func (s *Store) marksOf(ctx context.Context, q querier, tenant, jobs string, arg any) ([]string, error) {
+	return collect(ctx, q, scanText, `SELECT id FROM marks WHERE tenant = $1 AND (job IN (`+jobs+`) OR other <> '' AND other IN (`+jobs+`)) ORDER BY id`, tenant, arg)
+}
+
+// unmarked logs that marks go with what they were about: why is the id of the job that went, or of the entry of the subject's erasure. With
+// it a mark that is not there without reason is missed ("onsite audit verify"). It stays provable: nothing in it is a person's.
+func (s *Store) unmarked(tenant string, marks []string, when time.Time, why string) (b []statement) {
+	for _, id := range marks {
+		b = append(b, audited(results.AuditEntry{ID: ulid.Make().String(), Tenant: tenant, At: when, Actor: "system", Action: results.ActionUnmarked, Target: id, Digest: results.Sum([]byte(why))})...)
+	}
+	return b
+}
+
+// marksGone removes the marks of jobs that are removed.
+func (s *Store) marksGone(ctx context.Context, q querier, jobs []string) ([]statement, error) {
+	marks, err := collect(ctx, q, scanMark, `SELECT `+markColumns+` FROM marks WHERE job = ANY($1) UNION SELECT `+markColumns+` FROM marks WHERE other = ANY($1) AND other <> ''`, jobs)
+	if err != nil {
+		return nil, err
+	}
+	var b []statement
+	for _, m := range marks {
+		why := m.Job
+		if !slices.Contains(jobs, why) {
+			why = m.Other
+		}
+		b = append(append(b, do(`DELETE FROM marks WHERE tenant = $1 AND id = $2`, m.Tenant, m.ID)), s.unmarked(m.Tenant, []string{m.ID}, s.Now(), why)...)
+	}
+	return b, nil
 }
 
 // Mark implements results.Marks.

@@ -58,6 +58,7 @@ func (s *Store) PutEndpoint(ctx context.Context, e results.Endpoint, ifRev int, 
 		} else if err != nil {
 			return err
 		}
+		a.Digest = e.Digest()
 		b := audited(a)
 		if !e.DisabledAt.IsZero() {
 			b = append(b, failed(e.Tenant, e.ID, e.Why, now))

@@ -18,6 +18,7 @@ func scanSubject(r row) (s results.Subject, err error) {
 
 // CreateSubject implements results.People.
 func (s *Store) CreateSubject(ctx context.Context, sub results.Subject, a results.AuditEntry) error {
+	a.Subject, a.Digest = sub.ID, sub.Digest()
 	_, err := s.db.Batch(ctx, append([]statement{
 		do(`INSERT INTO subjects (tenant, id, label, rev, created_at, erased_at) VALUES ($1, $2, $3, 0, $4, 0)`, sub.Tenant, sub.ID, sub.Label, sub.CreatedAt),
 	}, audited(a)...))
@@ -49,6 +50,7 @@ func (s *Store) Relabel(ctx context.Context, tenant, id, label string, a results
 			return standing(ctx, q, tenant, id)
 		}
 		if err == nil {
+			a.Subject, a.Digest = sub.ID, sub.Digest()
 			_, err = q.Batch(ctx, audited(a))
 		}
 		return err
@@ -147,7 +149,7 @@ func scanTemplate(r row) (t results.Template, err error) {
 
 // Templates implements results.People.
 func (s *Store) Templates(ctx context.Context, tenant, subject string, photos []string, model string) ([]results.Template, error) {
-	all, err := collect(ctx, s.db, scanTemplate, `SELECT `+templateColumns+` FROM templates WHERE tenant = $1 AND subject = $2 AND photo = ANY($3) AND model_sha256 = $4 ORDER BY photo`,
+	all, err := collect(ctx, s.db, scanTemplate, `SELECT `+templateColumns+` FROM templates WHERE tenant = $1 AND subject = $2 AND photo = ANY($3) AND (model_sha256 = $4 OR $4 = '') ORDER BY photo, model_sha256`,
 		tenant, subject, photos, model)
 	return all, wrap(err, "read templates of subject %s", subject)
 }

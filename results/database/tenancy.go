@@ -36,9 +36,17 @@ func (s *Store) Tenants(ctx context.Context) ([]results.Tenant, error) {
 }
 
 // PutSettings implements results.Tenancy; a negative ifRev changes them whatever they are.
-func (s *Store) PutSettings(ctx context.Context, tenant string, set results.Settings, ifRev int) (results.Tenant, error) {
-	t, err := scanTenant(s.db.QueryRow(ctx, `UPDATE tenants SET settings = $2, rev = rev + 1 WHERE id = $1 AND (rev = $3 OR $3 < 0) RETURNING `+tenantColumns,
-		tenant, js(set), ifRev))
+func (s *Store) PutSettings(ctx context.Context, tenant string, set results.Settings, ifRev int, a results.AuditEntry) (t results.Tenant, err error) {
+	err = s.db.Tx(ctx, func(q querier) error {
+		t, err = scanTenant(q.QueryRow(ctx, `UPDATE tenants SET settings = $2, rev = rev + 1 WHERE id = $1 AND (rev = $3 OR $3 < 0) RETURNING `+tenantColumns,
+			tenant, js(set), ifRev))
+		if err != nil {
+			return err
+		}
+		a.Target, a.Digest = results.LoggedSettings, t.Digest()
+		_, err = q.Batch(ctx, audited(a))
+		return err
+	})
 	if errors.Is(err, results.ErrNotFound) { // no row changed: there is none, or it has another revision
 		if _, err = s.Tenant(ctx, tenant); err == nil {
 			err = results.ErrConflict
@@ -55,9 +63,10 @@ func scanKey(r row) (k results.APIKey, err error) {
 }
 
 // CreateKey implements results.Tenancy.
-func (s *Store) CreateKey(ctx context.Context, k results.APIKey) error {
-	_, err := s.db.Exec(ctx, `INSERT INTO api_keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		k.ID, k.Tenant, k.Name, js(k.Roles), k.SHA256, k.CreatedAt, k.ExpiresAt, k.RevokedAt)
+func (s *Store) CreateKey(ctx context.Context, k results.APIKey, a results.AuditEntry) error {
+	a.Target, a.Digest = k.ID, k.Digest()
+	_, err := s.db.Batch(ctx, append([]statement{do(`INSERT INTO api_keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		k.ID, k.Tenant, k.Name, js(k.Roles), k.SHA256, k.CreatedAt, k.ExpiresAt, k.RevokedAt)}, audited(a)...))
 	return wrap(err, "create API key %s of tenant %s", k.ID, k.Tenant)
 }
 
@@ -74,9 +83,18 @@ func (s *Store) Keys(ctx context.Context, tenant string) ([]results.APIKey, erro
 }
 
 // RevokeKey implements results.Tenancy. A key that is revoked already stays as it is.
-func (s *Store) RevokeKey(ctx context.Context, tenant, id string, when time.Time) error {
-	n, err := s.db.Exec(ctx, `UPDATE api_keys SET revoked_at = CASE WHEN revoked_at = 0 THEN $3::bigint ELSE revoked_at END WHERE tenant = $1 AND id = $2`, tenant, id, when)
-	return wrap(one(n, err), "revoke API key %s of tenant %s", id, tenant)
+func (s *Store) RevokeKey(ctx context.Context, tenant, id string, when time.Time, a results.AuditEntry) error {
+	err := s.db.Tx(ctx, func(q querier) error {
+		k, err := scanKey(q.QueryRow(ctx, `UPDATE api_keys SET revoked_at = CASE WHEN revoked_at = 0 THEN $3::bigint ELSE revoked_at END WHERE tenant = $1 AND id = $2
+			RETURNING `+keyColumns, tenant, id, when))
+		if err != nil {
+			return err
+		}
+		a.Target, a.Digest = k.ID, k.Digest()
+		_, err = q.Batch(ctx, audited(a))
+		return err
+	})
+	return wrap(err, "revoke API key %s of tenant %s", id, tenant)
 }
 
 // wrap says what was being done when an error came.

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 	page := results.Page{}
 	return map[string]func() answer{
 		"Keys":      func() answer { return list(s.Keys(ctx, other)) },
-		"RevokeKey": func() answer { return errOnly(s.RevokeKey(ctx, other, w.key, s.Now())) },
+		"RevokeKey": func() answer { return errOnly(s.RevokeKey(ctx, other, w.key, s.Now(), a())) },
 
 		"Subject":  func() answer { return one(s.Subject(ctx, other, w.subject)) },
 		"Subjects": func() answer { return list(s.Subjects(ctx, other, page)) },
@@ -85,7 +86,7 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		"IntakeEvents": func() answer {
 			return list(s.IntakeEvents(ctx, other, results.IntakeUnclaimed, page))
 		},
-		"DeleteBucketMap": func() answer { return errOnly(s.DeleteBucketMap(ctx, other, w.upload.Bucket, "in/")) },
+		"DeleteBucketMap": func() answer { return errOnly(s.DeleteBucketMap(ctx, other, w.upload.Bucket, "in/", a())) },
 		"BucketMaps":      func() answer { return list(s.BucketMaps(ctx, other)) },
 
 		"Job":  func() answer { return one(s.Job(ctx, other, w.done)) },
@@ -166,9 +167,12 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 			}
 			return got
 		},
-		"LogEntries":      func() answer { return list(s.LogEntries(ctx, other, 0, 10)) },
-		"LogEntry":        func() answer { return one(s.LogEntry(ctx, other, w.entry)) },
-		"Logged":          func() answer { return list(s.Logged(ctx, other)) },
+		"LogEntries": func() answer { return list(s.LogEntries(ctx, other, 0, 10)) },
+		"LogEntry":   func() answer { return one(s.LogEntry(ctx, other, w.entry)) },
+		"Logged": func() answer {
+			all, err := s.Logged(ctx, other)
+			return list(slices.DeleteFunc(all, func(l results.Logged) bool { return l.Kind == results.LoggedSettings }), err) // its own
+		},
 		"SiteRevisions":   func() answer { return list(s.SiteRevisions(ctx, other)) },
 		"Reverifications": func() answer { return list(s.Reverifications(ctx, other, w.done, results.Page{})) },
 		"Reverified": func() answer {
@@ -196,7 +200,7 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		// The log of the other tenant is its own; it is compared as a whole below.
 		"LogWaiting":  func() answer { return answer{} },
 		"AuditLog":    func() answer { return answer{} },
-		"PutSettings": func() answer { return one(s.PutSettings(ctx, other, results.Settings{MediaDays: 1}, 99)) },
+		"PutSettings": func() answer { return one(s.PutSettings(ctx, other, results.Settings{MediaDays: 1}, 99, a())) },
 	}
 }
 

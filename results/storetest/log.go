@@ -222,7 +222,7 @@ func hidesErased(t *testing.T, s results.Store) {
 		}
 		require.NotEqual(t, int64(-1), e.Seq)
 	}
-	require.Equal(t, 4, hidden)
+	require.Equal(t, 5, hidden)
 	erasure, err := s.LogEntry(ctx, tenant, a.ID)
 	require.NoError(t, err)
 	require.Len(t, erasure.Digest, 64)
@@ -235,7 +235,7 @@ func hidesErased(t *testing.T, s results.Store) {
 	r, err := audit.Inspect(ctx, s, tenant, audit.Options{})
 	require.NoError(t, err)
 	require.Empty(t, r.Findings)
-	require.EqualValues(t, 4, r.Hidden)
+	require.EqualValues(t, 5, r.Hidden)
 }
 
 func checkpoints(t *testing.T, s results.Store) {

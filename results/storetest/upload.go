@@ -211,7 +211,7 @@ func arrive(t *testing.T, s results.Store) {
 func arriveEarly(t *testing.T, s results.Store) {
 	ctx := t.Context()
 	tenant := NewTenant(t, s)
-	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: tenant, Prefix: "in/", Tenant: tenant}))
+	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: tenant, Prefix: "in/", Tenant: tenant}, Audit(s, tenant, "bucket.mapped")))
 	u := newUpload(s, tenant, "e1")
 	u.Bucket, u.Key = tenant, "in/1.mp4"
 	e, src := written(s, u)
@@ -261,8 +261,8 @@ func arriveOdd(t *testing.T, s results.Store) {
 	is(foreign, results.IntakeForeign, "")
 	is(foreign, results.IntakeUnclaimed, other, func(e *results.IntakeEvent) { e.Tenant = other })
 
-	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: foreign.Bucket, Prefix: "theirs/", Tenant: other}))
-	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: foreign.Bucket, Prefix: "theirs/deep/", Tenant: other}))
+	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: foreign.Bucket, Prefix: "theirs/", Tenant: other}, Audit(s, other, "bucket.mapped")))
+	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: foreign.Bucket, Prefix: "theirs/deep/", Tenant: other}, Audit(s, other, "bucket.mapped")))
 	foreign.Key = "theirs/1.mp4"
 	_, _, err := s.CreateUpload(ctx, foreign, "", "")
 	require.NoError(t, err)
@@ -379,7 +379,7 @@ func bucketMaps(t *testing.T, s results.Store) {
 	one, two := NewTenant(t, s), NewTenant(t, s)
 	bucket := NewID()
 	put := func(tenant, prefix string) error {
-		return s.PutBucketMap(ctx, results.BucketMap{Bucket: bucket, Prefix: prefix, Tenant: tenant, CreatedAt: s.Now()})
+		return s.PutBucketMap(ctx, results.BucketMap{Bucket: bucket, Prefix: prefix, Tenant: tenant, CreatedAt: s.Now()}, Audit(s, tenant, "bucket.mapped"))
 	}
 	require.NoError(t, put(one, "acme/"))
 	require.NoError(t, put(one, "acme/"), "said again")
@@ -388,7 +388,7 @@ func bucketMaps(t *testing.T, s results.Store) {
 		require.ErrorIs(t, put(two, prefix), results.ErrExists, "%q: a tenant must not get at another's uploads", prefix)
 	}
 	require.NoError(t, put(two, "beta/"))
-	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: bucket + "-b", Prefix: "", Tenant: two}))
+	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: bucket + "-b", Prefix: "", Tenant: two}, Audit(s, two, "bucket.mapped")))
 	own, err := s.BucketMaps(ctx, one)
 	require.NoError(t, err)
 	require.Len(t, own, 2)
@@ -396,9 +396,9 @@ func bucketMaps(t *testing.T, s results.Store) {
 	all, err := s.BucketMaps(ctx, "")
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(all), 4)
-	require.ErrorIs(t, s.DeleteBucketMap(ctx, two, bucket, "acme/"), results.ErrNotFound)
-	require.NoError(t, s.DeleteBucketMap(ctx, one, bucket, "acme/"))
-	require.NoError(t, s.DeleteBucketMap(ctx, one, bucket, "acme/shops/"))
+	require.ErrorIs(t, s.DeleteBucketMap(ctx, two, bucket, "acme/", Audit(s, two, "bucket.unmapped")), results.ErrNotFound)
+	require.NoError(t, s.DeleteBucketMap(ctx, one, bucket, "acme/", Audit(s, one, "bucket.unmapped")))
+	require.NoError(t, s.DeleteBucketMap(ctx, one, bucket, "acme/shops/", Audit(s, one, "bucket.unmapped")))
 	require.NoError(t, put(two, "acme/"))
 
 	var got atomic.Int32

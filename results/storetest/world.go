@@ -35,7 +35,7 @@ func populate(t *testing.T, s results.Store) world {
 	t.Helper()
 	ctx := t.Context()
 	w := world{tenant: NewTenant(t, s), subject: "e1", site: "store-1", policy: "strict", key: NewID()}
-	require.NoError(t, s.CreateKey(ctx, results.APIKey{ID: w.key, Tenant: w.tenant, Name: "k", Roles: results.Roles, SHA256: []byte("x"), CreatedAt: s.Now()}))
+	require.NoError(t, s.CreateKey(ctx, results.APIKey{ID: w.key, Tenant: w.tenant, Name: "k", Roles: results.Roles, SHA256: []byte("x"), CreatedAt: s.Now()}, Audit(s, w.tenant, "key.created")))
 	w.photo = enrolled(t, s, w.tenant, w.subject, 1)[0]
 	_, err := s.CreateSubjectKey(ctx, results.SubjectKey{Tenant: w.tenant, Subject: w.subject, Wrapped: []byte("wrapped"), KEK: "k", CreatedAt: s.Now()})
 	require.NoError(t, err)
@@ -77,7 +77,7 @@ func populate(t *testing.T, s results.Store) world {
 	w.upload, _, err = s.CreateUpload(ctx, results.Upload{Job: job, Tenant: w.tenant, Bucket: "uploads-" + w.tenant, Key: "in/" + job, MaxBytes: 1 << 20,
 		Sub: submission(s, w, job), CreatedAt: s.Now(), ExpiresAt: s.Now().Add(time.Hour)}, "", "")
 	require.NoError(t, err)
-	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: w.upload.Bucket, Prefix: "in/", Tenant: w.tenant, CreatedAt: s.Now()}))
+	require.NoError(t, s.PutBucketMap(ctx, results.BucketMap{Bucket: w.upload.Bucket, Prefix: "in/", Tenant: w.tenant, CreatedAt: s.Now()}, Audit(s, w.tenant, "bucket.mapped")))
 	w.event = NewID()
 	require.NoError(t, s.RecordEvent(ctx, results.IntakeEvent{ID: w.event, Tenant: w.tenant, Source: "webhook", Raw: []byte("{}"), Bucket: w.upload.Bucket,
 		Key: "in/else", State: results.IntakeUnclaimed, ReceivedAt: s.Now()}))

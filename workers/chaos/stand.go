@@ -337,22 +337,27 @@ func (s *stand) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.CreateKey(ctx, key); err != nil {
+	by := func(action string) results.AuditEntry {
+		return results.AuditEntry{ID: ulid.Make().String(), Tenant: tenant, At: now, Actor: "chaos", Action: action}
+	}
+	if err := s.store.CreateKey(ctx, key, by("key.created")); err != nil {
 		return err
 	}
 	s.key = text
 	for n := range subjects {
-		entry := results.AuditEntry{ID: ulid.Make().String(), Tenant: tenant, At: now, Actor: "chaos", Action: "subject.created", Subject: subject(n)}
+		entry := by("subject.created")
+		entry.Subject = subject(n)
 		if err := s.store.CreateSubject(ctx, results.Subject{Tenant: tenant, ID: subject(n), CreatedAt: now}, entry); err != nil {
 			return err
 		}
 	}
-	entry := results.AuditEntry{ID: ulid.Make().String(), Tenant: tenant, At: now, Actor: "chaos", Action: "site.put", Target: site}
+	entry := by("site.changed")
+	entry.Target = site
 	_, err = s.store.PutSite(ctx, results.Site{Tenant: tenant, ID: site, Doc: results.SiteDoc{SignNames: []string{"Onsite"}}, CreatedAt: now}, 0, entry)
 	if err != nil {
 		return err
 	}
-	return s.store.PutBucketMap(ctx, results.BucketMap{Bucket: bucket, Prefix: "", Tenant: tenant, CreatedAt: now})
+	return s.store.PutBucketMap(ctx, results.BucketMap{Bucket: bucket, Prefix: "", Tenant: tenant, CreatedAt: now}, by("bucket.mapped"))
 }
 
 // bucket is the foreign bucket that `onsite bench api` names objects of; nothing is ever read from it.

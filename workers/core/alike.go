@@ -99,8 +99,8 @@ func firstID(t time.Time) string {
 	return id.String()
 }
 
-// frames are the hashes of a fingerprint for the archive.
-func frames(f *reuse.Fingerprint) []results.FrameHash {
+// FramesOf gives the hashes of a fingerprint as the store keeps them for the archive.
+func FramesOf(f *reuse.Fingerprint) []results.FrameHash {
 	var out []results.FrameHash
 	for _, h := range f.Frames() {
 		out = append(out, results.FrameHash{AtMS: h.AtMS, Hash: h.Hash})

@@ -109,7 +109,7 @@ func (a *attempt) keep(ctx context.Context, r verify.Result, settings results.Se
 			Job: a.Sub.Job, Tenant: a.Sub.Tenant, Subject: a.Sub.Subject, Site: a.Sub.Site, AsOf: a.history.asOf, Scope: a.history.scope.Kind, Format: reuse.FormatVersion,
 			SHA256: r.Fingerprint.SHA256, Packets: r.Fingerprint.PacketsSHA256, Key: last.Key, Bytes: last.Bytes, AcceptedAt: a.Sub.ReceivedAt,
 		}
-		f.Frames = frames(&r.Fingerprint)
+		f.Frames = FramesOf(&r.Fingerprint)
 		kinds = append(kinds, results.DeadlinePrint)
 	}
 	f.Deadline = deadlines(settings, a.Sub, kinds...)

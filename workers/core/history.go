@@ -20,8 +20,10 @@ import (
 	"onsite/results/vault"
 )
 
+// MaxPrint bounds a stored fingerprint, in bytes; the reader has the same bound.
+const MaxPrint = 4 << 20
+
 const (
-	maxPrint   = 4 << 20 // bytes of a stored fingerprint; the reader has the same bound
 	maxPicture = 2 << 20 // bytes of a stored keyframe
 	readAtOnce = 8       // fingerprints that one job reads at a time
 )
@@ -145,7 +147,7 @@ func (c *Core) fingerprint(ctx context.Context, row results.Print) (reuse.Finger
 		if !reuse.Reads(row.Format) {
 			return f, 0, fmt.Errorf("fingerprint of job %s: %w: version %d, want %d", row.Job, reuse.ErrFormat, row.Format, reuse.FormatVersion)
 		}
-		raw, err := c.Vault.Read(ctx, row.Key, maxPrint)
+		raw, err := c.Vault.Read(ctx, row.Key, MaxPrint)
 		if err != nil {
 			return f, 0, fmt.Errorf("read the fingerprint of job %s: %w", row.Job, err)
 		}

@@ -136,8 +136,8 @@ func (c *Core) embed(ctx context.Context, p results.Photo) (face.Template, resul
 	return t, row, err
 }
 
-// templateRecord names the sealed record of a photo's template: a template of one photo or model opens as no other.
-func templateRecord(photo, model string) string { return "template." + photo + "." + model }
+// TemplateRecord names the sealed record of a photo's template: a template of one photo or model opens as no other.
+func TemplateRecord(photo, model string) string { return "template." + photo + "." + model }
 
 // seal makes the stored form of a template.
 func (c *Core) seal(ctx context.Context, tenant, subject, photo string, t face.Template) (results.Template, error) {
@@ -150,7 +150,7 @@ func (c *Core) seal(ctx context.Context, tenant, subject, photo string, t face.T
 	}
 	defer clear(plain)
 	row := results.Template{Photo: photo, Tenant: tenant, Subject: subject, ModelSHA256: c.EmbedModel()}
-	if row.Sealed, err = c.Vault.SealBytes(ctx, tenant, subject, templateRecord(photo, row.ModelSHA256), plain); err != nil {
+	if row.Sealed, err = c.Vault.SealBytes(ctx, tenant, subject, TemplateRecord(photo, row.ModelSHA256), plain); err != nil {
 		return results.Template{}, fmt.Errorf("seal the template of photo %s: %w", photo, err)
 	}
 	return row, nil
@@ -158,7 +158,7 @@ func (c *Core) seal(ctx context.Context, tenant, subject, photo string, t face.T
 
 // open reads the stored form of a template.
 func (c *Core) open(ctx context.Context, row results.Template) (face.Template, error) {
-	plain, err := c.Vault.OpenBytes(ctx, row.Tenant, row.Subject, templateRecord(row.Photo, row.ModelSHA256), row.Sealed)
+	plain, err := c.Vault.OpenBytes(ctx, row.Tenant, row.Subject, TemplateRecord(row.Photo, row.ModelSHA256), row.Sealed)
 	if err != nil {
 		return face.Template{}, fmt.Errorf("open the template of photo %s: %w", row.Photo, err)
 	}

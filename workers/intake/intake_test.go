@@ -84,7 +84,7 @@ func TestMappedBucket(t *testing.T) {
 	e := take(t, in, written("theirs", "in/k1", "01"))
 	require.Equal(t, results.IntakeForeign, e.State, "nobody's bucket")
 	require.Len(t, h.events(t, ""), 1)
-	require.NoError(t, h.PutBucketMap(t.Context(), results.BucketMap{Bucket: "theirs", Prefix: "in/", Tenant: "acme"}))
+	require.NoError(t, h.PutBucketMap(t.Context(), results.BucketMap{Bucket: "theirs", Prefix: "in/", Tenant: "acme"}, results.AuditEntry{}))
 	e = take(t, in, written("theirs", "out/k1", "01"))
 	require.Equal(t, results.IntakeForeign, e.State, "beside the prefix")
 
@@ -116,7 +116,7 @@ func TestMappedBucket(t *testing.T) {
 func TestClaimRace(t *testing.T) {
 	h := newHouse(t, "own")
 	in := h.intake(nil)
-	require.NoError(t, h.PutBucketMap(t.Context(), results.BucketMap{Bucket: "theirs", Tenant: "acme"}))
+	require.NoError(t, h.PutBucketMap(t.Context(), results.BucketMap{Bucket: "theirs", Tenant: "acme"}, results.AuditEntry{}))
 	const n = 30
 	var wg sync.WaitGroup
 	errs := make(chan error, 2*n)

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"onsite/api"
 	"onsite/results"
 )
@@ -52,10 +54,15 @@ func AddKey(ctx context.Context, s results.Store, tenant, name string, roles []r
 	if lives > 0 {
 		key.ExpiresAt = key.CreatedAt.Add(lives)
 	}
-	if err := s.CreateKey(ctx, key); err != nil {
+	if err := s.CreateKey(ctx, key, ByOperator(s, tenant, "key.created")); err != nil {
 		return "", key, fmt.Errorf("add key %s of tenant %s: %w", key.ID, tenant, err)
 	}
 	return text, key, nil
+}
+
+// ByOperator makes the audit entry of what was done at the command line of the service's own machine; the store adds what it is about.
+func ByOperator(s results.Store, tenant, action string) results.AuditEntry {
+	return results.AuditEntry{ID: ulid.Make().String(), Tenant: tenant, At: s.Now(), Actor: "operator", Action: action}
 }
 
 // first makes the first tenant and its admin key at the first start. The text of the key is written before the store knows its sum: a start
@@ -84,7 +91,7 @@ func (b *base) first(ctx context.Context) (text string, err error) {
 	if err := writeSecret(b.folder.Join(keyFile), text+"\n"); err != nil {
 		return "", folderFault(b.folder.Path, err)
 	}
-	if err := b.store.CreateKey(ctx, key); err != nil {
+	if err := b.store.CreateKey(ctx, key, ByOperator(b.store, FirstTenant, "key.created")); err != nil {
 		return "", fmt.Errorf("store the first admin key: %w", err)
 	}
 	return text, nil

@@ -11,9 +11,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"onsite/cmd/onsite/config"
+	"onsite/pipeline/reuse"
 	"onsite/results"
 	"onsite/results/audit"
 	"onsite/results/database"
+	"onsite/workers/core"
 )
 
 // Inspector reads what "onsite audit" compares: the store, and the sealed objects with the key-encryption key.
@@ -50,8 +52,8 @@ func OpenInspector(ctx context.Context, c config.Config, log *slog.Logger, files
 // Close ends it.
 func (i *Inspector) Close() { i.base.Close() }
 
-// Read opens a sealed object and gives the sha256 of what it holds: an audit.Reader.
-func (i *Inspector) Read(ctx context.Context, key string) (string, error) {
+// Sum opens a sealed object and gives the sha256 of what it holds.
+func (i *Inspector) Sum(ctx context.Context, key string) (string, error) {
 	h := sha256.New()
 	if _, err := i.base.vault.Copy(ctx, h, key); err != nil {
 		return "", err
@@ -59,7 +61,26 @@ func (i *Inspector) Read(ctx context.Context, key string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-var _ audit.Reader = (*Inspector)(nil).Read
+// Frames opens a fingerprint and gives the hashes of its frames.
+func (i *Inspector) Frames(ctx context.Context, key string) ([]results.FrameHash, error) {
+	raw, err := i.base.vault.Read(ctx, key, core.MaxPrint)
+	if err != nil {
+		return nil, err
+	}
+	var f reuse.Fingerprint
+	if err := f.UnmarshalBinary(raw); err != nil {
+		return nil, err
+	}
+	return core.FramesOf(&f), nil
+}
+
+// Template opens the vector of an enrolled photo.
+func (i *Inspector) Template(ctx context.Context, t results.Template) error {
+	_, err := i.base.vault.OpenBytes(ctx, t.Tenant, t.Subject, core.TemplateRecord(t.Photo, t.ModelSHA256), t.Sealed)
+	return err
+}
+
+var _ audit.Opener = (*Inspector)(nil)
 
 // Witnesses reads the checkpoints of a tenant that lie in a folder that audit.witness_dir wrote. A folder without any is an error where the
 // tenant has a log: a wrong folder must not pass for a witness that agrees.

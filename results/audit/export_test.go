@@ -1,0 +1,10 @@
+package audit
+
+// ReportFor is a report as Inspect leaves it: with somebody called gone, who was erased, and with another one if also is set.
+func ReportFor(tenant string, also bool, subject string) *Report {
+	r := &Report{Tenant: tenant, gone: []string{"gone"}}
+	if also {
+		r.gone = append(r.gone, subject)
+	}
+	return r
+}

@@ -1,0 +1,201 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"onsite/pipeline"
+	"onsite/results"
+)
+
+// rowKinds are the kinds of rows that hold one state and no revisions, in words. ends names the action after which there is none.
+var rowKinds = map[string]struct {
+	name pipeline.Text
+	ends string
+}{
+	results.LoggedSettings:  {name: pipeline.Text{EN: "the row of the tenant's", ZH: "租户设置"}},
+	results.LoggedKey:       {name: pipeline.Text{EN: "API key", ZH: "API 密钥"}},
+	results.LoggedWebhook:   {name: pipeline.Text{EN: "webhook", ZH: "回调"}, ends: "webhook.deleted"},
+	results.LoggedBucket:    {name: pipeline.Text{EN: "mapped bucket", ZH: "存储桶映射"}, ends: "bucket.unmapped"},
+	results.LoggedSubject:   {name: pipeline.Text{EN: "subject", ZH: "人员"}},
+	results.LoggedChallenge: {name: pipeline.Text{EN: "challenge", ZH: "挑战"}},
+	results.LoggedModel:     {name: pipeline.Text{EN: "manifest of the model", ZH: "模型清单"}},
+	results.LoggedEpoch:     {name: pipeline.Text{EN: "models'", ZH: "模型"}},
+}
+
+// compareRows holds rows of one state against the newest entry about each. An entry without a digest is an earlier program's.
+func (i *inspection) compareRows(all []results.Logged) {
+	there := map[string]bool{}
+	for _, r := range all {
+		kind, ok := rowKinds[r.Kind]
+		if !ok {
+			continue
+		}
+		t := r.Kind + "|" + r.Name
+		there[t] = true
+		i.row(r, kind.name, kind.ends)
+	}
+	for t := range i.about {
+		k, name, _ := strings.Cut(t, "|")
+		kind, ok := rowKinds[k]
+		if !ok || there[t] || k == results.LoggedChallenge { // a challenge goes with its job, or some days after its end
+			continue
+		}
+		list := i.entriesAbout(k, name)
+		if last := list[len(list)-1]; last.Action != kind.ends && !i.fresh(list) && !i.isErased(last.Subject) {
+			i.rowFinding(kind.name, name, "was logged, and is not there: its row was removed", "已记入日志，但不存在：数据行已被移除")
+		}
+	}
+}
+
+func (i *inspection) rowFinding(kind pipeline.Text, name, en, zh string) {
+	i.add(RowChanged, kind.EN+" "+name, name, -1, fmt.Sprintf("%s %s %s", kind.EN, name, en), fmt.Sprintf("%s %s %s", kind.ZH, name, zh))
+}
+
+func (i *inspection) row(r results.Logged, kind pipeline.Text, ends string) {
+	list := i.entriesAbout(r.Kind, r.Name)
+	// What was logged last, and whatever came while the inspection ran: the row may have been read before or after.
+	first := max(0, len(list)-1)
+	for first > 0 && i.fresh(list[:first+1]) {
+		first--
+	}
+	agrees := slices.ContainsFunc(list[first:], func(e results.LoggedEntry) bool { return e.Digest == r.Digest && e.Action != ends })
+	_, erased := i.erased[r.Subject]
+	switch {
+	case r.Kind == results.LoggedSubject && r.Deleted != erased && !i.freshErasure(r.Subject):
+		i.rowFinding(kind, r.Name, "says otherwise than the log whether the person was erased", "的数据行与日志关于是否已删除的记载不一致")
+	case erased: // their entries are hidden
+	case len(list) == 0 && r.Kind == results.LoggedSettings && r.Digest == (results.Tenant{ID: i.tenant, Rev: 1}).Digest():
+		i.Documents++
+	case len(list) == 0 && (r.Kind == results.LoggedModel || r.Kind == results.LoggedEpoch): // another tenant's, or from before this one was there
+	case len(list) == 0:
+		i.rowFinding(kind, r.Name, "is not in the log: its row was added or changed", "未记入日志：数据行为后来添加或已被改动")
+	case agrees:
+		i.Documents++
+	case len(list[len(list)-1].Digest) != len(r.Digest) && list[len(list)-1].Action != ends:
+		i.Unlogged++
+	default:
+		i.rowFinding(kind, r.Name, "is not what was logged last: its row was changed, or is there again", "与日志最后的记载不一致：数据行已被改动或重新出现")
+	}
+}
+
+// freshErasure says that somebody was erased while the inspection ran.
+func (i *inspection) freshErasure(subject string) bool {
+	e, ok := i.erased[subject]
+	return ok && i.fresh([]results.LoggedEntry{e})
+}
+
+// markGone says whether the log tells why a mark is not there: one of its jobs went when its time was over, or a subject of it was erased.
+func (i *inspection) markGone(mark string, made []results.LoggedEntry, keep int) bool {
+	for _, e := range i.about[unmarkedTopic+"|"+mark] {
+		if e.Digest == "" { // written when the tables were brought to this program's version
+			i.Unlogged++
+			return true
+		}
+		for subject, erasure := range i.erased {
+			about := slices.ContainsFunc(made, func(m results.LoggedEntry) bool { return m.Subject == subject }) || i.hiddenAbout(mark, subject)
+			if about && results.Sum([]byte(erasure.ID)) == e.Digest {
+				return true
+			}
+		}
+		if job, ok := i.jobOf(e.Digest); ok && i.jobOver(job, keep) {
+			return true
+		}
+	}
+	return false
+}
+
+func (i *inspection) hiddenAbout(mark, subject string) bool {
+	return slices.ContainsFunc(i.hidden, func(e results.LoggedEntry) bool { return e.Target == mark && e.Subject == subject })
+}
+
+// jobOf finds the job whose id has a sum.
+func (i *inspection) jobOf(sum string) (string, bool) {
+	if i.jobs == nil {
+		i.jobs = map[string]string{}
+		for t := range i.about {
+			if name, job, _ := strings.Cut(t, "|"); name == verdictTopic || name == jobTopic {
+				i.jobs[results.Sum([]byte(job))] = job
+			}
+		}
+		for _, e := range i.hidden { // a job of an erased subject goes in its time, too
+			if topic(e) != "" && e.Target != "" {
+				i.jobs[results.Sum([]byte(e.Target))] = e.Target
+			}
+		}
+	}
+	job, ok := i.jobs[sum]
+	return job, ok
+}
+
+// jobOver says that the time of all that belongs to a job is over. Of a job whose entries are hidden it takes the removal's word.
+func (i *inspection) jobOver(job string, keep int) bool {
+	for _, name := range []string{verdictTopic, jobTopic} {
+		if list := i.entriesAbout(name, job); len(list) > 0 {
+			return !i.from.Now().Before(list[0].At.AddDate(0, 0, keep))
+		}
+	}
+	return true
+}
+
+// listJobs reads all jobs of the tenant.
+func (i *inspection) listJobs(ctx context.Context) (all []results.Job, err error) {
+	for p := (results.Page{Limit: page}); ; {
+		some, err := i.from.Jobs(ctx, i.tenant, results.JobFilter{}, p)
+		if all = append(all, some...); err != nil || len(some) < page {
+			return all, err
+		}
+		p.After = some[len(some)-1].ID
+	}
+}
+
+// compareJobs holds jobs against their verdicts and entries: none is removed, and none says another end than it had. They were read before
+// the verdicts.
+func (i *inspection) compareJobs(jobs []results.Job, verdicts []loggedVerdict, keep int) {
+	last := map[string]loggedVerdict{}
+	for _, v := range verdicts {
+		if v.revision >= last[v.job].revision {
+			last[v.job] = v
+		}
+	}
+	there := make(map[string]bool, len(jobs))
+	for _, j := range jobs {
+		there[j.ID] = true
+		if en, zh := i.oddJob(j, last[j.ID]); en != "" {
+			i.add(JobChanged, "job "+j.ID, j.ID, -1, fmt.Sprintf("job %s %s: its row was changed", j.ID, en), fmt.Sprintf("任务 %s %s：数据行已被改动", j.ID, zh))
+		}
+	}
+	for t := range i.about {
+		name, job, _ := strings.Cut(t, "|")
+		if name != jobTopic && name != verdictTopic || there[job] || i.jobOver(job, keep) {
+			continue
+		}
+		there[job] = true // say it once
+		if list := i.entriesAbout(name, job); !i.fresh(list[:1]) {
+			i.add(JobChanged, "job "+job, job, list[0].Seq, fmt.Sprintf("job %s was logged (entry %d), and is not there: its row was removed", job, list[0].Seq), fmt.Sprintf("任务 %s 已记入日志（第 %d 条），但不存在：数据行已被移除", job, list[0].Seq))
+		}
+	}
+}
+
+// oddJob says what of a job's row is not what its verdict or its entries say.
+func (i *inspection) oddJob(j results.Job, v loggedVerdict) (en, zh string) {
+	ends := i.entriesAbout(jobTopic, j.ID)
+	ended := func(action string) bool {
+		return slices.ContainsFunc(ends, func(e results.LoggedEntry) bool { return e.Action == action })
+	}
+	switch {
+	case v.job != "" && v.subject != j.Subject:
+		return "is of another subject than its verdict", "的人员与结论不一致"
+	case v.job != "" && v.site != j.Site:
+		return "is of another site than its verdict", "的地点与结论不一致"
+	case j.State == results.Done && v.job == "" && !i.isErased(j.Subject):
+		return "is done and has no verdict", "已完成但没有结论"
+	case j.State == results.Done && j.Revision > v.revision:
+		return fmt.Sprintf("names revision %d of its verdict, and the newest is %d", j.Revision, v.revision), fmt.Sprintf("所指的结论为第 %d 版，而最新为第 %d 版", j.Revision, v.revision)
+	case j.State == results.Refused && !ended(results.EventJobRefused) && !i.isErased(j.Subject), j.State == results.Dead && !ended(results.EventJobDead) && !i.isErased(j.Subject):
+		return fmt.Sprintf("is %s, and the log says nothing of that", j.State), fmt.Sprintf("状态为 %s，而日志中没有相应记录", j.State)
+	}
+	return "", ""
+}
