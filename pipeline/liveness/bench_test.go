@@ -39,7 +39,7 @@ func link(t *testing.T, from, to string) {
 }
 
 // The whole path on real footage: the decoder child, the face models, the liveness model, authenticity.
-func TestBenchOnRealFootage(t *testing.T) {
+func TestBenchOnRealFootageUnraced(t *testing.T) {
 	gocv.SetNumThreads(1)
 	set, err := models.Open(models.DefaultOptions())
 	require.NoError(t, err)

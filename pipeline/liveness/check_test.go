@@ -86,7 +86,7 @@ func TestSmallFacesWeighOverTheWholeTime(t *testing.T) {
 	}
 }
 
-func TestCheckClips(t *testing.T) {
+func TestCheckClipsUnraced(t *testing.T) {
 	live := person{live: same(0.95, 10), size: 120, x: 240, light: 120}
 	cases := []struct {
 		name    string

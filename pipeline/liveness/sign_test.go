@@ -200,7 +200,7 @@ func TestLightIsMeasuredOverTheWholeTime(t *testing.T) {
 	require.InDelta(t, 255, s.black, 1e-9)
 }
 
-func TestMoireIsAPeak(t *testing.T) {
+func TestMoireIsAPeakUnraced(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	picture := func(light, colour float64) gocv.Mat {
 		m := gocv.NewMatWithSize(300, 400, gocv.MatTypeCV8UC3)
@@ -273,7 +273,7 @@ func TestWeightsOfTheSigns(t *testing.T) {
 	}
 }
 
-func TestFitAndHeldOut(t *testing.T) {
+func TestFitAndHeldOutUnraced(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	var items []BenchItem
 	for p := range 6 {

@@ -16,7 +16,7 @@ import (
 	"onsite/pipeline/media"
 )
 
-func TestFollowARealFace(t *testing.T) {
+func TestFollowARealFaceUnraced(t *testing.T) {
 	o := models.DefaultOptions()
 	o.Tasks = []models.Task{models.FaceDetect, models.FaceLandmark, models.FaceEmbed, models.EyeState}
 	set, err := models.Open(o)

@@ -10,7 +10,7 @@ import (
 )
 
 // The same wall behind other moves is told, and is no finding: a fixed camera gives it as well as a picture behind the person.
-func TestBackdropIsToldAndAccusesNobody(t *testing.T) {
+func TestBackdropIsToldAndAccusesNobodyUnraced(t *testing.T) {
 	monday := stored(t, fingerprint(t, film(t, newStage(1, 7, 320, 240), 4, from(0), asIs)))
 	for name, c := range map[string]struct {
 		room     uint64

@@ -72,7 +72,7 @@ func requireRect(t *testing.T, want, got image.Rectangle) {
 	}
 }
 
-func TestContentInsideOfBorders(t *testing.T) {
+func TestContentInsideOfBordersUnraced(t *testing.T) {
 	const w, h = 384, 256
 	in := image.Rect(64, 32, 352, 224)
 	units := func(r image.Rectangle) image.Rectangle {
@@ -111,7 +111,7 @@ func TestContentInsideOfBorders(t *testing.T) {
 }
 
 // What was cut, framed or laid into another picture must be found by its parts where the whole pictures say nothing, and lie where it was.
-func TestPartsFindWhatWholePicturesDoNot(t *testing.T) {
+func TestPartsFindWhatWholePicturesDoNotUnraced(t *testing.T) {
 	const w, h = 384, 256
 	of := func(stills ...luma) *Fingerprint {
 		f := &Fingerprint{}

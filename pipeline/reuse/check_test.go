@@ -3,7 +3,6 @@ package reuse
 import (
 	"context"
 	"math"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,7 +11,7 @@ import (
 )
 
 // One room, two takes: only copies of the first take are copies, however they were changed.
-func TestCheckTellsCopiesFromOtherTakes(t *testing.T) {
+func TestCheckTellsCopiesFromOtherTakesUnraced(t *testing.T) {
 	first, second, elsewhere := newStage(1, 7, 320, 240), newStage(1, 8, 320, 240), newStage(2, 9, 320, 240)
 	earlier := stored(t, fingerprint(t, film(t, first, 8, from(0), asIs)))
 	history := []Candidate{{Job: "monday", Fingerprint: earlier}}
@@ -38,9 +37,6 @@ func TestCheckTellsCopiesFromOtherTakes(t *testing.T) {
 		"other take mirrored": {second, 8, from(0), mirror, pipeline.Pass, "mirrored", 1, false, 0, 0},
 		"other room":          {elsewhere, 8, from(0), asIs, pipeline.Pass, "none", 1, false, 0, 0},
 	} {
-		if raced && !slices.Contains([]string{"mirrored", "cropped, trimmed", "other take"}, name) {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			f := fingerprint(t, film(t, c.stage, c.seconds, c.when, c.change))
 			check, res, err := Check(context.Background(), f, history, 0, DefaultConfig())
@@ -96,7 +92,7 @@ func TestCheckIdenticalBytesAreCertain(t *testing.T) {
 }
 
 // Without motion nothing can be told in time: near-identical pictures are left to a person, others pass.
-func TestCheckWithoutMotionAsks(t *testing.T) {
+func TestCheckWithoutMotionAsksUnraced(t *testing.T) {
 	still, moving := newStage(1, 0, 320, 240), newStage(1, 7, 320, 240)
 	clip := fingerprint(t, film(t, still, 4, from(0), darker))
 	earlierStill := Candidate{Job: "still", Fingerprint: stored(t, fingerprint(t, film(t, still, 5, from(0), asIs)))}
@@ -126,12 +122,9 @@ func TestCheckWithoutMotionAsks(t *testing.T) {
 }
 
 // The copy must be found among many clips of the same room, and only some may get the full score.
-func TestCheckFindsTheCopyInALongHistory(t *testing.T) {
+func TestCheckFindsTheCopyInALongHistoryUnraced(t *testing.T) {
 	var history []Candidate
-	clips := 14
-	if raced {
-		clips = 10
-	}
+	const clips = 14
 	for i := range clips {
 		f := fingerprint(t, film(t, newStage(1, uint64(20+i), 320, 240), 5, from(0), asIs))
 		history = append(history, Candidate{Job: string(rune('a' + i)), Fingerprint: stored(t, f)})

@@ -86,7 +86,7 @@ func TestAgreementFindsTheSimilarity(t *testing.T) {
 	require.Zero(t, votes)
 }
 
-func TestOneSceneIsPointedFewTimes(t *testing.T) {
+func TestOneSceneIsPointedFewTimesUnraced(t *testing.T) {
 	still := func(float64) float64 { return 1 }
 	pointed := func(c *media.Clip) (at []time.Duration) {
 		f := fingerprint(t, c)

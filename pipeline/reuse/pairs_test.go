@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPairsTable(t *testing.T) {
+func TestPairsTableUnraced(t *testing.T) {
 	dir := t.TempDir()
 	for _, n := range []string{"a", "b"} {
 		write(t, filepath.Join(dir, n), n)

@@ -11,7 +11,7 @@ import (
 
 // A photo that was handed in before is a question, changed or shown as a video; a second photo of the same room, in which people moved, is
 // not.
-func TestPhotosAskOnlyAboutTheSamePicture(t *testing.T) {
+func TestPhotosAskOnlyAboutTheSamePictureUnraced(t *testing.T) {
 	room, frozen := newStage(1, 7, 320, 240), newStage(1, 7, 320, 240)
 	earlier := fingerprint(t, photo(t, room, 1, asIs))
 	clip := fingerprint(t, film(t, room, 4, from(1), asIs))

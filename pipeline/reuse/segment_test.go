@@ -12,7 +12,7 @@ import (
 
 // A clip pieced together from two stretches of one earlier clip, one of them backwards, and from a stretch of another one: every piece is
 // named, and the new footage between them is not.
-func TestCheckNamesEverySegment(t *testing.T) {
+func TestCheckNamesEverySegmentUnraced(t *testing.T) {
 	monday, tuesday := newStage(1, 7, 320, 240), newStage(1, 8, 320, 240)
 	history := []Candidate{
 		{Job: "monday", Fingerprint: stored(t, fingerprint(t, film(t, monday, 8, from(0), asIs)))},

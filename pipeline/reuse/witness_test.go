@@ -26,7 +26,7 @@ func hiss(seed uint64, seconds float64) []float32 {
 }
 
 // The sound counts where it lies at the same offset as the motion, and only beside it.
-func TestSoundIsASecondWitness(t *testing.T) {
+func TestSoundIsASecondWitnessUnraced(t *testing.T) {
 	first, second := newStage(1, 7, 320, 240), newStage(1, 8, 320, 240)
 	song, other := hiss(1, 20), hiss(2, 20)
 	at := func(pcm []float32, from, seconds float64) Audio {

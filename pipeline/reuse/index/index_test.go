@@ -72,8 +72,8 @@ func forms(t testing.TB, clips []Clip) map[string]*Index {
 	return map[string]*Index{"tail": tail, "steps": steps, "mapped and tail": mapped, "mapped": whole}
 }
 
-// TestSearchIsExact compares with brute force: every radius, every shape of the index, scopes and bounds.
-func TestSearchIsExact(t *testing.T) {
+// TestSearchIsExactUnraced compares with brute force: every radius, every shape of the index, scopes and bounds.
+func TestSearchIsExactUnraced(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	clips := collect(20_000) // enough for tables
 	all := forms(t, clips)
@@ -105,8 +105,8 @@ func TestSearchIsExact(t *testing.T) {
 	require.Greater(t, found, 500)
 }
 
-// TestTablesAreExact tests the scheme of large segments, and chunks that lie across words, on data that is small for it.
-func TestTablesAreExact(t *testing.T) {
+// TestTablesAreExactUnraced tests the scheme of large segments, and chunks that lie across words, on data that is small for it.
+func TestTablesAreExactUnraced(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	clips := collect(6_000)
 	tail := newTail(tenant)
@@ -134,8 +134,8 @@ func TestTablesAreExact(t *testing.T) {
 	}
 }
 
-// TestReach holds the bound for every scheme and radius: wherever r bits differ, some chunk is in reach.
-func TestReach(t *testing.T) {
+// TestReachUnraced holds the bound for every scheme and radius: wherever r bits differ, some chunk is in reach.
+func TestReachUnraced(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, s := range []scheme{{16, 16}, {fineChunks, minWidth}, {fineChunks, 21}, {fineChunks, 22}, {fineChunks, maxWidth}} {
 		require.True(t, s.valid())

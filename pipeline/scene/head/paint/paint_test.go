@@ -34,7 +34,7 @@ func plain(w, h int, tone uint8) image.Image {
 	return out
 }
 
-func TestDrawRepeatsToTheBit(t *testing.T) {
+func TestDrawRepeatsToTheBitUnraced(t *testing.T) {
 	p := Plan{Posters: 1, Fronts: 1, Signs: 1, Houses: 1, Frames: 1, Boards: 1, Seed: 5}
 	a := drawn(t, p)
 	require.Len(t, a, 6)
