@@ -9,7 +9,7 @@ const (
 	// frozenStep is the largest change of any cell (4 x 4 pixels of 160, grey levels) between two pictures of a frozen stretch: re-encoded
 	// copies of one picture stay below it, while honest clips pass it within 0.7 s (the longest of 42, a nearly empty room).
 	frozenStep = 0.6
-	// frozenPart is the part of the clip's usual step that half of the steps of a frozen stretch must stay below, within the bounds
+	// frozenPart is the part of the usual step of the rest of the clip that half of the steps of a frozen stretch must stay below, within the bounds
 	// frozenLeast and frozenMost (grey levels): the coder sends nothing for an equal picture, or for a while a little to refine it.
 	frozenPart, frozenLeast, frozenMost = 0.15, 0.1, 0.35
 	// frozenDrift is the largest change of any cell between two parts of one frozen stretch: a key frame sets the coding noise anew.
@@ -37,7 +37,6 @@ func (s *series) findFrozen() standing {
 	for i := range steps {
 		steps[i] = s.change(i, i+1)
 	}
-	usual := min(max(frozenPart*quantile(steps, 0.5), frozenLeast), frozenMost)
 	var out standing
 	bestFrom, bestTo := 0, 0
 	for i := 0; i < n-1; {
@@ -47,7 +46,9 @@ func (s *series) findFrozen() standing {
 		}
 		j := s.runFrom(steps, i)
 		f := frozen{s.t[i], s.t[j]}
-		if quantile(steps[i:j], 0.5) > usual || f.seconds() < slide {
+		rest := append(append([]float64(nil), steps[:i]...), steps[j:]...)
+		usual := min(max(frozenPart*quantile(rest, 0.5), frozenLeast), frozenMost)
+		if f.seconds() < slide || quantile(steps[i:j], 0.5) > usual {
 			i += max(1, (j-i)/8) // a stretch that began too early fails on its median; a later start finds its frozen part
 			continue
 		}

@@ -1,8 +1,10 @@
 package authenticity
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"onsite/pipeline"
 	"onsite/pipeline/media"
@@ -33,10 +35,22 @@ const (
 	// stallLeast is the shortest time, in seconds, that counts: a camera that drops two or three pictures is none. stallStep is the largest change
 	// of any cell while it stands still, stallGoes how much must change at its end.
 	stallLeast, stallStep, stallGoes = 0.38, 0.6, 2.5
-	// stallsMany and stallTime: so many, or so long together in seconds with at least two, make a pattern. Of 45 honest clips none has one stall
-	// (two recordings of a minute have one each).
-	stallsMany, stallTime = 3, 0.9
+	// stallEvery is the time, in seconds, in which an honest recording may have one stall: of 45 honest clips of 5 to 15 s none has one, two recordings
+	// of a minute have one each. So many that honest recordings of this length have them in less than one of 20 (stallChance) make a pattern:
+	// one in a clip of up to 6 s, two in one of up to 42 s.
+	stallEvery, stallChance = 120.0, 0.05
 )
+
+// tooMany says that an honest recording of so many seconds hardly ever has so many stalls, as events that do not know of each other (Poisson).
+func tooMany(count int, seconds float64) bool {
+	rate := seconds / stallEvery
+	fewer, term := 0.0, math.Exp(-rate)
+	for k := range count {
+		fewer += term
+		term *= rate / float64(k+1)
+	}
+	return 1-fewer < stallChance
+}
 
 // jump is a place where the picture goes on elsewhere than it was.
 type jump struct {
@@ -47,30 +61,37 @@ type jump struct {
 }
 
 const (
-	// jumpFaint is the score of a jump that counts with a packet spikeLeast times as large as the largest others within spikeAround seconds. Of 33 honest
-	// clips none has both (1.3 at most beside such a jump); of the five splices of eleven that the picture alone does not tell, one has.
-	jumpFaint, spikeLeast, spikeAround = 0.6, 1.7, 0.7
+	// jumpFaint is the score of a jump that counts with a packet spikeLeast times as large as the largest others within spikeAround seconds. Of 60 honest
+	// clips none has both (beside such a jump 1.0 at most).
+	jumpFaint, spikeLeast, spikeAround = 0.65, 1.1, 0.8
 	// spikeOthers is how many packets there must be on both sides.
-	spikeOthers = 6
+	spikeOthers = 3
 )
 
-// spikeAt compares the packets of one moment with those before and after it, complete pictures apart. Only of encoders whose other packets are
-// alike: VP8, VP9 and AV1 put in hidden pictures whenever they like.
+// spikeAt compares the packet that the first picture after a moment needed with those before and after it. Only pictures that others build on
+// count, which are packets in rising order of time: one between two others (a B-frame) is small or large by its place. Complete pictures are
+// left out, and all of encoders whose other packets are not alike: VP8, VP9 and AV1 put in hidden pictures whenever they like.
 func spikeAt(i *media.Info, p []media.Packet, from, to float64) float64 {
 	if i.Codec != "h264" && i.Codec != "hevc" {
 		return 0
 	}
+	const tick = 1e-4 // times are rounded
 	here, most, before, after := 0, 0, 0, 0
-	for _, k := range p {
+	latest := math.Inf(-1)
+	for _, k := range p { // in the order of decoding
 		at := k.PTS.Seconds()
+		between := at < latest
+		latest = math.Max(latest, at)
 		switch {
-		case k.Key:
-		case at > from && at <= to:
+		case k.Key || between:
+		case at <= from+tick:
+			if from-at <= spikeAround {
+				before++
+				most = max(most, k.Bytes)
+			}
+		case here == 0 || at <= to+tick: // with B-frames the next one that others build on may be shown later
 			here = max(here, k.Bytes)
-		case at <= from && from-at <= spikeAround:
-			before++
-			most = max(most, k.Bytes)
-		case at > to && at-to <= spikeAround:
+		case at-to <= spikeAround:
 			after++
 			most = max(most, k.Bytes)
 		}
@@ -81,17 +102,50 @@ func spikeAt(i *media.Info, p []media.Packet, from, to float64) float64 {
 	return float64(here) / float64(most)
 }
 
+const (
+	// Where the encoder codes pictures in the order in which they are shown, as phones do, every packet says how far its picture is from the one before,
+	// at every single picture. A packet surpriseSpike times as large as the largest around it is a jump where the picture, too, changes by
+	// surpriseLeast grey levels, surpriseMore times more than on the calmer side, and surpriseStep times what it changes on the other: somebody who
+	// hardly moved is elsewhere and moves. 13 honest recordings coded so reach 1.2 there (1.33 elsewhere), two such cuts of two 1.5 and 1.8.
+	surpriseSpike, surpriseLeast, surpriseMore, surpriseStep = 1.45, 2.0, 1.5, 0.5
+)
+
+// surprise gives the place of the most surprising packet, score 1, in a stream that is coded in order; score 0: none, or another stream.
+func (s *series) surprise(i *media.Info, p []media.Packet) (best jump) {
+	if slices.IsSortedFunc(p, func(a, b media.Packet) int { return cmp.Compare(a.PTS, b.PTS) }) {
+		for k := 2; k < s.n()-3; k++ {
+			step := s.levelled(k, k+1)
+			if step < surpriseLeast || s.gap(k) || s.levelled(k-1, k+2) < hintStays*step {
+				continue
+			}
+			before, after := 0.0, 0.0
+			for o := 1; o <= jumpAround; o++ {
+				before = math.Max(before, s.levelled(max(k-o, 0), max(k-o, 0)+1))
+				after = math.Max(after, s.levelled(min(k+o, s.n()-2), min(k+o, s.n()-2)+1))
+			}
+			if step < surpriseMore*(math.Min(before, after)+jumpSoft) || step < surpriseStep*(math.Max(before, after)+jumpSoft) {
+				continue
+			}
+			if spike := spikeAt(i, p, s.t[k], s.t[k+1]); spike >= surpriseSpike && spike > best.spike {
+				best = jump{last: s.t[k], at: s.t[k+1], score: 1, spike: spike}
+			}
+		}
+	}
+	return best
+}
+
 // findJump gives the clearest place where the footage may have been joined; score 0: none. A change of the light alone is none, nor is a gap in
-// the pictures' times.
-func (s *series) findJump() jump {
+// the pictures' times. m is the track that the series was made of.
+func (s *series) findJump(m *media.Motion) jump {
 	n := s.n()
 	steps := make([]float64, max(n-1, 0))
 	for i := range steps {
 		steps[i] = s.levelled(i, i+1)
 	}
 	var best jump
+	var hints []hint
 	for i := 2; i < len(steps)-2; i++ {
-		if steps[i] < jumpLeast || s.gap(i) || s.gap(i-1) {
+		if steps[i] < hintLeast || s.gap(i) || s.gap(i-1) {
 			continue
 		}
 		around := 0.0
@@ -101,7 +155,10 @@ func (s *series) findJump() jump {
 			}
 		}
 		ratio := steps[i] / (around + jumpSoft)
-		if ratio < jumpHint*0.7 || s.levelled(i-1, i+2) < jumpStays*steps[i] {
+		if ratio >= hintRatio && s.levelled(i-1, i+2) >= hintStays*steps[i] {
+			hints = append(hints, hint{i, ratio})
+		}
+		if steps[i] < jumpLeast || ratio < jumpHint*0.7 || s.levelled(i-1, i+2) < jumpStays*steps[i] {
 			continue
 		}
 		score := ratio / jumpStep
@@ -111,6 +168,9 @@ func (s *series) findJump() jump {
 		if score > best.score {
 			best = jump{last: s.t[i], at: s.t[i+1], score: score}
 		}
+	}
+	if j := s.blocksJump(m, hints); j.score > best.score {
+		best = j
 	}
 	return best
 }
@@ -197,7 +257,11 @@ func (s *series) findStalls() (count int, time float64, first frozen) {
 // joined reports a jump and a pattern of stalls. Both are for a person to look at: a phone that is short of breath stalls too.
 func (c *checker) joined(s *series) {
 	one := 1.0
-	if j := s.findJump(); j.score >= 0.5 {
+	j := s.findJump(&c.clip.Motion)
+	if o := s.surprise(&c.clip.Info, c.clip.Packets); o.score > j.score {
+		j = o
+	}
+	if j.score >= 0.5 {
 		j.spike = spikeAt(&c.clip.Info, c.clip.Packets, j.last, j.at)
 		c.out.Detail["jump"] = map[string]any{"at_ms": ms(j.at), "score": round(math.Min(j.score, 99)), "packet": round(j.spike)}
 		if j.score >= jumpFaint && j.spike >= spikeLeast { // two witnesses that do not know of each other
@@ -222,7 +286,7 @@ func (c *checker) joined(s *series) {
 		return
 	}
 	c.out.Detail["stalls"] = map[string]any{"count": count, "ms": ms(time)}
-	if count < stallsMany && (count < 2 || time < stallTime) {
+	if !tooMany(count, s.dur()) {
 		return
 	}
 	ev := span("segment", first.from, first.to)
@@ -230,8 +294,8 @@ func (c *checker) joined(s *series) {
 	c.add(pipeline.Finding{
 		Code: pipeline.StreamAltered, Outcome: pipeline.Uncertain, Evidence: []pipeline.Evidence{ev},
 		Args: map[string]string{
-			"signs_en": fmt.Sprintf("the picture stops and goes on %d times", count),
-			"signs_zh": fmt.Sprintf("画面停顿后继续，共 %d 次", count),
+			"signs_en": fmt.Sprintf("the picture stops and goes on (times: %d, first at %s)", count, seconds(first.from)),
+			"signs_zh": fmt.Sprintf("画面停顿后继续，共 %d 次，首次在 %s", count, seconds(first.from)),
 		},
 	})
 }

@@ -122,7 +122,7 @@ func TestALampIsNoJump(t *testing.T) {
 			clip.Motion.Frames[i].Gray[k] = byte(float64(v)*0.6 + 20)
 		}
 	}
-	require.Less(t, newSeries(&clip.Motion).findJump().score, 1.0)
+	require.Less(t, newSeries(&clip.Motion).findJump(&clip.Motion).score, 1.0)
 }
 
 func codes(c pipeline.Check) []pipeline.Code {
@@ -131,4 +131,74 @@ func codes(c pipeline.Check) []pipeline.Code {
 		out = append(out, f.Code)
 	}
 	return out
+}
+
+// Half a turn of stripes further is no movement that a block can make: what is left tells a cut from a fast turn.
+func TestBlocksThatJump(t *testing.T) {
+	wall := func(n int, shift func(i int) (x, y float64)) *media.Clip {
+		clip := &media.Clip{Info: media.Info{Kind: media.Video}, Motion: media.Motion{W: 160, H: 120}}
+		for i := range n {
+			g := make([]byte, 160*120)
+			dx, dy := shift(i)
+			for y := range 120 {
+				for x := range 160 {
+					u, v := float64(x)+dx, float64(y)+dy
+					g[y*160+x] = byte(120 + 40*math.Sin(u*0.11+1.3*math.Sin(v*0.07)) + 40*math.Sin(v*0.13+1.7*math.Sin(u*0.05)))
+				}
+			}
+			clip.Motion.Frames = append(clip.Motion.Frames, media.MotionFrame{PTS: time.Duration(i) * 100 * time.Millisecond, Gray: g})
+		}
+		return clip
+	}
+	try := func(shift func(i int) (x, y float64)) float64 {
+		clip := wall(40, shift)
+		s := newSeries(&clip.Motion)
+		b := blockTrack{m: &clip.Motion, every: 1, half: map[int][]byte{}, left: map[int][]float64{}}
+		return b.jumped(19, s.n()-1)
+	}
+	require.Less(t, try(func(i int) (float64, float64) { return 2 * float64(i), float64(i) }), 0.1, "the camera is turned")
+	require.Greater(t, try(func(i int) (float64, float64) {
+		if i >= 20 {
+			return 61 + 2*float64(i), 47
+		}
+		return 2 * float64(i), 0
+	}), blockClear, "another place")
+}
+
+func TestAPacketThatSurprises(t *testing.T) {
+	clip := swayed(60, func(i int) float64 {
+		if i >= 30 {
+			return 72 + 16*math.Sin(float64(i)*0.7) // calm before, moving after
+		}
+		return 80 + 0.5*math.Sin(float64(i)*0.37)
+	})
+	clip.Info.Codec = "h264"
+	packets := func(at, bytes int, order bool) []media.Packet {
+		var out []media.Packet
+		for i := range 180 {
+			p := media.Packet{PTS: time.Duration(i) * time.Second / 30, Bytes: 900 + i%7*30, Key: i == 0}
+			if i == at {
+				p.Bytes = bytes
+			}
+			out = append(out, p)
+		}
+		if !order {
+			out[100], out[101] = out[101], out[100]
+		}
+		return out
+	}
+	s := newSeries(&clip.Motion)
+	got := s.surprise(&clip.Info, packets(88, 1800, true))
+	require.InDelta(t, 3.0, got.at, 0.01)
+	require.InDelta(t, 1.67, got.spike, 0.05)
+	require.Zero(t, s.surprise(&clip.Info, packets(88, 1200, true)).score, "a packet like others")
+	require.Zero(t, s.surprise(&clip.Info, packets(70, 1800, true)).score, "elsewhere")
+	require.Zero(t, s.surprise(&clip.Info, packets(88, 1800, false)).score, "coded in another order")
+}
+
+func TestHowManyStallsAreTooMany(t *testing.T) {
+	for seconds, most := range map[float64]int{3: 1, 6: 1, 8: 2, 15: 2, 40: 2, 60: 3} {
+		require.True(t, tooMany(most, seconds), "%g s", seconds)
+		require.False(t, tooMany(most-1, seconds), "%g s", seconds)
+	}
 }

@@ -15,6 +15,7 @@ type series struct {
 	step  float64   // seconds between pictures, the usual value
 	pix   []float32 // the small pictures, cells numbers each
 	cells int
+	every int // one of so many pictures of the motion track is in it
 }
 
 func (s *series) n() int                  { return len(s.t) }
@@ -48,7 +49,7 @@ func newSeries(m *media.Motion) *series {
 		cell *= 2
 	}
 	cw, ch := max(m.W/cell, 1), max(m.H/cell, 1)
-	s := &series{t: make([]float64, n), dist: make([]float32, n*n), ref: make([]float64, n), pix: make([]float32, n*cw*ch), cells: cw * ch}
+	s := &series{t: make([]float64, n), dist: make([]float32, n*n), ref: make([]float64, n), pix: make([]float32, n*cw*ch), cells: cw * ch, every: stride}
 	tmp := make([]float32, cw*ch)
 	for k := range n {
 		f := &frames[k*stride]

@@ -204,7 +204,12 @@ func (it *BenchItem) measure(ctx context.Context, clip *media.Clip, matcher *fac
 	if err != nil {
 		return err
 	}
-	live, err := Check(ctx, m, clip, found, &track, o.Liveness)
+	return it.judge(ctx, clip, &found, &track, m, o)
+}
+
+// judge runs both checks on a file whose faces were found and followed.
+func (it *BenchItem) judge(ctx context.Context, clip *media.Clip, found *face.Found, track *Track, m Models, o *BenchOptions) error {
+	live, err := Check(ctx, m, clip, *found, track, o.Liveness)
 	if err != nil {
 		return err
 	}
@@ -215,9 +220,7 @@ func (it *BenchItem) measure(ctx context.Context, clip *media.Clip, matcher *fac
 	if it.Votes == "" {
 		it.Votes = live.Outcome
 	}
-	if score, ok := live.Detail["votes_score"].(float64); ok {
-		it.hesitates = hesitant(score, &o.Liveness)
-	}
+	it.hesitates, _ = live.Detail["votes_hesitate"].(bool)
 	it.Cues, _ = live.Detail["cues"].(map[string]float64)
 	signs, _ := live.Detail["signs"].(map[string]float64)
 	for _, w := range []struct {

@@ -17,11 +17,12 @@ const (
 	LackVotes        = "few"          // too few usable faces
 	LackSurroundings = "surroundings" // the face fills the photo
 	LackTime         = "single_frame" // a photo whose one score lies in between
+	LackClean        = "noisy"        // the picture is so noisy that the model's no is not worth much
 	LackAccord       = "accord"       // some signs of a print or a screen, too few to say so
 )
 
 // Lacks lists them.
-var Lacks = []string{LackSmall, LackLight, LackVotes, LackSurroundings, LackTime, LackAccord}
+var Lacks = []string{LackSmall, LackLight, LackVotes, LackSurroundings, LackTime, LackClean, LackAccord}
 
 // shown is how many of the least live faces a finding points to.
 const shown = 3
@@ -45,12 +46,28 @@ func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, tr
 	if subject < 0 {
 		return pipeline.Check{Outcome: pipeline.NotChecked, Why: "no_face"}, nil
 	}
-	photo := clip.Info.Kind == media.Photo || len(clip.Frames) == 1
-	own, err := poll(ctx, m, clip, &found, subject, cfg.MaxVotes, &cfg)
+	view, inside, track, at, free, err := unpadded(clip, &found, track)
 	if err != nil {
 		return pipeline.Check{}, err
 	}
-	others, err := pollOthers(ctx, m, clip, &found, subject, &cfg)
+	defer free()
+	out, err := check(ctx, m, view, inside, track, &cfg)
+	if err == nil && view != clip {
+		shiftBoxes(out.Findings, at)
+		out.Detail["without_border"] = [4]int{at.X, at.Y, view.Frames[0].Image.Cols(), view.Frames[0].Image.Rows()} // x, y, width, height in the frames
+	}
+	return out, err
+}
+
+// check is Check on a clip without borders.
+func check(ctx context.Context, m Models, clip *media.Clip, found *face.Found, track *Track, cfg *Config) (pipeline.Check, error) {
+	subject := found.Subject()
+	photo := clip.Info.Kind == media.Photo || len(clip.Frames) == 1
+	own, err := poll(ctx, m, clip, found, subject, cfg.MaxVotes, cfg)
+	if err != nil {
+		return pipeline.Check{}, err
+	}
+	others, err := pollOthers(ctx, m, clip, found, subject, cfg)
 	if err != nil {
 		return pipeline.Check{}, err
 	}
@@ -61,21 +78,24 @@ func Check(ctx context.Context, m Models, clip *media.Clip, found face.Found, tr
 	if own.left > 0 {
 		out.Detail["stopped_early"] = map[string]any{"faces_not_asked": own.left}
 	}
-	judgeSubject(&out, &own, photo, &cfg)
+	judgeSubject(&out, &own, photo, cfg)
 	tracks := []int{subject}
 	for i := range others {
-		judgeOther(&out, &others[i], photo, &cfg)
+		judgeOther(&out, &others[i], photo, cfg)
 		tracks = append(tracks, others[i].track)
 	}
 	out.Detail["votes"] = out.Outcome
+	if own.hesitates(cfg) {
+		out.Detail["votes_hesitate"] = true
+	}
 	if len(own.votes) > 0 {
 		out.Detail["votes_score"] = round(own.score())
 	}
-	c, outline, err := measure(clip, &found, tracks, track, &cfg)
+	c, outline, err := measure(clip, found, tracks, track, cfg)
 	if err != nil {
 		return pipeline.Check{}, err
 	}
-	judgeSigns(&out, c, &outline, &own, photo, &cfg)
+	judgeSigns(&out, c, &outline, &own, photo, cfg)
 	return out, nil
 }
 
@@ -93,7 +113,7 @@ func judgeSigns(out *pipeline.Check, c cues, outline *rim, own *ballot, photo bo
 		out.Score, out.Threshold = &alive, &cfg.SignsDoubt
 		out.Near = math.Abs(alive-cfg.SignsDoubt) < cfg.Near || math.Abs(alive-cfg.SignsSpoof) < cfg.Near
 	}
-	switch verdict := bySigns(&fitted, c, len(own.votes) > 0 && hesitant(own.score(), cfg), cfg); {
+	switch verdict := bySigns(&fitted, c, own.hesitates(cfg), cfg); {
 	case verdict == pipeline.Fail && !photo:
 		suspect(out, own, cfg.SignsSpoof, "face")
 		f := &out.Findings[len(out.Findings)-1]
@@ -119,8 +139,10 @@ func bySigns(w *weights, c cues, hesitates bool, cfg *Config) pipeline.Outcome {
 	return pipeline.Pass
 }
 
-// hesitant says that the model's votes are below the threshold or just above it.
-func hesitant(score float64, cfg *Config) bool { return score < cfg.Threshold+cfg.Near }
+// hesitates says that the model's votes are below the threshold or just above it, and not because of noise.
+func (b *ballot) hesitates(cfg *Config) bool {
+	return len(b.votes) > 0 && b.score() < cfg.Threshold+cfg.Near && b.noise <= cfg.NoisyView
+}
 
 func rounded(m map[string]float64) map[string]float64 {
 	out := map[string]float64{}
@@ -157,8 +179,13 @@ func judgeSubject(out *pipeline.Check, own *ballot, photo bool, cfg *Config) {
 		doubt(out, own, LackSurroundings)
 	case photo && score < cfg.Threshold && score >= cfg.ClearSpoof:
 		doubt(out, own, LackTime)
+	case score < cfg.Threshold && own.noise > cfg.NoisyView:
+		doubt(out, own, LackClean)
 	case score < cfg.Threshold:
 		suspect(out, own, cfg.Threshold, "face")
+	}
+	if own.noise > 0 {
+		out.Detail["noise"] = round(own.noise)
 	}
 }
 
@@ -174,7 +201,7 @@ func judgeOther(out *pipeline.Check, b *ballot, photo bool, cfg *Config) {
 	if photo {
 		need, votes = 2*cfg.PhotoMinWeight, 1
 	}
-	if score < cfg.ClearSpoof && b.light() >= cfg.DarkFace && len(b.votes) >= votes && b.weight() >= need {
+	if score < cfg.ClearSpoof && b.light() >= cfg.DarkFace && b.noise <= cfg.NoisyView && len(b.votes) >= votes && b.weight() >= need {
 		suspect(out, b, cfg.ClearSpoof, "other_face")
 		if out.Score == nil || score < *out.Score { // the score that decides is the one that is shown
 			out.Score, out.Threshold = &score, &cfg.ClearSpoof

@@ -51,6 +51,9 @@ func painted(t *testing.T, kind media.Kind, frames int, people ...person) (*medi
 	found := face.Found{Tracks: make([]face.Track, len(people))}
 	for i := range frames {
 		m := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(90, 90, 90, 0), 480, 640, gocv.MatTypeCV8UC3)
+		for _, at := range []image.Point{{0, 0}, {600, 0}, {0, 440}, {600, 440}} { // a room is not of one colour
+			require.NoError(t, gocv.Rectangle(&m, image.Rectangle{at, at.Add(image.Pt(40, 40))}, color.RGBA{R: 70, G: 80, B: 75}, -1))
+		}
 		ff := face.FrameFaces{Index: i * 10, PTS: time.Duration(i) * time.Second, W: 640, H: 480}
 		for p, who := range people {
 			if i >= len(who.live) || who.live[i] < 0 {

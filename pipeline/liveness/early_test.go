@@ -51,14 +51,14 @@ func TestSettledIsSettled(t *testing.T) {
 		}
 		stopped++
 		want := outcome(&b)
-		hesitates := hesitant(b.score(), &cfg)
+		hesitates := b.hesitates(&cfg)
 		for range 5 {
 			more := ballot{votes: slices.Clone(b.votes)}
 			for range left {
 				more.votes = append(more.votes, random())
 			}
 			require.Equal(t, want, outcome(&more))
-			require.Equal(t, hesitates, hesitant(more.score(), &cfg), "the signs ask it")
+			require.Equal(t, hesitates, more.hesitates(&cfg), "the signs ask it")
 		}
 	}
 	require.Greater(t, stopped, 100)

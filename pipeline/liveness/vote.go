@@ -27,6 +27,7 @@ type vote struct {
 	live   float64 // 0..1
 	light  float64 // mean grey of the face, 0..255
 	view   float64 // side of what the model saw, in face heights
+	spot   face.Spot
 	weight float64 // 0..1: how much the model can know from this face
 }
 
@@ -36,6 +37,7 @@ type ballot struct {
 	votes []vote
 	seen  int     // faces of the track in the sampled frames, voting or not
 	left  int     // faces that were not asked about, because no answer could have changed anything
+	noise float64 // median of what the model saw in its votes, grey levels; measured where they hesitate, 0 elsewhere
 	share float64 // of the faces that weigh (ten at most) those that are asked about; 0: all
 }
 
@@ -104,8 +106,8 @@ func (b *ballot) worst(n int) []vote {
 }
 
 // poll asks the model about up to limit faces of a track, spread over the clip.
-func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, track, limit int, c *Config) (ballot, error) {
-	b := ballot{track: track, seen: len(found.Tracks[track].Spots)}
+func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, track, limit int, c *Config) (b ballot, err error) {
+	b = ballot{track: track, seen: len(found.Tracks[track].Spots)}
 	var fit []face.Spot
 	for _, s := range found.Tracks[track].Spots {
 		if f := found.At(s); f.Box.Dy() >= c.MinFace && f.Turn() <= c.MaxTurn {
@@ -126,16 +128,60 @@ func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, tr
 			break
 		}
 		s := fit[places[k]]
-		v, err := ask(ctx, m, &clip.Frames[s.Frame], found.At(s), c)
+		var v vote
+		v, err = ask(ctx, m, &clip.Frames[s.Frame], found.At(s), c)
 		if err != nil {
 			return ballot{}, fmt.Errorf("liveness of the face at %v in frame %d: %w", found.At(s).Box, clip.Frames[s.Frame].Index, err)
 		}
-		if v.weight > 0 {
+		if v.spot = s; v.weight > 0 {
 			b.votes = append(b.votes, v)
 		}
 	}
 	b.byTime()
+	if len(b.votes) > 0 && b.score() < c.Threshold+c.Near {
+		if b.noise, err = b.noiseOf(clip, c); err != nil {
+			return ballot{}, err
+		}
+	}
 	return b, nil
+}
+
+// noiseOf is the median noise of what the model saw, grey levels.
+func (b *ballot) noiseOf(clip *media.Clip, c *Config) (float64, error) {
+	var all []float64
+	for i := range b.votes {
+		picture := clip.Frames[b.votes[i].spot.Frame].Image
+		part := picture.Region(square(b.votes[i].box, c.Crop, picture.Cols(), picture.Rows()))
+		grey, err := media.Gray(part)
+		_ = part.Close()
+		if err != nil {
+			return 0, fmt.Errorf("noise of frame %d: %w", b.votes[i].frame, err)
+		}
+		all = append(all, noise(grey.ToBytes(), grey.Cols(), grey.Rows()))
+		_ = grey.Close()
+	}
+	return quantile(all, 0.5), nil
+}
+
+// noise is the standard deviation of the noise of a grey picture of w x h pixels, grey levels (Immerkaer 1996), in the calmest third of its blocks of
+// 8 x 8 pixels: texture is none.
+func noise(g []byte, w, h int) float64 {
+	const side = 8
+	var blocks []float64
+	for y0 := 1; y0+side < h; y0 += side {
+		for x0 := 1; x0+side < w; x0 += side {
+			sum := 0
+			for y := y0; y < y0+side; y++ {
+				up, at, low := g[(y-1)*w+x0-1:][:side+2], g[y*w+x0-1:][:side+2], g[(y+1)*w+x0-1:][:side+2]
+				for k := 1; k <= side; k++ {
+					v := int(up[k-1]) - 2*int(up[k]) + int(up[k+1]) - 2*int(at[k-1]) + 4*int(at[k]) - 2*int(at[k+1]) + int(low[k-1]) - 2*int(low[k]) + int(low[k+1])
+					sum += max(v, -v)
+				}
+			}
+			blocks = append(blocks, float64(sum)/(side*side)*math.Sqrt(math.Pi/2)/6)
+		}
+	}
+	return quantile(blocks, 1.0/3)
 }
 
 // ask gives the model's vote on one face.

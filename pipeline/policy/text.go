@@ -361,6 +361,7 @@ var lackTexts = map[string]pipeline.Text{
 	"few":          {EN: "too few pictures show the face well", ZH: "清楚显示人脸的画面太少"},
 	"surroundings": {EN: "the face fills the picture, and nothing around it can be judged", ZH: "人脸占满画面，无法判断周围的情况"},
 	"single_frame": {EN: "a single picture is not enough", ZH: "单张画面不足以判断"},
+	"noisy":        {EN: "the picture is very noisy", ZH: "画面噪点过多"},
 	"accord":       {EN: "some signs of a print or a screen were seen, too few to be sure", ZH: "出现少量打印照片或屏幕的迹象，但不足以确定"},
 }
 

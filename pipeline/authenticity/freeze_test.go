@@ -1,0 +1,22 @@
+package authenticity
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A picture that stands still for more than half of the clip is compared with what moves in the rest of it.
+func TestFrozenForMostOfTheTime(t *testing.T) {
+	clip := swayed(80, func(i int) float64 { return 80 + 12*math.Sin(float64(i)*0.37) + 5*math.Sin(float64(i)*0.83) })
+	for i := 16; i <= 64; i++ {
+		g := append([]byte(nil), clip.Motion.Frames[15].Gray...)
+		for k := range g { // what a coder adds to refine it: a fifth of a grey level in the cells
+			g[k] += byte((k/160 + k + i) % 5 / 4)
+		}
+		clip.Motion.Frames[i].Gray = g
+	}
+	st := newSeries(&clip.Motion).findFrozen()
+	require.InDelta(t, 4.9, st.longest.seconds(), 0.2)
+}
