@@ -117,17 +117,33 @@ type EpochDoc struct {
 	Warm []string `json:"warm,omitempty"`
 	// Before is what ran before a model became active, by model; "" is what the program brings along, or for a tenant what the installation runs.
 	Before map[string]string `json:"before,omitempty"`
+	// Together are the models that were promoted in one epoch with a model, by model: they know each other's files, and are taken back together.
+	Together map[string][]string `json:"together,omitempty"`
 }
 
 // EpochTrial is a canary or a shadow.
 type EpochTrial struct {
-	Model   string   `json:"model"`
-	Task    string   `json:"task"`
-	Scope   string   `json:"scope,omitempty"`   // tenant that the model is for; "": all that have no model of their own for the task
-	Share   float64  `json:"share"`             // of the jobs, 0..1
-	Tenants []string `json:"tenants,omitempty"` // canary: all jobs of these tenants, beside the share
-	Budget  float64  `json:"budget,omitempty"`  // shadow: processor cores that each process may spend on it
-	Past    int      `json:"past,omitempty"`    // shadow: how many of the newest finished jobs are tried, too
+	Model string `json:"model"`
+	Task  string `json:"task"`
+	// With are models that are tried together with it, by task, as heads with the model whose values they read.
+	With    map[string]string `json:"with,omitempty"`
+	Scope   string            `json:"scope,omitempty"`   // tenant that the model is for; "": all that have no model of their own for the task
+	Share   float64           `json:"share"`             // of the jobs, 0..1
+	Tenants []string          `json:"tenants,omitempty"` // canary: all jobs of these tenants, beside the share
+	Budget  float64           `json:"budget,omitempty"`  // shadow: processor cores that each process may spend on it
+	Past    int               `json:"past,omitempty"`    // shadow: how many of the newest finished jobs are tried, too
+}
+
+// All are the models on trial, by task.
+func (t EpochTrial) All() map[string]string {
+	all := map[string]string{t.Task: t.Model}
+	maps.Copy(all, t.With)
+	return all
+}
+
+// Has says whether a model is on trial here.
+func (t EpochTrial) Has(model string) bool {
+	return slices.Contains(slices.Collect(maps.Values(t.All())), model)
 }
 
 // Lane says which jobs a verdict's set of models is for.
@@ -142,25 +158,35 @@ const (
 // Assign gives which models a job of a tenant runs, by task, where they are not those that the program brings along, and its lane. The same
 // job gets the same answer from every process and at every attempt. An empty job has no lane but the main one, or its tenant's.
 func (d EpochDoc) Assign(tenant, job string) (map[string]string, Lane) {
-	out, lane := maps.Clone(d.Base), LaneMain
-	if out == nil {
-		out = map[string]string{}
-	}
-	maps.Copy(out, d.Tenants[tenant])
+	out, lane := d.Main(tenant), LaneMain
 	for _, c := range d.Canaries {
 		if d.concerns(c, tenant) && (slices.Contains(c.Tenants, tenant) || job != "" && drawn(c, job)) {
-			out[c.Task], lane = c.Model, LaneCanary
+			maps.Copy(out, c.All())
+			lane = LaneCanary
 		}
 	}
 	return out, lane
 }
 
-// concerns says whether a tenant's jobs may be in a trial: those of its own scope, or without a model of their own for the task.
+// Main gives which models a tenant's jobs run, by task, trials aside.
+func (d EpochDoc) Main(tenant string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, d.Base)
+	maps.Copy(out, d.Tenants[tenant])
+	return out
+}
+
+// concerns says whether a tenant's jobs may be in a trial: those of its own scope, or without a model of their own for its tasks.
 func (d EpochDoc) concerns(c EpochTrial, tenant string) bool {
 	if c.Scope != "" {
 		return c.Scope == tenant
 	}
-	return d.Tenants[tenant][c.Task] == ""
+	for task := range c.All() {
+		if d.Tenants[tenant][task] != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // ShadowsOf gives the trials that a job is drawn for.
@@ -191,7 +217,7 @@ func (d EpochDoc) Models() []string {
 		all = slices.AppendSeq(all, maps.Values(t))
 	}
 	for _, t := range slices.Concat(d.Canaries, d.Shadows) {
-		all = append(all, t.Model)
+		all = slices.AppendSeq(all, maps.Values(t.All()))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -215,7 +241,7 @@ func (d EpochDoc) Runs(tenant, task string) string {
 
 // Clone is a copy that may be changed.
 func (d EpochDoc) Clone() EpochDoc {
-	out := EpochDoc{Base: maps.Clone(d.Base), Tenants: map[string]map[string]string{}, Canaries: slices.Clone(d.Canaries), Shadows: slices.Clone(d.Shadows), Warm: slices.Clone(d.Warm), Before: maps.Clone(d.Before)}
+	out := EpochDoc{Base: maps.Clone(d.Base), Tenants: map[string]map[string]string{}, Canaries: slices.Clone(d.Canaries), Shadows: slices.Clone(d.Shadows), Warm: slices.Clone(d.Warm), Before: maps.Clone(d.Before), Together: maps.Clone(d.Together)}
 	for t, m := range d.Tenants {
 		out.Tenants[t] = maps.Clone(m)
 	}
@@ -246,11 +272,21 @@ func (d *EpochDoc) Set(scope, task, model string) {
 	}
 }
 
-// Drop ends the trials of a model, and that it is kept warm.
-func (d *EpochDoc) Drop(model string) {
-	of := func(t EpochTrial) bool { return t.Model == model }
-	d.Canaries, d.Shadows = slices.DeleteFunc(d.Canaries, of), slices.DeleteFunc(d.Shadows, of)
+// cool ends that a model is kept warm.
+func (d *EpochDoc) cool(model string) {
 	d.Warm = slices.DeleteFunc(d.Warm, func(m string) bool { return m == model })
+}
+
+// part ends that a model is taken back together with others.
+func (d *EpochDoc) part(model string) {
+	for _, other := range d.Together[model] {
+		if rest := slices.DeleteFunc(slices.Clone(d.Together[other]), func(m string) bool { return m == model }); len(rest) > 0 {
+			d.Together[other] = rest
+		} else {
+			delete(d.Together, other)
+		}
+	}
+	delete(d.Together, model)
 }
 
 // Follow notes what ran before a model, which gives up the place that it had in the order before.
@@ -303,6 +339,7 @@ func (s PromotionState) Open() bool { return s == PromotionEmbedding || s == Pro
 type Promotion struct {
 	ID       string // ULID
 	Model    string
+	With     []string // further models that become active in the same epoch
 	Scope    string
 	Task     string
 	State    PromotionState
@@ -356,6 +393,8 @@ const ModelTask = "face_embed"
 // Registry holds models, which of them run, and what became of trials. Ids of models are those of the installation: who may see or change one
 // is for the API to say. Every change of models is written to the log of each tenant that it concerns: of the model's own, or of all.
 type Registry interface {
+	Comparisons
+
 	// AddModel keeps a model in the state added; its files' objects are no longer pending. ErrExists when the same manifest is there for the
 	// scope and not retired, or when a name and version is.
 	AddModel(ctx context.Context, m RegisteredModel, a AuditEntry) error
@@ -388,7 +427,7 @@ type Registry interface {
 	ModelHosts(ctx context.Context) ([]ModelHost, error)
 	LeaveModels(ctx context.Context, name string) error
 
-	// BeginPromotion writes a promotion; ErrConflict while another is open for the scope and task.
+	// BeginPromotion writes a promotion; ErrConflict while another is open for the scope and the task of one of its models.
 	BeginPromotion(ctx context.Context, p Promotion, a AuditEntry) error
 	Promotion(ctx context.Context, id string) (Promotion, error)
 	Promotions(ctx context.Context, scope string, n int) ([]Promotion, error) // newest first

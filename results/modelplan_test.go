@@ -69,12 +69,12 @@ func TestModelLife(t *testing.T) {
 	require.Equal(t, []string{"1"}, e.Doc.Warm)
 	require.Contains(t, e.Changes, ModelChange{"1", ModelStandby, ModelActive})
 	require.Equal(t, "1", e.Doc.Before["2"])
-	e = step(e.RolledBack(two, "1"))
+	e = step(e.RolledBack(Return{two, "1"}))
 	require.Equal(t, "1", e.Doc.Base["face_embed"])
 	require.Equal(t, []string{"2"}, e.Doc.Warm)
 	require.ElementsMatch(t, []ModelChange{{"2", ModelStandby, ModelActive}, {"1", ModelActive, ModelStandby}}, e.Changes)
 	require.Equal(t, map[string]string{"1": ""}, e.Doc.Before, "never to what was taken back")
-	e = step(e.RolledBack(one, ""))
+	e = step(e.RolledBack(Return{Model: one}))
 	require.Empty(t, e.Doc.Base)
 	e = step(e.Without(one))
 	require.Equal(t, []string{"2"}, e.Doc.Warm)
@@ -87,6 +87,44 @@ func TestModelLife(t *testing.T) {
 	own := RegisteredModel{ID: "3", Task: "face_embed", Tenant: "t"}
 	e = step(e.Promoted(own, nil))
 	require.Equal(t, map[string]map[string]string{"t": {"face_embed": "3"}}, e.Doc.Tenants)
-	e = step(e.RolledBack(own, ""))
+	e = step(e.RolledBack(Return{Model: own}))
 	require.Empty(t, e.Doc.Tenants)
+}
+
+// Models that know each other's files are tried, promoted and taken back together.
+func TestModelsTogether(t *testing.T) {
+	scene, heads := RegisteredModel{ID: "scene", Task: "scene_embed"}, RegisteredModel{ID: "heads", Task: "scene_head"}
+	all := []RegisteredModel{scene, heads}
+	e := Epoch{}.Shadowed(scene, 1, 1, heads)
+	require.ElementsMatch(t, []ModelChange{{"scene", ModelShadow, ""}, {"heads", ModelShadow, ""}}, e.Changes)
+	require.Len(t, e.Doc.ShadowsOf("a", "j"), 1)
+	require.Equal(t, map[string]string{"scene_embed": "scene", "scene_head": "heads"}, e.Doc.Shadows[0].All())
+	e = e.OnTrial(heads, 0.5, nil, scene)
+	require.Empty(t, e.Doc.Shadows)
+	for i := range 100 {
+		got, lane := e.Doc.Assign("a", fmt.Sprintf("01M81JYXTAH2JX9MCTTZ%06d", i))
+		require.Equal(t, lane == LaneCanary, got["scene_embed"] == "scene")
+		require.Equal(t, got["scene_embed"] == "scene", got["scene_head"] == "heads", "never one without the other")
+	}
+	e.Doc.Tenants = map[string]map[string]string{"own": {"scene_head": "theirs"}}
+	_, lane := e.Doc.Assign("own", "01M81JYXTAH2JX9MCTTZ000001")
+	require.Equal(t, LaneMain, lane, "its heads would not fit")
+	require.Equal(t, []string{"heads", "scene", "theirs"}, e.Doc.Models())
+
+	ended := e.RolledBack(Return{Model: RegisteredModel{ID: "scene", Task: "scene_embed", State: ModelCanary}})
+	require.Empty(t, ended.Doc.Canaries)
+	require.Equal(t, []ModelChange{{"scene", ModelChecked, ModelCanary}, {"heads", ModelChecked, ModelCanary}}, ended.Changes)
+
+	e = e.Promoted(scene, all, heads)
+	require.Equal(t, map[string]string{"scene_embed": "scene", "scene_head": "heads"}, e.Doc.Base)
+	require.Equal(t, map[string][]string{"scene": {"heads"}, "heads": {"scene"}}, e.Doc.Together)
+	later := RegisteredModel{ID: "later", Task: "scene_head"}
+	e2 := e.Promoted(later, append(all, later))
+	require.Equal(t, []string{"heads"}, e2.Doc.Warm)
+	require.Equal(t, map[string][]string{"scene": {"heads"}, "heads": {"scene"}}, e2.Doc.Together)
+	e = e.RolledBack(Return{Model: scene}, Return{Model: heads})
+	require.Empty(t, e.Doc.Base)
+	require.Empty(t, e.Doc.Together)
+	require.ElementsMatch(t, []string{"scene", "heads"}, e.Doc.Warm)
+	require.Len(t, e.Changes, 2)
 }

@@ -80,6 +80,7 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`DELETE FROM challenges WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM model_gaps WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM model_shadows WHERE tenant = $1 AND subject = $2`),
+		own(`DELETE FROM model_compared WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM reverifications WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM deadlines WHERE tenant = $1 AND subject = $2 AND kind <> 'verdict'`),
 		// An event's words hold the object's path, which its sender chose. Those that came before their claim, or too late, have no job.

@@ -176,6 +176,7 @@ func (s *Store) expireJobs(ctx context.Context, q querier, jobs []string) ([]sta
 		do(`DELETE FROM rechecks WHERE late = ANY($1)`, jobs),
 		do(`DELETE FROM challenges WHERE job = ANY($1) AND job <> ''`, jobs),
 		do(`DELETE FROM model_shadows WHERE job = ANY($1)`, jobs),
+		do(`DELETE FROM model_compared WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM reverifications WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM uploads WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM jobs WHERE id = ANY($1)`, jobs),

@@ -7,11 +7,19 @@ import (
 	"onsite/results"
 )
 
-const promotionColumns = `id, model, scope, task, state, reason, total, done, gaps, epoch, why, actor, created_at, changed_at`
+const promotionColumns = `id, model, scope, task, state, reason, total, done, gaps, epoch, why, actor, created_at, changed_at, partners`
 
 func scanPromotion(r row) (p results.Promotion, err error) {
-	err = r.Scan(&p.ID, &p.Model, &p.Scope, &p.Task, &p.State, &p.Override, &p.Total, &p.Done, &p.Gaps, &p.Epoch, because(&p.Why), &p.Actor, at(&p.Created), at(&p.Changed))
+	err = r.Scan(&p.ID, &p.Model, &p.Scope, &p.Task, &p.State, &p.Override, &p.Total, &p.Done, &p.Gaps, &p.Epoch, because(&p.Why), &p.Actor, at(&p.Created), at(&p.Changed), fromJSON(&p.With))
 	return p, err
+}
+
+// partners is how the further models of a promotion are stored.
+func partners(ids []string) any {
+	if len(ids) == 0 {
+		return ""
+	}
+	return js(ids)
 }
 
 // BeginPromotion implements results.Registry.
@@ -21,8 +29,22 @@ func (s *Store) BeginPromotion(ctx context.Context, p results.Promotion, a resul
 		if err != nil {
 			return err
 		}
-		_, err = q.Batch(ctx, append([]statement{do(`INSERT INTO model_promotions (`+promotionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)`,
-			p.ID, p.Model, p.Scope, p.Task, string(p.State), p.Override, p.Total, p.Done, p.Gaps, p.Epoch, said(p.Why), p.Actor, p.Created)}, logged...))
+		// Nobody else begins one of the scope meanwhile that is for other tasks of the same models.
+		if _, err := q.Exec(ctx, `UPDATE model_promotions SET changed_at = changed_at WHERE scope = $1 AND state IN ('embedding', 'staging')`, p.Scope); err != nil {
+			return err
+		}
+		var same int64
+		err = q.QueryRow(ctx, `SELECT count(*) FROM model_promotions p WHERE p.scope = $1 AND p.state IN ('embedding', 'staging') AND EXISTS (
+			SELECT 1 FROM models a, models b WHERE a.task = b.task AND (a.id = p.model OR p.partners LIKE '%' || a.id || '%') AND (b.id = $2 OR $3::text LIKE '%' || b.id || '%'))`,
+			p.Scope, p.Model, partners(p.With)).Scan(&same)
+		if err == nil && same > 0 {
+			err = results.ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+		_, err = q.Batch(ctx, append([]statement{do(`INSERT INTO model_promotions (`+promotionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14)`,
+			p.ID, p.Model, p.Scope, p.Task, string(p.State), p.Override, p.Total, p.Done, p.Gaps, p.Epoch, said(p.Why), p.Actor, p.Created, partners(p.With))}, logged...))
 		if errors.Is(err, results.ErrExists) {
 			err = errors.Join(results.ErrConflict, err)
 		}

@@ -21,6 +21,8 @@ var modelCases = []Case{
 	{Name: "an epoch waits for every live process", Alone: true, Run: modelHosts},
 	{Name: "several settle an epoch at once", Alone: true, Run: modelSettleRace},
 	{Name: "promotions", Run: modelPromotions},
+	{Name: "promotions of several models", Run: modelPromotionsOverlap},
+	{Name: "comparisons over stored jobs", Alone: true, Run: modelComparisons},
 	{Name: "templates under another model", Run: modelTemplates},
 	{Name: "shadow runs", Alone: true, Run: modelShadows},
 }

@@ -257,7 +257,7 @@ func TestSwapWhileTaking(t *testing.T) {
 		require.Equal(t, n+1, w.active())
 		e, err = w.store.Epoch(t.Context(), n+1)
 		require.NoError(t, err)
-		_, err = w.store.ProposeEpoch(t.Context(), e.RolledBack(m, ""), n+1, results.StepAtOnce, results.AuditEntry{})
+		_, err = w.store.ProposeEpoch(t.Context(), e.RolledBack(results.Return{Model: m}), n+1, results.StepAtOnce, results.AuditEntry{})
 		require.NoError(t, err)
 		p.ahead.Add(int64(time.Hour))
 		require.NoError(t, p.follow.Once(t.Context()))
