@@ -23,8 +23,11 @@ type Registry interface {
 	Examine(ctx context.Context, m results.RegisteredModel) (document json.RawMessage, passed bool, err error)
 	// BuiltIn gives the sha256 of the files of the models that the program brings along.
 	BuiltIn() ([]string, error)
-	// Obstacles says which other models could not run beside this one, as a head that was trained on what it replaces.
-	Obstacles(ctx context.Context, m results.RegisteredModel) ([]pipeline.Text, error)
+	// Obstacles says which models could not run beside each other in a scope and, where that is the installation, for tenants with models of their
+	// own, if the document held and further models ran: heads, for instance, that were trained on what another model replaces.
+	Obstacles(ctx context.Context, doc results.EpochDoc, scope string, further ...results.RegisteredModel) ([]pipeline.Text, error)
+	// Vectors gives what a tenant's vectors of enrolled photos are named by, if the document held and further models ran.
+	Vectors(ctx context.Context, doc results.EpochDoc, tenant string, further ...results.RegisteredModel) (string, error)
 }
 
 const (

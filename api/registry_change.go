@@ -197,9 +197,44 @@ func (s *Server) checkModel(ctx context.Context, in *ULIDPath) (*modelOutput, er
 	return s.examine(ctx, m)
 }
 
+// Together are further models that a change is about.
+type Together struct {
+	With []string `json:"with,omitempty" maxItems:"8" doc:"ids of further models, of other tasks and the same scope, that are tried or promoted together with it: models that name each other's files, as heads with the model whose values they read"`
+}
+
+// together gives the models of a change, which must be in one of these states; the one that it is named by first.
+func (s *Server) together(ctx context.Context, id string, with Together, en, zh string, states ...results.ModelState) ([]results.RegisteredModel, error) {
+	m, err := s.model(ctx, id, true)
+	if err != nil {
+		return nil, err
+	}
+	all := []results.RegisteredModel{m}
+	for _, other := range with.With {
+		o, err := s.model(ctx, other, true)
+		if errors.Is(err, results.ErrNotFound) {
+			return nil, unknown("body.with", say("there is no model %q", "没有模型 %q", other), pipeline.Text{})
+		}
+		if err != nil {
+			return nil, err
+		}
+		if o.Tenant != m.Tenant || slices.ContainsFunc(all, func(have results.RegisteredModel) bool { return have.Task == o.Task }) {
+			return nil, invalid("body.with", "together", other, say("%s %s has another scope than %s, or the task of another of these", "%s %s 的范围与 %s 不同，或与其中另一模型任务相同", o.Name, o.Version, m.Name),
+				say("name models of one scope, each of a task of its own", "请选择同一范围、任务各不相同的模型"))
+		}
+		all = append(all, o)
+	}
+	for _, one := range all {
+		if !in(one.State, states...) {
+			return nil, wrongState(one, en, zh)
+		}
+	}
+	return all, nil
+}
+
 type shadowInput struct {
 	ULIDPath
 	Body struct {
+		Together
 		Share  float64 `json:"share" exclusiveMinimum:"0" maximum:"1" doc:"of the jobs that are to be run again with the model"`
 		Budget float64 `json:"budget,omitempty" minimum:"0.01" maximum:"64" default:"0.25" doc:"processor cores that each process may spend on it; what does not fit is left out of the sample"`
 		Past   int     `json:"past,omitempty" minimum:"0" maximum:"500" doc:"so many of the newest finished jobs are run, too"`
@@ -207,37 +242,39 @@ type shadowInput struct {
 }
 
 func (s *Server) shadowModel(ctx context.Context, input *shadowInput) (*modelAnswerOutput, error) {
-	m, err := s.model(ctx, input.ID, true)
+	all, err := s.together(ctx, input.ID, input.Body.Together, "Only one that was checked and does not run yet can be a shadow.", "只有已通过检查且尚未运行的模型才能旁路试运行。",
+		results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby)
 	if err != nil {
-		return nil, err
-	}
-	if !in(m.State, results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby) {
-		return nil, wrongState(m, "Only one that was checked and does not run yet can be a shadow.", "只有已通过检查且尚未运行的模型才能旁路试运行。")
-	}
-	if err := s.unobstructed(ctx, m); err != nil {
 		return nil, err
 	}
 	active, err := s.activeEpoch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	next := active.Shadowed(m, input.Body.Share, input.Body.Budget)
+	if err := s.unobstructed(ctx, active.Doc, all...); err != nil {
+		return nil, err
+	}
+	next := active.Shadowed(all[0], input.Body.Share, input.Body.Budget, all[1:]...)
 	next.Doc.Shadows[len(next.Doc.Shadows)-1].Past = input.Body.Past
-	return s.propose(ctx, next, active.Number, results.StepStaged, m)
+	return s.propose(ctx, next, active.Number, results.StepStaged, all[0])
 }
 
-// unobstructed refuses a model beside which another could not run.
-func (s *Server) unobstructed(ctx context.Context, m results.RegisteredModel) error {
+// unobstructed refuses models beside which others could not run.
+func (s *Server) unobstructed(ctx context.Context, doc results.EpochDoc, all ...results.RegisteredModel) error {
+	return s.fitting(ctx, doc, all[0].Tenant, all, problem(codeState).with("Another model cannot run beside this one.", "另一模型无法与该模型同时运行。"),
+		say("try or promote models that belong together in one go (with; onsite models promote A B)", "请将相互依赖的模型一起试用或启用（with；onsite models promote A B）"))
+}
+
+func (s *Server) fitting(ctx context.Context, doc results.EpochDoc, scope string, further []results.RegisteredModel, p *Problem, fix pipeline.Text) error {
 	if s.Registry == nil {
 		return problem(codeModels)
 	}
-	p := problem(codeState).with("Another model cannot run beside this one.", "另一模型无法与该模型同时运行。")
-	found, err := s.Registry.Obstacles(ctx, m)
+	found, err := s.Registry.Obstacles(ctx, doc, scope, further...)
 	if err != nil {
 		return err
 	}
 	for _, text := range found {
-		p.field("path.id", "obstacle", nil, text, say("bring both along in worker.models: they can only change together", "两者只能同时更换：请放入 worker.models"))
+		p.field("path.id", "obstacle", nil, text, fix)
 	}
 	if len(p.Errors) > 0 {
 		return p
@@ -248,19 +285,19 @@ func (s *Server) unobstructed(ctx context.Context, m results.RegisteredModel) er
 type canaryInput struct {
 	ULIDPath
 	Body struct {
+		Together
 		Share   float64  `json:"share,omitempty" minimum:"0" maximum:"1" doc:"of the jobs"`
 		Tenants []string `json:"tenants,omitempty" maxItems:"1000" doc:"all jobs of these tenants; for the operator"`
 	}
 }
 
 func (s *Server) canaryModel(ctx context.Context, input *canaryInput) (*modelAnswerOutput, error) {
-	m, err := s.model(ctx, input.ID, true)
+	all, err := s.together(ctx, input.ID, input.Body.Together, "Only one that was checked and does not run yet can be a canary.", "只有已通过检查且尚未运行的模型才能灰度运行。",
+		results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby)
 	if err != nil {
 		return nil, err
 	}
-	if !in(m.State, results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby) {
-		return nil, wrongState(m, "Only one that was checked and does not run yet can be a canary.", "只有已通过检查且尚未运行的模型才能灰度运行。")
-	}
+	m := all[0]
 	if input.Body.Share == 0 && len(input.Body.Tenants) == 0 {
 		return nil, invalid("body.share", "required", nil, say("is missing", "缺失"), say("name a share of the jobs, or tenants", "请指定任务比例或租户"))
 	}
@@ -271,19 +308,20 @@ func (s *Server) canaryModel(ctx context.Context, input *canaryInput) (*modelAns
 			return nil, err
 		}
 	}
-	if err := s.unobstructed(ctx, m); err != nil {
-		return nil, err
-	}
 	active, err := s.activeEpoch(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.unobstructed(ctx, active.Doc, all...); err != nil {
+		return nil, err
+	}
+	next := active.OnTrial(m, input.Body.Share, input.Body.Tenants, all[1:]...)
 	for _, t := range input.Body.Tenants {
-		if m.Tenant == "" && active.Doc.Active(t, m.Task) != "" {
+		if !next.Doc.Concerns(next.Doc.Canaries[len(next.Doc.Canaries)-1], t) {
 			return nil, unknown("body.tenants", say("tenant %q runs a model of its own for this task, and would not run this one", "租户 %q 使用其自己的该类模型，不会运行该模型", t), pipeline.Text{})
 		}
 	}
-	return s.propose(ctx, active.OnTrial(m, input.Body.Share, input.Body.Tenants), active.Number, results.StepStaged, m)
+	return s.propose(ctx, next, active.Number, results.StepStaged, m)
 }
 
 type reportInput struct {

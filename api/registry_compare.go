@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -25,6 +26,7 @@ type compareInput struct {
 type ModelComparison struct {
 	Model       string                  `json:"model" doc:"id"`
 	SHA256      string                  `json:"sha256"`
+	With        []string                `json:"with,omitempty" doc:"ids of the models that are tried together with it"`
 	Against     string                  `json:"against" doc:"id of the model that was active; empty: what the program brings along"`
 	Jobs        int                     `json:"jobs"`
 	Stale       int                     `json:"stale" doc:"runs that do not count: another model made the verdict"`
@@ -73,6 +75,11 @@ func (s *Server) compareModel(ctx context.Context, in *compareInput) (*struct{ B
 	tenant := m.Tenant // the operator compares over all jobs
 	out := ModelComparison{Model: m.ID, SHA256: m.SHA256, Against: active.Doc.Runs(m.Tenant, m.Task), Flips: map[string]int{}, Came: map[string]int{}, Went: map[string]int{}, Scores: map[string]ScoreShift{}, Sites: map[string]GroupChanges{},
 		MinJobs: in.Body.MinJobs, MaxChanged: in.Body.MaxChanged, Why: []pipeline.Text{}, MadeAt: s.stamp()}
+	for _, t := range active.Doc.Shadows {
+		if t.Model == m.ID {
+			out.With = slices.Sorted(maps.Values(t.With))
+		}
+	}
 	for after := ""; out.Jobs < maxCompared; {
 		rows, err := s.Store.ShadowRuns(ctx, m.ID, tenant, results.Page{After: after, Limit: 500})
 		if err != nil {

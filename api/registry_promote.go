@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/oklog/ulid/v2"
 
@@ -15,6 +16,7 @@ import (
 type promoteInput struct {
 	ULIDPath
 	Body struct {
+		Together
 		Override string `json:"override,omitempty" maxLength:"500" doc:"why it is promoted without a comparison that passed; stands in the promotion and, by its sha256, in the audit log"`
 		DryRun   bool   `json:"dry_run,omitempty" doc:"only say what would be"`
 	}
@@ -31,36 +33,36 @@ type PromotionAnswer struct {
 }
 
 func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct{ Body PromotionAnswer }, error) {
-	m, err := s.model(ctx, input.ID, true)
+	all, err := s.together(ctx, input.ID, input.Body.Together, "Only one that was checked and is not active yet can be promoted.", "只有已通过检查且尚未启用的模型才能启用。",
+		results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby)
 	if err != nil {
 		return nil, err
 	}
-	if !in(m.State, results.ModelChecked, results.ModelShadow, results.ModelCanary, results.ModelStandby) {
-		return nil, wrongState(m, "Only one that was checked and is not active yet can be promoted.", "只有已通过检查且尚未启用的模型才能启用。")
-	}
-	if err := s.unobstructed(ctx, m); err != nil {
+	m := all[0]
+	active, err := s.activeEpoch(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.stillPassed(ctx, &m); err != nil {
+	if err := s.unobstructed(ctx, active.Doc, all...); err != nil {
 		return nil, err
 	}
-	out := PromotionAnswer{Allowed: m.Passed || input.Body.Override != "", Notes: notes(m)}
-	if m.Task == results.ModelTask {
-		if err := s.countPhotos(ctx, m, &out); err != nil {
-			return nil, err
-		}
+	passed := slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return compared(one, all, active.Doc) })
+	out := PromotionAnswer{Allowed: passed || input.Body.Override != "", Notes: notes(all)}
+	if err := s.countPhotos(ctx, all, active.Doc, &out); err != nil {
+		return nil, err
 	}
 	if input.Body.DryRun {
 		return &struct{ Body PromotionAnswer }{out}, nil
 	}
 	if !out.Allowed {
-		return nil, problem(codeState).with("No comparison of this model with the active one has passed. Compare them (POST .../compare), hand a report in (PUT .../report), or say in override why it is promoted all the same.",
-			"该模型与当前模型的比较尚未通过。请进行比较（POST .../compare）、提交报告（PUT .../report），或在 override 中书面说明仍要启用的理由。")
+		return nil, problem(codeState).with("No comparison of this model with the active one has passed. Compare them (POST .../compare, or POST /v1/registry/comparisons), hand a report in (PUT .../report), or say in override why it is promoted all the same.",
+			"该模型与当前模型的比较尚未通过。请进行比较（POST .../compare 或 POST /v1/registry/comparisons）、提交报告（PUT .../report），或在 override 中书面说明仍要启用的理由。")
 	}
-	p := results.Promotion{ID: ulid.Make().String(), Model: m.ID, Scope: m.Tenant, Task: m.Task, State: results.PromotionEmbedding, Total: out.Photos, Done: out.Embedded + out.Gaps, Gaps: out.Gaps,
+	p := results.Promotion{ID: ulid.Make().String(), Model: m.ID, With: input.Body.With, Scope: m.Tenant, Task: m.Task, State: results.PromotionEmbedding, Total: out.Photos, Done: out.Embedded + out.Gaps, Gaps: out.Gaps,
 		Actor: PrincipalOf(ctx).Key, Created: s.stamp()}
 	a := s.modelEntry(ctx, "model.promotion", m)
-	if !m.Passed {
+	a.Target = strings.Join(append([]string{m.ID}, input.Body.With...), ",")
+	if !passed {
 		p.Override = input.Body.Override
 		a.Action, a.Digest = "model.promotion.override", results.Sum([]byte(p.Override))
 	}
@@ -76,28 +78,57 @@ func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct
 	return &struct{ Body PromotionAnswer }{out}, nil
 }
 
-// stillPassed takes back that a comparison passed which was made with a model that is not active any more. A report that was handed in does
-// not say what it was made with in this registry's words: it counts.
-func (s *Server) stillPassed(ctx context.Context, m *results.RegisteredModel) error {
+// compared says whether a model's newest report passed, is about just these models, and was made with what is active now.
+func compared(m results.RegisteredModel, all []results.RegisteredModel, doc results.EpochDoc) bool {
 	var report struct {
-		Against *string `json:"against"`
+		Schema     string                               `json:"schema"`
+		Comparison string                               `json:"comparison"` // over stored jobs
+		Models     []string                             `json:"models"`     // what ran
+		Replaced   map[string]string                    `json:"replaced"`   // by task: id; "": what the program brings along
+		Against    *string                              `json:"against"`    // of shadow runs
+		With       []string                             `json:"with"`       // of shadow runs
+		Before     struct{ Models []pipeline.ModelRef } // of labelled data
+		After      struct{ Models []pipeline.ModelRef }
 	}
-	if !m.Passed || len(m.Report) == 0 {
-		return nil
+	if !m.Passed || json.Unmarshal(m.Report, &report) != nil {
+		return false
 	}
-	active, err := s.activeEpoch(ctx)
-	if err != nil {
-		return err
+	same := func(ids []string) bool {
+		return len(ids) == len(all) && !slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return !slices.Contains(ids, one.ID) })
 	}
-	if json.Unmarshal(m.Report, &report) == nil && report.Against != nil {
-		m.Passed = *report.Against == active.Doc.Runs(m.Tenant, m.Task)
+	runs := func(one results.RegisteredModel) string { return doc.Runs(one.Tenant, one.Task) }
+	switch {
+	case report.Comparison != "":
+		return same(report.Models) && !slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return report.Replaced[one.Task] != runs(one) })
+	case report.Against != nil:
+		return same(append([]string{m.ID}, report.With...)) && *report.Against == runs(m)
+	case report.Schema != "": // it names files: what it tried must be these, and nothing else
+		var tried []string
+		for _, ref := range report.After.Models {
+			if !slices.Contains(report.Before.Models, ref) {
+				tried = append(tried, ref.SHA256)
+			}
+		}
+		return len(tried) == len(all) && !slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return !slices.Contains(tried, one.SHA256) })
 	}
-	return nil
+	return len(all) == 1 // a report in a form of its own counts for the model that it was handed in for
 }
 
-// notes say what the promotion of a model means for vectors that are stored, and those that are not.
-func notes(m results.RegisteredModel) []pipeline.Text {
-	switch m.Task {
+// notes say what the promotion of models means for vectors that are stored, and those that are not.
+func notes(all []results.RegisteredModel) []pipeline.Text {
+	var out []pipeline.Text
+	for _, m := range all {
+		for _, n := range notesOf(m.Task) {
+			if !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+func notesOf(task string) []pipeline.Text {
+	switch task {
 	case results.ModelTask:
 		return []pipeline.Text{
 			say("Enrolled photos get a vector under the new model first. Photos that were removed have none and get none; people who withdrew their consent have none and get none.",
@@ -106,8 +137,8 @@ func notes(m results.RegisteredModel) []pipeline.Text {
 			say("Verdicts that were made stay as they are.", "已生成的结论保持不变。"),
 		}
 	case "face_detect", "face_landmark":
-		return []pipeline.Text{say("Vectors of enrolled photos are named by the models that find and align the face, too. The next job of a person makes theirs anew from the photos; until then others are not compared with that person when they are enrolled.",
-			"登记照片的特征向量也按定位与对齐人脸的模型区分。人员的下一个任务会由照片重新生成；在此之前，新登记的人员不会与其比较。")}
+		return []pipeline.Text{say("Vectors of enrolled photos are named by the models that find and align the face, too: they are made anew from the photos first.",
+			"登记照片的特征向量也按定位与对齐人脸的模型区分：会先由照片重新生成。")}
 	case "scene_embed", "object_detect":
 		return []pipeline.Text{
 			say("Vectors of sites' reference photos are not stored: they are made again from the photos when a site is next used.", "地点参考照片的特征向量不作存储：下次使用该地点时会由照片重新生成。"),
@@ -118,20 +149,29 @@ func notes(m results.RegisteredModel) []pipeline.Text {
 	return []pipeline.Text{say("No vectors of this task are stored.", "该类模型没有存储的特征向量。")}
 }
 
-func (s *Server) countPhotos(ctx context.Context, m results.RegisteredModel, out *PromotionAnswer) error {
-	tenants, err := s.concerned(ctx, m)
-	if err != nil {
-		return err
-	}
-	active, err := s.activeEpoch(ctx)
+// countPhotos counts the enrolled photos whose vectors get another name.
+func (s *Server) countPhotos(ctx context.Context, all []results.RegisteredModel, doc results.EpochDoc, out *PromotionAnswer) error {
+	tenants, err := s.concerned(ctx, all[0])
 	if err != nil {
 		return err
 	}
 	for _, t := range tenants {
-		if m.Tenant == "" && active.Doc.Active(t, m.Task) != "" {
-			continue // it runs a model of its own
+		var of []results.RegisteredModel
+		vectors := false
+		for _, m := range all {
+			if m.Tenant != "" || doc.Active(t, m.Task) == "" { // else it runs a model of its own
+				of = append(of, m)
+				vectors = vectors || results.NamesVectors(m.Task)
+			}
 		}
-		all, embedded, gaps, err := s.Store.PhotosUnder(ctx, t, m.SHA256)
+		if !vectors {
+			continue
+		}
+		name, err := s.Registry.Vectors(ctx, doc, t, of...)
+		if err != nil {
+			return err
+		}
+		all, embedded, gaps, err := s.Store.PhotosUnder(ctx, t, name)
 		if err != nil {
 			return err
 		}
@@ -169,14 +209,26 @@ func (s *Server) rollbackModel(ctx context.Context, in *ULIDPath) (*modelAnswerO
 	if err != nil {
 		return nil, err
 	}
-	before, step := "", results.StepAtOnce
+	back, step := []results.Return{{Model: m}}, results.StepAtOnce
 	switch m.State {
 	case results.ModelActive:
-		if before, err = s.predecessor(ctx, active.Doc, m); err != nil {
-			return nil, err
+		step = results.StepOvertaking
+		for _, id := range active.Doc.Together[m.ID] {
+			other, err := s.Store.Model(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			if active.Doc.Active(other.Tenant, other.Task) == id {
+				back = append(back, results.Return{Model: other})
+			}
 		}
-		if step = results.StepOvertaking; before != "" && !slices.Contains(active.Doc.Models(), before) { // it is not loaded any more
-			step = results.StepStaged
+		for i := range back {
+			if back[i].Before, err = s.predecessor(ctx, active.Doc, back[i].Model); err != nil {
+				return nil, err
+			}
+			if before := back[i].Before; before != "" && !slices.Contains(active.Doc.Models(), before) { // it is not loaded any more
+				step = results.StepStaged
+			}
 		}
 	case results.ModelShadow, results.ModelCanary:
 	case results.ModelAdded, results.ModelChecked, results.ModelStandby, results.ModelRetired:
@@ -186,7 +238,14 @@ func (s *Server) rollbackModel(ctx context.Context, in *ULIDPath) (*modelAnswerO
 		}
 		return nil, wrongState(m, "It neither runs nor is it tried: there is nothing to take back.", "它既未运行也未试用：没有可回退的内容。")
 	}
-	return s.propose(ctx, active.RolledBack(m, before), active.Number, step, m)
+	next := active.RolledBack(back[0], back[1:]...)
+	if m.State == results.ModelActive {
+		if err := s.fitting(ctx, next.Doc, m.Tenant, nil, problem(codeState).with("A model that runs now cannot run beside what was active before this one.", "当前运行的某个模型无法与此前启用的模型同时运行。"),
+			say("take that model back first (onsite models rollback)", "请先回退该模型（onsite models rollback）")); err != nil {
+			return nil, err
+		}
+	}
+	return s.propose(ctx, next, active.Number, step, m)
 }
 
 // predecessor finds what was active before a model, and refuses one that is not kept for it, as one whose vectors are gone.
@@ -215,12 +274,14 @@ func (s *Server) cancelOf(ctx context.Context, m results.RegisteredModel) (bool,
 		return false, err
 	}
 	for _, p := range open {
-		if p.Model == m.ID || m.State == results.ModelActive && p.Scope == m.Tenant && p.Task == m.Task {
+		if p.Model == m.ID || slices.Contains(p.With, m.ID) || m.State == results.ModelActive && p.Scope == m.Tenant && p.Task == m.Task {
 			return true, s.cancel(ctx, p, m)
 		}
 	}
 	newest, err := s.Store.NewestEpochs(ctx, 1)
-	if err != nil || len(newest) == 0 || newest[0].State != results.EpochStaging || len(newest[0].Changes) == 0 || newest[0].Changes[0].Model != m.ID {
+	if err != nil || len(newest) == 0 || newest[0].State != results.EpochStaging || !slices.ContainsFunc(newest[0].Changes, func(c results.ModelChange) bool {
+		return c.Model == m.ID && c.State != results.ModelChecked
+	}) {
 		return false, err
 	}
 	err = s.Store.DropEpoch(ctx, newest[0].Number, cancelled, s.modelEntry(ctx, "model.trial.cancelled", m))

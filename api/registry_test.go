@@ -21,8 +21,17 @@ func (f *fakeRegistry) Examine(context.Context, results.RegisteredModel) (json.R
 	return json.RawMessage(`{}`), true, nil
 }
 
-func (f *fakeRegistry) Obstacles(context.Context, results.RegisteredModel) ([]pipeline.Text, error) {
+func (f *fakeRegistry) Obstacles(context.Context, results.EpochDoc, string, ...results.RegisteredModel) ([]pipeline.Text, error) {
 	return f.obstacle, nil
+}
+
+func (f *fakeRegistry) Vectors(_ context.Context, _ results.EpochDoc, _ string, further ...results.RegisteredModel) (string, error) {
+	for _, m := range further {
+		if m.Task == results.ModelTask {
+			return m.SHA256, nil
+		}
+	}
+	return "built in", nil
 }
 
 func (f *fakeRegistry) BuiltIn() ([]string, error) { return nil, nil }

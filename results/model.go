@@ -160,7 +160,7 @@ const (
 func (d EpochDoc) Assign(tenant, job string) (map[string]string, Lane) {
 	out, lane := d.Main(tenant), LaneMain
 	for _, c := range d.Canaries {
-		if d.concerns(c, tenant) && (slices.Contains(c.Tenants, tenant) || job != "" && drawn(c, job)) {
+		if d.Concerns(c, tenant) && (slices.Contains(c.Tenants, tenant) || job != "" && drawn(c, job)) {
 			maps.Copy(out, c.All())
 			lane = LaneCanary
 		}
@@ -176,8 +176,8 @@ func (d EpochDoc) Main(tenant string) map[string]string {
 	return out
 }
 
-// concerns says whether a tenant's jobs may be in a trial: those of its own scope, or without a model of their own for its tasks.
-func (d EpochDoc) concerns(c EpochTrial, tenant string) bool {
+// Concerns says whether a tenant's jobs may be in a trial: those of its own scope, or without a model of their own for its tasks.
+func (d EpochDoc) Concerns(c EpochTrial, tenant string) bool {
 	if c.Scope != "" {
 		return c.Scope == tenant
 	}
@@ -193,7 +193,7 @@ func (d EpochDoc) concerns(c EpochTrial, tenant string) bool {
 func (d EpochDoc) ShadowsOf(tenant, job string) []EpochTrial {
 	var out []EpochTrial
 	for _, s := range d.Shadows {
-		if d.concerns(s, tenant) && drawn(s, job) {
+		if d.Concerns(s, tenant) && drawn(s, job) {
 			out = append(out, s)
 		}
 	}
@@ -389,6 +389,11 @@ type ShadowSums struct {
 
 // ModelTask is the task whose vectors are stored.
 const ModelTask = "face_embed"
+
+// NamesVectors says whether stored vectors are named by the model of a task: the embedder, and the models that find and align what it sees.
+func NamesVectors(task string) bool {
+	return task == ModelTask || task == "face_detect" || task == "face_landmark"
+}
 
 // Registry holds models, which of them run, and what became of trials. Ids of models are those of the installation: who may see or change one
 // is for the API to say. Every change of models is written to the log of each tenant that it concerns: of the model's own, or of all.

@@ -33,8 +33,16 @@ func (c *Core) Embed(ctx context.Context, p results.Photo) (row results.Template
 // EmbedModel names what makes this core's templates: the sha256 of the embedder. Where a face is found or aligned by other models than those of
 // the program, what the embedder sees is another picture: their digest follows, so that such vectors are stored apart and never compared.
 func (c *Core) EmbedModel() string {
-	embedder := c.Verifier.Models.Ref(models.FaceEmbed).SHA256
-	now := aligners(c.Verifier.Models)
+	set := c.Verifier.Models
+	if set == nil {
+		return ""
+	}
+	return c.VectorName(func(t models.Task) string { return set.Ref(t).SHA256 })
+}
+
+// VectorName is EmbedModel for models with these files: of gives a task's sha256.
+func (c *Core) VectorName(of func(models.Task) string) string {
+	embedder, now := of(models.FaceEmbed), alignedBy(of)
 	if embedder == "" || now == c.aligned {
 		return embedder
 	}
@@ -46,5 +54,9 @@ func aligners(s *models.Set) string {
 	if s == nil {
 		return ""
 	}
-	return s.Ref(models.FaceDetect).SHA256 + " " + s.Ref(models.FaceLandmark).SHA256
+	return alignedBy(func(t models.Task) string { return s.Ref(t).SHA256 })
+}
+
+func alignedBy(of func(models.Task) string) string {
+	return of(models.FaceDetect) + " " + of(models.FaceLandmark)
 }

@@ -151,8 +151,8 @@ func (h *Host) TakeAt(ctx context.Context, number int64, tenant, job string) (Ta
 	return h.take(number, assigned, lane)
 }
 
-// TakeWith gives the set of a tenant's job with one more model: a candidate.
-func (h *Host) TakeWith(ctx context.Context, tenant, job string, m results.RegisteredModel) (Taken, error) {
+// TakeWith gives the set of a tenant's job with further models: candidates.
+func (h *Host) TakeWith(ctx context.Context, tenant, job string, candidates ...results.RegisteredModel) (Taken, error) {
 	number, err := h.Store.ActiveEpoch(ctx)
 	if err != nil {
 		return Taken{}, err
@@ -162,8 +162,41 @@ func (h *Host) TakeWith(ctx context.Context, tenant, job string, m results.Regis
 		return Taken{}, err
 	}
 	assigned, _ := e.Doc.Assign(tenant, job)
-	assigned[m.Task] = m.ID
+	for _, m := range candidates {
+		assigned[m.Task] = m.ID
+	}
 	return h.take(number, assigned, results.LaneMain)
+}
+
+// TakeMain gives what a tenant ran at an epoch, trials aside, with candidates. It loads what is not here.
+func (h *Host) TakeMain(ctx context.Context, number int64, tenant string, candidates ...results.RegisteredModel) (Taken, error) {
+	e, err := h.epoch(ctx, number)
+	if err != nil {
+		return Taken{}, err
+	}
+	assigned := e.Doc.Main(tenant)
+	for _, m := range candidates {
+		assigned[m.Task] = m.ID
+	}
+	for _, id := range slices.Sorted(maps.Values(assigned)) {
+		if err := h.load(ctx, id); err != nil {
+			return Taken{}, err
+		}
+	}
+	return h.take(number, assigned, results.LaneMain)
+}
+
+// candidates reads the models of a trial or a promotion, the one that it is named by first.
+func candidates(ctx context.Context, s Store, first string, with ...string) ([]results.RegisteredModel, error) {
+	var all []results.RegisteredModel
+	for _, id := range append([]string{first}, with...) {
+		m, err := s.Model(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
 }
 
 // Again gives the set that a verdict was made with, also when it is retired: its files are kept. An error that is none of the moment means

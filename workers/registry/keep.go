@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -180,7 +180,7 @@ func (k *Keeper) tryPast(ctx context.Context, key string, trial results.EpochTri
 		}
 		j := left[0]
 		left = left[1:]
-		cpu, err := k.Shadow.try(ctx, number, trial.Model, j, true)
+		cpu, err := k.Shadow.try(ctx, number, trial, j, true)
 		k.Shadow.spend(cpu, trial.Budget)
 		if err != nil && ctx.Err() == nil {
 			k.Log.Warn("a candidate could not be tried on a job of the past", "job", j.job, "model", trial.Model, "error", err.Error())
@@ -192,43 +192,48 @@ func (k *Keeper) tryPast(ctx context.Context, key string, trial results.EpochTri
 
 // listPast gives the newest finished jobs that a candidate was not tried on.
 func (k *Keeper) listPast(ctx context.Context, trial results.EpochTrial) ([]finished, error) {
-	tenants, err := k.tenants(ctx, results.Promotion{Scope: trial.Scope, Task: trial.Task})
+	doc, tenants, err := k.doc(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []finished
-	for _, t := range tenants {
-		tried := map[string]bool{}
+	for _, tenant := range tenants {
+		t := tenant.ID
+		if !doc.Concerns(trial, t) {
+			continue
+		}
+		known := map[string]bool{}
 		runs, err := k.Store.ShadowRuns(ctx, trial.Model, t, results.Page{Limit: 500})
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range runs {
-			tried[r.Job] = true
+			known[r.Job] = true
 		}
 		rows, err := k.Store.Verdicts(ctx, t, results.VerdictFilter{}, results.Page{Limit: min(trial.Past, 500)})
 		if err != nil {
 			return nil, err
 		}
 		for _, v := range rows {
-			if !tried[v.Job] && len(out) < trial.Past {
+			if !known[v.Job] {
 				out = append(out, finished{tenant: t, job: v.Job})
 			}
 		}
 	}
-	return out, nil
+	slices.SortFunc(out, func(a, b finished) int { return strings.Compare(b.job, a.job) }) // ids of jobs are in the order of time
+	return out[:min(len(out), trial.Past)], nil
 }
 
 func (k *Keeper) step(ctx context.Context, p results.Promotion) error {
-	m, err := k.Store.Model(ctx, p.Model)
+	all, err := candidates(ctx, k.Store, p.Model, p.With...)
 	if err != nil {
 		return err
 	}
 	if p.State == results.PromotionStaging {
 		return k.staged(ctx, p)
 	}
-	if m.Task == results.ModelTask {
-		left, err := k.embed(ctx, &p, m)
+	if slices.ContainsFunc(all, func(m results.RegisteredModel) bool { return results.NamesVectors(m.Task) }) {
+		left, err := k.embed(ctx, &p, all)
 		var unusable *UnusableError
 		if errors.As(err, &unusable) {
 			return k.fail(ctx, p, results.Because("stage", "the model cannot run: %v", "无法运行该模型：%v", err))
@@ -237,7 +242,7 @@ func (k *Keeper) step(ctx context.Context, p results.Promotion) error {
 			return err
 		}
 	}
-	return k.propose(ctx, p, m)
+	return k.propose(ctx, p, all)
 }
 
 func (k *Keeper) fail(ctx context.Context, p results.Promotion, why *results.Why) error {
@@ -247,50 +252,71 @@ func (k *Keeper) fail(ctx context.Context, p results.Promotion, why *results.Why
 	return k.Store.ChangePromotion(ctx, p, from)
 }
 
-// tenants are those that a promotion concerns: one, or all that have no model of their own for the task.
-func (k *Keeper) tenants(ctx context.Context, p results.Promotion) ([]string, error) {
-	if p.Scope != "" {
-		return []string{p.Scope}, nil
-	}
+// doc is the document of the active epoch, with all tenants.
+func (k *Keeper) doc(ctx context.Context) (results.EpochDoc, []results.Tenant, error) {
 	number, err := k.Store.ActiveEpoch(ctx)
 	if err != nil {
-		return nil, err
+		return results.EpochDoc{}, nil, err
 	}
 	e, err := k.Host.epoch(ctx, number)
 	if err != nil {
-		return nil, err
+		return results.EpochDoc{}, nil, err
 	}
 	all, err := k.Store.Tenants(ctx)
+	return e.Doc, all, err
+}
+
+// share is one tenant's part in a promotion.
+type share struct {
+	tenant string
+	models []results.RegisteredModel // those that it will run: for other tasks it has a model of its own
+	name   string                    // of its templates, then
+}
+
+// shares are those of the tenants whose templates get another name by a promotion.
+func (k *Keeper) shares(ctx context.Context, all []results.RegisteredModel) ([]share, error) {
+	doc, tenants, err := k.doc(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var out []string
-	for _, t := range all {
-		if e.Doc.Tenants[t.ID][p.Task] == "" {
-			out = append(out, t.ID)
+	var out []share
+	for _, t := range tenants {
+		s := share{tenant: t.ID}
+		for _, m := range all {
+			if m.Tenant == t.ID || m.Tenant == "" && doc.Tenants[t.ID][m.Task] == "" {
+				s.models = append(s.models, m)
+			}
 		}
+		if !slices.ContainsFunc(s.models, func(m results.RegisteredModel) bool { return results.NamesVectors(m.Task) }) {
+			continue
+		}
+		taken, err := k.Host.TakeWith(ctx, t.ID, "", s.models...)
+		if err != nil {
+			return nil, err
+		}
+		s.name = taken.Core.EmbedModel()
+		taken.Done()
+		out = append(out, s)
 	}
 	return out, nil
 }
 
 // embed makes templates that are missing, as many as it comes to in half of the keeper's term; left says that there are more.
-func (k *Keeper) embed(ctx context.Context, p *results.Promotion, m results.RegisteredModel) (left bool, err error) {
-	tenants, err := k.tenants(ctx, *p)
-	if err != nil {
-		return false, err
+func (k *Keeper) embed(ctx context.Context, p *results.Promotion, all []results.RegisteredModel) (left bool, err error) {
+	for _, m := range all {
+		if err := k.Host.load(ctx, m.ID); err != nil {
+			return false, err
+		}
 	}
-	if err := k.Host.load(ctx, m.ID); err != nil {
+	shares, err := k.shares(ctx, all)
+	if err != nil {
 		return false, err
 	}
 	until := time.Now().Add(keeperTerm / 2)
 	var moment error
-	for _, t := range tenants {
-		name, err := k.templateName(ctx, t, m)
-		if err != nil {
-			return false, err
-		}
+	for _, s := range shares {
 		for after := ""; ; {
-			photos, err := k.Store.PhotosWithout(ctx, t, name, after, batch)
+			photos, err := k.Store.PhotosWithout(ctx, s.tenant, s.name, after, batch)
 			if err != nil {
 				return false, err
 			}
@@ -299,10 +325,10 @@ func (k *Keeper) embed(ctx context.Context, p *results.Promotion, m results.Regi
 			}
 			if time.Now().After(until) {
 				_ = k.note(p, moment)
-				return true, k.progress(ctx, p, tenants, m)
+				return true, k.progress(ctx, p, shares)
 			}
 			after = photos[len(photos)-1].ID
-			if err := k.embedSome(ctx, t, m, photos, until); err != nil {
+			if err := k.embedSome(ctx, s, photos, until); err != nil {
 				moment = err // the rest may well go on; what is left out now is found by the next round
 			}
 			if ctx.Err() != nil {
@@ -312,7 +338,7 @@ func (k *Keeper) embed(ctx context.Context, p *results.Promotion, m results.Regi
 	}
 	again := moment != nil
 	moment = k.note(p, moment)
-	if err := k.progress(ctx, p, tenants, m); err != nil {
+	if err := k.progress(ctx, p, shares); err != nil {
 		return false, err
 	}
 	return again || p.Done < p.Total, moment
@@ -337,18 +363,8 @@ func (k *Keeper) note(p *results.Promotion, moment error) error {
 	return nil
 }
 
-// templateName is what a tenant's templates of a model are named by.
-func (k *Keeper) templateName(ctx context.Context, tenant string, m results.RegisteredModel) (string, error) {
-	taken, err := k.Host.TakeWith(ctx, tenant, "", m)
-	if err != nil {
-		return "", err
-	}
-	defer taken.Done()
-	return taken.Core.EmbedModel(), nil
-}
-
-func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.RegisteredModel, photos []results.Photo, until time.Time) error {
-	taken, err := k.Host.TakeWith(ctx, tenant, "", m)
+func (k *Keeper) embedSome(ctx context.Context, s share, photos []results.Photo, until time.Time) error {
+	taken, err := k.Host.TakeWith(ctx, s.tenant, "", s.models...)
 	if err != nil {
 		return err
 	}
@@ -357,7 +373,6 @@ func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.Registe
 	if n <= 0 {
 		n = max(1, runtime.GOMAXPROCS(0)/2)
 	}
-	var made atomic.Int64
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(n)
 	for _, photo := range photos {
@@ -370,13 +385,12 @@ func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.Registe
 			case err != nil:
 				return err
 			case why != nil:
-				k.Log.Warn("an enrolled photo cannot be used by the model that is to be promoted", "photo", photo.ID, "model", m.Name, "rule", why.Rule)
+				k.Log.Warn("an enrolled photo cannot be used by the model that is to be promoted", "photo", photo.ID, "model", s.models[0].Name, "rule", why.Rule)
 				return k.Store.PutModelGap(gctx, results.ModelGap{Model: taken.Core.EmbedModel(), Tenant: photo.Tenant, Subject: photo.Subject, Photo: photo.ID, Why: why})
 			}
-			if !strings.HasPrefix(row.ModelSHA256, m.SHA256) { // the type says so already; nothing else may ever be stored as this model's
-				return fmt.Errorf("embed photo %s: the vector is of model %.12s, want %.12s", photo.ID, row.ModelSHA256, m.SHA256)
+			if want := taken.Core.EmbedModel(); row.ModelSHA256 != want { // the type says so already; nothing else may ever be stored as this model's
+				return fmt.Errorf("embed photo %s: the vector is of model %.12s, want %.12s", photo.ID, row.ModelSHA256, want)
 			}
-			made.Add(1)
 			return k.Store.PutTemplates(gctx, []results.Template{row})
 		})
 	}
@@ -384,14 +398,10 @@ func (k *Keeper) embedSome(ctx context.Context, tenant string, m results.Registe
 }
 
 // progress notes how far a promotion is.
-func (k *Keeper) progress(ctx context.Context, p *results.Promotion, tenants []string, m results.RegisteredModel) error {
+func (k *Keeper) progress(ctx context.Context, p *results.Promotion, shares []share) error {
 	p.Total, p.Done, p.Gaps = 0, 0, 0
-	for _, t := range tenants {
-		name, err := k.templateName(ctx, t, m)
-		if err != nil {
-			return err
-		}
-		all, embedded, gaps, err := k.Store.PhotosUnder(ctx, t, name)
+	for _, s := range shares {
+		all, embedded, gaps, err := k.Store.PhotosUnder(ctx, s.tenant, s.name)
 		if err != nil {
 			return err
 		}
@@ -400,8 +410,9 @@ func (k *Keeper) progress(ctx context.Context, p *results.Promotion, tenants []s
 	return k.Store.ChangePromotion(ctx, *p, results.PromotionEmbedding)
 }
 
-// propose writes the epoch in which the model is active.
-func (k *Keeper) propose(ctx context.Context, p results.Promotion, m results.RegisteredModel) error {
+// propose writes the epoch in which the models are active.
+func (k *Keeper) propose(ctx context.Context, p results.Promotion, candidates []results.RegisteredModel) error {
+	m := candidates[0]
 	number, err := k.Store.ActiveEpoch(ctx)
 	if err != nil {
 		return err
@@ -414,7 +425,7 @@ func (k *Keeper) propose(ctx context.Context, p results.Promotion, m results.Reg
 	if err != nil {
 		return err
 	}
-	next := active.Promoted(m, siblings)
+	next := active.Promoted(m, siblings, candidates[1:]...)
 	next.Actor = p.Actor
 	_, err = k.Store.StagePromotion(ctx, p, next, number, results.AuditEntry{
 		ID: ulid.Make().String(), At: k.Store.Now(), Actor: k.Name, Action: "model.staged", Target: m.ID, Digest: m.Digest, Tenant: m.Tenant,

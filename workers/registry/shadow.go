@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,7 +108,7 @@ func (s *Shadow) job(ctx context.Context, j finished) {
 		return
 	}
 	for _, trial := range e.Doc.ShadowsOf(j.tenant, j.job) {
-		cpu, err := s.try(ctx, e.Number, trial.Model, j, false)
+		cpu, err := s.try(ctx, e.Number, trial, j, false)
 		s.spend(cpu, trial.Budget)
 		switch {
 		case errors.Is(err, results.ErrNotFound) && j.tries < shadowTries:
@@ -129,16 +131,17 @@ func (s *Shadow) job(ctx context.Context, j finished) {
 
 // try makes a job's verdict again with a candidate and keeps what differs. It gives the processor time that it took; of a try that failed the
 // time on the clock, which one thread cannot exceed.
-func (s *Shadow) try(ctx context.Context, epoch int64, model string, j finished, stored bool) (time.Duration, error) {
-	m, err := s.Store.Model(ctx, model)
+func (s *Shadow) try(ctx context.Context, epoch int64, trial results.EpochTrial, j finished, stored bool) (time.Duration, error) {
+	tried, err := candidates(ctx, s.Store, trial.Model, slices.Sorted(maps.Values(trial.With))...)
 	if err != nil {
 		return 0, err
 	}
+	m := tried[0]
 	before, err := s.Store.Verdict(ctx, j.tenant, j.job, 1)
 	if err != nil {
 		return 0, err
 	}
-	taken, err := s.Host.TakeWith(ctx, j.tenant, j.job, m)
+	taken, err := s.Host.TakeWith(ctx, j.tenant, j.job, tried...)
 	if err != nil {
 		return 0, err
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"onsite/api"
 	"onsite/models"
@@ -132,70 +134,139 @@ func (e *engine) hasVectors(ctx context.Context, m results.RegisteredModel, tena
 // manifests are those of a set of models, by task.
 type manifests map[models.Task]manifest.Manifest
 
-// Manifest gives that of a task.
-func (m manifests) Manifest(t models.Task) (manifest.Manifest, bool) {
-	man, ok := m[t]
-	return man, ok
-}
-
-// Obstacles is api.Registry: a head knows by the sha256 of which models the values that it reads are made. What counts is the set that would run:
-// that of the active epoch with the candidate in it.
-func (e *engine) Obstacles(ctx context.Context, m results.RegisteredModel) ([]pipeline.Text, error) {
+// running gives the manifests of what a scope would run under a document with further models, by task. rows keeps what was read before.
+func (e *engine) running(ctx context.Context, doc results.EpochDoc, scope string, further []results.RegisteredModel, rows map[string]results.RegisteredModel) (manifests, error) {
 	c, err := e.faces()
 	if err != nil {
 		return nil, err
 	}
-	number, err := e.store.ActiveEpoch(ctx)
-	if err != nil {
-		return nil, err
+	set := manifests{}
+	for _, t := range c.Verifier.Models.Tasks() {
+		set[t], _ = c.Verifier.Models.Manifest(t)
 	}
-	active, err := e.store.Epoch(ctx, number)
-	if err != nil {
-		return nil, err
+	assigned := doc.Main(scope)
+	for _, m := range further {
+		rows[m.ID] = m
+		if m.Tenant == scope || doc.Tenants[scope][m.Task] == "" {
+			assigned[m.Task] = m.ID
+		}
 	}
-	scopes := []string{m.Tenant}
-	if m.Tenant == "" {
-		for t, own := range active.Doc.Tenants {
-			if own[m.Task] == "" {
-				scopes = append(scopes, t)
+	for task, id := range assigned {
+		row, ok := rows[id]
+		if !ok {
+			if row, err = e.store.Model(ctx, id); err != nil {
+				return nil, err
 			}
+			rows[id] = row
+		}
+		if set[models.Task(task)], err = manifest.Parse(row.Name, row.Manifest); err != nil {
+			return nil, fmt.Errorf("read the manifest of model %s: %w", id, err)
 		}
 	}
-	candidate, err := manifest.Parse(m.Name, m.Manifest)
-	if err != nil {
-		return nil, fmt.Errorf("read the manifest of model %s: %w", m.ID, err)
+	return set, nil
+}
+
+// Obstacles is api.Registry: a head knows by the sha256 of which models the values that it reads are made.
+func (e *engine) Obstacles(ctx context.Context, doc results.EpochDoc, scope string, further ...results.RegisteredModel) ([]pipeline.Text, error) {
+	scopes := []string{scope}
+	if scope == "" { // whoever has models of its own runs the installation's for all other tasks
+		scopes = slices.AppendSeq(scopes, maps.Keys(doc.Tenants))
 	}
-	for _, scope := range scopes {
-		set := manifests{}
-		for _, t := range c.Verifier.Models.Tasks() {
-			set[t], _ = c.Verifier.Models.Manifest(t)
+	rows := map[string]results.RegisteredModel{}
+	var all []pipeline.Text
+	for _, s := range scopes {
+		set, err := e.running(ctx, doc, s, further, rows)
+		if err != nil {
+			return nil, err
 		}
-		assigned, _ := active.Doc.Assign(scope, "")
-		for task, id := range assigned {
-			row, err := e.store.Model(ctx, id)
+		for _, u := range unfit(set) {
+			partner, err := e.partner(ctx, scope, u)
 			if err != nil {
 				return nil, err
 			}
-			if set[models.Task(task)], err = manifest.Parse(row.Name, row.Manifest); err != nil {
-				return nil, fmt.Errorf("read the manifest of model %s: %w", id, err)
+			if text := u.say(partner); !slices.Contains(all, text) {
+				all = append(all, text)
 			}
 		}
-		set[models.Task(m.Task)] = candidate
-		if found := unfit(set); len(found) > 0 {
-			return found, nil
-		}
 	}
-	return nil, nil
+	return all, nil
+}
+
+// misfit is heads that read values of another model than the one that would run beside them.
+type misfit struct {
+	heads, beside manifest.Manifest
+	task          models.Task // of the model whose values they read
+	wants         string      // its sha256
 }
 
 // unfit says which heads of a set were trained on other models than those of the set.
-func unfit(set manifests) []pipeline.Text {
+func unfit(set manifests) (out []misfit) {
 	heads, ok := set[models.SceneHead]
-	if !ok || scene.HeadsFit(set, heads) == nil {
+	if !ok {
 		return nil
 	}
-	return []pipeline.Text{{
-		EN: fmt.Sprintf("%s %s (%s) reads values of another model than the one that would run beside it, and was trained on those", heads.Name, heads.Version, models.SceneHead),
-		ZH: fmt.Sprintf("%s %s（%s）读取并以其训练的模型，与将同时运行的模型不同", heads.Name, heads.Version, models.SceneHead),
-	}}
+	seen := map[models.Task]bool{}
+	for _, p := range heads.Input.Parts {
+		task := scene.MadeBy[p.Name]
+		if own, ok := set[task]; ok && own.File.SHA256 != p.Model && !seen[task] {
+			seen[task] = true
+			out = append(out, misfit{heads, own, task, p.Model})
+		}
+	}
+	return out
+}
+
+// partner looks in the registry for a model that would make a misfit fit: the one that the heads were trained on, or heads that were trained on
+// what runs beside them. "": there is none.
+func (e *engine) partner(ctx context.Context, scope string, u misfit) (string, error) {
+	rows, err := e.store.ScopeModels(ctx, scope)
+	if err != nil {
+		return "", err
+	}
+	for _, m := range rows {
+		if m.State == results.ModelRetired || m.State == results.ModelAdded {
+			continue
+		}
+		fits := m.Task == string(u.task) && m.SHA256 == u.wants
+		if m.Task == string(models.SceneHead) {
+			man, err := manifest.Parse(m.Name, m.Manifest)
+			if err != nil {
+				return "", fmt.Errorf("read the manifest of model %s: %w", m.ID, err)
+			}
+			for _, p := range man.Input.Parts {
+				fits = fits || scene.MadeBy[p.Name] == u.task && p.Model == u.beside.File.SHA256
+			}
+		}
+		if fits {
+			return m.Name + "@" + m.Version, nil
+		}
+	}
+	return "", nil
+}
+
+func (u misfit) say(partner string) pipeline.Text {
+	t := pipeline.Text{
+		EN: fmt.Sprintf("%s %s (%s) reads values of %s %.12s and was trained on those; %s %s (%.12s) would run beside it", u.heads.Name, u.heads.Version, models.SceneHead, u.task, u.wants, u.beside.Name, u.beside.Version, u.beside.File.SHA256),
+		ZH: fmt.Sprintf("%s %s（%s）读取并以其训练的模型为 %s %.12s，而将同时运行的是 %s %s（%.12s）", u.heads.Name, u.heads.Version, models.SceneHead, u.task, u.wants, u.beside.Name, u.beside.Version, u.beside.File.SHA256),
+	}
+	if partner != "" {
+		t.EN, t.ZH = t.EN+"; name "+partner+", too", t.ZH+"；请同时指定 "+partner
+	} else {
+		t.EN += fmt.Sprintf("; upload heads that were trained on it (onsite scene train), or that %s", u.task)
+		t.ZH += fmt.Sprintf("；请上传以其训练的分类头（onsite scene train），或该 %s 模型", u.task)
+	}
+	return t
+}
+
+// Vectors is api.Registry.
+func (e *engine) Vectors(ctx context.Context, doc results.EpochDoc, tenant string, further ...results.RegisteredModel) (string, error) {
+	set, err := e.running(ctx, doc, tenant, further, map[string]results.RegisteredModel{})
+	if err != nil {
+		return "", err
+	}
+	c, err := e.faces()
+	if err != nil {
+		return "", err
+	}
+	return c.VectorName(func(t models.Task) string { return set[t].File.SHA256 }), nil
 }
