@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -45,6 +46,19 @@ const (
 	opModelGaps     = "list-model-gaps"
 	opPromotion     = "get-promotion"
 	opPromotionEnd  = "cancel-promotion"
+	opModels        = "list-registry-models"
+	opModel         = "get-registry-model"
+	opEpoch         = "get-epoch"
+	opVectors       = "list-vectors"
+	opVectorsDrop   = "delete-vectors"
+
+	opComparisonBegin  = "begin-comparison"
+	opComparisons      = "list-comparisons"
+	opComparison       = "get-comparison"
+	opComparisonPack   = "get-comparison-package"
+	opComparisonPause  = "pause-comparison"
+	opComparisonResume = "resume-comparison"
+	opComparisonEnd    = "cancel-comparison"
 )
 
 // accessModels is the part of the access table about the registry of models.
@@ -52,7 +66,10 @@ var accessModels = map[string][]results.Role{
 	opRegistry: {modelsRole, audit}, opModelRuns: {modelsRole, audit}, opPromotion: {modelsRole, audit},
 	opModelAdd: {modelsRole}, opModelCheck: {modelsRole}, opModelShadow: {modelsRole}, opModelCompare: {modelsRole}, opModelReport: {modelsRole}, opModelCanary: {modelsRole},
 	opModelPromote: {modelsRole}, opModelRollback: {modelsRole}, opModelRetire: {modelsRole}, opPromotionEnd: {modelsRole},
-	opModelGaps: {modelsRole, audit},
+	opModelGaps: {modelsRole, audit}, opModels: {modelsRole, audit}, opModel: {modelsRole, audit}, opEpoch: {modelsRole, audit},
+	opVectors: {modelsRole, audit}, opVectorsDrop: {modelsRole},
+	opComparisonBegin: {modelsRole}, opComparisons: {modelsRole, audit}, opComparison: {modelsRole, audit}, opComparisonPack: {modelsRole, audit},
+	opComparisonPause: {modelsRole}, opComparisonResume: {modelsRole}, opComparisonEnd: {modelsRole},
 }
 
 // The scopes as the API names them.
@@ -71,10 +88,11 @@ type RegisteredModel struct {
 	SHA256    string             `json:"sha256" doc:"of the ONNX file: what verdicts and stored vectors name"`
 	Manifest  string             `json:"manifest_sha256"`
 	State     results.ModelState `json:"state" enum:"added,checked,shadow,canary,active,standby,retired" doc:"standby: it was active, and stays warm for a rollback"`
+	With      []string           `json:"with,omitempty" doc:"ids of the models that are tried with it, or were promoted in one epoch with it"`
 	Trial     *ModelTrial        `json:"trial,omitempty" doc:"of a shadow or a canary"`
 	Runs      *ModelRuns         `json:"runs,omitempty" doc:"what its shadow runs come to"`
-	Check     json.RawMessage    `json:"check,omitempty" doc:"what the examination found"`
-	Report    json.RawMessage    `json:"report,omitempty" doc:"the newest comparison with the active model; of a model of the installation for the operator only"`
+	Check     json.RawMessage    `json:"check,omitempty" doc:"what the examination found; not in lists"`
+	Report    json.RawMessage    `json:"report,omitempty" doc:"the newest comparison with the active model; of a model of the installation for the operator only; not in lists"`
 	Passed    bool               `json:"passed" doc:"that comparison says that it may be promoted"`
 	AddedBy   string             `json:"added_by" doc:"id of the API key"`
 	AddedAt   time.Time          `json:"added_at"`
@@ -134,7 +152,7 @@ type Promotion struct {
 type RegistryView struct {
 	Epoch      int64             `json:"epoch" doc:"the active one; 0: nothing was ever promoted or tried, and the models that the program brings along run"`
 	Epochs     []Epoch           `json:"epochs" nullable:"false" doc:"newest first"`
-	Models     []RegisteredModel `json:"models" nullable:"false" doc:"those of the installation, and the tenant's own"`
+	Models     []RegisteredModel `json:"models" nullable:"false" doc:"those of the installation, and the tenant's own, but the retired ones (GET /v1/registry/models lists these, too), and without their checks and reports"`
 	Hosts      []ModelHost       `json:"hosts" nullable:"false" doc:"for the operator: the processes that run models"`
 	Promotions []Promotion       `json:"promotions" nullable:"false" doc:"newest first"`
 	Operator   bool              `json:"operator" doc:"this key's tenant may change the models of the installation"`
@@ -179,10 +197,17 @@ func (s *Server) registryRoutes() {
 		explained("An active model gives way to what was active before it, at once: that stayed warm. A trial of a model ends. An open promotion of it is cancelled.")), s.rollbackModel)
 	register(s, describe(post, "/v1/registry/models/{id}/retire", opModelRetire, tag, "Retire a model",
 		explained("Its vectors of enrolled photos are deleted, and it stays warm no longer. Its files are kept, so that verdicts that it made can be made again.")), s.retireModel)
+	register(s, describe(get, "/v1/registry/models", opModels, tag, "List models of the registry", explained("Newest first.")), s.listModels)
+	register(s, describe(get, "/v1/registry/models/{id}", opModel, tag, "Read a model with its examination and its newest comparison"), s.getModel)
+	register(s, describe(get, "/v1/registry/epochs/{number}", opEpoch, tag, "Read an epoch",
+		explained("With wait the answer comes when it is staged no longer, or the time is over.")), s.getEpoch)
 	register(s, describe(get, "/v1/registry/models/{id}/gaps", opModelGaps, tag, "List enrolled photos that a model cannot use"), s.listModelGaps)
-	register(s, describe(get, "/v1/registry/promotions/{id}", opPromotion, tag, "Read how far a promotion is"), s.getPromotion)
+	register(s, describe(get, "/v1/registry/promotions/{id}", opPromotion, tag, "Read how far a promotion is",
+		explained("With wait the answer comes when it has ended, or the time is over.")), s.getPromotion)
 	register(s, describe(del, "/v1/registry/promotions/{id}", opPromotionEnd, tag, "Cancel a promotion",
 		explained("What was embedded so far is kept until the model is retired.")), s.cancelPromotion)
+	s.comparisonRoutes(tag)
+	s.vectorRoutes(tag)
 }
 
 // operator says whether a tenant may change the models of the whole installation.
@@ -245,6 +270,10 @@ func (s *Server) getRegistry(ctx context.Context, _ *nothing) (*struct{ Body Reg
 	if out.Operator, err = s.operator(ctx, who); err != nil {
 		return nil, err
 	}
+	sums, err := s.Store.ShadowSumsOf(ctx, who)
+	if err != nil {
+		return nil, err
+	}
 	own := map[string]bool{} // the caller's models
 	hosts, err := s.Store.ModelHosts(ctx)
 	if err != nil {
@@ -262,14 +291,10 @@ func (s *Server) getRegistry(ctx context.Context, _ *nothing) (*struct{ Body Reg
 			return nil, err
 		}
 		for _, m := range rows {
-			shown, err := s.showModel(ctx, m, active.Doc)
-			if err != nil {
-				return nil, err
+			own[m.ID] = m.Tenant != ""
+			if m.State != results.ModelRetired {
+				out.Models = append(out.Models, listed(m, active.Doc, sums))
 			}
-			if own[m.ID] = m.Tenant != ""; m.Tenant == "" && !out.Operator {
-				shown.Report = nil // it counts other tenants' jobs
-			}
-			out.Models = append(out.Models, shown)
 		}
 		promotions, err := s.Store.Promotions(ctx, scope, shownEpochs)
 		if err != nil {
@@ -302,23 +327,160 @@ func showPromotion(p results.Promotion, all bool) Promotion {
 	return Promotion{ID: p.ID, Model: p.Model, State: p.State, Override: p.Override, Photos: p.Total, Done: p.Done, Gaps: p.Gaps, Epoch: p.Epoch, Why: p.Why, By: p.Actor, CreatedAt: p.Created.UTC(), ChangedAt: p.Changed.UTC()}
 }
 
-// showModel shows a model. What its shadow runs come to is of the caller's own jobs.
+// showModel shows a model whole. What its shadow runs come to is of the caller's own jobs.
 func (s *Server) showModel(ctx context.Context, m results.RegisteredModel, doc results.EpochDoc) (RegisteredModel, error) {
-	out := RegisteredModel{ID: m.ID, Scope: scopeInstallation, Task: m.Task, Name: m.Name, Version: m.Version, SHA256: m.SHA256, Manifest: m.Digest, State: m.State, Check: m.Check, Report: m.Report,
-		Passed: m.Passed, AddedBy: m.Actor, AddedAt: m.AddedAt.UTC(), ChangedAt: m.Changed.UTC()}
+	who := PrincipalOf(ctx).Tenant
+	sums, err := s.Store.ShadowSums(ctx, m.ID, who)
+	if err != nil {
+		return RegisteredModel{}, err
+	}
+	out := listed(m, doc, map[string]results.ShadowSums{m.ID: sums})
+	out.Check = m.Check
+	if m.Tenant == "" { // its report counts other tenants' jobs
+		if ok, err := s.operator(ctx, who); err != nil || !ok {
+			return out, err
+		}
+	}
+	out.Report = m.Report
+	return out, nil
+}
+
+// listed shows a model as lists have it.
+func listed(m results.RegisteredModel, doc results.EpochDoc, runs map[string]results.ShadowSums) RegisteredModel {
+	out := RegisteredModel{ID: m.ID, Scope: scopeInstallation, Task: m.Task, Name: m.Name, Version: m.Version, SHA256: m.SHA256, Manifest: m.Digest, State: m.State,
+		With: doc.Together[m.ID], Passed: m.Passed, AddedBy: m.Actor, AddedAt: m.AddedAt.UTC(), ChangedAt: m.Changed.UTC()}
 	if m.Tenant != "" {
 		out.Scope = scopeTenant
 	}
 	for _, t := range slices.Concat(doc.Shadows, doc.Canaries) {
-		if t.Model == m.ID {
-			out.Trial = &ModelTrial{Share: t.Share, Budget: t.Budget}
+		if !t.Has(m.ID) {
+			continue
+		}
+		out.Trial, out.With = &ModelTrial{Share: t.Share, Budget: t.Budget}, nil
+		for _, id := range slices.Sorted(maps.Values(t.All())) {
+			if id != m.ID {
+				out.With = append(out.With, id)
+			}
 		}
 	}
-	sums, err := s.Store.ShadowSums(ctx, m.ID, PrincipalOf(ctx).Tenant)
-	if err == nil && sums.Runs > 0 {
+	if sums := runs[m.ID]; sums.Runs > 0 {
 		out.Runs = &ModelRuns{Jobs: sums.Runs, Same: sums.Same, CPU: sums.CPUMS / float64(sums.Runs)}
 	}
-	return out, err
+	return out
+}
+
+func (s *Server) listModels(ctx context.Context, in *struct {
+	PageInput
+	Scope   string `query:"scope" enum:"installation,tenant" default:"installation"`
+	Retired bool   `query:"retired" doc:"only those that are retired; else only the others"`
+}) (*struct{ Body List[RegisteredModel] }, error) {
+	scope := ""
+	if in.Scope == scopeTenant {
+		scope = PrincipalOf(ctx).Tenant
+	}
+	filter := []any{in.Scope, in.Retired}
+	p, err := s.page(ctx, opModels, filter, in.PageInput)
+	if err != nil {
+		return nil, err
+	}
+	active, err := s.activeEpoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sums, err := s.Store.ShadowSumsOf(ctx, PrincipalOf(ctx).Tenant)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Store.ListModels(ctx, scope, in.Retired, p)
+	if err != nil {
+		return nil, err
+	}
+	show := func(m results.RegisteredModel) RegisteredModel { return listed(m, active.Doc, sums) }
+	return &struct{ Body List[RegisteredModel] }{list(s, ctx, opModels, filter, p, rows, func(m results.RegisteredModel) string { return m.ID }, show)}, nil
+}
+
+func (s *Server) getModel(ctx context.Context, in *ULIDPath) (*modelOutput, error) {
+	m, err := s.model(ctx, in.ID, false)
+	if err != nil {
+		return nil, err
+	}
+	return s.shownModel(ctx, m.ID)
+}
+
+// EpochView is an epoch with who can run it.
+type EpochView struct {
+	Epoch
+	Ready int `json:"ready" doc:"processes that can run it"`
+	Hosts int `json:"hosts" doc:"processes that run models"`
+}
+
+func (s *Server) getEpoch(ctx context.Context, in *struct {
+	request
+	Number int64  `path:"number" minimum:"1"`
+	Wait   string `query:"wait" maxLength:"16" doc:"30s: wait until it is staged no longer, at most so long (the server's limit is 60 s)" example:"30s"`
+}) (*struct{ Body EpochView }, error) {
+	wait, err := s.waitOf(in.Wait)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.Store.Epoch(ctx, in.Number)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := s.mine(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.await(ctx, in.request, results.BellModels, wait, func() (bool, error) {
+		e, err = s.Store.Epoch(ctx, in.Number)
+		return e.State != results.EpochStaging, err
+	}); err != nil {
+		return nil, err
+	}
+	hosts, err := s.Store.ModelHosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := EpochView{Epoch: showEpoch(e)}
+	if !whole {
+		out.Why = nil // it may name models and machines of others
+	}
+	for _, h := range hosts {
+		if s.now().Sub(h.SeenAt) > seenWithin {
+			continue
+		}
+		if out.Hosts++; h.Ready >= e.Number {
+			out.Ready++
+		}
+	}
+	return &struct{ Body EpochView }{out}, nil
+}
+
+// seenWithin is how long a process that says nothing is counted; a little longer than an epoch waits for it.
+const seenWithin = 20 * time.Second
+
+// mine says whether the caller may see all of an epoch: as the operator, or since it changes a model of its own. One that changes other
+// tenants' own models alone is none of its business: results.ErrNotFound.
+func (s *Server) mine(ctx context.Context, e results.Epoch) (bool, error) {
+	who := PrincipalOf(ctx).Tenant
+	if ok, err := s.operator(ctx, who); err != nil || ok {
+		return ok, err
+	}
+	shared := len(e.Changes) == 0
+	for _, c := range e.Changes {
+		m, err := s.Store.Model(ctx, c.Model)
+		if err != nil {
+			return false, err
+		}
+		if m.Tenant == who {
+			return true, nil
+		}
+		shared = shared || m.Tenant == ""
+	}
+	if !shared {
+		return false, results.ErrNotFound
+	}
+	return false, nil
 }
 
 // propose writes an epoch that the caller asked for.

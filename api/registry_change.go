@@ -212,7 +212,7 @@ func (s *Server) together(ctx context.Context, id string, with Together, en, zh 
 	for _, other := range with.With {
 		o, err := s.model(ctx, other, true)
 		if errors.Is(err, results.ErrNotFound) {
-			return nil, unknown("body.with", say("there is no model %q", "没有模型 %q", other), pipeline.Text{})
+			return nil, unknown("body.with", say("one of them is no model of yours", "其中有不存在的模型"), pipeline.Text{})
 		}
 		if err != nil {
 			return nil, err

@@ -24,12 +24,14 @@ type promoteInput struct {
 
 // PromotionAnswer is a promotion with what it does not do.
 type PromotionAnswer struct {
-	Promotion *Promotion      `json:"promotion,omitempty" doc:"missing in a dry run"`
-	Allowed   bool            `json:"allowed" doc:"there is a comparison that passed, or a reason in writing"`
-	Photos    int64           `json:"photos" doc:"enrolled photos of people who consent"`
-	Embedded  int64           `json:"embedded" doc:"of those, that have a vector under the model"`
-	Gaps      int64           `json:"gaps" doc:"of those, that the model cannot use as far as is known: GET .../gaps lists them"`
-	Notes     []pipeline.Text `json:"notes" nullable:"false" doc:"what cannot be, or need not be, embedded again"`
+	Promotion *Promotion `json:"promotion,omitempty" doc:"missing in a dry run"`
+	Allowed   bool       `json:"allowed" doc:"there is a comparison that passed, or a reason in writing"`
+	Photos    int64      `json:"photos" doc:"enrolled photos of people who consent"`
+	Embedded  int64      `json:"embedded" doc:"of those, that have a vector under the model"`
+	Gaps      int64      `json:"gaps" doc:"of those, that the model cannot use as far as is known: GET .../gaps lists them"`
+	// Fingerprints counts those whose vectors are lost for comparison.
+	Fingerprints int64           `json:"fingerprints" doc:"earlier recordings whose fingerprints hold vectors of the scene embedder that is replaced, which cannot be made again"`
+	Notes        []pipeline.Text `json:"notes" nullable:"false" doc:"what cannot be, or need not be, embedded again"`
 }
 
 func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct{ Body PromotionAnswer }, error) {
@@ -49,6 +51,9 @@ func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct
 	passed := slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return compared(one, all, active.Doc) })
 	out := PromotionAnswer{Allowed: passed || input.Body.Override != "", Notes: notes(all)}
 	if err := s.countPhotos(ctx, all, active.Doc, &out); err != nil {
+		return nil, err
+	}
+	if err := s.countPrints(ctx, all, &out); err != nil {
 		return nil, err
 	}
 	if input.Body.DryRun {
@@ -133,13 +138,13 @@ func notesOf(task string) []pipeline.Text {
 		return []pipeline.Text{
 			say("Enrolled photos get a vector under the new model first. Photos that were removed have none and get none; people who withdrew their consent have none and get none.",
 				"登记照片会先用新模型生成特征向量。已删除的照片、已撤回同意的人员没有特征向量，也不会生成。"),
-			say("Sites hold no vectors of this task. Fingerprints of footage are hashes that no model makes: they are compared as before.", "地点不保存该类特征向量。影像指纹是不依赖模型的哈希值，比较方式不变。"),
+			say("Sites and the fingerprints of footage hold no vectors of this task.", "地点与影像指纹均不保存该类特征向量。"),
 			say("Verdicts that were made stay as they are.", "已生成的结论保持不变。"),
 		}
 	case "face_detect", "face_landmark":
 		return []pipeline.Text{say("Vectors of enrolled photos are named by the models that find and align the face, too: they are made anew from the photos first.",
 			"登记照片的特征向量也按定位与对齐人脸的模型区分：会先由照片重新生成。")}
-	case "scene_embed", "object_detect":
+	case taskScene, "object_detect":
 		return []pipeline.Text{
 			say("Vectors of sites' reference photos are not stored: they are made again from the photos when a site is next used.", "地点参考照片的特征向量不作存储：下次使用该地点时会由照片重新生成。"),
 			say("What a site's rooms and surroundings look like is stored with the site, under its model, and says nothing under another: write such sites again (PUT /v1/sites/{id}) after the promotion.",
@@ -179,6 +184,29 @@ func (s *Server) countPhotos(ctx context.Context, all []results.RegisteredModel,
 	}
 	return nil
 }
+
+// countPrints lists what the fingerprints of earlier footage hold of a model that is replaced.
+func (s *Server) countPrints(ctx context.Context, all []results.RegisteredModel, out *PromotionAnswer) error {
+	if !slices.ContainsFunc(all, func(m results.RegisteredModel) bool { return m.Task == taskScene }) {
+		return nil
+	}
+	tenants, err := s.concerned(ctx, all[0])
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		n, err := s.Store.CountPrints(ctx, t)
+		if err != nil {
+			return err
+		}
+		out.Fingerprints += n
+	}
+	out.Notes = append(out.Notes, fingerprints(out.Fingerprints))
+	return nil
+}
+
+// taskScene is the task whose vectors fingerprints and sites hold.
+const taskScene = "scene_embed"
 
 // concerned are the tenants whose templates may be of a model.
 func (s *Server) concerned(ctx context.Context, m results.RegisteredModel) ([]string, error) {
@@ -345,15 +373,29 @@ func (s *Server) promotion(ctx context.Context, id string, change bool) (results
 	return p, m, err
 }
 
-func (s *Server) getPromotion(ctx context.Context, in *ULIDPath) (*struct{ Body Promotion }, error) {
+func (s *Server) getPromotion(ctx context.Context, in *struct {
+	request
+	ULIDPath
+	Wait string `query:"wait" maxLength:"16" doc:"30s: wait until it has ended, at most so long (the server's limit is 60 s)" example:"30s"`
+}) (*struct{ Body Promotion }, error) {
+	wait, err := s.waitOf(in.Wait)
+	if err != nil {
+		return nil, err
+	}
 	p, m, err := s.promotion(ctx, in.ID, false)
 	if err != nil {
 		return nil, err
 	}
 	all := m.Tenant != ""
 	if !all {
-		all, err = s.operator(ctx, PrincipalOf(ctx).Tenant)
+		if all, err = s.operator(ctx, PrincipalOf(ctx).Tenant); err != nil {
+			return nil, err
+		}
 	}
+	err = s.await(ctx, in.request, results.BellModels, wait, func() (bool, error) {
+		p, err = s.Store.Promotion(ctx, in.ID)
+		return !p.State.Open(), err
+	})
 	return &struct{ Body Promotion }{showPromotion(p, all)}, err
 }
 

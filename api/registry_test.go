@@ -84,8 +84,10 @@ func TestRegistryForNonOperators(t *testing.T) {
 	view := s.do(http.MethodGet, "/v1/registry", boss, nil)
 	require.NoError(t, json.Unmarshal(view.body, &seen))
 	require.Contains(t, string(view.body), "machine-7")
-	require.Contains(t, string(view.body), "store-17")
+	require.NotContains(t, string(view.body), "store-17", "a list has no reports")
+	require.Contains(t, string(s.do(http.MethodGet, "/v1/registry/models/"+m.ID, boss, nil).body), "store-17")
 	require.Equal(t, results.ModelCanary, seen.Models[0].State)
+	require.NotContains(t, string(s.do(http.MethodGet, "/v1/registry/models/"+m.ID, other, nil).body), "store-17")
 	view = s.do(http.MethodGet, "/v1/registry", other, nil)
 	require.Contains(t, string(view.body), m.ID)
 	for _, hidden := range []string{"machine-7", "store-17", theirs.ID} {

@@ -89,6 +89,7 @@ var patternsZH = map[string]string{
 	policyWords: "1 至 40 个小写字母、数字或 _，以字母开头",
 	reasonWords: "原因代码",
 	digestWords: "sha256 的前几位",
+	vectorWords: "特征向量的名称",
 }
 
 // What patternDescriptions say; a tag cannot name a constant, so that they are written there once more.
@@ -97,6 +98,7 @@ const (
 	policyWords = "1 to 40 of lower-case letters, digits, _ beginning with a letter"
 	reasonWords = "a reason's code"
 	digestWords = "the first digits of a sha256"
+	vectorWords = "a name of vectors"
 )
 
 var verb = regexp.MustCompile(`%[vsd]`)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,13 +23,14 @@ const mark = "ACMEMARK"
 type walk struct {
 	*desk
 	job, upload, photo, key, webhook, delivery, marked, entry, challenge string
-	model, promotion                                                     string
+	model, promotion, comparison                                         string
 }
 
 // newWalk gives acme a subject with a photo, a site, a policy, a key, a webhook with a delivery, a bucket, jobs and a verdict.
 func newWalk(t *testing.T) *walk {
 	t.Helper()
 	w := &walk{desk: newDesk(t)}
+	w.server.Registry = &fakeRegistry{}
 	w.server.MayMap = func(string, string, string) bool { return true }
 	id := func(a answer) string {
 		t.Helper()
@@ -72,6 +74,12 @@ func newWalk(t *testing.T) *walk {
 	require.NoError(t, w.store.ChangeModel(t.Context(), own, results.ModelAdded, results.AuditEntry{}))
 	w.model, w.promotion = own.ID, ulid.Make().String()
 	require.NoError(t, w.store.BeginPromotion(t.Context(), results.Promotion{ID: w.promotion, Model: own.ID, Scope: "acme", Task: own.Task, State: results.PromotionEmbedding, Created: w.now()}, results.AuditEntry{}))
+	w.comparison = ulid.Make().String()
+	compared := results.ModelComparison{ID: w.comparison, Scope: "acme", Models: []string{own.ID}, Ask: json.RawMessage(`{"data": "` + mark + `"}`), Created: w.now()}
+	require.NoError(t, w.store.BeginComparison(t.Context(), compared, nil, results.AuditEntry{}))
+	require.NoError(t, w.store.EndComparison(t.Context(), compared, []byte(mark), results.AuditEntry{}))
+	_, err = w.store.ProposeEpoch(t.Context(), results.Epoch{Action: "model.shadowed", Changes: []results.ModelChange{{Model: own.ID, State: results.ModelShadow}}}, 0, results.StepStaged, results.AuditEntry{})
+	require.NoError(t, err)
 	w.signLog()
 	logged, err := w.store.LogEntries(t.Context(), "acme", 0, 1)
 	require.NoError(t, err)
@@ -81,7 +89,7 @@ func newWalk(t *testing.T) *walk {
 
 // marks are what only acme may see.
 func (w *walk) marks() []string {
-	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery, w.marked, w.entry, w.challenge, w.model, w.promotion}
+	return []string{mark, "acmeonly", "acmesite", "acmepolicy", "acmebucket", w.job, w.upload, w.photo, w.key, w.webhook, w.delivery, w.marked, w.entry, w.challenge, w.model, w.promotion, w.comparison}
 }
 
 // path fills in what acme has.
@@ -105,13 +113,14 @@ func (w *walk) path(op *huma.Operation) string {
 	case "challenges":
 		id = w.challenge
 	case "registry":
-		if id = w.model; len(parts) > 3 && parts[3] == "promotions" {
-			id = w.promotion
-		}
+		id = map[string]string{"models": w.model, "promotions": w.promotion, "comparisons": w.comparison}[append(parts, "")[3]]
 	}
-	p := strings.NewReplacer("{job}", job, "{n}", "0", "{id}", id, "{photo}", w.photo, "{purpose}", "face", "{name}", "acmepolicy", "{delivery}", w.delivery).Replace(op.Path)
+	p := strings.NewReplacer("{job}", job, "{n}", "0", "{number}", "1", "{id}", id, "{photo}", w.photo, "{purpose}", "face", "{name}", "acmepolicy", "{delivery}", w.delivery).Replace(op.Path)
 	if op.OperationID == "delete-bucket" {
 		p += "?bucket=acmebucket&prefix=" + mark + "/"
+	}
+	if op.OperationID == opVectorsDrop {
+		p += "?name=" + strings.Repeat("a", 64)
 	}
 	if op.OperationID == opEvidence {
 		p += "?recipient=court"
@@ -165,6 +174,8 @@ func (w *walk) body(op *huma.Operation) (any, []string) {
 		return files("manifest", "name: x")
 	case opModelShadow, opModelCanary:
 		return map[string]any{"share": 0.5}, nil
+	case opComparisonBegin:
+		return map[string]any{"models": []string{w.model}}, nil
 	case opModelCompare, opModelPromote:
 		return map[string]any{}, nil
 	case opMark:

@@ -27,7 +27,7 @@ type ModelComparison struct {
 	Scope   string // tenant that the models are for; "": the installation
 	Models  []string
 	Epoch   int64           // what is active is that of this epoch, from the first job to the last
-	Ask     json.RawMessage // what was asked for: filter, limits, labels
+	Ask     json.RawMessage // ComparisonAsk
 	State   ComparisonState
 	Total   int64           // jobs
 	Done    int64           // of those, that ran under both
@@ -39,6 +39,15 @@ type ModelComparison struct {
 	Actor   string
 	Created time.Time
 	Changed time.Time
+}
+
+// ComparisonAsk is what was asked for.
+type ComparisonAsk struct {
+	Data   string                       `json:"data"`             // the jobs, in words
+	Budget float64                      `json:"budget"`           // processor cores that it may use, up to 1
+	Limits json.RawMessage              `json:"limits"`           // what the report must stay within
+	Labels map[string]string            `json:"labels,omitempty"` // job -> genuine, impostor
+	Groups map[string]map[string]string `json:"groups,omitempty"` // job or subject -> column -> value, as "declared" -> "woman"
 }
 
 // ComparedState is where a job of a comparison is.

@@ -406,6 +406,8 @@ type Registry interface {
 	Model(ctx context.Context, id string) (RegisteredModel, error)
 	// ScopeModels lists the models of a scope, oldest first; tenant "": the installation's.
 	ScopeModels(ctx context.Context, tenant string) ([]RegisteredModel, error)
+	// ListModels lists the models of a scope that are retired, or those that are not, newest first; After is an id.
+	ListModels(ctx context.Context, tenant string, retired bool, p Page) ([]RegisteredModel, error)
 	// ModelByFile gives the newest model with this file and name, whatever its state: verdicts name models so.
 	ModelByFile(ctx context.Context, ref pipeline.ModelRef) (RegisteredModel, error)
 	// ChangeModel writes state, check, report and passed of a model that is still in the given state and was not changed since it was read
@@ -451,7 +453,14 @@ type Registry interface {
 	// part, of fewer than n, the gaps, too.
 	DropTemplates(ctx context.Context, tenant, sha256 string, n int) (int64, error)
 
+	// TemplateNames counts a tenant's templates by what they are named by.
+	TemplateNames(ctx context.Context, tenant string) (map[string]int64, error)
+	// DropNamedTemplates deletes a tenant's templates and gaps of just this name as DropTemplates does.
+	DropNamedTemplates(ctx context.Context, tenant, name string, n int) (int64, error)
+	CountPrints(ctx context.Context, tenant string) (int64, error)
+
 	PutShadowRun(ctx context.Context, r ShadowRun) error // one that is there is replaced
 	ShadowRuns(ctx context.Context, model, tenant string, p Page) ([]ShadowRun, error)
-	ShadowSums(ctx context.Context, model, tenant string) (ShadowSums, error) // tenant "": of all
+	ShadowSums(ctx context.Context, model, tenant string) (ShadowSums, error)       // tenant "": of all
+	ShadowSumsOf(ctx context.Context, tenant string) (map[string]ShadowSums, error) // of all models that ran on a tenant's jobs
 }

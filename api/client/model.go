@@ -158,11 +158,11 @@ func (c *Client) PutModelReport(ctx context.Context, id string, report []byte) (
 	return out, err
 }
 
-// PromoteModel begins a promotion, or says what it would do.
-func (c *Client) PromoteModel(ctx context.Context, id, override string, dryRun bool) (PromotionPlan, error) {
+// PromoteModel begins the promotion of a model and its partners, or says what it would do.
+func (c *Client) PromoteModel(ctx context.Context, id string, with []string, override string, dryRun bool) (PromotionPlan, error) {
 	var raw json.RawMessage
 	var out PromotionPlan
-	_, err := c.do(ctx, call{method: http.MethodPost, path: at("registry", "models", id, "promote"), body: encode(map[string]any{"override": override, "dry_run": dryRun}), into: &raw})
+	_, err := c.do(ctx, call{method: http.MethodPost, path: at("registry", "models", id, "promote"), body: encode(map[string]any{"with": with, "override": override, "dry_run": dryRun}), into: &raw})
 	if err == nil {
 		err = json.Unmarshal(raw, &out)
 	}
@@ -170,9 +170,9 @@ func (c *Client) PromoteModel(ctx context.Context, id, override string, dryRun b
 	return out, err
 }
 
-// Promotion reads how far a promotion is.
-func (c *Client) Promotion(ctx context.Context, id string) (Promotion, error) {
+// Promotion reads how far a promotion is; with a wait it waits for its end, at most so long.
+func (c *Client) Promotion(ctx context.Context, id string, wait time.Duration) (Promotion, error) {
 	var out Promotion
-	_, err := c.do(ctx, call{method: http.MethodGet, path: at("registry", "promotions", id), repeat: true, into: &out})
+	_, err := c.do(ctx, call{method: http.MethodGet, path: at("registry", "promotions", id), query: waiting(wait), repeat: true, into: &out})
 	return out, err
 }

@@ -18,7 +18,7 @@ type modelsCmd struct {
 	Show      modelsShowCmd      `cmd:"" help:"Print a model's manifest: a template for another one of its task."`
 	Check     modelsCheckCmd     `cmd:"" help:"Examine models: files, graph, golden samples, numbers, latency, memory."`
 	Calibrate modelsCalibrateCmd `cmd:"" help:"Find an embedder's thresholds for a wanted false match rate, with intervals."`
-	Compare   modelsCompareCmd   `cmd:"" help:"Say what another model would change, on labelled data: decisions, errors, groups, time."`
+	Compare   modelsCompareCmd   `cmd:"" help:"Say what another model would change, on labelled data or stored jobs: decisions, errors, groups, time."`
 	Add       modelsAddCmd       `cmd:"" help:"Examine a model of your own and keep it on this machine under its name."`
 
 	// Of a service: what its processes run, and how that changes.
@@ -26,9 +26,11 @@ type modelsCmd struct {
 	Upload      modelsUploadCmd      `cmd:"" help:"Send a model to a service's registry, which examines it."`
 	Shadow      modelsShadowCmd      `cmd:"" help:"Run a model beside the active one on a share of a service's jobs; no verdict changes."`
 	CompareLive modelsCompareLiveCmd `cmd:"" help:"Compare a model with the active one by its shadow runs."`
+	Comparisons modelsComparisonsCmd `cmd:"" help:"Comparisons over stored jobs of a service (onsite models compare --jobs): list, wait, pause, resume, cancel."`
 	Canary      modelsCanaryCmd      `cmd:"" help:"Let a model make the verdicts of some of a service's jobs."`
 	Promote     modelsPromoteCmd     `cmd:"" help:"Make a model the active one of a service: enrolled photos are embedded first, no job is dropped."`
 	Rollback    modelsRollbackCmd    `cmd:"" help:"Take a model of a service back, at once."`
+	Vectors     modelsVectorsCmd     `cmd:"" help:"List the vectors of enrolled photos by what made them, and delete those that nothing needs."`
 	Retire      modelsRetireCmd      `cmd:"" help:"Delete the vectors of a model that a service does not run any more."`
 }
 

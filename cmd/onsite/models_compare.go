@@ -16,10 +16,10 @@ import (
 )
 
 type modelsCompareCmd struct {
-	With []string `help:"The model that is to be tried: a name (onsite models list), TASK=NAME, or the path of a manifest. May be given for several tasks." required:"" placeholder:"NAME" sep:"none"`
-	Data string   `help:"Folder of labelled data: DIR/<identity>/*.jpg, or a cases.csv (docs/models.md)." required:"" placeholder:"DIR"`
+	With []string `help:"The model that is to be tried: a name (onsite models list), TASK=NAME, or the path of a manifest; with --jobs a model of the service. May be given for several tasks." required:"" placeholder:"NAME" sep:"none"`
+	Data string   `help:"Folder of labelled data: DIR/<identity>/*.jpg, or a cases.csv (docs/models.md)." xor:"what" required:"" placeholder:"DIR"`
+	Jobs bool     `help:"Run stored jobs of a service again under both, instead." xor:"what" required:""`
 	Out  string   `help:"Write report.json, report.en.html, report.zh.html and the plots into this folder." placeholder:"DIR"`
-	JSON bool     `help:"Print the report as JSON."`
 
 	MaxDisagreement float64 `help:"Decisions that may differ, as a share of all." default:"0.05" group:"Limits"`
 	MaxLoosened     float64 `help:"Cases, but those labelled genuine, that may newly pass, as a share of those that did not." default:"0.01" group:"Limits"`
@@ -27,9 +27,14 @@ type modelsCompareCmd struct {
 	MaxSlower       float64 `help:"How many times as long a case may take (median)." default:"2" group:"Limits"`
 	MinCases        int     `help:"How many cases there must be." default:"100" group:"Limits"`
 	modelFlag
+	jobsFlags
+	remoteFlags
 }
 
 func (c *modelsCompareCmd) Run(ctx context.Context, e *env) error {
+	if c.Jobs {
+		return c.overJobs(ctx, e)
+	}
 	if err := listable(c.Data); err != nil {
 		return pathError("--data", c.Data, err, "name a folder with labelled data", "请指定存放带标签数据的文件夹")
 	}

@@ -4,17 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"onsite/api/client"
 	"onsite/pipeline"
 )
 
 type modelsShadowCmd struct {
-	Name   string  `arg:"" help:"Name of a model of the service, NAME@VERSION, or its id."`
-	Share  float64 `help:"Part of the jobs that are run again with it." default:"0.1" placeholder:"0..1"`
-	Budget float64 `help:"Processor cores that each process may spend on it." default:"0.25" placeholder:"CORES"`
-	Past   int     `help:"Run so many of the newest finished jobs, too." placeholder:"N"`
+	Name   []string `arg:"" help:"Name of a model of the service, NAME@VERSION, or its id. Several are tried together."`
+	Share  float64  `help:"Part of the jobs that are run again with it." default:"0.1" placeholder:"0..1"`
+	Budget float64  `help:"Processor cores that each process may spend on it." default:"0.25" placeholder:"CORES"`
+	Past   int      `help:"Run so many of the newest finished jobs, too." placeholder:"N"`
 	remoteFlags
 }
 
@@ -28,7 +27,7 @@ func (c *modelsShadowCmd) Run(ctx context.Context, e *env) error {
 }
 
 type modelsCanaryCmd struct {
-	Name       string   `arg:"" help:"Name of a model of the service, NAME@VERSION, or its id."`
+	Name       []string `arg:"" help:"Name of a model of the service, NAME@VERSION, or its id. Several are tried together."`
 	Share      float64  `help:"Part of the jobs whose verdicts it makes." placeholder:"0..1"`
 	ForTenants []string `help:"All jobs of these tenants." placeholder:"TENANT" sep:","`
 	remoteFlags
@@ -49,7 +48,7 @@ type modelsRollbackCmd struct {
 }
 
 func (c *modelsRollbackCmd) Run(ctx context.Context, e *env) error {
-	return change(ctx, e, c.remoteFlags, c.Name, "rollback", nil, func(m client.ModelChange) pipeline.Text {
+	return change(ctx, e, c.remoteFlags, []string{c.Name}, "rollback", nil, func(m client.ModelChange) pipeline.Text {
 		return pipeline.Text{
 			EN: fmt.Sprintf("%s is taken back; it is %s now (epoch %d)", m.Model.Name, m.Model.State, m.Epoch.Number),
 			ZH: fmt.Sprintf("%s 已回退；当前状态 %s（批次 %d）", m.Model.Name, m.Model.State, m.Epoch.Number),
@@ -166,19 +165,20 @@ func errNotPassed(name string) error {
 }
 
 type modelsPromoteCmd struct {
-	Name     string `arg:"" help:"Name of a model of the service, NAME@VERSION, or its id."`
-	Override string `help:"Why it is promoted without a comparison that passed; it is logged." placeholder:"REASON"`
-	DryRun   bool   `help:"Only say what would be, and what cannot be embedded again."`
+	Name     []string `arg:"" help:"Name of a model of the service, NAME@VERSION, or its id. Several become active in one step."`
+	Override string   `help:"Why it is promoted without a comparison that passed; it is logged." placeholder:"REASON"`
+	DryRun   bool     `help:"Only say what would be, and what cannot be embedded again."`
 	remoteFlags
 }
 
 func (c *modelsPromoteCmd) Run(ctx context.Context, e *env) error {
-	service, m, err := c.openModel(ctx, e, c.Name)
+	service, all, err := c.openModels(ctx, e, c.Name)
 	if err != nil {
 		return err
 	}
 	defer service.Close()
-	plan, err := service.PromoteModel(ctx, m.ID, c.Override, c.DryRun)
+	m := all[0]
+	plan, err := service.PromoteModel(ctx, m.ID, partners(all), c.Override, c.DryRun)
 	if err != nil {
 		return remotely(err)
 	}
@@ -215,8 +215,9 @@ func (c *modelsPromoteCmd) Run(ctx context.Context, e *env) error {
 func awaitPromotion(ctx context.Context, e *env, service *client.Client, id string) (client.Promotion, error) {
 	bar := newProgress(e)
 	defer bar.close()
+	told := ""
 	for {
-		p, err := service.Promotion(ctx, id)
+		p, err := service.Promotion(ctx, id, pollFor)
 		if err != nil {
 			return p, remotely(err)
 		}
@@ -230,11 +231,14 @@ func awaitPromotion(ctx context.Context, e *env, service *client.Client, id stri
 			}
 			return p, &remoteError{code: exitOther, rule: "promotion_" + p.State, text: text}
 		}
-		bar.show(int(p.Photos), int(p.Done), e.say(pipeline.Text{EN: "photos embedded (" + p.State + ")", ZH: "已处理照片（" + p.State + "）"}))
-		select {
-		case <-ctx.Done():
-			return p, ctx.Err()
-		case <-time.After(300 * time.Millisecond):
+		what := pipeline.Text{EN: "photos embedded (" + p.State + ")", ZH: "已处理照片（" + p.State + "）"}
+		if p.Why != nil { // why it does not go on
+			what = pipeline.Text{EN: p.Why.Text.EN, ZH: p.Why.Text.ZH}
+			if p.Why.Rule != told {
+				told = p.Why.Rule
+				fmt.Fprintln(e.err, "onsite:", e.say(what))
+			}
 		}
+		bar.show(int(p.Photos), int(p.Done), e.say(what))
 	}
 }

@@ -66,18 +66,40 @@ func (c *modelsStatusCmd) Run(ctx context.Context, e *env) error {
 	return nil
 }
 
-// openModel opens the service and finds the model of a word there; the caller closes the service.
-func (f remoteFlags) openModel(ctx context.Context, e *env, word string) (*client.Client, client.Model, error) {
+// openModels opens the service and finds the models of words there; the caller closes the service.
+func (f remoteFlags) openModels(ctx context.Context, e *env, words []string) (*client.Client, []client.Model, error) {
 	service, err := f.open(e)
 	if err != nil {
-		return nil, client.Model{}, err
+		return nil, nil, err
 	}
-	m, err := registryModel(ctx, service, word)
+	var all []client.Model
+	for _, word := range words {
+		m, err := registryModel(ctx, service, word)
+		if err != nil {
+			service.Close()
+			return nil, nil, err
+		}
+		all = append(all, m)
+	}
+	return service, all, nil
+}
+
+// openModel is openModels for one.
+func (f remoteFlags) openModel(ctx context.Context, e *env, word string) (*client.Client, client.Model, error) {
+	service, all, err := f.openModels(ctx, e, []string{word})
 	if err != nil {
-		service.Close()
 		return nil, client.Model{}, err
 	}
-	return service, m, nil
+	return service, all[0], nil
+}
+
+// partners are the ids of the models but the first.
+func partners(all []client.Model) []string {
+	out := []string{}
+	for _, m := range all[1:] {
+		out = append(out, m.ID)
+	}
+	return out
 }
 
 // registryModel names a model of the registry: by its name, name@version, or id.
@@ -93,9 +115,6 @@ func registryModel(ctx context.Context, service *client.Client, word string) (cl
 		if m.ID == word {
 			return m, nil
 		}
-		if m.State == "retired" {
-			continue
-		}
 		names = append(names, m.Name+"@"+m.Version)
 		if m.Name == name && (!exact || m.Version == version) {
 			found = append(found, m)
@@ -105,6 +124,11 @@ func registryModel(ctx context.Context, service *client.Client, word string) (cl
 	case 1:
 		return found[0], nil
 	case 0:
+		if len(word) == 26 { // an id: of one that is retired
+			if m, err := service.Model(ctx, word); err == nil {
+				return m, nil
+			}
+		}
 		return client.Model{}, usagef(pipeline.Text{
 			EN: fmt.Sprintf("the service has no model %q; it has: %s; send one with \"onsite models upload\"", word, orNone(names)),
 			ZH: fmt.Sprintf("服务中没有模型 %q；现有：%s；可用 onsite models upload 上传", word, orNone(names)),
@@ -125,13 +149,22 @@ func orNone(names []string) string {
 }
 
 type modelsUploadCmd struct {
-	Manifest string `arg:"" help:"The model's manifest, with its files beside it; or the name of a model of this machine (onsite models list)." placeholder:"model.yaml"`
-	Tenant   bool   `help:"Only for the key's own tenant; else for the whole installation."`
+	Manifest []string `arg:"" help:"The model's manifest, with its files beside it; or the name of a model of this machine (onsite models list). Several: models that belong together." placeholder:"model.yaml"`
+	Tenant   bool     `help:"Only for the key's own tenant; else for the whole installation."`
 	remoteFlags
 }
 
 func (c *modelsUploadCmd) Run(ctx context.Context, e *env) error {
-	raw, files, err := c.read()
+	for _, name := range c.Manifest {
+		if err := c.upload(ctx, e, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *modelsUploadCmd) upload(ctx context.Context, e *env, name string) error {
+	raw, files, err := c.read(name)
 	if err != nil {
 		return err
 	}
@@ -169,17 +202,17 @@ func (c *modelsUploadCmd) Run(ctx context.Context, e *env) error {
 }
 
 // read finds manifest and files.
-func (c *modelsUploadCmd) read() ([]byte, []client.File, error) {
-	man, err := readModel(c.Manifest)
+func (c *modelsUploadCmd) read(name string) ([]byte, []client.File, error) {
+	man, err := readModel(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	raw, err := man.Text()
-	if err == nil && filepath.Ext(c.Manifest) == ".yaml" {
+	if err == nil && filepath.Ext(name) == ".yaml" {
 		raw, err = pipeline.ReadFile(man.Origin(), manifest.MaxBytes) // as it was written: comments are part of it
 	}
 	if err != nil {
-		return nil, nil, pathError("MANIFEST", c.Manifest, err, "name a model's manifest", "请指定模型清单")
+		return nil, nil, pathError("MANIFEST", name, err, "name a model's manifest", "请指定模型清单")
 	}
 	var files []client.File
 	for _, f := range man.Files() {
@@ -192,6 +225,9 @@ func (c *modelsUploadCmd) read() ([]byte, []client.File, error) {
 	return raw, files, nil
 }
 
+// pollFor is how long one long poll waits: no longer than a progress bar may stand still.
+const pollFor = 2 * time.Second
+
 // epochWait is how long a command waits for an epoch: processes fetch and load models meanwhile.
 const epochWait = 10 * time.Minute
 
@@ -200,31 +236,17 @@ func awaitEpoch(ctx context.Context, e *env, service *client.Client, number int6
 	bar := newProgress(e)
 	defer bar.close()
 	for until := time.Now().Add(epochWait); time.Now().Before(until); {
-		r, err := service.Registry(ctx)
+		x, err := service.Epoch(ctx, number, pollFor)
 		if err != nil {
 			return remotely(err)
 		}
-		at := slices.IndexFunc(r.Epochs, func(x client.Epoch) bool { return x.Number == number })
-		if at >= 0 {
-			switch x := r.Epochs[at]; x.State {
-			case "active", "past":
-				return nil
-			case "failed":
-				return epochFailed(x)
-			}
+		switch x.State {
+		case "active", "past":
+			return nil
+		case "failed":
+			return epochFailed(x.Epoch)
 		}
-		ready := 0
-		for _, h := range r.Hosts {
-			if h.Ready >= number {
-				ready++
-			}
-		}
-		bar.show(len(r.Hosts), ready, e.say(pipeline.Text{EN: "processes that have the models", ZH: "已加载模型的进程"}))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(300 * time.Millisecond):
-		}
+		bar.show(x.Hosts, x.Ready, e.say(pipeline.Text{EN: "processes that have the models", ZH: "已加载模型的进程"}))
 	}
 	return &remoteError{code: exitOther, rule: "staging", text: pipeline.Text{
 		EN: fmt.Sprintf("epoch %d is still being staged; onsite models status shows which process lacks it", number),
@@ -240,14 +262,19 @@ func epochFailed(x client.Epoch) error {
 	return &remoteError{code: exitOther, rule: "epoch_failed", text: text}
 }
 
-// change asks for a change of a model and waits until it is in effect.
-func change(ctx context.Context, e *env, f remoteFlags, word, act string, body any, done func(client.ModelChange) pipeline.Text) error {
-	service, m, err := f.openModel(ctx, e, word)
+// change asks for a change of models and waits until it is in effect; the first model is the one that it is named by.
+func change(ctx context.Context, e *env, f remoteFlags, words []string, act string, body map[string]any, done func(client.ModelChange) pipeline.Text) error {
+	service, all, err := f.openModels(ctx, e, words)
 	if err != nil {
 		return err
 	}
 	defer service.Close()
-	changed, err := service.ModelAct(ctx, m.ID, act, body)
+	var asked any
+	if body != nil {
+		body["with"] = partners(all)
+		asked = body
+	}
+	changed, err := service.ModelAct(ctx, all[0].ID, act, asked)
 	if err != nil {
 		return remotely(err)
 	}

@@ -244,7 +244,7 @@ func TestFolder(t *testing.T) {
 	var last error
 	for c, err := range f.Cases(t.Context()) {
 		if last = err; err == nil {
-			require.Equal(t, unenrolled(), c.Before)
+			require.Equal(t, Unenrolled(), c.Before)
 			require.Equal(t, pipeline.DecisionReview, c.After.Decision)
 		}
 	}
@@ -277,7 +277,7 @@ func TestLoosened(t *testing.T) {
 func TestCurveCountsCasesWithoutScore(t *testing.T) {
 	cases := people(0, 0)
 	for i := range 50 {
-		cases[i].After = unenrolled()
+		cases[i].After = Unenrolled()
 	}
 	cases = append(cases, Case{ID: "no faces wanted", Label: Genuine, Before: Side{Outcomes: map[string]Outcome{"face": pipeline.NotChecked}}})
 	r, err := Build(options(), each(cases))

@@ -67,8 +67,9 @@ func (f Folder) Notes() []pipeline.Text {
 	}}
 }
 
-// light is the group of a pair of faces by the darker one's brightness; the limits are those where error rates begin to rise (face.DefaultConfig).
-func light(brightness float64) string {
+// Light is the group of a face, or of a pair by the darker one, by its brightness, 0..255; the limits are those where error rates begin to rise
+// (face.DefaultConfig).
+func Light(brightness float64) string {
 	switch {
 	case brightness < 42:
 		return "dark"
@@ -120,7 +121,7 @@ func (f Folder) pairCases(ctx context.Context) ([]Case, error) {
 		if a.Probe != b.Probe || a.Reference != b.Reference {
 			return nil, fmt.Errorf("%s changed while it was measured", f.Dir)
 		}
-		c := Case{ID: b.Probe + " – " + b.Reference, Label: Impostor, Groups: map[string]string{"light": light(b.Brightness)}}
+		c := Case{ID: b.Probe + " – " + b.Reference, Label: Impostor, Groups: map[string]string{"light": Light(b.Brightness)}}
 		if b.ProbeIdentity == b.ReferenceIdentity {
 			c.Label = Genuine
 		}
@@ -289,7 +290,7 @@ func (f Folder) submission(ctx context.Context, row map[string]string) (Case, er
 			job.Subject, err = v.Enroll(ctx, photos, false)
 			var unfit *face.PhotoError
 			if errors.As(err, &unfit) { // what this model makes of the photo is a finding about the model
-				*sides[i] = unenrolled()
+				*sides[i] = Unenrolled()
 				continue
 			}
 			if err != nil {
@@ -305,8 +306,8 @@ func (f Folder) submission(ctx context.Context, row map[string]string) (Case, er
 	return c, nil
 }
 
-// unenrolled is the side of a model that cannot use an enrolled photo: a person has to look.
-func unenrolled() Side {
+// Unenrolled is the side of a model that cannot use an enrolled photo: a person has to look.
+func Unenrolled() Side {
 	return Side{
 		Decision: pipeline.DecisionReview, Codes: []string{string(pipeline.CheckFailed)}, Scores: map[string]Score{},
 		Outcomes: map[string]Outcome{string(pipeline.CheckFace): pipeline.Error},

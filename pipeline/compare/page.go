@@ -138,26 +138,37 @@ func (r *Report) HTML(lang string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Write puts the report into a folder, which is made: report.json, report.en.html, report.zh.html, and the plots as files of their own.
-func (r *Report) Write(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("write the comparison: %w", err)
-	}
-	files := map[string]func() ([]byte, error){
+// Files gives the report's files by name: report.json, report.en.html, report.zh.html, and the plots as files of their own.
+func (r *Report) Files() (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for name, draw := range map[string]func() ([]byte, error){
 		"report.json":    r.JSON,
 		"report.en.html": func() ([]byte, error) { return r.HTML("en") },
 		"report.zh.html": func() ([]byte, error) { return r.HTML("zh") },
 		"det.svg":        func() ([]byte, error) { return r.PlotDET("en"), nil },
 		"scores.svg":     func() ([]byte, error) { return r.PlotScores("en"), nil },
-	}
-	for name, make := range files {
-		data, err := make()
+	} {
+		data, err := draw()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if data == nil { // nothing to draw
-			continue
+		if data != nil { // else there is nothing to draw
+			out[name] = data
 		}
+	}
+	return out, nil
+}
+
+// Write puts the report's files into a folder, which is made.
+func (r *Report) Write(dir string) error {
+	files, err := r.Files()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write the comparison: %w", err)
+	}
+	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			return fmt.Errorf("write the comparison: %w", err)
 		}

@@ -78,6 +78,15 @@ func (s *Store) ScopeModels(ctx context.Context, tenant string) ([]results.Regis
 	return all, wrap(err, "list the models of the registry")
 }
 
+// ListModels implements results.Registry.
+func (s *Store) ListModels(ctx context.Context, tenant string, retired bool, p results.Page) ([]results.RegisteredModel, error) {
+	q := query{text: `SELECT ` + registeredColumns + ` FROM models WHERE tenant = $1 AND (state = 'retired') = $2`, args: []any{tenant, retired}}
+	q.and(`id < ?`, p.After, p.After != "")
+	q.end(`ORDER BY id DESC`, p)
+	all, err := collect(ctx, s.db, scanRegistered, q.text, q.args...)
+	return all, wrap(err, "list the models of the registry")
+}
+
 // ModelByFile implements results.Registry.
 func (s *Store) ModelByFile(ctx context.Context, ref pipeline.ModelRef) (results.RegisteredModel, error) {
 	m, err := collectOne(ctx, s.db, scanRegistered, `SELECT `+registeredColumns+` FROM models WHERE task = $1 AND sha256 = $2 AND name = $3 AND version = $4 ORDER BY id DESC LIMIT 1`,

@@ -138,6 +138,34 @@ func (s *Store) DropTemplates(ctx context.Context, tenant, sha256 string, n int)
 	return changed[0], nil
 }
 
+// TemplateNames implements results.Registry.
+func (s *Store) TemplateNames(ctx context.Context, tenant string) (map[string]int64, error) {
+	out := map[string]int64{}
+	_, err := collect(ctx, s.db, func(r row) (name string, err error) {
+		var n int64
+		err = r.Scan(&name, &n)
+		out[name] = n
+		return name, err
+	}, `SELECT model_sha256, count(*) FROM templates WHERE tenant = $1 GROUP BY model_sha256`, tenant)
+	return out, wrap(err, "count the templates of tenant %s", tenant)
+}
+
+// DropNamedTemplates implements results.Registry.
+func (s *Store) DropNamedTemplates(ctx context.Context, tenant, name string, n int) (int64, error) {
+	changed, err := s.db.Exec(ctx, `DELETE FROM templates WHERE tenant = $1 AND (tenant, photo, model_sha256) IN (
+		SELECT tenant, photo, model_sha256 FROM templates WHERE tenant = $1 AND model_sha256 = $2 ORDER BY photo LIMIT $3)`, tenant, name, n)
+	if err == nil && changed < int64(n) { // the last part
+		_, err = s.db.Exec(ctx, `DELETE FROM model_gaps WHERE tenant = $1 AND sha256 = $2`, tenant, name)
+	}
+	return changed, wrap(err, "delete templates of model %.12s", name)
+}
+
+// CountPrints implements results.Registry.
+func (s *Store) CountPrints(ctx context.Context, tenant string) (n int64, err error) {
+	err = s.db.QueryRow(ctx, `SELECT count(*) FROM prints WHERE tenant = $1`, tenant).Scan(&n)
+	return n, wrap(err, "count the fingerprints of tenant %s", tenant)
+}
+
 const shadowColumns = `model, job, tenant, subject, epoch, stored, same, decided, would, cpu_ms, own_ms, detail, at`
 
 func scanShadow(r row) (v results.ShadowRun, err error) {
@@ -175,4 +203,16 @@ func (s *Store) ShadowSums(ctx context.Context, model, tenant string) (v results
 	err = s.db.QueryRow(ctx, `SELECT count(*), coalesce(sum(CASE WHEN same THEN 1 ELSE 0 END), 0), coalesce(sum(cpu_ms), 0.0) FROM model_shadows WHERE model = $1 AND (tenant = $2 OR $2 = '')`,
 		model, tenant).Scan(&v.Runs, &v.Same, &v.CPUMS)
 	return v, wrap(err, "sum up the shadow runs of model %s", model)
+}
+
+// ShadowSumsOf implements results.Registry.
+func (s *Store) ShadowSumsOf(ctx context.Context, tenant string) (map[string]results.ShadowSums, error) {
+	out := map[string]results.ShadowSums{}
+	_, err := collect(ctx, s.db, func(r row) (model string, err error) {
+		var v results.ShadowSums
+		err = r.Scan(&model, &v.Runs, &v.Same, &v.CPUMS)
+		out[model] = v
+		return model, err
+	}, `SELECT model, count(*), coalesce(sum(CASE WHEN same THEN 1 ELSE 0 END), 0), coalesce(sum(cpu_ms), 0.0) FROM model_shadows WHERE tenant = $1 GROUP BY model`, tenant)
+	return out, wrap(err, "sum up the shadow runs on a tenant's jobs")
 }

@@ -28,10 +28,13 @@ type Follower struct {
 	Name  string       // of this process, unlike any other
 	Role  string
 	Log   *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
 
 	every  time.Duration // between two signs of life while it stages; 0: beatEvery
 	said   results.ModelHost
 	beatAt time.Time
+	shown  time.Time // when the metrics were last told
 }
 
 // Run follows until ctx ends, and then says that this process runs no models any more.
@@ -87,6 +90,9 @@ func (f *Follower) Once(ctx context.Context) error {
 		}
 	}
 	f.Host.Retain(wanted...)
+	if merr := f.show(ctx, wanted, say); merr != nil {
+		err = errors.Join(err, merr)
+	}
 	if err = errors.Join(err, f.beat(ctx, say)); err != nil || !staging {
 		return err
 	}
@@ -101,6 +107,24 @@ func (f *Follower) Once(ctx context.Context) error {
 	if f.Bell != nil {
 		f.Bell.Ring(ctx, results.BellModels)
 	}
+	return nil
+}
+
+// show tells the metrics now and then.
+func (f *Follower) show(ctx context.Context, wanted []results.Epoch, say results.ModelHost) error {
+	if f.Metrics == nil || time.Since(f.shown) < beatEvery {
+		return nil
+	}
+	hosts, err := f.Store.ModelHosts(ctx)
+	if err != nil {
+		return err
+	}
+	var staged *results.Epoch
+	if len(wanted) > 1 {
+		staged = &wanted[1]
+	}
+	f.Metrics.followed(wanted[0], staged, say.Ready, hosts, f.Store.Now())
+	f.shown = time.Now()
 	return nil
 }
 

@@ -419,6 +419,17 @@ func (h *Host) Retain(epochs ...results.Epoch) {
 	}
 }
 
+// Sets gives the models of this process, each once: those that the program brings along, and those of the registry.
+func (h *Host) Sets() []*models.Set {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := []*models.Set{h.Base.Verifier.Models}
+	for _, p := range h.parts {
+		out = append(out, p.set)
+	}
+	return out
+}
+
 // Loaded says how many models and sets are in memory.
 func (h *Host) Loaded() (parts, sets int) {
 	h.mu.Lock()

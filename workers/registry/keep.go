@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,7 +37,7 @@ type Keeper struct {
 
 const (
 	roleKeeper = "models"
-	keeperTerm = 10 * time.Second
+	keeperTerm = 6 * time.Second
 	ruleWaits  = "waits"
 	ruleEmbed  = "embed"
 	sayAfter   = 5  // rounds with an error until a promotion says so
@@ -86,7 +85,7 @@ func (k *Keeper) Once(ctx context.Context) error {
 	if mine, err := k.Store.Elect(ctx, roleKeeper, k.Name, keeperTerm); err != nil || !mine {
 		return err
 	}
-	ctx, release := k.hold(ctx)
+	ctx, release := hold(ctx, k.Store, roleKeeper, k.Name)
 	defer release()
 	var errs []error
 	if due {
@@ -109,30 +108,6 @@ func (k *Keeper) Once(ctx context.Context) error {
 		errs = append(errs, k.tryPast(ctx, key, trial))
 	}
 	return errors.Join(errs...)
-}
-
-// hold renews the keeper's term until it is released. The context ends when another was elected all the same.
-func (k *Keeper) hold(ctx context.Context) (_ context.Context, release func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		tick := time.NewTicker(keeperTerm / 3)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if mine, err := k.Store.Elect(ctx, roleKeeper, k.Name, keeperTerm); err == nil && !mine {
-				cancel()
-			}
-		}
-	})
-	return ctx, func() {
-		cancel()
-		wait.Wait()
-	}
 }
 
 // trials are those of the active epoch that ask for jobs of the past, and have some left, by epoch and model.

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"onsite/pipeline"
@@ -23,11 +22,12 @@ type Shadow struct {
 	Host  *Host
 	Store Store
 	Log   *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
 
 	jobs chan finished
 
-	mu    sync.Mutex
-	until time.Time // it rests until then, so that its budget holds
+	budget
 }
 
 // finished is a job of this process whose attempt has ended well.
@@ -52,6 +52,7 @@ func (s *Shadow) Offer(tenant, job string) {
 	select {
 	case s.jobs <- finished{tenant: tenant, job: job}:
 	default: // the budget does not reach for all
+		s.Metrics.shadow("left_out", 0)
 	}
 }
 
@@ -65,35 +66,6 @@ func (s *Shadow) Run(ctx context.Context) error {
 			s.job(ctx, j)
 			pause(ctx, s.rests())
 		}
-	}
-}
-
-// spend notes processor time that was spent under a budget of processor cores: the rest that it asks for adds to what is still owed.
-func (s *Shadow) spend(cpu time.Duration, budget float64) {
-	if budget <= 0 || cpu <= 0 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := time.Now(); s.until.Before(now) {
-		s.until = now
-	}
-	s.until = s.until.Add(max(0, time.Duration(float64(cpu)/budget)-cpu))
-}
-
-// rests says how long nothing more may be tried, here or on jobs of the past.
-func (s *Shadow) rests() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return time.Until(s.until)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }
 
@@ -132,42 +104,57 @@ func (s *Shadow) job(ctx context.Context, j finished) {
 // try makes a job's verdict again with a candidate and keeps what differs. It gives the processor time that it took; of a try that failed the
 // time on the clock, which one thread cannot exceed.
 func (s *Shadow) try(ctx context.Context, epoch int64, trial results.EpochTrial, j finished, stored bool) (time.Duration, error) {
+	result, cpu, err := s.tryOnce(ctx, epoch, trial, j, stored)
+	if err != nil {
+		result = "failed"
+	}
+	if ctx.Err() == nil && !errors.Is(err, results.ErrNotFound) { // else it is not committed yet
+		s.Metrics.shadow(result, cpu)
+	}
+	return cpu, err
+}
+
+func (s *Shadow) tryOnce(ctx context.Context, epoch int64, trial results.EpochTrial, j finished, stored bool) (result string, cpu time.Duration, err error) {
 	tried, err := candidates(ctx, s.Store, trial.Model, slices.Sorted(maps.Values(trial.With))...)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	m := tried[0]
 	before, err := s.Store.Verdict(ctx, j.tenant, j.job, 1)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	taken, err := s.Host.TakeWith(ctx, j.tenant, j.job, tried...)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	defer taken.Done()
 	began := time.Now()
 	r, err := taken.Core.Try(ctx, j.tenant, j.job)
 	var cannot *core.CannotReverify
 	if errors.As(err, &cannot) { // a job that says nothing of the candidate: its consent was withdrawn, its media is gone
-		return time.Since(began), nil
+		return "impossible", time.Since(began), nil
 	}
 	if err != nil {
-		return time.Since(began), err
+		return "", time.Since(began), err
 	}
 	var was pipeline.Verdict
 	if err := json.Unmarshal(before.Body, &was); err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	against, err := s.against(ctx, was, m.Task)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	detail, err := json.Marshal(ShadowDetail{Against: against, Agreement: r.Agreement, Checks: r.Checks, Group: group(before)})
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
-	return r.CPU, s.Store.PutShadowRun(ctx, results.ShadowRun{
+	result = "same"
+	if r.Before != r.Now {
+		result = "changed"
+	}
+	return result, r.CPU, s.Store.PutShadowRun(ctx, results.ShadowRun{
 		Model: m.ID, Job: j.job, Tenant: j.tenant, Subject: before.Subject, Epoch: epoch, Stored: stored, Same: r.Before == r.Now,
 		Before: string(r.Before), After: string(r.Now), CPUMS: float64(r.CPU.Microseconds()) / 1000, BeforeMS: was.TimingsMS["total"], Detail: detail,
 	})

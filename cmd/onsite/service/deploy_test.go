@@ -18,6 +18,7 @@ import (
 	"onsite/workers"
 	"onsite/workers/intake"
 	"onsite/workers/notary"
+	"onsite/workers/registry"
 	"onsite/workers/webhook"
 )
 
@@ -54,6 +55,7 @@ func metrics() map[string]bool {
 	intake.NewMetrics(l)
 	webhook.NewMetrics(l)
 	notary.NewMetrics(l)
+	registry.NewMetrics(l)
 	l.MustRegister(newModelNumbers(nil))
 	return l.names
 }

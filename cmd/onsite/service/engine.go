@@ -50,15 +50,16 @@ type engine struct {
 	name    string // of this process among those that run models
 	role    config.Role
 
-	tried  chan struct{} // closed after the first try to load the models, however it ended
-	trying sync.Mutex    // held by the one who loads
-	mu     sync.Mutex
-	runs   workers.Core // what runs jobs; nil: not yet
-	full   *core.Core   // the same with models; nil: not yet, or a measurement
-	host   *registry.Host
-	follow *registry.Follower
-	shadow *registry.Shadow
-	err    error // why not
+	tried   chan struct{} // closed after the first try to load the models, however it ended
+	trying  sync.Mutex    // held by the one who loads
+	mu      sync.Mutex
+	runs    workers.Core // what runs jobs; nil: not yet
+	full    *core.Core   // the same with models; nil: not yet, or a measurement
+	host    *registry.Host
+	follow  *registry.Follower
+	shadow  *registry.Shadow
+	numbers *registry.Metrics
+	err     error // why not
 }
 
 // errMeasuring is what enrolment answers where nobody is verified.
@@ -78,6 +79,7 @@ func newEngine(b *base, role config.Role, archive core.Archive, fetch func(conte
 		options: core.Options{Store: b.steps, Vault: b.vault, Verifier: &verify.Verifier{Decoder: decoder}, Fetch: fetch, Archive: archive, Logger: b.log, MeasuringOnly: b.cfg.Measure},
 	}
 	b.registry.MustRegister(newModelNumbers(e.modelStats))
+	e.numbers = registry.NewMetrics(b.registry)
 	switch b.cfg.Worker.Core {
 	case config.CoreNoop:
 		e.runs, err = core.NewNoop(e.options, b.cfg.Worker.NoopWait)
@@ -170,8 +172,9 @@ func (e *engine) load(ctx context.Context) error {
 	e.host = &registry.Host{
 		Store: e.store, Files: &registry.Files{Objects: e.objects, Dir: e.fetched}, Base: c, Options: e.models, Log: e.log,
 	}
-	e.follow = &registry.Follower{Host: e.host, Store: e.store, Bell: e.bell, Name: e.name, Role: string(e.role), Log: e.log}
+	e.follow = &registry.Follower{Host: e.host, Store: e.store, Bell: e.bell, Name: e.name, Role: string(e.role), Log: e.log, Metrics: e.numbers}
 	e.shadow = registry.NewShadow(e.host, e.store, e.log)
+	e.shadow.Metrics = e.numbers
 	follow := e.follow
 	e.mu.Unlock()                            // what follows may fetch and load large models: nobody else waits for that
 	if err := follow.Once(ctx); err != nil { // jobs that come before it goes on are refused, and run a little later
@@ -250,7 +253,9 @@ func (e *engine) registry(ctx context.Context) error {
 	if e.role != config.RoleAPI {
 		keeper := &registry.Keeper{Host: host, Store: e.store, Bell: e.bell, Name: e.name, Log: e.log, Shadow: shadow}
 		g.Go(func() error { return shadow.Run(ctx) })
+		comparer := &registry.Comparer{Host: host, Store: e.store, Bell: e.bell, Name: e.name, Log: e.log, Metrics: e.numbers}
 		g.Go(func() error { return keeper.Run(ctx) })
+		g.Go(func() error { return comparer.Run(ctx) })
 	}
 	return g.Wait()
 }
@@ -313,6 +318,11 @@ func (e *engine) Run(ctx context.Context, l results.Lease) (results.Finish, erro
 		return results.Finish{}, err
 	}
 	defer t.Done()
+	lane := results.LaneMain
+	if t.Under != nil {
+		lane = results.Lane(t.Under.Lane)
+	}
+	e.numbers.Took(lane)
 	f, err := t.Core.RunUnder(ctx, l, t.Under)
 	if err == nil {
 		e.shadow.Offer(l.Sub.Tenant, l.Sub.Job)

@@ -7,17 +7,26 @@ import (
 	"onsite/models/batch"
 )
 
-// modelNumbers tells Prometheus what the models of this process cost. The models count by themselves; a set that is swapped begins at zero again,
-// which Prometheus takes for a restart.
+// modelNumbers tells Prometheus what the models of this process cost. The models count by themselves, each for all sets that run it; one that is
+// freed and loaded again begins at zero, which Prometheus takes for a restart.
 type modelNumbers struct {
-	read func() (map[models.Task]models.Stat, map[models.Task]batch.Stats)
+	read func() map[modelLabel]modelCost
 
 	calls, seconds, batches, items, waited, failed *prometheus.Desc
 }
 
-func newModelNumbers(read func() (map[models.Task]models.Stat, map[models.Task]batch.Stats)) *modelNumbers {
+// modelLabel tells the models of a process apart.
+type modelLabel struct{ task, model string }
+
+// modelCost is what one of them cost.
+type modelCost struct {
+	stat  models.Stat
+	batch *batch.Stats // nil: its calls run by themselves
+}
+
+func newModelNumbers(read func() map[modelLabel]modelCost) *modelNumbers {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(name, help, append([]string{"task"}, labels...), nil)
+		return prometheus.NewDesc(name, help, append([]string{"task", "model"}, labels...), nil)
 	}
 	return &modelNumbers{
 		read:    read,
@@ -42,28 +51,51 @@ func (n *modelNumbers) Collect(to chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
-	stats, batches := n.read()
-	for task, s := range stats {
-		count(n.calls, float64(s.Calls), string(task))
-		count(n.seconds, float64(s.PreNS)/1e9, string(task), "pre")
-		count(n.seconds, float64(s.RunNS)/1e9, string(task), "run")
-		count(n.seconds, float64(s.DecodeNS)/1e9, string(task), "decode")
-	}
-	for task, s := range batches {
-		count(n.batches, float64(s.Batches), string(task))
-		count(n.items, float64(s.Items), string(task))
-		count(n.waited, float64(s.WaitNS)/1e9, string(task))
-		count(n.failed, float64(s.Failed), string(task))
+	for l, c := range n.read() {
+		if s := c.stat; s.Calls > 0 {
+			count(n.calls, float64(s.Calls), l.task, l.model)
+			count(n.seconds, float64(s.PreNS)/1e9, l.task, l.model, "pre")
+			count(n.seconds, float64(s.RunNS)/1e9, l.task, l.model, "run")
+			count(n.seconds, float64(s.DecodeNS)/1e9, l.task, l.model, "decode")
+		}
+		if s := c.batch; s != nil {
+			count(n.batches, float64(s.Batches), l.task, l.model)
+			count(n.items, float64(s.Items), l.task, l.model)
+			count(n.waited, float64(s.WaitNS)/1e9, l.task, l.model)
+			count(n.failed, float64(s.Failed), l.task, l.model)
+		}
 	}
 }
 
-// modelStats reads the numbers of the models that run now.
-func (e *engine) modelStats() (map[models.Task]models.Stat, map[models.Task]batch.Stats) {
+// modelStats reads the numbers of all models that are loaded, whichever jobs they run for.
+func (e *engine) modelStats() map[modelLabel]modelCost {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.full == nil {
-		return nil, nil
+	host := e.host
+	e.mu.Unlock()
+	if host == nil {
+		return nil
 	}
-	set := e.full.Verifier.Models
-	return set.Stats(), set.Batches()
+	return costs(host.Sets())
+}
+
+// costs sums up what models cost. A model of two tenants that has one file is one.
+func costs(sets []*models.Set) map[modelLabel]modelCost {
+	out := map[modelLabel]modelCost{}
+	for _, set := range sets {
+		stats, batches := set.Stats(), set.Batches()
+		for _, t := range set.Tasks() {
+			ref := set.Ref(t)
+			l := modelLabel{string(t), ref.Name + "@" + ref.Version + " " + ref.SHA256[:min(8, len(ref.SHA256))]}
+			c, s := out[l], stats[t]
+			c.stat = models.Stat{Calls: c.stat.Calls + s.Calls, PreNS: c.stat.PreNS + s.PreNS, RunNS: c.stat.RunNS + s.RunNS, DecodeNS: c.stat.DecodeNS + s.DecodeNS}
+			if b, ok := batches[t]; ok {
+				if c.batch != nil {
+					b.Batches, b.Items, b.WaitNS, b.Failed = b.Batches+c.batch.Batches, b.Items+c.batch.Items, b.WaitNS+c.batch.WaitNS, b.Failed+c.batch.Failed
+				}
+				c.batch = &b
+			}
+			out[l] = c
+		}
+	}
+	return out
 }

@@ -37,8 +37,11 @@ func TestProviderIsStrict(t *testing.T) {
 
 func TestModelNumbers(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
-	require.NoError(t, r.Register(newModelNumbers(func() (map[models.Task]models.Stat, map[models.Task]batch.Stats) {
-		return map[models.Task]models.Stat{models.FaceEmbed: {Calls: 3, RunNS: 2e9}}, map[models.Task]batch.Stats{models.FaceEmbed: {Batches: 1, Items: 3}}
+	require.NoError(t, r.Register(newModelNumbers(func() map[modelLabel]modelCost {
+		return map[modelLabel]modelCost{
+			{"face_embed", "one"}: {models.Stat{Calls: 1, RunNS: 2e9}, &batch.Stats{Batches: 1, Items: 3}},
+			{"face_embed", "two"}: {models.Stat{Calls: 2}, nil},
+		}
 	})))
 	all, err := r.Gather()
 	require.NoError(t, err)

@@ -4,7 +4,7 @@
 ALTER TABLE model_promotions ADD COLUMN partners TEXT NOT NULL DEFAULT '';
 
 -- What shadow runs come to is read from the index alone.
-CREATE INDEX model_shadows_sums ON model_shadows (model, tenant, same, cpu_ms);
+CREATE INDEX model_shadows_sums ON model_shadows (tenant, model, same, cpu_ms);
 
 -- Stored jobs that are run again under candidates. scope '' is the whole installation.
 CREATE TABLE model_comparisons (
