@@ -102,3 +102,30 @@ func TestBlur(t *testing.T) {
 	require.NoError(t, gocv.Circle(&grey, image.Pt(25, 25), 10, color.RGBA{255, 255, 255, 0}, 1))
 	require.NoError(t, Blur(&grey, image.Rect(0, 0, 50, 50)))
 }
+
+// Halving first gives the picture that area sampling gives at once.
+func TestStretched(t *testing.T) {
+	small, m := textured(t, 60, 40), gocv.NewMat()
+	defer small.Close()
+	defer m.Close()
+	require.NoError(t, gocv.Resize(small, &m, image.Pt(644, 362), 0, 0, gocv.InterpolationCubic)) // what survives being made smaller
+	for _, size := range []image.Point{{161, 90}, {150, 84}, {300, 181}, {644, 362}, {700, 400}, {90, 300}, {1, 1}} {
+		got, err := Stretched(m, size.X, size.Y)
+		require.NoError(t, err)
+		defer got.Close()
+		require.Equal(t, []int{size.X, size.Y}, []int{got.Cols(), got.Rows()})
+		want, diff := gocv.NewMat(), gocv.NewMat()
+		defer want.Close()
+		defer diff.Close()
+		mode := gocv.InterpolationArea
+		if size.X > m.Cols() {
+			mode = gocv.InterpolationLinear
+		}
+		require.NoError(t, gocv.Resize(m, &want, size, 0, 0, mode))
+		require.NoError(t, gocv.AbsDiff(got, want, &diff))
+		mean := diff.Mean()
+		require.Less(t, mean.Val1, 1.0, "%v: mean difference in grey levels", size)
+	}
+	_, err := Stretched(m, 0, 5)
+	require.Error(t, err)
+}

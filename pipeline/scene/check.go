@@ -223,7 +223,8 @@ func (s *search) read(ctx context.Context, picks []media.Frame) error {
 			return nil
 		}
 		if i == frames-1 && s.far && s.cfg.TextSideFar > s.cfg.TextSide {
-			// The name may stand far away, beside text that is near. Once more on the sharpest frame, larger.
+			// The name may stand far away, beside text that is near. Once more on the sharpest frame, larger, where small text can be.
+			r.small = true
 			picks, sides = append(slices.Clone(picks), picks[0]), append(sides, s.cfg.TextSideFar)
 		}
 	}

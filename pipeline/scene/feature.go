@@ -118,7 +118,7 @@ func (x *Extractor) Features(ctx context.Context, img gocv.Mat, want Want) (Feat
 	}
 	if want.Text {
 		start := time.Now()
-		lines, _, err := findLines(ctx, x.models, img, featureTextSide)
+		lines, _, err := findLines(ctx, x.models, img, featureTextSide, false)
 		if err != nil {
 			return Features{}, fmt.Errorf("measure a scene: %w", err)
 		}

@@ -53,6 +53,7 @@ type reader struct {
 	limit    int        // lines per frame
 	mirrored bool       // known from the references or an earlier frame: the clip is mirrored
 	straight bool       // known from the references: the clip is not mirrored
+	small    bool       // only small text is looked for
 	reads    int        // how often the recogniser ran
 }
 
@@ -99,7 +100,7 @@ func (r *reader) likely(lines []line) []line {
 //
 // Reading stops as soon as a name is found.
 func (r *reader) read(ctx context.Context, frame media.Frame, side int) ([]Word, error) {
-	lines, bends, err := findLines(ctx, r.models, frame.Image, side)
+	lines, bends, err := findLines(ctx, r.models, frame.Image, side, r.small)
 	if err != nil {
 		return nil, err
 	}

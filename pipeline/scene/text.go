@@ -55,8 +55,8 @@ const enlarge = 2.0
 const smallestLine = 8.0
 
 // findLines looks for lines of text in a frame (BGR), scaled to a long side of side pixels; largest first. Those that are bent come as
-// rectangles, too: around what the detector saw of them.
-func findLines(ctx context.Context, m Models, frame gocv.Mat, side int) ([]line, []bend, error) {
+// rectangles, too: around what the detector saw of them. With small, only places are looked at where small text can be.
+func findLines(ctx context.Context, m Models, frame gocv.Mat, side int, small bool) ([]line, []bend, error) {
 	w, h := frame.Cols(), frame.Rows()
 	k := math.Min(enlarge, float64(side)/float64(max(w, h)))
 	grid := func(v int) int { return max(textGrid, int(math.Round(float64(v)*k/textGrid))*textGrid) }
@@ -64,7 +64,11 @@ func findLines(ctx context.Context, m Models, frame gocv.Mat, side int) ([]line,
 	if err != nil {
 		return nil, nil, fmt.Errorf("find text: %w", err)
 	}
-	p, err := m.TextMap(ctx, in)
+	textMap := m.TextMap
+	if small {
+		textMap = func(ctx context.Context, in models.Image) (models.ProbMap, error) { return busyMap(ctx, m, in) }
+	}
+	p, err := textMap(ctx, in)
 	if err != nil {
 		return nil, nil, fmt.Errorf("find text in a %d x %d picture: %w", in.W, in.H, err)
 	}
