@@ -1,6 +1,10 @@
 package load
 
 import (
+	"cmp"
+	_ "embed"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -105,29 +109,44 @@ func thousands(v float64) string {
 	return s
 }
 
-// Today are the figures of docs/scale.md: measured on 2026-11-22 on a virtual machine of 2 shared Xeon cores, and prices that stand for a
-// usual cloud machine. Who measures again changes them here and runs the test with -update.
+// Today are the figures of docs/scale.md beside the core's own (core.json): measured on 2026-11-22 on a virtual machine of 2 shared Xeon cores,
+// and prices that stand for a usual cloud machine. Who measures again changes them here and runs the test with -update.
 var Today = Figures{
-	ClipCPUS: total(Stages), ServiceMS: 15, StoreMS: 10, IdleMS: 20, ClipMB: 4, Use: 0.7, Cores: 16, MachineHour: 0.6, GBMonth: 0.023, KeepDays: 30, Days: 21, PerDay: 2,
+	ServiceMS: 15, StoreMS: 10, IdleMS: 20, ClipMB: 4, Use: 0.7, Cores: 16, MachineHour: 0.6, GBMonth: 0.023, KeepDays: 30, Days: 21, PerDay: 2,
 }
 
 // Stage is what one part of the core costs for one clip, in CPU milliseconds.
 type Stage struct {
-	Name string
-	MS   float64
+	Name string  `json:"name"`
+	MS   float64 `json:"cpu_ms"`
 }
 
-// Stages are today's parts of Figures.ClipCPUS, from "onsite bench core" as docs/benchmarks.md has it.
-var Stages = []Stage{{"decode", 1171}, {"face", 241}, {"liveness", 313}, {"fingerprint", 267}, {"comparison with a candidate", 772}, {"scene and text", 215}, {"authenticity", 73}}
+// measured is what "onsite bench core --json" printed, as far as the plan needs it.
+//
+//go:embed core.json
+var measured []byte
 
-// total is the sum in CPU seconds.
-func total(stages []Stage) float64 {
-	sum := 0.0
-	for _, s := range stages {
-		sum += s.MS / 1000
+// Core is what the core costs for one clip: all of it, in CPU seconds, and its parts. All of it is the mean over the clips of each one's median,
+// as the parts are, and no sum of them.
+type Core struct {
+	ClipCPUS float64 `json:"cpu_s_per_clip"`
+	Stages   []Stage `json:"table"`
+}
+
+// ReadCore reads the output of "onsite bench core --json".
+func ReadCore(raw []byte) (Core, error) {
+	var c Core
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return c, fmt.Errorf("read the figures of the core: %w; give what \"onsite bench core --json\" prints", err)
 	}
-	return sum
+	if c.ClipCPUS <= 0 || len(c.Stages) == 0 {
+		return c, errors.New("read the figures of the core: cpu_s_per_clip or table is missing; give what \"onsite bench core --json\" prints")
+	}
+	return c, nil
 }
+
+// stageNames are the stages of the benchmark in the page's words, where those differ.
+var stageNames = map[string]string{"reuse": "comparison with a candidate", "scene": "scene and text"}
 
 // Documented is the plan of docs/scale.md: the usual morning, a verdict within five minutes, and the same with the core's wanted cost.
 func Documented() (string, error) {
@@ -136,14 +155,18 @@ func Documented() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	core, err := ReadCore(measured)
+	if err != nil {
+		return "", err
+	}
 	var b strings.Builder
 	b.WriteString("\n| stage | CPU ms for a clip | machines for it, 1,000,000 people, verdicts at once |\n|---|---|---|\n")
-	for _, s := range Stages {
+	for _, s := range core.Stages {
 		f := Today
 		f.ClipCPUS, f.ServiceMS = s.MS/1000, 0
-		fmt.Fprintf(&b, "| %s | %.0f | %d |\n", s.Name, s.MS, Plan(1_000_000, c, f, 0).AtOnce)
+		fmt.Fprintf(&b, "| %s | %.0f | %d |\n", cmp.Or(stageNames[s.Name], s.Name), s.MS, Plan(1_000_000, c, f, 0).AtOnce)
 	}
-	for _, clip := range []float64{Today.ClipCPUS, 2.0, 0.7} {
+	for _, clip := range []float64{core.ClipCPUS, 2.0, 0.7} {
 		f := Today
 		f.ClipCPUS = clip
 		fmt.Fprintf(&b, "\n**%.2f CPU seconds for a clip**\n\n%s", clip, Table(c, f, 5*minute, 10_000, 100_000, 1_000_000))

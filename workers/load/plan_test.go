@@ -33,6 +33,16 @@ func TestPlan(t *testing.T) {
 	require.Equal(t, "1,234,567", thousands(1234567))
 }
 
+func TestReadCore(t *testing.T) {
+	c, err := ReadCore([]byte(`{"clips": 2, "cpu_s_per_clip": 1.5, "stages": {"face": 160}, "table": [{"name": "face", "cpu_ms": 160, "low_ms": 150, "high_ms": 170}]}`))
+	require.NoError(t, err)
+	require.Equal(t, Core{ClipCPUS: 1.5, Stages: []Stage{{"face", 160}}}, c)
+	for _, bad := range []string{"", "{}", `{"cpu_s_per_clip": 1}`, `{"cpu_s_per_clip": -1, "table": [{"name": "face", "cpu_ms": 1}]}`} {
+		_, err := ReadCore([]byte(bad))
+		require.ErrorContains(t, err, "onsite bench core --json", bad)
+	}
+}
+
 const (
 	scalePage = "../../docs/scale.md"
 	begin     = "<!-- plan: made from workers/load, checked by its test -->\n"

@@ -104,6 +104,7 @@ func TestDashboardNamesMetricsThatExist(t *testing.T) {
 	for _, name := range []string{
 		"onsite_accepted_total", "onsite_verdicts_total", "onsite_reasons_total", "onsite_refused_total", "onsite_jobs", "onsite_queue_age_seconds",
 		"onsite_stage_seconds", "onsite_reconciler_total", "onsite_webhook_lag_seconds", "onsite_webhook_attempts_total", "onsite_http_seconds",
+		"onsite_model_seconds_total", "onsite_model_batch_items_total",
 	} {
 		require.Contains(t, strings.Join(all, "\n"), name)
 	}
