@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,11 +27,12 @@ import (
 
 var updateGolden = flag.Bool("update-golden", false, "make the golden evidence packages anew: only when verdicts are meant to change")
 
-// goldenCase is a case whose evidence package is kept in testdata/golden. Its media are pinned: the footage of the group media, and a clip that a
-// program drew. The packages hold no pictures.
+// goldenCase is a case whose evidence package is kept in testdata/golden. Its media are pinned: the footage of the group media, a clip that a
+// program drew, and a collage of an old painting. One package was exported by a service, with all that such a package has; the others hold no pictures.
 type goldenCase struct {
 	name    string
-	media   string // of the footage; generated.mp4 is in testdata/golden
+	media   string // of the footage; generated.mp4 and service.jpg are in testdata/golden
+	key     string // file with the signer's public key; "": key.pub. A package with a key of its own is not made anew
 	faces   []string
 	site    string // YAML; photos by their names in the footage
 	earlier []string
@@ -46,6 +49,7 @@ var goldens = []goldenCase{
 		site:  "id: shop\ngeofence: [{latitude: 31.2353, longitude: 121.4767, radius_m: 150}]\nreferences:\n  - {kind: storefront, name: door, photo: joconde.jpg}\n",
 		claim: pipeline.Claim{Location: &pipeline.Location{Latitude: 31.3, Longitude: 121.4767, AccuracyM: 20}}},
 	{name: "no_face", media: "generated.mp4", faces: []string{"franck_02159.jpg"}, want: pipeline.DecisionAbnormal},
+	{name: "service", media: "service.jpg", key: "service.pub", faces: []string{"joconde.jpg"}, want: pipeline.DecisionPass},
 	{name: "without_faces", media: "franck_04000.jpg", policy: "no_face", want: pipeline.DecisionReview},
 }
 
@@ -53,7 +57,7 @@ var goldens = []goldenCase{
 func (g goldenCase) args(t *testing.T) *evidenceReplayCmd {
 	t.Helper()
 	at := func(name string) string {
-		if name == "generated.mp4" {
+		if name == "generated.mp4" || name == "service.jpg" {
 			return filepath.Join("testdata", "golden", name)
 		}
 		return footage(t, name)
@@ -93,10 +97,10 @@ func TestGoldenPackages(t *testing.T) {
 	if *updateGolden {
 		makeGoldens(t, e, core)
 	}
-	key, err := os.ReadFile(filepath.Join("testdata", "golden", "key.pub"))
-	require.NoError(t, err)
 	for _, g := range goldens {
 		t.Run(g.name, func(t *testing.T) {
+			key, err := os.ReadFile(filepath.Join("testdata", "golden", cmp.Or(g.key, "key.pub")))
+			require.NoError(t, err)
 			c := g.args(t)
 			c.Key = string(key)
 			in, err := c.inputs(e)
@@ -139,6 +143,24 @@ func TestReplayNamesWhatDiffers(t *testing.T) {
 	require.NoError(t, sameVerdict(replayed{Reverification: compared(now, now)}))
 }
 
+// A service's package has a human page in both languages, on paper too, the pictures, and what the verdict was made from.
+func TestGoldenOfAService(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("testdata", "golden", "service.zip"))
+	require.NoError(t, err)
+	key, err := os.ReadFile(filepath.Join("testdata", "golden", "service.pub"))
+	require.NoError(t, err)
+	r, err := evidence.Check(raw, strings.TrimSpace(string(key)))
+	require.NoError(t, err)
+	require.True(t, r.Intact())
+	require.NotEmpty(t, r.Signer)
+	var names []string
+	for _, f := range r.Manifest.Files {
+		names = append(names, f.Name)
+	}
+	require.Subset(t, names, []string{"verdict.json", "proof.json", "policy.yaml", "claim.json", "received.json", "keyframes/0000.jpg", "fingerprint.bin", "models/face_embed.yaml",
+		"report-en.html", "report-en.pdf", "report-zh.html", "report-zh.pdf", "readme.txt"})
+}
+
 // makeGoldens runs the cases, logs each verdict in a log of its own, and signs the packages with a key that is thrown away.
 func makeGoldens(t *testing.T, e *env, core *core) {
 	t.Helper()
@@ -147,6 +169,9 @@ func makeGoldens(t *testing.T, e *env, core *core) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "key.pub"), []byte(key.Public), 0o600))
 	for _, g := range goldens {
+		if g.key != "" {
+			continue
+		}
 		job := verify.Job{Claim: g.claim, Consent: true, Hear: true, InTurn: true}
 		job.Claim.Job, job.Claim.Tenant, job.Claim.Subject, job.Claim.TakenAt = verify.NewJob(), "golden", "e1", time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 		name := g.policy

@@ -136,14 +136,40 @@ func (c *evidenceReplayCmd) replay(ctx context.Context, e *env, core *core, in o
 		return r, err
 	}
 	defer done()
+	if compared, known := in.compared(); known && compared == 0 && c.Against == "" {
+		job.History = nothingEarlier{}
+	}
 	now, err := core.Run(ctx, job)
 	if err != nil {
 		return r, err
 	}
 	r = replayed{Reverification: compared(in.Verdict, now.Verdict), Signer: in.pack.Manifest.LogKey, SignerVerified: in.pack.Signer != ""}
 	r.Unverified, r.Missing = c.unverified(), in.missing(job.Policy)
+	if compared, known := in.compared(); known && compared > 0 && c.Against == "" {
+		r.Missing = append(r.Missing, pipeline.Text{
+			EN: fmt.Sprintf("the upload was compared with %d earlier ones, which no package has: name a folder with them (--against)", compared),
+			ZH: fmt.Sprintf("当时与 %d 份先前的素材作过比对，证据包不含这些素材：请用 --against 指定存放它们的文件夹", compared),
+		})
+	}
 	return r, nil
 }
+
+// compared is how much earlier footage the verdict was made with, if its reuse check was made.
+func (o opened) compared() (n int, known bool) {
+	c := o.Verdict.Checks[pipeline.CheckReuse]
+	f, known := c.Detail["compared"].(float64)
+	return int(f), known && c.Outcome != pipeline.NotChecked
+}
+
+// nothingEarlier is the history of a first upload.
+type nothingEarlier struct{}
+
+func (nothingEarlier) Earlier(context.Context) ([]pipeline.Earlier, error) { return nil, nil }
+func (nothingEarlier) Picture(context.Context, string, int64) ([]byte, error) {
+	return nil, errors.New("there is no earlier footage")
+}
+func (nothingEarlier) Missing() int { return 0 }
+func (nothingEarlier) AsOf() int64  { return 0 }
 
 // job is what the package says of the submission: faces and sound are looked at and heard unless the verdict says that they were not.
 func (o opened) job() (verify.Job, error) {
