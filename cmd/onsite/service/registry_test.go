@@ -1,0 +1,292 @@
+package service
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"onsite/cmd/onsite/config"
+	"onsite/pipeline"
+	"onsite/pipeline/compare"
+	"onsite/results"
+)
+
+// workerVariable names the file that tells this program to be a worker.
+const workerVariable = "ONSITE_TEST_WORKER"
+
+// runWorker is a worker process of an installation. It ends with the test that started it, at the latest.
+func runWorker(path string) int {
+	raw, err := os.ReadFile(path)
+	var p place
+	if err == nil {
+		err = json.Unmarshal(raw, &p)
+	}
+	if err == nil {
+		ctx, stop := context.WithCancel(context.Background())
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin) // until the test's process is gone
+			stop()
+		}()
+		err = Run(ctx, config.RoleWorker, p.config(), Options{Log: slog.New(slog.DiscardHandler)})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// worker starts a worker as a process of its own.
+func (s *swap) worker() *exec.Cmd {
+	s.Helper()
+	path := filepath.Join(s.place.Dir, "worker.json")
+	raw, err := json.Marshal(s.place)
+	require.NoError(s, err)
+	require.NoError(s, os.WriteFile(path, raw, 0o600))
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), workerVariable+"="+path)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	require.NoError(s, err)
+	require.NoError(s, cmd.Start())
+	s.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+// A worker that is killed in the middle of a promotion's embedding is followed by another: every photo has one vector of each model.
+func TestKilledWhileEmbedding(t *testing.T) {
+	t.Parallel() // it waits for terms to end, mostly
+	s := newSwap(t, 0, "acme")
+	one, two := s.worker(), s.worker()
+	s.running(3)
+	faces := []string{"franck_02159.jpg", "franck_02221.jpg", "franck_02683.jpg", "franck_02888.jpg"}
+	for _, subject := range []string{"e1", "e2", "e3"} {
+		s.enrol(subject, faces...)
+	}
+	photos := int64(3 * len(faces))
+	id := s.upload("installation")
+	m, err := s.db.Model(t.Context(), id)
+	require.NoError(t, err)
+	var plan struct{ Promotion struct{ ID string } }
+	s.json(http.MethodPost, "/v1/registry/models/"+id+"/promote", `{"override": "a drill"}`, &plan)
+	made := func() int64 {
+		names, err := s.db.TemplateNames(t.Context(), "acme")
+		require.NoError(t, err)
+		return names[m.SHA256]
+	}
+	require.Eventually(t, func() bool { return made() > 0 }, time.Minute, 2*time.Millisecond)
+	// Which of the two embeds, only its name in the store tells: it has the process in it.
+	holder := s.holder("models")
+	victim := one
+	if strings.Contains(holder, fmt.Sprintf("-%d-", two.Process.Pid)) {
+		victim = two
+	}
+	require.Contains(t, holder, fmt.Sprintf("-%d-", victim.Process.Pid))
+	require.NoError(t, victim.Process.Kill())
+	left := photos - made()
+	require.Eventually(t, func() bool { return made() == photos }, 2*time.Minute, 20*time.Millisecond, "%d were left", left)
+	names, err := s.db.TemplateNames(t.Context(), "acme")
+	require.NoError(t, err)
+	require.Len(t, names, 2)
+	for name, n := range names {
+		require.Equal(t, photos, n, name)
+	}
+}
+
+// holder says who is elected for a role.
+func (s *swap) holder(role string) string {
+	s.Helper()
+	conn, err := pgx.Connect(s.Context(), s.place.Postgres)
+	require.NoError(s, err)
+	defer conn.Close(s.Context()) //nolint:errcheck // it was only read
+	var name string
+	require.NoError(s, conn.QueryRow(s.Context(), `SELECT holder FROM elections WHERE role = $1`, role).Scan(&name))
+	return name
+}
+
+// compared runs a comparison over stored jobs and reads its report.
+func (s *swap) compared(body string) (c struct {
+	ID, State  string
+	Jobs, Done int
+	Gone       int
+	Passed     bool
+	Summary    json.RawMessage
+}, report compare.Report,
+) {
+	s.Helper()
+	s.json(http.MethodPost, "/v1/registry/comparisons", body, &c)
+	at := "/v1/registry/comparisons/" + c.ID
+	for c.State == "running" {
+		s.json(http.MethodGet, at+"?wait=30s", "", &c)
+	}
+	require.Equal(s, "done", c.State)
+	req, err := http.NewRequestWithContext(s.Context(), http.MethodGet, s.url+at+"/package", nil)
+	require.NoError(s, err)
+	req.Header.Set("Authorization", "Bearer "+s.key)
+	r, err := http.DefaultClient.Do(req)
+	require.NoError(s, err)
+	defer r.Body.Close()
+	raw, err := io.ReadAll(r.Body)
+	require.NoError(s, err)
+	z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+	require.NoError(s, err)
+	names := map[string]bool{}
+	for _, f := range z.File {
+		names[f.Name] = true
+	}
+	require.True(s, names["report.en.html"] && names["report.zh.html"] && names["scores.svg"], names)
+	f, err := z.Open("report.json")
+	require.NoError(s, err)
+	require.NoError(s, json.NewDecoder(f).Decode(&report))
+	return c, report
+}
+
+// Two tenants, one of which runs a model of its own: jobs of both at once never mix; a canary takes its share, or a tenant; stored jobs are run
+// again by a trial and by a comparison, whose report allows the promotion; and vectors that nothing needs are deleted on request.
+func TestRegistryOfTwoTenants(t *testing.T) {
+	s := newSwap(t, 2, "acme", "other")
+	other := s.as("other")
+	for _, of := range []*swap{s, other} {
+		of.enrol("e1", "franck_02159.jpg")
+	}
+	s.enrol("e2", "franck_02683.jpg")
+	builtin := func() string {
+		names, err := s.db.TemplateNames(t.Context(), "acme")
+		require.NoError(t, err)
+		require.Len(t, names, 1)
+		for name := range names {
+			return name
+		}
+		return ""
+	}()
+
+	// One tenant's own.
+	own := other.upload("tenant")
+	m, err := s.db.Model(t.Context(), own)
+	require.NoError(t, err)
+	other.promoted(own, `{"override": "a drill"}`)
+	names, err := s.db.TemplateNames(t.Context(), "acme")
+	require.NoError(t, err)
+	require.NotContains(t, names, m.SHA256, "nobody else's photos are embedded")
+	type job struct {
+		of *swap
+		id string
+	}
+	var jobs []job
+	for n := range 6 {
+		of := []*swap{s, other}[n%2]
+		jobs = append(jobs, job{of, of.submit(n)})
+	}
+	for _, j := range jobs {
+		want := builtin
+		if j.of == other {
+			want = m.SHA256
+		}
+		require.Equal(t, want, embedder(j.of.verdict(j.id)))
+	}
+
+	// A canary of the installation: by share, and by tenant. Who has a model of its own is in neither.
+	id := s.upload("installation")
+	at := "/v1/registry/models/" + id
+	canary := func(body string, n int) {
+		t.Helper()
+		var changed struct{ Epoch struct{ Number int64 } }
+		s.json(http.MethodPost, at+"/canary", body, &changed)
+		s.active(changed.Epoch.Number)
+		e, err := s.db.Epoch(t.Context(), changed.Epoch.Number)
+		require.NoError(t, err)
+		for i := range 3 {
+			got := s.submit(n + i)
+			v := s.verdict(got)
+			assigned, lane := e.Doc.Assign("acme", got)
+			require.Equal(t, string(lane), v.Runtime.ModelSet.Lane)
+			require.Equal(t, assigned[results.ModelTask] == id, embedder(v) == m.SHA256)
+			require.Equal(t, pipeline.Pass, v.Checks[pipeline.CheckFace].Outcome)
+			if strings.Contains(body, "acme") {
+				require.Equal(t, results.LaneCanary, lane)
+			}
+		}
+	}
+	canary(`{"share": 0.5}`, 10)
+	s.json(http.MethodPost, at+"/canary", `{"tenants": ["other"]}`, nil, http.StatusUnprocessableEntity)
+	canary(`{"tenants": ["acme"]}`, 20)
+	theirs := other.verdict(other.submit(30))
+	require.Equal(t, string(results.LaneMain), theirs.Runtime.ModelSet.Lane)
+	s.json(http.MethodPost, at+"/rollback", ``, nil)
+
+	// Finished jobs of the past, in a trial.
+	var changed struct{ Epoch struct{ Number int64 } }
+	s.json(http.MethodPost, at+"/shadow", `{"share": 1e-9, "budget": 64, "past": 4}`, &changed)
+	s.active(changed.Epoch.Number)
+	require.Eventually(t, func() bool {
+		runs, err := s.db.ShadowRuns(t.Context(), id, "acme", results.Page{})
+		return err == nil && len(runs) == 4 && runs[0].Stored
+	}, 2*time.Minute, 50*time.Millisecond)
+	s.json(http.MethodPost, at+"/rollback", ``, nil)
+
+	// The whole comparison over stored jobs; one of them is of a person who was erased.
+	form, kind := formOf(t, "subject", "", "e2", "policy", "", "photo", "media", "photo.jpg", append(bytes.Clone(s.photo), "<!-- e2 -->"...))
+	var a struct{ Job string }
+	require.Equal(t, http.StatusAccepted, call(t, http.MethodPost, s.url+"/v1/submissions", s.key, kind, form, &a))
+	s.verdict(a.Job)
+	s.json(http.MethodDelete, "/v1/subjects/e2", "", nil, http.StatusNoContent)
+	ask := fmt.Sprintf(`{"models": [%q], "limit": 4, "budget": 1, "limits": {"cases": 3, "disagreement": 1, "loosened": 1, "slower": 1000}, "labels": {%q: "genuine"}, "groups": {"e1": {"declared": "x"}}}`, id, jobs[0].id)
+	c, report := s.compared(ask)
+	require.Equal(t, [3]int{4, 3, 1}, [3]int{c.Jobs, c.Done, c.Gone})
+	require.True(t, c.Passed, string(c.Summary))
+	require.Equal(t, 3, report.Cases)
+	require.Positive(t, report.BeforeTimes.Median)
+	groups := map[string]string{}
+	for _, g := range report.Groups {
+		groups[g.By] = g.Value
+	}
+	require.Equal(t, "x", groups["declared"])
+	require.NotEmpty(t, groups["light"])
+	require.NotEmpty(t, groups["policy"])
+	var plan struct{ Allowed bool }
+	s.json(http.MethodPost, at+"/promote", `{"dry_run": true}`, &plan)
+	require.True(t, plan.Allowed, "the report passed")
+	p := s.promoted(id, `{}`)
+	require.EqualValues(t, 1, p.Total)
+
+	// What was active before keeps its vectors until somebody says otherwise.
+	var sets struct {
+		Items []struct {
+			Name string
+			Uses []string
+		}
+	}
+	s.json(http.MethodGet, "/v1/registry/vectors", "", &sets)
+	uses := map[string][]string{}
+	for _, v := range sets.Items {
+		uses[v.Name] = v.Uses
+	}
+	require.Equal(t, map[string][]string{builtin: {"rollback"}, m.SHA256: {"active"}}, uses)
+	s.json(http.MethodDelete, "/v1/registry/vectors?force=true&name="+m.SHA256, "", nil, http.StatusConflict)
+	s.json(http.MethodDelete, "/v1/registry/vectors?name="+builtin, "", nil, http.StatusConflict)
+	s.json(http.MethodDelete, "/v1/registry/vectors?force=true&name="+builtin, "", nil)
+	names, err = s.db.TemplateNames(t.Context(), "acme")
+	require.NoError(t, err)
+	require.NotContains(t, names, builtin)
+	s.json(http.MethodPost, at+"/rollback", ``, nil)
+	v := s.verdict(s.submit(40))
+	require.Equal(t, builtin, embedder(v))
+	require.Equal(t, pipeline.Pass, v.Checks[pipeline.CheckFace].Outcome, "the next job makes the vector anew")
+}
