@@ -57,7 +57,7 @@ func waitQueue(t *testing.T, c *collector, n int) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return len(c.queue) == n
-	}, 5*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func idle(t *testing.T, c *collector) {

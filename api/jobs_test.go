@@ -77,18 +77,24 @@ func TestLongPoll(t *testing.T) {
 	require.Equal(t, results.Accepted, j.State, "time is over")
 	require.GreaterOrEqual(t, time.Since(begun), 50*time.Millisecond)
 
-	done := make(chan Job, 1)
-	go func() {
-		var j Job
-		s.do(http.MethodGet, "/v1/jobs/"+job+"?wait=30", key, nil).into(&j)
-		done <- j
-	}()
-	s.bell.listening(t, results.BellJob(job))
-	begun = time.Now()
-	s.finished(job, pipeline.DecisionPass)
-	j = <-done
-	require.Equal(t, results.Done, j.State)
-	require.Less(t, time.Since(begun), bellPoll, "the bell wakes it, not the clock")
+	// By the clock alone it would take nearly bellPoll each time; a busy machine may be slow once or twice.
+	fastest := bellPoll
+	for n := 0; n < 5 && fastest >= bellPoll/2; n++ {
+		job = s.accepted("acme")
+		done := make(chan Job, 1)
+		go func() {
+			var j Job
+			s.do(http.MethodGet, "/v1/jobs/"+job+"?wait=30", key, nil).into(&j)
+			done <- j
+		}()
+		s.bell.listening(t, results.BellJob(job))
+		begun = time.Now()
+		s.finished(job, pipeline.DecisionPass)
+		j = <-done
+		fastest = min(fastest, time.Since(begun))
+		require.Equal(t, results.Done, j.State)
+	}
+	require.Less(t, fastest, bellPoll/2, "the bell wakes it, not the clock")
 	s.do(http.MethodGet, "/v1/jobs/"+job+"?wait=30s", key, nil).into(&j) // is final: no wait
 	require.Equal(t, 1, j.Revision)
 	for _, wrong := range []string{"soon", "-1s", "-5"} {
@@ -120,7 +126,7 @@ func TestTooManyWaiters(t *testing.T) {
 	require.Equal(t, 200, s.do(http.MethodGet, "/v1/jobs/"+job, s.key("acme", read), nil).status)
 	cancel()
 	<-done
-	require.Eventually(t, func() bool { return s.server.open.taken() == 0 }, 5*time.Second, time.Millisecond, "the place is free again")
+	require.Eventually(t, func() bool { return s.server.open.taken() == 0 }, time.Minute, time.Millisecond, "the place is free again")
 }
 
 // events reads server-sent events.
@@ -182,7 +188,7 @@ func TestDrainEndsStreams(t *testing.T) {
 	for _, path := range []string{"/events", "?wait=30s"} {
 		go func() { done <- s.do(http.MethodGet, "/v1/jobs/"+job+path, s.key("acme", submit), nil).status }()
 	}
-	require.Eventually(t, func() bool { return s.server.open.taken() == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.server.open.taken() == 2 }, time.Minute, time.Millisecond)
 	s.server.Drain()
 	require.Equal(t, 200, <-done)
 	require.Equal(t, 200, <-done)

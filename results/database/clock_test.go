@@ -31,18 +31,19 @@ func TestNowIsThatOfPostgres(t *testing.T) {
 	real := time.Now()
 	mine := &handClock{t: real.Add(-time.Hour)}
 	s := openTest(t, Options{Postgres: storetest.Postgres(t), Clock: mine.now})
-	require.WithinDuration(t, time.Now(), s.Now(), 5*time.Second)
+	require.WithinDuration(t, time.Now(), s.Now(), time.Minute)
 	require.Equal(t, time.UTC, s.Now().Location())
 	require.Equal(t, s.Now(), s.Now().Truncate(time.Millisecond))
 	// It jumps: wrong until the next measurement, right after it.
 	mine.add(-24 * time.Hour)
 	require.NoError(t, s.clock.calibrate(ctx, s.db, 1))
-	require.WithinDuration(t, time.Now(), s.Now(), 5*time.Second)
+	require.WithinDuration(t, time.Now(), s.Now(), time.Minute)
 	// A clock that runs by itself agrees with the database to milliseconds.
 	own := openTest(t, Options{Postgres: storetest.Postgres(t)})
 	var ms int64
+	before := own.Now()
 	require.NoError(t, own.db.QueryRow(ctx, `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint`).Scan(&ms))
-	require.WithinDuration(t, time.UnixMilli(ms), own.Now(), 200*time.Millisecond)
+	require.WithinRange(t, time.UnixMilli(ms), before.Add(-200*time.Millisecond), own.Now().Add(200*time.Millisecond))
 }
 
 func TestNowIsThatOfTheMachineOnSQLite(t *testing.T) {
@@ -50,7 +51,7 @@ func TestNowIsThatOfTheMachineOnSQLite(t *testing.T) {
 	s := openLiteTest(t, Options{Clock: mine.now})
 	require.Equal(t, time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.UTC), s.Now())
 	real := openLiteTest(t, Options{})
-	require.WithinDuration(t, time.Now(), real.Now(), time.Second)
+	require.WithinDuration(t, time.Now(), real.Now(), time.Minute)
 }
 
 // slowDB answers with a time, after the local clock has gone on by half a round trip on each way.

@@ -52,14 +52,14 @@ func TestPostgresAway(t *testing.T) {
 	require.ErrorIs(t, s.db.Tx(ctx, func(querier) error { return nil }), results.ErrAway)
 	_, err = s.db.Batch(ctx, []statement{put("x", "1")})
 	require.ErrorIs(t, err, results.ErrAway)
-	require.WithinDuration(t, time.Now(), s.Now(), 5*time.Second, "the clock goes on")
+	require.WithinDuration(t, time.Now(), s.Now(), time.Minute, "the clock goes on")
 	require.NoError(t, server.Start(ctx))
-	require.Eventually(t, works, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, works, time.Minute, 20*time.Millisecond)
 
 	require.NoError(t, server.Stop())
 	require.ErrorIs(t, s.Ping(ctx), results.ErrAway)
 	require.NoError(t, server.Start(ctx))
-	require.Eventually(t, works, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, works, time.Minute, 20*time.Millisecond)
 
 	// Cut in the middle of a transaction: nothing of it stays.
 	err = s.db.Tx(ctx, func(q querier) error {
@@ -71,7 +71,7 @@ func TestPostgresAway(t *testing.T) {
 		return err
 	})
 	require.ErrorIs(t, err, results.ErrAway)
-	require.Eventually(t, works, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, works, time.Minute, 20*time.Millisecond)
 	require.NotContains(t, remembered(t, s), "half")
 
 	thaw := server.Freeze()
@@ -82,7 +82,7 @@ func TestPostgresAway(t *testing.T) {
 	require.ErrorIs(t, s.Ping(ctx), results.ErrAway, "a server that hangs holds nobody for longer than Options.Timeout")
 	require.Less(t, time.Since(began), 10*time.Second)
 	thaw()
-	require.Eventually(t, works, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, works, time.Minute, 20*time.Millisecond)
 }
 
 func TestSQLiteDiskFull(t *testing.T) {

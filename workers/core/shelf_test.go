@@ -119,7 +119,7 @@ func TestShelfErrors(t *testing.T) {
 		}
 		waits <- v
 	}()
-	require.Eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.slots["k"].users == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.slots["k"].users == 2 }, time.Minute, time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 	require.Equal(t, "mine", <-waits)

@@ -107,7 +107,7 @@ func TestBucketToCopy(t *testing.T) {
 			require.Equal(t, key, sub.Source.Key)
 			require.NotEmpty(t, sub.Source.ETag)
 			// The bell rings after the commit, which is what the job showed.
-			require.Eventually(t, func() bool { return h.bell.work() == 1 }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return h.bell.work() == 1 }, time.Minute, time.Millisecond)
 			events := h.events(t, "acme")
 			require.Len(t, events, 1)
 			require.Equal(t, results.IntakeStarted, events[0].State)
@@ -138,7 +138,7 @@ func TestBucketToCopy(t *testing.T) {
 					}
 				}
 				return false
-			}, 15*time.Second, 20*time.Millisecond)
+			}, time.Minute, 20*time.Millisecond)
 			require.Equal(t, 1, h.jobs(t, "acme"))
 		})
 	}
@@ -162,7 +162,7 @@ func TestWebhookDown(t *testing.T) {
 	sub := h.started(t, job)
 	require.Equal(t, first.VersionID, sub.Source.Version)
 	put("second") // the first writing counts
-	require.Eventually(t, func() bool { return len(h.events(t, "acme")) == 2 }, 15*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(h.events(t, "acme")) == 2 }, time.Minute, 20*time.Millisecond)
 	require.Equal(t, results.IntakeDuplicate, h.events(t, "acme")[1].State)
 	m, err := h.uploads(openS3(t), nil).Fetch(t.Context(), sub)
 	require.NoError(t, err)

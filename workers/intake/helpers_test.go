@@ -257,7 +257,7 @@ func (h *house) jobs(t *testing.T, tenant string) int {
 // started waits until a job is there.
 func (h *house) started(t *testing.T, job string) results.Submission {
 	t.Helper()
-	require.Eventually(t, func() bool { _, err := h.Job(context.Background(), "", job); return err == nil }, 15*time.Second, 20*time.Millisecond,
+	require.Eventually(t, func() bool { _, err := h.Job(context.Background(), "", job); return err == nil }, time.Minute, 20*time.Millisecond,
 		"the job of the upload was not started")
 	sub, err := h.Submission(t.Context(), job)
 	require.NoError(t, err)
@@ -324,7 +324,7 @@ func (l *lines) wait(t *testing.T, words string) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return strings.Contains(l.text.String(), words)
-	}, 10*time.Second, 10*time.Millisecond, words)
+	}, time.Minute, 10*time.Millisecond, words)
 }
 
 // one is a record with parts of it replaced.

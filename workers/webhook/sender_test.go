@@ -93,7 +93,7 @@ func counted(t *testing.T, registry *prometheus.Registry, line string) {
 		w := httptest.NewRecorder()
 		promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 		return strings.Contains(w.Body.String(), line+"\n")
-	}, 5*time.Second, 5*time.Millisecond, line)
+	}, time.Minute, 5*time.Millisecond, line)
 }
 
 func TestDeliversSigned(t *testing.T) {
@@ -223,7 +223,7 @@ func TestGoneDisables(t *testing.T) {
 	require.Eventually(t, func() bool {
 		e, err := o.Endpoint(t.Context(), "t", "e")
 		return err == nil && !e.DisabledAt.IsZero() && e.Why == "gone"
-	}, 5*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	o.deliver("2", "e")
 	d = o.next(t)
 	require.Equal(t, results.Failed, d.State)

@@ -51,7 +51,7 @@ func TestWithTheStore(t *testing.T) {
 		require.Eventually(t, func() bool {
 			all, err := store.Deliveries(t.Context(), "t", "e", results.Page{Limit: 10})
 			return err == nil && len(all) > 0 && all[0].State == want && len(got()) == attempts
-		}, 10*time.Second, 5*time.Millisecond)
+		}, time.Minute, 5*time.Millisecond)
 	}
 	state(results.Delivered, 1)
 	h, e := checked(t, got()[0], keys.Signers[0].Secret, keys.Signers[0].Public())
@@ -69,6 +69,6 @@ func TestWithTheStore(t *testing.T) {
 	require.Eventually(t, func() bool {
 		e, err := store.Endpoint(t.Context(), "t", "e")
 		return err == nil && e.Why == "gone"
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	require.ErrorIs(t, store.Replay(t.Context(), "t", "m2.e"), results.ErrConflict)
 }
