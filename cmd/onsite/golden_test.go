@@ -9,6 +9,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -159,6 +160,39 @@ func TestGoldenOfAService(t *testing.T) {
 	}
 	require.Subset(t, names, []string{"verdict.json", "proof.json", "policy.yaml", "claim.json", "received.json", "keyframes/0000.jpg", "fingerprint.bin", "models/face_embed.yaml",
 		"report-en.html", "report-en.pdf", "report-zh.html", "report-zh.pdf", "readme.txt"})
+}
+
+// The recipe in a package's readme holds, word for word, with other people's tools; and with another byte it does not.
+func TestRecipeOfAPackage(t *testing.T) {
+	dir := t.TempDir()
+	copyInto(t, dir, filepath.Join("testdata", "golden", "service.zip"))
+	key, err := os.ReadFile(filepath.Join("testdata", "golden", "service.pub"))
+	require.NoError(t, err)
+	sh := func(script string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", script)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "KEY="+strings.TrimSpace(string(key)))
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	readme, err := sh("unzip -p service.zip readme.txt")
+	require.NoError(t, err)
+	_, steps, found := strings.Cut(readme, "不使用本程序：\n")
+	require.True(t, found)
+	steps, _, found = strings.Cut(steps, "\nThe path of")
+	require.True(t, found)
+	steps = strings.ReplaceAll(steps, "FILE.zip", "service.zip")
+	out, err := sh(steps)
+	require.NoError(t, err, out)
+	require.Contains(t, out, "Signature Verified Successfully")
+	require.Contains(t, out, "verdict.json: OK")
+	require.NotContains(t, out, "FAILED")
+	_, rest, found := strings.Cut(steps, "cd e\n")
+	require.True(t, found)
+	for _, name := range []string{"verdict.json", "manifest.json", "manifest.sig", "keyframes/0000.jpg"} {
+		out, err := sh("cd e; cp -r . ../changed; cd ../changed; printf x | dd of=" + name + " bs=1 seek=150 conv=notrunc 2>&1\n" + rest + "\nrm -rf ../changed")
+		require.True(t, err != nil || strings.Contains(out, "FAILED") || strings.Contains(out, "Failure"), "%s: %s", name, out)
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, "changed")))
+	}
 }
 
 // makeGoldens runs the cases, logs each verdict in a log of its own, and signs the packages with a key that is thrown away.
