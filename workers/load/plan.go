@@ -15,6 +15,7 @@ import (
 type Figures struct {
 	ClipCPUS    float64 `json:"clip_cpu_s"`        // CPU seconds of the core for one clip (onsite bench core)
 	ServiceMS   float64 `json:"service_cpu_ms"`    // CPU milliseconds of worker and API around the core for one job (onsite load: cpu_ms_per_job)
+	PicturesMS  float64 `json:"pictures_cpu_ms"`   // of the core for the keyframes that the service keeps, without other people in them; onsite bench core makes none
 	StoreMS     float64 `json:"store_cpu_ms"`      // of PostgreSQL, the same
 	IdleMS      float64 `json:"idle_store_cpu_ms"` // of PostgreSQL for one worker process in a second, whether there is work or not
 	ClipMB      float64 `json:"clip_mb"`           // megabytes of one upload with what is kept of it
@@ -40,7 +41,7 @@ type Row struct {
 
 // Plan works out what a morning of so many people needs. wait is how long a verdict may take at the worst moment in the column Within.
 func Plan(people int, c Curve, f Figures, wait time.Duration) Row {
-	perJob := (f.ClipCPUS + f.ServiceMS/1000) / f.Use // core seconds to be had for one clip
+	perJob := (f.ClipCPUS + (f.ServiceMS+f.PicturesMS)/1000) / f.Use // core seconds to be had for one clip
 	machines := func(perS float64) int { return int(math.Ceil(perS * perJob / float64(f.Cores))) }
 	r := Row{People: people, PeakPerS: c.Peak(people)}
 	r.AtOnce, r.Within = machines(r.PeakPerS), machines(c.Capacity(people, wait))
@@ -112,8 +113,16 @@ func thousands(v float64) string {
 // Today are the figures of docs/scale.md beside the core's own (core.json): measured on 2026-11-22 on a virtual machine of 2 shared Xeon cores,
 // and prices that stand for a usual cloud machine. Who measures again changes them here and runs the test with -update.
 var Today = Figures{
-	ServiceMS: 15, StoreMS: 10, IdleMS: 20, ClipMB: 4, Use: 0.7, Cores: 16, MachineHour: 0.6, GBMonth: 0.023, KeepDays: 30, Days: 21, PerDay: 2,
+	ServiceMS: 45, PicturesMS: passMS + failing*(failMS-passMS), StoreMS: 10, IdleMS: 20, ClipMB: 4, Use: 0.7, Cores: 16, MachineHour: 0.6, GBMonth: 0.023, KeepDays: 30, Days: 21, PerDay: 2,
 }
+
+// Keyframes that are kept: 3 of a verdict that passes, 12 of another one, some 60 ms each (a clip with and without, the same busy machine); and the
+// share of verdicts that do not pass, a choice.
+const (
+	passMS  = 3 * 60
+	failMS  = 12 * 60
+	failing = 0.1
+)
 
 // Stage is what one part of the core costs for one clip, in CPU milliseconds.
 type Stage struct {
@@ -161,9 +170,9 @@ func Documented() (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString("\n| stage | CPU ms for a clip | machines for it, 1,000,000 people, verdicts at once |\n|---|---|---|\n")
-	for _, s := range core.Stages {
+	for _, s := range append(core.Stages, Stage{"keyframes that are kept", Today.PicturesMS}, Stage{"around the core", Today.ServiceMS}) {
 		f := Today
-		f.ClipCPUS, f.ServiceMS = s.MS/1000, 0
+		f.ClipCPUS, f.ServiceMS, f.PicturesMS = s.MS/1000, 0, 0
 		fmt.Fprintf(&b, "| %s | %.0f | %d |\n", cmp.Or(stageNames[s.Name], s.Name), s.MS, Plan(1_000_000, c, f, 0).AtOnce)
 	}
 	for _, clip := range []float64{core.ClipCPUS, 2.0, 0.7} {
