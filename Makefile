@@ -6,8 +6,9 @@ CACHE ?= $(CURDIR)/.cache
 GOLANGCI := $(CACHE)/bin/golangci-lint
 GOLANGCI_VERSION := v2.15.0
 
-# gocv on Debian's OpenCV 4.6 with a small set of modules: deploy/setup/opencv names them.
-export GOFLAGS := -tags=customenv,gocv_specific_modules,gocv_features2d,gocv_calib3d
+# gocv on Debian's OpenCV 4.6 with a small set of modules: deploy/setup/opencv names them. -trimpath everywhere, so that what the program was
+# compiled to serves the tests, too.
+export GOFLAGS := -trimpath -tags=customenv,gocv_specific_modules,gocv_features2d,gocv_calib3d
 export CGO_ENABLED := 1
 export CGO_CXXFLAGS := -O2 -I$(CURDIR)/deploy/setup/opencv -I/usr/include/opencv4
 OPENCV := -lopencv_core -lopencv_imgproc -lopencv_imgcodecs -lopencv_features2d -lopencv_calib3d
@@ -40,9 +41,9 @@ deps:
 build: deps ## build bin/onsite and the decoder child beside it
 	@mkdir -p bin
 	@echo "build: bin/onsite-decode"
-	@CGO_LDFLAGS= CGO_CXXFLAGS= go build -trimpath -o bin/onsite-decode ./cmd/onsite-decode
+	@CGO_LDFLAGS= CGO_CXXFLAGS= go build -o bin/onsite-decode ./cmd/onsite-decode
 	@echo "build: bin/onsite (the first time compiles the OpenCV bindings: about a minute)"
-	@go build -trimpath -ldflags "-X onsite/pipeline/verify.Version=$(VERSION)" -o bin/onsite ./cmd/onsite
+	@go build -ldflags "-X onsite/pipeline/verify.Version=$(VERSION)" -o bin/onsite ./cmd/onsite
 
 setup: build ## everything that running needs: Debian packages, the program, models and ONNX Runtime verified by sha256
 	@deploy/setup/apt.sh deploy/setup/apt-run.txt
@@ -83,7 +84,7 @@ bench: setup-demo bin/onsite-naive ## CPU per stage of a 15 s clip against its b
 bin/onsite-naive: $(shell find cmd/onsite-naive pipeline models -name '*.go' -not -name '*_test.go')
 	@deploy/setup/apt.sh deploy/setup/apt-bench.txt
 	@echo "build: bin/onsite-naive (the first time compiles the OpenCV bindings again: about a minute)"
-	@GOFLAGS="$(GOFLAGS),gocv_videoio" CGO_LDFLAGS="$(OPENCV) -lopencv_videoio" go build -trimpath -o $@ ./cmd/onsite-naive
+	@GOFLAGS="$(GOFLAGS),gocv_videoio" CGO_LDFLAGS="$(OPENCV) -lopencv_videoio" go build -o $@ ./cmd/onsite-naive
 
 fuzz: build ## every fuzz target for 30 s
 	@deploy/setup/fuzz.sh 30s
