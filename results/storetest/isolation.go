@@ -190,11 +190,22 @@ func attempts(t *testing.T, s results.Store, w world, other string) map[string]f
 		},
 		"ModelGaps":     func() answer { return list(s.ModelGaps(ctx, other, w.gap, page)) },
 		"DropTemplates": func() answer { return number(s.DropTemplates(ctx, other, w.gap, 10)) },
+		"ListModels":    func() answer { return list(s.ListModels(ctx, other, false, page)) },
 		"ShadowRuns":    func() answer { return list(s.ShadowRuns(ctx, "candidate", other, page)) },
 		"ShadowSums": func() answer {
 			sums, err := s.ShadowSums(ctx, "candidate", other)
 			return answer{err, int(sums.Runs)}
 		},
+		"ShadowSumsOf": func() answer {
+			sums, err := s.ShadowSumsOf(ctx, other)
+			return answer{err, len(sums)}
+		},
+		"TemplateNames": func() answer {
+			names, err := s.TemplateNames(ctx, other)
+			return answer{err, len(names)}
+		},
+		"CountPrints":        func() answer { return number(s.CountPrints(ctx, other)) },
+		"DropNamedTemplates": func() answer { return number(s.DropNamedTemplates(ctx, other, w.gap, 10)) },
 
 		// The log of the other tenant is its own; it is compared as a whole below.
 		"LogWaiting":  func() answer { return answer{} },
