@@ -129,6 +129,15 @@ func (s *Set) Manifest(task Task) (manifest.Manifest, bool) {
 	return m.man, true
 }
 
+// Background gives the file of vectors of other places that comes with the scene embedder; nil without one.
+func (s *Set) Background() ([]byte, error) {
+	m, ok := s.models[SceneEmbed]
+	if !ok || m.man.Background == nil {
+		return nil, nil
+	}
+	return m.read(*m.man.Background)
+}
+
 // InputSize is the width and height in pixels of the picture that a task wants; 0 is dynamic (TextMap: multiples of 32; ReadText: any
 // width).
 func (s *Set) InputSize(task Task) (w, h int) {

@@ -24,7 +24,8 @@ type Manifest struct {
 	Name       string      `yaml:"name"`
 	Version    string      `yaml:"version"`
 	File       File        `yaml:"file"`
-	Keys       *File       `yaml:"keys,omitempty"` // text recognition: one character per line; speech: one token per line
+	Keys       *File       `yaml:"keys,omitempty"`       // text recognition: one character per line; speech: one token per line
+	Background *File       `yaml:"background,omitempty"` // scene embedders: vectors of other places (onsite bench place --write-background), by which rooms are calibrated
 	Source     Source      `yaml:"source"`
 	Convert    *Convert    `yaml:"convert,omitempty"` // file is made at set-up out of another form of model
 	Licence    Licence     `yaml:"licence"`
@@ -352,6 +353,9 @@ func (m Manifest) Files() []File {
 	out := []File{m.File}
 	if m.Keys != nil {
 		out = append(out, *m.Keys)
+	}
+	if m.Background != nil {
+		out = append(out, *m.Background)
 	}
 	return out
 }

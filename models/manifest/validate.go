@@ -169,6 +169,10 @@ func (m Manifest) validateFiles(p *problems) {
 		m.Keys.validate(p, "keys")
 	}
 	p.want((m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech") == (m.Keys != nil), "keys", "belongs to decoders ctc and ctc_speech and only to them")
+	if m.Background != nil {
+		m.Background.validate(p, "background")
+		p.want(m.Task == "scene_embed", "background", "belongs to scene_embed and only to it")
+	}
 	m.validateEmbedded(p)
 	if m.Source.NPM == "" {
 		p.want(m.Convert == nil, "convert", "needs source.npm")

@@ -70,6 +70,18 @@ func (r *rooms) add(p room, other bool) {
 // builtinOnce is the built-in background, read once.
 var builtinOnce = sync.OnceValues(BuiltinBackground)
 
+// backgroundFor gives the background that comes with the models' scene embedder, else the built-in one.
+func backgroundFor(m FeatureModels) (Background, error) {
+	if own, ok := m.(interface{ Background() ([]byte, error) }); ok {
+		if data, err := own.Background(); err != nil {
+			return Background{}, err
+		} else if data != nil {
+			return ParseBackground(data)
+		}
+	}
+	return builtinOnce()
+}
+
 // matcher gives the site's matcher for the models' scene embedder, whose sha256 the caller has from a frame's vector.
 func (r *rooms) matcher(ctx context.Context, m FeatureModels, model string) (*roomMatcher, error) {
 	r.mu.Lock()
@@ -77,7 +89,7 @@ func (r *rooms) matcher(ctx context.Context, m FeatureModels, model string) (*ro
 	if k := r.made[model]; k != nil {
 		return k, nil
 	}
-	b, err := builtinOnce()
+	b, err := backgroundFor(m)
 	if err != nil {
 		return nil, err
 	}

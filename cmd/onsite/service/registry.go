@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"onsite/api"
@@ -49,13 +50,37 @@ func (e *engine) Examine(ctx context.Context, m results.RegisteredModel) (json.R
 	if err != nil {
 		return nil, false, err
 	}
+	if fault := background(man, dir); fault != nil {
+		found.Faults, found.Passed = append(found.Faults, *fault), false
+	}
 	doc, err := json.Marshal(found)
 	return doc, found.Passed, err
 }
 
+// background says what is wrong with the background that comes with a scene embedder.
+func background(man manifest.Manifest, dir string) *models.Fault {
+	if man.Background == nil {
+		return nil
+	}
+	data, err := pipeline.ReadFile(filepath.Join(dir, man.Background.Name), man.Background.Bytes)
+	if err == nil {
+		var b scene.Background
+		if b, err = scene.ParseBackground(data); err == nil && b.Model != man.File.SHA256 {
+			err = &scene.OtherModelError{Want: man.File.SHA256, Got: b.Model}
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return &models.Fault{Code: "background", Text: models.Text{EN: "the background does not belong to the model: " + err.Error(), ZH: "背景文件与模型不符：" + err.Error()}}
+}
+
 // known are the manifests of other models that run for the same jobs, may do so, or have vectors: one file may be fed in one way only, since
-// vectors are told apart by it. One tenant's models are no matter of another's, nor are manifests that never ran.
+// vectors are told apart by it, where the task has any. One tenant's models are no matter of another's, nor are manifests that never ran.
 func (e *engine) known(ctx context.Context, base *models.Set, m results.RegisteredModel) ([]manifest.Manifest, error) {
+	if !results.NamesVectors(m.Task) && models.Task(m.Task) != models.SceneEmbed {
+		return nil, nil // as heads, whose file may stay the same while the model beside them is exported again
+	}
 	var all []manifest.Manifest
 	for _, t := range base.Tasks() {
 		if man, ok := base.Manifest(t); ok {

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onsite/cmd/onsite/config"
+	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/compare"
 	"onsite/results"
@@ -289,4 +290,64 @@ func TestRegistryOfTwoTenants(t *testing.T) {
 	v := s.verdict(s.submit(40))
 	require.Equal(t, builtin, embedder(v))
 	require.Equal(t, pipeline.Pass, v.Checks[pipeline.CheckFace].Outcome, "the next job makes the vector anew")
+	s.bundle()
+}
+
+// bundle: a scene embedder cannot come alone, since the heads know its file; with heads that know the new one it is promoted and taken back.
+func (s *swap) bundle() {
+	s.Helper()
+	read := func(path string) []byte {
+		raw, err := os.ReadFile(path)
+		require.NoError(s, err)
+		return raw
+	}
+	old := read(filepath.Join(models.CacheDir(), "models", "scene_embed.onnx"))
+	// The same graph with a remark in it (ModelProto.metadata_props).
+	file := append(bytes.Clone(old), 0x72, 6, 0x0a, 1, 'x', 0x12, 1, 'y')
+	sum, was := results.Sum(file), results.Sum(old)
+	around := bytes.ReplaceAll(read("../../../pipeline/scene/background.json"), []byte(was), []byte(sum))
+	add := func(manifest string, parts ...any) string {
+		s.Helper()
+		form, kind := formOf(s, append([]any{"manifest", "m.yaml", []byte(manifest)}, parts...)...)
+		var m struct {
+			ID, State string
+			Check     json.RawMessage
+		}
+		require.Equal(s, http.StatusCreated, call(s.T, http.MethodPost, s.url+"/v1/registry/models", s.key, kind, form, &m))
+		require.Equal(s, "checked", m.State, string(m.Check))
+		return m.ID
+	}
+	man := string(read("../../../models/manifest/builtin/scene_embed.yaml"))
+	man = strings.Replace(man, was, sum, 1)
+	man = strings.Replace(man, fmt.Sprintf("bytes: %d", len(old)), fmt.Sprintf("bytes: %d", len(file)), 1)
+	man = strings.Replace(man, "version: \"3.3.6\"", "version: \"3.3.7\"", 1)
+	a, b := strings.Index(man, "source:"), strings.Index(man, "licence:")
+	man = man[:a] + fmt.Sprintf("background: {name: background.json, bytes: %d, sha256: %s}\nsource: {note: exported again}\n", len(around), results.Sum(around)) + man[b:]
+	embed := add(man, "file", "scene_embed.onnx", file, "file", "background.json", around)
+
+	var refused json.RawMessage
+	s.json(http.MethodPost, "/v1/registry/models/"+embed+"/shadow", `{"share": 1}`, &refused, http.StatusConflict)
+	require.Contains(s, string(refused), "upload heads", "it says what is missing")
+	heads := string(read("../../../models/manifest/builtin/scene_head.yaml"))
+	heads = strings.NewReplacer(was, sum, "version: 1.0.0", "version: 1.0.1", "  embedded: true\n", "").Replace(heads)
+	head := add(heads, "file", "scene_head.onnx", read("../../../models/manifest/builtin/scene_head.onnx"))
+	s.json(http.MethodPost, "/v1/registry/models/"+embed+"/promote", `{"override": "a drill"}`, &refused, http.StatusConflict)
+	require.Contains(s, string(refused), "scene-heads@1.0.1", "it names the partner")
+
+	with := fmt.Sprintf(`{"override": "a drill", "with": [%q]`, head)
+	var plan struct {
+		Fingerprints int64
+		Notes        []pipeline.Text
+	}
+	s.json(http.MethodPost, "/v1/registry/models/"+embed+"/promote", with+`, "dry_run": true}`, &plan)
+	require.Positive(s, plan.Fingerprints)
+	p := s.promoted(embed, with+`}`)
+	e, err := s.db.Epoch(s.Context(), p.Epoch)
+	require.NoError(s, err)
+	require.Equal(s, map[string]string{string(models.SceneEmbed): embed, string(models.SceneHead): head}, e.Doc.Base)
+	require.Equal(s, pipeline.Pass, s.verdict(s.submit(50)).Checks[pipeline.CheckFace].Outcome)
+	s.json(http.MethodPost, "/v1/registry/models/"+head+"/rollback", ``, nil)
+	e, err = s.db.Epoch(s.Context(), must(s.db.ActiveEpoch(s.Context())))
+	require.NoError(s, err)
+	require.Empty(s, e.Doc.Base, "one is never taken back without the other")
 }

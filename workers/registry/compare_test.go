@@ -1,0 +1,137 @@
+package registry
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"onsite/pipeline/compare"
+	"onsite/results"
+	"onsite/results/storetest"
+)
+
+func (w *world) comparer(name string) *Comparer {
+	p := w.process(name)
+	return &Comparer{Host: p.Host, Store: w.store, Name: name, Log: p.Log, Metrics: NewMetrics(prometheus.NewRegistry())}
+}
+
+func (w *world) comparison(m results.RegisteredModel, jobs ...string) results.ModelComparison {
+	w.Helper()
+	limits, err := json.Marshal(compare.DefaultLimits())
+	require.NoError(w, err)
+	ask, err := json.Marshal(results.ComparisonAsk{Data: "some jobs", Budget: 1, Limits: limits})
+	require.NoError(w, err)
+	c := results.ModelComparison{ID: storetest.NewID(), Models: []string{m.ID}, Ask: ask, Created: w.store.Now()}
+	var rows []results.ComparedJob
+	for _, j := range jobs {
+		rows = append(rows, results.ComparedJob{Job: j, Tenant: "t", Subject: "e1"})
+	}
+	require.NoError(w, w.store.BeginComparison(w.Context(), c, rows, results.AuditEntry{}))
+	return c
+}
+
+func (w *world) compared(id string) results.ModelComparison {
+	w.Helper()
+	c, err := w.store.Comparison(w.Context(), id)
+	require.NoError(w, err)
+	return c
+}
+
+// What one process has done, another goes on from; only the elected one works, a paused comparison waits, and jobs that are not there any more are
+// counted, not failed.
+func TestComparisonGoesOnElsewhere(t *testing.T) {
+	w := newWorld(t)
+	m := w.add(false)
+	one, two := w.comparer("one"), w.comparer("two")
+	c := w.comparison(m, "1", "2", "3")
+	step := func(by *Comparer, works bool) {
+		t.Helper()
+		worked, err := by.Once(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, works, worked)
+	}
+	step(one, true)
+	require.EqualValues(t, 1, w.compared(c.ID).Gone)
+	step(two, false)
+	c.State = results.ComparisonPaused
+	require.NoError(t, w.store.ChangeComparison(t.Context(), c, results.ComparisonRunning, results.AuditEntry{}))
+	step(one, false)
+	c.State = results.ComparisonRunning
+	require.NoError(t, w.store.ChangeComparison(t.Context(), c, results.ComparisonPaused, results.AuditEntry{}))
+	_, err := w.store.Elect(t.Context(), roleComparer, "one", 0) // it was killed
+	require.NoError(t, err)
+	step(two, true)
+	step(two, true)
+	step(two, true) // and makes the report
+	got := w.compared(c.ID)
+	require.Equal(t, results.ComparisonDone, got.State)
+	require.EqualValues(t, 3, got.Gone)
+	require.False(t, got.Passed, "too few jobs")
+	require.InDelta(t, 2, testutil.ToFloat64(two.Metrics.compared.WithLabelValues("gone")), 0)
+	var s ComparisonSummary
+	require.NoError(t, json.Unmarshal(got.Summary, &s))
+	require.Equal(t, map[string]string{m.Task: ""}, s.Replaced)
+	require.Equal(t, got.Digest, s.SHA256)
+	pack, err := w.store.ComparisonPackage(t.Context(), c.ID)
+	require.NoError(t, err)
+	z, err := zip.NewReader(bytes.NewReader(pack), int64(len(pack)))
+	require.NoError(t, err)
+	f, err := z.Open("report.json")
+	require.NoError(t, err)
+	var raw bytes.Buffer
+	_, err = raw.ReadFrom(f)
+	require.NoError(t, err)
+	require.Equal(t, got.Digest, results.Sum(raw.Bytes()))
+	row, err := w.store.Model(t.Context(), m.ID)
+	require.NoError(t, err)
+	require.JSONEq(t, string(got.Summary), string(row.Report))
+	step(two, false)
+}
+
+// A candidate that cannot run ends its comparison, which says why.
+func TestComparisonOfADamagedModel(t *testing.T) {
+	w := newWorld(t)
+	c := w.comparison(w.add(true), "1")
+	by := w.comparer("one")
+	_, err := by.Once(t.Context())
+	require.NoError(t, err)
+	got := w.compared(c.ID)
+	require.Equal(t, results.ComparisonFailed, got.State)
+	require.Contains(t, got.Why.Text.EN, "sha256")
+}
+
+// The numbers of a process tell who lacks the newest epoch, and for how long one is staged.
+func TestMetricsOfEpochs(t *testing.T) {
+	w := newWorld(t)
+	p := w.process("one")
+	n := NewMetrics(prometheus.NewRegistry())
+	p.follow.Metrics = n
+	require.NoError(t, p.follow.Once(t.Context()))
+	m := w.add(false)
+	require.NoError(t, w.store.HostModels(t.Context(), results.ModelHost{Name: "late", Role: "worker"}))
+	e := w.propose(results.Epoch{}.Shadowed(m, 1, 0.5), 0)
+	p.follow.shown = p.follow.shown.Add(-beatEvery)
+	require.NoError(t, p.follow.Once(t.Context()))
+	require.InDelta(t, 1, testutil.ToFloat64(n.hosts.WithLabelValues("late")), 0)
+	require.InDelta(t, float64(e.Number), testutil.ToFloat64(n.epoch.WithLabelValues("ready")), 0)
+	require.InDelta(t, 0, testutil.ToFloat64(n.epoch.WithLabelValues("active")), 0)
+	require.NoError(t, w.store.LeaveModels(t.Context(), "late"))
+	require.NoError(t, p.follow.Once(t.Context()))
+	p.follow.shown = p.follow.shown.Add(-beatEvery)
+	require.NoError(t, p.follow.Once(t.Context()))
+	require.InDelta(t, 1, testutil.ToFloat64(n.hosts.WithLabelValues("ready")), 0)
+	require.InDelta(t, 0.5, testutil.ToFloat64(n.budget), 0)
+	require.InDelta(t, 0, testutil.ToFloat64(n.staging), 0)
+
+	s := NewShadow(p.Host, w.store, p.Log)
+	s.Metrics = n
+	for range shadowBacklog + 2 {
+		s.Offer("t", "job")
+	}
+	require.InDelta(t, 2, testutil.ToFloat64(n.shadows.WithLabelValues("left_out")), 0, "what does not fit is counted")
+}
