@@ -20,7 +20,7 @@ export ONSITE_DECODER := $(CURDIR)/bin/onsite-decode
 # of their memory accesses for races takes most of the tests' time and finds nothing of ours.
 PLAIN := $(foreach p,modernc.org/sqlite/lib modernc.org/libc github.com/rivo/uniseg gonum.org/v1/gonum/... golang.org/x/image/... image/... compress/flate \
 	regexp/... unicode github.com/goccy/go-yaml/lexer github.com/goccy/go-yaml/parser github.com/goccy/go-yaml/scanner github.com/goccy/go-yaml/token \
-	crypto/internal/fips140/edwards25519/...,-gcflags='$(p)=-race=false') -gcflags='math=-race=false -d=checkptr=0'
+	crypto/internal/fips140/edwards25519/... math,-gcflags='$(p)=-race=false -d=checkptr=0')
 # So with arithmetic of our own: tests that compute much and have nothing side by side end in Unraced. They run in the second pass, which the
 # benchmarks need without the detector anyway; it takes only the packages that have some of either.
 UNRACED = $(sort $(dir $(shell grep -rlE '^func (Benchmark|Test.*Unraced\b)' --include='*_test.go' api cmd models pipeline results workers | sed 's,^,./,')))
