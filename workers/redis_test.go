@@ -65,7 +65,7 @@ func TestRedisHangs(t *testing.T) {
 			return results.Finish{}, ctx.Err()
 		}
 	})
-	s.worker(func(w *workers.Worker) { w.Lease, w.RenewEvery = 700*time.Millisecond, 100*time.Millisecond })
+	s.worker(func(w *workers.Worker) { w.Lease, w.RenewEvery = 2*time.Second, 100*time.Millisecond }) // a busy machine may halt us for a second
 	s.dispatcher()
 	s.reconciler()
 	jobs := s.accept(s.tenant("a"), 4, results.PriorityClockIn)
@@ -73,7 +73,7 @@ func TestRedisHangs(t *testing.T) {
 		<-began
 	}
 	s.redis.Pause()
-	time.Sleep(2 * time.Second) // several leases long; there is no signal for "nothing happened"
+	time.Sleep(5 * time.Second) // several leases long; there is no signal for "nothing happened"
 	close(release)
 	s.done(jobs...)
 	s.redis.Resume()
