@@ -20,8 +20,14 @@ import (
 	"onsite/results"
 )
 
-// maxModelBytes bounds one file of a model; the largest that we know of has 400 MB.
-const maxModelBytes = 1 << 30
+const (
+	// maxModelBytes bounds one file of a model; the largest that we know of has 400 MB.
+	maxModelBytes = 1 << 30
+	// maxModels bounds the models of a scope that are not retired, and maxScopeBytes the files of all of them: those of retired models stay, so
+	// that their verdicts can be made again.
+	maxModels     = 50
+	maxScopeBytes = 16 << 30
+)
 
 type addModelInput struct {
 	Scope string `query:"scope" enum:"installation,tenant" default:"installation" doc:"tenant: only your own jobs may run it"`
@@ -70,6 +76,9 @@ func (s *Server) addModel(ctx context.Context, in *addModelInput) (*modelOutput,
 			if man, err = manifest.Parse("manifest", m.Manifest); err != nil {
 				return nil, invalid("form.manifest", "invalid", nil, say("%v", "清单有误：%v", err), say("correct the manifest; docs/models.md describes it", "请修改清单；格式见 docs/models.md"))
 			}
+			if err := s.roomForModel(ctx, tenant, man); err != nil { // before a file is read
+				return nil, err
+			}
 		case p.name == "file" && m.Manifest != nil:
 			kept, err := s.keepModelFile(ctx, man, p)
 			if err != nil {
@@ -97,6 +106,40 @@ func (s *Server) addModel(ctx context.Context, in *addModelInput) (*modelOutput,
 		return nil, err
 	}
 	return s.examine(ctx, m)
+}
+
+// roomForModel says whether a scope may have another model. Files that it has already, under the same sha256, take no room.
+func (s *Server) roomForModel(ctx context.Context, scope string, man manifest.Manifest) error {
+	all, err := s.Store.ScopeModels(ctx, scope)
+	if err != nil {
+		return err
+	}
+	kept := map[string]int64{}
+	here := 0
+	for _, m := range all {
+		if m.State != results.ModelRetired {
+			here++
+		}
+		for _, f := range m.Files {
+			kept[f.SHA256] = f.Bytes
+		}
+	}
+	for _, f := range man.Files() {
+		kept[f.SHA256] = f.Bytes
+	}
+	var bytes int64
+	for _, n := range kept {
+		bytes += n
+	}
+	switch {
+	case here >= maxModels:
+		return invalid("form.manifest", "too_many", maxModels, say("is of model %d; %d may be there that are not retired", "对应第 %d 个模型；未停用的模型最多 %d 个", here+1, maxModels),
+			say("retire one that is not needed any more (onsite models retire NAME)", "请先停用不再需要的模型（onsite models retire NAME）"))
+	case bytes > maxScopeBytes:
+		return invalid("form.file", "too_large", int64(maxScopeBytes), say("would bring the files of all models to %d bytes; %d may be kept, those of retired models among them", "将使全部模型文件达到 %d 字节；最多保留 %d 字节（含已停用的模型）", bytes, int64(maxScopeBytes)),
+			say("add a smaller model; files that a verdict may need are not deleted", "请添加较小的模型；结论可能用到的文件不会被删除"))
+	}
+	return nil
 }
 
 // keepModelFile stores a file under its sha256, which the manifest names: what is another is refused, and leaves nothing.
@@ -147,8 +190,15 @@ func (s *summed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// examine looks at a model and keeps what it found. One that is tried or runs already keeps its state.
+// examine looks at a model and keeps what it found. One that is tried or runs already keeps its state. One model is examined at a time: each
+// is loaded, and timed.
 func (s *Server) examine(ctx context.Context, m results.RegisteredModel) (*modelOutput, error) {
+	free, err := s.examined.enter(ctx, PrincipalOf(ctx).Tenant, workTime/2)
+	if err != nil {
+		return nil, problem(codeBusyTenant).with("Other models are being examined, one after the other. Model %s is added; examine it later (POST /v1/registry/models/%s/check).",
+			"正在逐个检查其他模型。模型 %s 已添加；请稍后检查（POST /v1/registry/models/%s/check）。", m.Name, m.ID).retry(fullRetry).because(err)
+	}
+	defer free()
 	document, passed, err := s.Registry.Examine(ctx, m)
 	if err != nil {
 		return nil, err
@@ -183,7 +233,16 @@ func (s *Server) shownModel(ctx context.Context, id string) (*modelOutput, error
 	return &modelOutput{shown}, err
 }
 
-func (s *Server) checkModel(ctx context.Context, in *ULIDPath) (*modelOutput, error) {
+// checkInput names a model that is to be examined.
+type checkInput struct{ ULIDPath }
+
+// Resolve gives the answer the time of work on models.
+func (in *checkInput) Resolve(ctx huma.Context) []error {
+	extend(ctx, workTime)
+	return nil
+}
+
+func (s *Server) checkModel(ctx context.Context, in *checkInput) (*modelOutput, error) {
 	m, err := s.model(ctx, in.ID, true)
 	if err != nil {
 		return nil, err

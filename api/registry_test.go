@@ -3,12 +3,14 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/models/manifest"
 	"onsite/pipeline"
 	"onsite/results"
 	"onsite/results/storetest"
@@ -152,4 +154,30 @@ func TestCanaryOfATenantWithItsOwnModel(t *testing.T) {
 	a = s.do(http.MethodPost, "/v1/registry/models/"+m.ID+"/shadow", boss, map[string]any{"share": 0.5})
 	require.Equal(t, http.StatusConflict, a.status, string(a.body))
 	require.Contains(t, string(a.body), "obstacle")
+}
+
+// Whoever has as many models as a scope may have, or as many bytes, is told so before a file is read.
+func TestUploadsOfModelsAreBounded(t *testing.T) {
+	s := newStage(t, operated)
+	small := manifest.Manifest{File: manifest.File{Name: "m.onnx", SHA256: "1", Bytes: 1 << 20}}
+	room := func(m manifest.Manifest) error { return s.server.roomForModel(t.Context(), "acme", m) }
+	first := s.checked("acme", "m0")
+	for n := 1; n < maxModels; n++ {
+		require.NoError(t, room(small))
+		require.NoError(t, s.store.AddModel(t.Context(), storetest.NewModel(t, s.store, "acme", fmt.Sprintf("m%d", n)), results.AuditEntry{}))
+	}
+	var said *Problem
+	require.ErrorAs(t, room(small), &said)
+	require.Equal(t, "too_many", said.Errors[0].Code)
+	require.Equal(t, maxModels, said.Errors[0].Limit)
+	require.NoError(t, s.server.roomForModel(t.Context(), "other", small), "another scope has room")
+	m, err := s.store.Model(t.Context(), first.ID)
+	require.NoError(t, err)
+	m.State = results.ModelRetired
+	require.NoError(t, s.store.ChangeModel(t.Context(), m, results.ModelChecked, results.AuditEntry{}))
+	require.NoError(t, room(small))
+	small.File.Bytes = maxScopeBytes
+	require.ErrorAs(t, room(small), &said)
+	require.Equal(t, "too_large", said.Errors[0].Code)
+	require.Equal(t, "form.file", said.Errors[0].Field)
 }

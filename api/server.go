@@ -109,6 +109,7 @@ type Server struct {
 	waiting   *waiting
 	open      *places       // of open streams and long polls
 	plain     *places       // of opened media: each is in memory while it is sent
+	examined  *places       // of models that are looked at
 	looking   chan struct{} // one entry for every enrolment whose faces are looked at
 	remaking  chan struct{} // one entry for the verdict that is being made again
 	drained   chan struct{}
@@ -143,6 +144,7 @@ func (s *Server) build() {
 	s.collector = &collector{store: s.Store, rung: func(ctx context.Context) { s.Bell.Ring(ctx, results.BellWork) }}
 	s.waiting = &waiting{store: s.Store, clock: s.Clock}
 	s.open, s.plain = newPlaces(s.Limits.Streams), newPlaces(s.Limits.OpenMedia)
+	s.examined = newPlaces(1)
 	s.drained = make(chan struct{})
 
 	mux := http.NewServeMux()

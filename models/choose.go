@@ -23,7 +23,24 @@ const ManifestFile = "manifest.yaml"
 type Choice struct {
 	manifest.Manifest
 	Origin string // "built in", "further" (known to the program, used on demand) or "added" (on this machine)
+	Broken error  // of an added model: why its manifest cannot be read. Only its Name is known then, that of its folder
 }
+
+// BrokenError says that the manifest of a model that was added on this machine cannot be read.
+type BrokenError struct {
+	Name string // of the model's folder
+	Dir  string
+	Err  error
+}
+
+func (e *BrokenError) Error() string {
+	return fmt.Sprintf("model %s was added on this machine, and its manifest cannot be read: %v; correct it, or remove the folder %s", e.Name, e.Err, e.Dir)
+}
+
+func (e *BrokenError) Unwrap() error { return e.Err }
+
+// Here says whether the model's files are in dir, or beside its manifest: by their sizes, not by their checksums.
+func (c Choice) Here(dir string) bool { return present(Task(c.Task), c.Manifest, dir) == nil }
 
 // The origins of a Choice.
 const (
@@ -32,7 +49,8 @@ const (
 	OriginAdded   = "added"
 )
 
-// Choices lists the models that can be chosen by name: the built-in ones, the further ones and those added to the given folder, in that order.
+// Choices lists the models that can be chosen by name: the built-in ones, the further ones and those added to the given folder, in that order. An
+// added one whose manifest cannot be read is among them, and Broken.
 func Choices(added string) ([]Choice, error) {
 	var out []Choice
 	for _, group := range []struct {
@@ -41,7 +59,6 @@ func Choices(added string) ([]Choice, error) {
 	}{
 		{OriginBuiltin, manifest.Builtin},
 		{OriginFurther, manifest.Further},
-		{OriginAdded, func() ([]manifest.Manifest, error) { return readAdded(added) }},
 	} {
 		ms, err := group.read()
 		if err != nil {
@@ -51,10 +68,11 @@ func Choices(added string) ([]Choice, error) {
 			out = append(out, Choice{Manifest: m, Origin: group.origin})
 		}
 	}
-	return out, nil
+	mine, err := readAdded(added)
+	return append(out, mine...), err
 }
 
-func readAdded(dir string) ([]manifest.Manifest, error) {
+func readAdded(dir string) ([]Choice, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || dir == "" {
 		return nil, nil
@@ -62,16 +80,16 @@ func readAdded(dir string) ([]manifest.Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the added models: %w", err)
 	}
-	var out []manifest.Manifest
+	var out []Choice
 	for _, e := range entries {
 		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
 		m, err := manifest.Read(filepath.Join(dir, e.Name(), ManifestFile))
 		if err != nil {
-			return nil, err
+			m.Name, err = e.Name(), &BrokenError{Name: e.Name(), Dir: filepath.Join(dir, e.Name()), Err: err}
 		}
-		out = append(out, m)
+		out = append(out, Choice{Manifest: m, Origin: OriginAdded, Broken: err})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out, nil
@@ -112,7 +130,10 @@ func Choose(word, added string) (manifest.Manifest, error) {
 	var hits []Choice
 	var known []string
 	for _, c := range all {
-		if task != "" && c.Task != task {
+		if c.Broken != nil && c.Name == name {
+			return manifest.Manifest{}, c.Broken
+		}
+		if c.Broken != nil || task != "" && c.Task != task {
 			continue
 		}
 		known = append(known, c.Name)

@@ -244,6 +244,26 @@ func TestChoose(t *testing.T) {
 	require.Contains(t, name.Known, "strange")
 	require.NotContains(t, name.Known, "blazeface")
 
+	// One that cannot be read is named, and hides no other.
+	broken := filepath.Join(added, "broken")
+	require.NoError(t, os.Mkdir(broken, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(broken, ManifestFile), []byte("task: ["), 0o600))
+	all, err := Choices(added)
+	require.NoError(t, err)
+	var unread []string
+	for _, c := range all {
+		if c.Broken != nil {
+			unread = append(unread, c.Origin+" "+c.Name)
+		}
+	}
+	require.Equal(t, []string{"added broken"}, unread)
+	_, err = Choose("strange", added)
+	require.NoError(t, err)
+	var why *BrokenError
+	_, err = Choose("broken", added)
+	require.ErrorAs(t, err, &why)
+	require.ErrorContains(t, err, broken)
+
 	// A name that two tasks know needs the task.
 	twin := strange(t, strangeEmbedder(false, false), "name: strange", "name: blazeface")
 	require.NoError(t, os.Rename(filepath.Dir(twin.Origin()), filepath.Join(added, "blazeface")))

@@ -57,8 +57,11 @@ type ModelFile struct {
 	Key    string `json:"key"`
 }
 
-// ModelKey is the key of a model file's object. No tenant begins with an underscore.
-func ModelKey(sha256 string) string { return "_models/sha256/" + sha256 }
+// ModelPrefix begins the keys of model files' objects. No tenant begins with an underscore.
+const ModelPrefix = "_models/"
+
+// ModelKey is the key of a model file's object.
+func ModelKey(sha256 string) string { return ModelPrefix + "sha256/" + sha256 }
 
 // EpochState is where an epoch is.
 type EpochState string

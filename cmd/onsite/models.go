@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"text/tabwriter"
 
 	"onsite/models"
@@ -88,8 +87,9 @@ type modelRow struct {
 	SHA256  string `json:"sha256"`
 	Licence string `json:"licence"`
 	Source  string `json:"source"`
-	Origin  string `json:"origin"`  // built in, further, added
-	Present bool   `json:"present"` // its files are there (their sizes, not their checksums: onsite models check)
+	Origin  string `json:"origin"`          // built in, further, added
+	Present bool   `json:"present"`         // its files are there (their sizes, not their checksums: onsite models check)
+	Error   string `json:"error,omitempty"` // of an added one: why its manifest cannot be read
 }
 
 // originWords are the origins for people.
@@ -109,30 +109,25 @@ func (c *modelsListCmd) Run(e *env) error {
 	for _, m := range all {
 		rows = append(rows, modelRow{
 			Task: m.Task, Name: m.Name, Version: m.Version, SHA256: m.File.SHA256, Licence: m.Licence.SPDX, Source: sourceWord(m.Source),
-			Origin: m.Origin, Present: present(m.Manifest, dir),
+			Origin: m.Origin, Present: m.Broken == nil && m.Here(dir),
 		})
+		if m.Broken != nil {
+			rows[len(rows)-1].Error = m.Broken.Error()
+		}
 	}
 	if c.JSON {
 		return e.printJSON(map[string]any{"models": rows})
 	}
 	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
+	for i, r := range rows {
 		there := ""
-		if !r.Present {
+		if r.Error != "" {
+			fmt.Fprintln(e.err, e.say(words(modelError(all[i].Broken))))
+			there = e.say(pipeline.Text{EN: "broken", ZH: "已损坏"})
+		} else if !r.Present {
 			there = e.say(pipeline.Text{EN: "not here", ZH: "不在本机"})
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.12s\t%s\t%s\n", r.Task, r.Name, r.Version, r.Licence, r.SHA256, e.say(originWords[r.Origin]), there)
 	}
 	return w.Flush()
-}
-
-// present says whether the files of a model are there.
-func present(m manifest.Manifest, dir string) bool {
-	for _, f := range m.Files() {
-		info, err := os.Stat(m.Path(f, dir))
-		if !m.Source.Embedded && (err != nil || info.Size() != f.Bytes) {
-			return false
-		}
-	}
-	return true
 }

@@ -24,6 +24,7 @@ type modelFlag struct {
 func modelError(err error) error {
 	var name *models.NameError
 	var bare *models.CalibrationError
+	var broken *models.BrokenError
 	switch {
 	case errors.As(err, &name) && name.Tasks != nil:
 		return &usageError{err: err, text: pipeline.Text{
@@ -34,6 +35,11 @@ func modelError(err error) error {
 		return &usageError{err: err, text: pipeline.Text{
 			EN: err.Error(),
 			ZH: fmt.Sprintf("选择模型：%q 不是 %s 之一，也不是清单路径（路径以 .yaml 结尾）", name.Word, strings.Join(name.Known, "、")),
+		}}
+	case errors.As(err, &broken):
+		return &usageError{err: err, text: pipeline.Text{
+			EN: err.Error(),
+			ZH: fmt.Sprintf("本机添加的模型 %s 的清单无法读取：%v；请修改清单，或删除文件夹 %s", broken.Name, broken.Err, broken.Dir),
 		}}
 	case errors.As(err, &bare):
 		return &usageError{err: err, text: pipeline.Text{
@@ -155,6 +161,9 @@ func (c *modelsAddCmd) refuse(man manifest.Manifest) error {
 		return err
 	}
 	for _, k := range all {
+		if k.Name == man.Name && k.Broken != nil {
+			return modelError(k.Broken)
+		}
 		if k.Name == man.Name && taken(k, man) {
 			return usagef(pipeline.Text{
 				EN: fmt.Sprintf("a model called %s is there already (%s), and it is another one; give the new one another name", man.Name, k.Origin),
@@ -241,7 +250,9 @@ func knownModels() ([]manifest.Manifest, error) {
 	}
 	var out []manifest.Manifest
 	for _, k := range all {
-		out = append(out, k.Manifest)
+		if k.Broken == nil {
+			out = append(out, k.Manifest)
+		}
 	}
 	return out, nil
 }

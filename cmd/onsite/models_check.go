@@ -17,7 +17,7 @@ type modelsCheckCmd struct {
 }
 
 func (c *modelsCheckCmd) Run(ctx context.Context, e *env) error {
-	list, err := c.list()
+	list, broken, err := c.list()
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (c *modelsCheckCmd) Run(ctx context.Context, e *env) error {
 		if err := c.record(ctx, list[0], base); err != nil {
 			return err
 		}
-		if list, err = c.list(); err != nil { // as it was written
+		if list, broken, err = c.list(); err != nil { // as it was written
 			return err
 		}
 	}
@@ -64,32 +64,41 @@ func (c *modelsCheckCmd) Run(ctx context.Context, e *env) error {
 			return err
 		}
 	}
-	if failed != nil {
+	for _, b := range broken {
+		fmt.Fprintln(e.err, e.say(words(modelError(b))))
+	}
+	switch {
+	case failed != nil:
 		return failed
+	case len(broken) > 0:
+		return usagef(pipeline.Text{EN: fmt.Sprintf("the manifests of %d added models cannot be read", len(broken)), ZH: fmt.Sprintf("有 %d 个已添加模型的清单无法读取", len(broken))})
 	}
 	return nil
 }
 
-// list gives the manifests to check.
-func (c *modelsCheckCmd) list() ([]manifest.Manifest, error) {
+// list gives the manifests to check, and why those of added models cannot be read.
+func (c *modelsCheckCmd) list() (out []manifest.Manifest, broken []error, err error) {
 	if c.Manifest != "" {
 		man, err := readModel(c.Manifest)
-		return []manifest.Manifest{man}, err
+		return []manifest.Manifest{man}, nil, err
 	}
 	if c.Record {
-		return nil, usagef(pipeline.Text{EN: "--record writes into one manifest: name it", ZH: "--record 会写入一个清单：请指明是哪一个"})
+		return nil, nil, usagef(pipeline.Text{EN: "--record writes into one manifest: name it", ZH: "--record 会写入一个清单：请指明是哪一个"})
 	}
 	if c.Manifests != "" {
-		return manifest.LoadDir(c.Manifests)
+		out, err = manifest.LoadDir(c.Manifests)
+		return out, nil, err
 	}
 	all, err := models.Choices(models.AddedDir())
-	var out []manifest.Manifest
 	for _, k := range all {
-		if k.Origin != models.OriginFurther {
+		switch {
+		case k.Broken != nil:
+			broken = append(broken, k.Broken)
+		case k.Origin != models.OriginFurther:
 			out = append(out, k.Manifest)
 		}
 	}
-	return out, err
+	return out, broken, err
 }
 
 // record writes the golden sample of this machine.

@@ -11,12 +11,13 @@ import (
 	"onsite/results"
 )
 
-// Pend implements results.Housekeeping.
+// Pend implements results.Housekeeping. The key of a model's file is the file's own, and may be pending from an earlier upload that was not ended:
+// it counts from now on, so that the sweeper does not take it from under the new one.
 func (s *Store) Pend(ctx context.Context, keys []string) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	_, err := s.db.Exec(ctx, `INSERT INTO pending_objects (object_key, since) SELECT k.v, $2::bigint FROM unnest($1::text[]) AS k(v) WHERE TRUE ON CONFLICT (object_key) DO NOTHING`, keys, s.Now())
+	_, err := s.db.Exec(ctx, `INSERT INTO pending_objects (object_key, since) SELECT k.v, $2::bigint FROM unnest($1::text[]) AS k(v) WHERE TRUE ON CONFLICT (object_key) DO UPDATE SET since = excluded.since WHERE substr(excluded.object_key, 1, 8) = '`+results.ModelPrefix+`'`, keys, s.Now())
 	return wrap(err, "note %d objects as pending", len(keys))
 }
 

@@ -39,6 +39,18 @@ func pending(t *testing.T, s results.Store) {
 	rest, err := s.Orphans(ctx, s.Now().Add(time.Second), 10)
 	require.NoError(t, err)
 	require.Equal(t, keys[2:], rest)
+	// A model's file has one key for all uploads of it: the newest counts.
+	again := []string{results.ModelKey("1"), "a/b/4"}
+	require.NoError(t, s.Pend(ctx, again))
+	first := s.Now()
+	require.Eventually(t, func() bool { return s.Now().After(first.Add(2 * time.Millisecond)) }, time.Minute, time.Millisecond)
+	between := s.Now()
+	require.Eventually(t, func() bool { return s.Now().After(between.Add(2 * time.Millisecond)) }, time.Minute, time.Millisecond)
+	require.NoError(t, s.Pend(ctx, again))
+	rest, err = s.Orphans(ctx, between, 10)
+	require.NoError(t, err)
+	require.NotContains(t, rest, again[0])
+	require.Contains(t, rest, again[1])
 	found, err := s.Referenced(ctx, keys)
 	require.NoError(t, err)
 	require.Empty(t, found)

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"onsite/models"
 	"onsite/models/manifest"
 	"onsite/pipeline"
@@ -66,6 +68,7 @@ type Host struct {
 	Options models.Options
 	Log     *slog.Logger
 
+	loads  singleflight.Group // by the model's id
 	mu     sync.Mutex
 	parts  map[string]*part
 	sets   map[string]*set
@@ -319,6 +322,23 @@ func (h *Host) load(ctx context.Context, id string) error {
 	}
 	if closed {
 		return models.ErrClosed
+	}
+	for { // many jobs want a new model at once, and it is opened for all of them once
+		_, err, shared := h.loads.Do(id, func() (any, error) { return nil, h.loadOne(ctx, id) })
+		if shared && ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) { // of whoever was first
+			continue
+		}
+		return err
+	}
+}
+
+// loadOne opens a model unless that was done meanwhile.
+func (h *Host) loadOne(ctx context.Context, id string) error {
+	h.mu.Lock()
+	there := h.parts[id] != nil
+	h.mu.Unlock()
+	if there {
+		return nil
 	}
 	row, err := h.Store.Model(ctx, id)
 	if err != nil {
