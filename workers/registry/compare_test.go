@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"onsite/pipeline/compare"
@@ -15,9 +14,27 @@ import (
 	"onsite/results/storetest"
 )
 
-func (w *world) comparer(name string) *Comparer {
-	p := w.process(name)
-	return &Comparer{Host: p.Host, Store: w.store, Name: name, Log: p.Log, Metrics: NewMetrics(prometheus.NewRegistry())}
+// numbers reads what a registry of metrics shows: name or name{value of its label} -> value.
+func numbers(t testing.TB, r *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	all, err := r.Gather()
+	require.NoError(t, err)
+	out := map[string]float64{}
+	for _, f := range all {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += "{" + l.GetValue() + "}"
+			}
+			out[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return out
+}
+
+func (w *world) comparer(name string) (*Comparer, *prometheus.Registry) {
+	p, r := w.process(name), prometheus.NewRegistry()
+	return &Comparer{Host: p.Host, Store: w.store, Name: name, Log: p.Log, Metrics: NewMetrics(r)}, r
 }
 
 func (w *world) comparison(m results.RegisteredModel, jobs ...string) results.ModelComparison {
@@ -47,7 +64,8 @@ func (w *world) compared(id string) results.ModelComparison {
 func TestComparisonGoesOnElsewhere(t *testing.T) {
 	w := newWorld(t)
 	m := w.add(false)
-	one, two := w.comparer("one"), w.comparer("two")
+	one, _ := w.comparer("one")
+	two, shown := w.comparer("two")
 	c := w.comparison(m, "1", "2", "3")
 	step := func(by *Comparer, works bool) {
 		t.Helper()
@@ -72,7 +90,7 @@ func TestComparisonGoesOnElsewhere(t *testing.T) {
 	require.Equal(t, results.ComparisonDone, got.State)
 	require.EqualValues(t, 3, got.Gone)
 	require.False(t, got.Passed, "too few jobs")
-	require.InDelta(t, 2, testutil.ToFloat64(two.Metrics.compared.WithLabelValues("gone")), 0)
+	require.InDelta(t, 2, numbers(t, shown)["onsite_comparison_jobs_total{gone}"], 0)
 	var s ComparisonSummary
 	require.NoError(t, json.Unmarshal(got.Summary, &s))
 	require.Equal(t, map[string]string{m.Task: ""}, s.Replaced)
@@ -97,7 +115,7 @@ func TestComparisonGoesOnElsewhere(t *testing.T) {
 func TestComparisonOfADamagedModel(t *testing.T) {
 	w := newWorld(t)
 	c := w.comparison(w.add(true), "1")
-	by := w.comparer("one")
+	by, _ := w.comparer("one")
 	_, err := by.Once(t.Context())
 	require.NoError(t, err)
 	got := w.compared(c.ID)
@@ -109,29 +127,31 @@ func TestComparisonOfADamagedModel(t *testing.T) {
 func TestMetricsOfEpochs(t *testing.T) {
 	w := newWorld(t)
 	p := w.process("one")
-	n := NewMetrics(prometheus.NewRegistry())
+	r := prometheus.NewRegistry()
+	n := NewMetrics(r)
 	p.follow.Metrics = n
 	require.NoError(t, p.follow.Once(t.Context()))
 	m := w.add(false)
 	require.NoError(t, w.store.HostModels(t.Context(), results.ModelHost{Name: "late", Role: "worker"}))
 	e := w.propose(results.Epoch{}.Shadowed(m, 1, 0.5), 0)
+	require.NoError(t, p.follow.Once(t.Context()))
 	p.follow.shown = p.follow.shown.Add(-beatEvery)
 	require.NoError(t, p.follow.Once(t.Context()))
-	require.InDelta(t, 1, testutil.ToFloat64(n.hosts.WithLabelValues("late")), 0)
-	require.InDelta(t, float64(e.Number), testutil.ToFloat64(n.epoch.WithLabelValues("ready")), 0)
-	require.InDelta(t, 0, testutil.ToFloat64(n.epoch.WithLabelValues("active")), 0)
+	require.InDelta(t, 1, numbers(t, r)["onsite_model_hosts{late}"], 0)
+	require.InDelta(t, float64(e.Number), numbers(t, r)["onsite_model_epoch{ready}"], 0)
+	require.InDelta(t, 0, numbers(t, r)["onsite_model_epoch{active}"], 0)
 	require.NoError(t, w.store.LeaveModels(t.Context(), "late"))
 	require.NoError(t, p.follow.Once(t.Context()))
 	p.follow.shown = p.follow.shown.Add(-beatEvery)
 	require.NoError(t, p.follow.Once(t.Context()))
-	require.InDelta(t, 1, testutil.ToFloat64(n.hosts.WithLabelValues("ready")), 0)
-	require.InDelta(t, 0.5, testutil.ToFloat64(n.budget), 0)
-	require.InDelta(t, 0, testutil.ToFloat64(n.staging), 0)
+	require.InDelta(t, 1, numbers(t, r)["onsite_model_hosts{ready}"], 0)
+	require.InDelta(t, 0.5, numbers(t, r)["onsite_shadow_budget_cores"], 0)
+	require.InDelta(t, 0, numbers(t, r)["onsite_model_staging_seconds"], 0)
 
 	s := NewShadow(p.Host, w.store, p.Log)
 	s.Metrics = n
 	for range shadowBacklog + 2 {
 		s.Offer("t", "job")
 	}
-	require.InDelta(t, 2, testutil.ToFloat64(n.shadows.WithLabelValues("left_out")), 0, "what does not fit is counted")
+	require.InDelta(t, 2, numbers(t, r)["onsite_shadow_runs_total{left_out}"], 0, "what does not fit is counted")
 }
