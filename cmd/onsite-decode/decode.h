@@ -37,7 +37,12 @@ typedef struct od_header {
 } od_header;
 
 // What to do with a packet.
-enum { OD_SKIP = 0, OD_DECODE = 1, OD_RESTART = 2 /* drain and flush the decoder, then decode */ };
+enum {
+  OD_SKIP = 0,
+  OD_DECODE = 1,
+  OD_RESTART = 2, // drain and flush the decoder, then decode
+  OD_ROUGH = 3,   // decode without smoothing the edges of blocks: nobody sees this picture, or one made from it, in colour
+};
 
 typedef struct od_plan {
   const uint8_t *action; // per packet

@@ -170,6 +170,7 @@ int od_decode(od_clip *c, int64_t max_pixels, int reorder, const od_plan *plan, 
     }
     sent++;
     r->sent++;
+    c->dec->skip_loop_filter = plan->action[i] == OD_ROUGH ? AVDISCARD_ALL : AVDISCARD_DEFAULT;
     if ((err = send(&s, c->dec, c->av[i], f))) goto out;
   }
   err = send(&s, c->dec, NULL, f);

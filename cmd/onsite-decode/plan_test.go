@@ -196,3 +196,47 @@ func TestPlanKeepsWhatAnOpenGroupRefersTo(t *testing.T) {
 	require.Equal(t, byte(decode), p.action[29])
 	require.Equal(t, byte(skip), p.action[59])
 }
+
+func TestPlanFiltersOnlyWhatIsSeenInColour(t *testing.T) {
+	list := stream(300, 30, 0) // a phone's clip: every picture refers to the one before
+	for i := range list {
+		list[i].fresh = list[i].key
+	}
+	req := planRequest()
+	req.Bursts, req.BurstMS = 1, 500
+	tl := newTimeline(list)
+	p := makePlan(tl, req, 1)
+	require.NotEmpty(t, p.burst)
+	colour := map[int64]bool{}
+	for _, at := range append(append([]int64{}, p.stills...), p.burst...) {
+		colour[at] = true
+	}
+	for part := 0; part < len(list); part += 30 {
+		last := part
+		for i := part; i < part+30; i++ {
+			if colour[tl.at[i]] {
+				last = i
+			}
+		}
+		for i := part; i < part+30; i++ {
+			if i <= last {
+				require.NotEqual(t, byte(rough), p.action[i], "packet %d is seen in colour, or what is refers to it", i)
+			} else {
+				require.Contains(t, []byte{rough, skip}, p.action[i], "packet %d", i)
+			}
+		}
+	}
+	require.Greater(t, count(p, rough), 200)
+
+	for i := range list { // decoding never begins anew: what comes after the last colour picture may do without, and droppable pictures
+		list[i].fresh = false
+	}
+	list = stream(300, 60, 2)
+	p = makePlan(newTimeline(list), req, 1)
+	for i, a := range p.action {
+		if a == rough && !list[i].droppable {
+			require.Greater(t, list[i].ptsUS, p.stills[len(p.stills)-1])
+		}
+	}
+	require.Positive(t, count(p, rough))
+}
