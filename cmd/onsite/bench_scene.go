@@ -26,6 +26,7 @@ type benchSceneCmd struct {
 	Grey     bool   `help:"First turn every picture grey."`
 	InSample bool   `help:"Also measure pictures that trained the heads; without it they are refused."`
 	Cross    bool   `help:"Train on DIR itself, leaving one source out at a time, and show only that: what the features can do. Without it, heads holds the shipped heads and cross the others."`
+	With     string `help:"Add the pictures of this folder (onsite scene data) to every training of the left-out table: what the heads would do if they also knew other photos of this kind." placeholder:"TRAIN"`
 	Quick    bool   `help:"Only the shipped heads, no training."`
 	HeadDir  string `help:"Measure the heads of this folder (written by onsite scene train --out) instead of the shipped ones." placeholder:"DIR"`
 }
@@ -64,7 +65,11 @@ func (c *benchSceneCmd) Run(ctx context.Context, e *env) error {
 	}
 	r := head.Bench{Mode: "shipped", Grey: c.Grey, Images: len(samples), Sources: len(head.Sources(samples)), Measured: measured, Note: shippedNote}
 	if !c.Quick {
-		cross, err := head.Cross(ctx, filled, asked, head.DefaultFitOptions(), bar.count("rounds"))
+		always, err := c.always(ctx, m, samples)
+		if err != nil {
+			return err
+		}
+		cross, err := head.Cross(ctx, filled, always, asked, head.DefaultFitOptions(), bar.count("rounds"))
 		if err != nil {
 			return err
 		}
@@ -98,6 +103,26 @@ func (c *benchSceneCmd) Run(ctx context.Context, e *env) error {
 		}
 		fmt.Fprintf(w, "\nms per picture\t%.0f\t(%d measured, the others from the cache)\n", r.MSPerImage, r.Measured)
 	})
+}
+
+// always measures the pictures of --with. One that is asked, too, would tell its own answer.
+func (c *benchSceneCmd) always(ctx context.Context, m *measuring, asked []head.Sample) ([]head.Sample, error) {
+	if c.With == "" {
+		return nil, nil
+	}
+	samples, err := head.Folder(c.With)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, s := range samples {
+		seen[s.SHA256] = true
+	}
+	if both := head.InSample(asked, seen); len(both) > 0 {
+		return nil, fmt.Errorf("bench scene: %d pictures are in --data and in --with, among them %s; take them out of one", len(both), both[0])
+	}
+	out, _, _, err := m.cache.Fill(ctx, c.With, samples, trainVariants, m.measure, nil)
+	return out, err
 }
 
 // refuse stops at pictures that trained the heads: on them every head looks better than it is.

@@ -216,7 +216,7 @@ func (c *sceneTrainCmd) Run(ctx context.Context, e *env) error {
 		bar.close()
 		return err
 	}
-	heads, err := head.Train(ctx, head.Questions(), filled, head.DefaultFitOptions(), bar.count("rounds"))
+	heads, err := head.Train(ctx, head.Questions(), filled, nil, head.DefaultFitOptions(), bar.count("rounds"))
 	bar.close()
 	if err != nil {
 		return err
@@ -252,7 +252,7 @@ func golden(heads []head.Trained, parts []manifest.Part) []manifest.Golden {
 
 // trainVariants: photos are learnt grey, too; drawings are now and then grey already.
 func trainVariants(s head.Sample) []string {
-	if strings.HasPrefix(s.Source, "drawn-") {
+	if head.Drawn(s.Source) {
 		return []string{head.Plain}
 	}
 	return []string{head.Plain, head.Gray}

@@ -48,8 +48,9 @@ func RateSet(ctx context.Context, set *Set, samples []Sample) (map[string]Row, e
 }
 
 // Cross trains on the samples themselves, leaving out one source at a time, and measures on the left-out pictures of one variant. Questions
-// whose answer occurs in fewer than two sources are left out: they cannot be measured so.
-func Cross(ctx context.Context, samples []Sample, variant string, o FitOptions, progress func(done, of int)) (map[string]Row, error) {
+// whose answer occurs in fewer than two sources are left out: they cannot be measured so. The pictures of always, which may be nil, are added
+// to every training.
+func Cross(ctx context.Context, samples, always []Sample, variant string, o FitOptions, progress func(done, of int)) (map[string]Row, error) {
 	var questions []Question
 	for _, q := range Questions() {
 		var yes, no []Sample
@@ -57,7 +58,7 @@ func Cross(ctx context.Context, samples []Sample, variant string, o FitOptions, 
 			switch {
 			case q.yes(s.Class):
 				yes = append(yes, s)
-			case q.trains(s.Class):
+			case q.trains(s.Class, s.Source):
 				no = append(no, s)
 			}
 		}
@@ -65,7 +66,7 @@ func Cross(ctx context.Context, samples []Sample, variant string, o FitOptions, 
 			questions = append(questions, q)
 		}
 	}
-	heads, err := Train(ctx, questions, samples, o, progress)
+	heads, err := Train(ctx, questions, samples, always, o, progress)
 	if err != nil {
 		return nil, err
 	}

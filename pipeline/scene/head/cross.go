@@ -25,10 +25,16 @@ const (
 )
 
 // Train trains every question on all samples. Calibration and thresholds come from the answers to pictures whose source was left out of
-// the training, never from the training itself. Progress may be nil; it hears how many of the rounds are done.
-func Train(ctx context.Context, questions []Question, samples []Sample, o FitOptions, progress func(done, of int)) ([]Trained, error) {
-	samples = sorted(samples)
+// the training, never from the training itself. The pictures of always train every round and are never asked; it may be nil. Progress may
+// be nil; it hears how many of the rounds are done.
+func Train(ctx context.Context, questions []Question, samples, always []Sample, o FitOptions, progress func(done, of int)) ([]Trained, error) {
 	sources := Sources(samples)
+	for _, s := range always {
+		if slices.Contains(sources, s.Source) {
+			return nil, fmt.Errorf("train the scene heads: the source %s is both asked and always trained: rename one of them", s.Source)
+		}
+	}
+	samples = sorted(slices.Concat(samples, always))
 	if len(sources) < 2 {
 		return nil, fmt.Errorf("train the scene heads: %d source(s); leaving one out needs at least 2 (sources.csv names them)", len(sources))
 	}
@@ -66,7 +72,7 @@ func trainOne(ctx context.Context, q Question, samples []Sample, sources []strin
 	for i, h := range held {
 		scored[i] = h
 		scored[i].P = sigmoid(slope*h.P + offset)
-		if q.trains(h.Class) {
+		if q.trains(h.Class, h.Source) {
 			trainable = append(trainable, scored[i])
 		}
 	}
@@ -152,7 +158,7 @@ func calibrate(q Question, held []Scored) (slope, offset float64) {
 	var xs [][]float64
 	var ys []float64
 	for _, h := range held {
-		if !q.trains(h.Class) {
+		if !q.trains(h.Class, h.Source) {
 			continue
 		}
 		samples = append(samples, Sample{Class: h.Class, Source: h.Source})

@@ -198,7 +198,7 @@ func (e Export) card(onnx []byte) []byte {
 	sum := sha256.Sum256(onnx)
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Scene heads %s %s\n\n%s\n\nsha256 of the weights: `%s`. Licence of the weights: %s. Every picture that trained them, with sha256, package and licence: `%s`.\n\n", e.Name, e.Version, e.Note, hex.EncodeToString(sum[:]), e.Licence.SPDX, ImageFile)
-	fmt.Fprintf(&b, "One logistic regression per question (L2 %g, L-BFGS), both answers weighed the same, sources by the square root of their pictures; probabilities and thresholds from answers to pictures whose source was left out.\n\n", e.Options.L2)
+	fmt.Fprintf(&b, "One logistic regression per question (L2 %g where the table says no other, L-BFGS), both answers weighed the same, sources by the square root of their pictures; probabilities and thresholds from answers to pictures whose source was left out.\n\n", e.Options.L2)
 	b.WriteString("## Training pictures\n\n| class | pictures | sources |\n|---|---|---|\n")
 	for _, c := range Classes() {
 		files, sources := map[string]bool{}, map[string]bool{}
@@ -211,11 +211,11 @@ func (e Export) card(onnx []byte) []byte {
 			fmt.Fprintf(&b, "| %s | %d | %d |\n", c, len(files), len(sources))
 		}
 	}
-	b.WriteString("\n## Own sources, one left out at a time\n\nThese say only that the training worked: drawings resemble each other. What counts is measured on photos of other people (docs/heads.md).\n\n")
+	b.WriteString("\n## Own sources, one left out at a time\n\nThese say only that the training worked: drawings resemble each other. Pictures that a head does not learn from, because their class does not tell the answer (drawn road signs have text), count as no. What counts is measured on photos of other people (docs/heads.md).\n\n")
 	b.WriteString("| head | features | yes / all | AUC (95 %) | TPR at FPR 5 % | says yes from | says no up to |\n|---|---|---|---|---|---|---|\n")
 	for _, h := range e.Heads {
 		r := h.Rows(Plain)
-		fmt.Fprintf(&b, "| %s | %s | %d / %d | %s | %s | %.2f | %.2f |\n", h.Question.Name, strings.Join(h.Question.Uses, ", "), r.Yes, r.N, Interval(r.AUC, r.CI95), Share(r.TPR), h.Yes, h.No)
+		fmt.Fprintf(&b, "| %s | %s | %d / %d | %s | %s | %.2f | %.2f |\n", h.Question.Name, h.Question.how(), r.Yes, r.N, Interval(r.AUC, r.CI95), Share(r.TPR), h.Yes, h.No)
 	}
 	return []byte(b.String())
 }

@@ -61,12 +61,35 @@ func row(in Input, uses []string) []float64 {
 // Both answers weigh the same, however many pictures they have, and within an answer the weight of a source grows with the square root of
 // its pictures: a large source says more than a small one, but does not drown it. Features are standardised with these weights, and each
 // group is scaled to the total variance 1, so that the 576 values of one group do not outvote the 24 of another.
+//
+// The groups of a question that says Apart are fitted one by one, and their logits are added.
 func Fit(q Question, samples []Sample, o FitOptions) (Linear, error) {
+	if q.L2 > 0 {
+		o.L2 = q.L2
+	}
+	if !q.Apart {
+		return fit(q, samples, o)
+	}
+	sum := Linear{Uses: q.Uses}
+	for _, g := range q.Uses {
+		q.Uses = []string{g}
+		l, err := fit(q, samples, o)
+		if err != nil {
+			return Linear{}, err
+		}
+		sum.Weights = append(sum.Weights, l.Weights...)
+		sum.Bias += l.Bias
+	}
+	return sum, nil
+}
+
+// fit trains one head on all groups of the question together.
+func fit(q Question, samples []Sample, o FitOptions) (Linear, error) {
 	var xs [][]float64
 	var ys []float64
 	var used []Sample
 	for _, s := range samples {
-		if !q.trains(s.Class) {
+		if !q.trains(s.Class, s.Source) {
 			continue
 		}
 		x := row(s.Input, q.Uses)

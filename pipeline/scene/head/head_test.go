@@ -49,7 +49,7 @@ func desk() Question {
 
 func TestTrainFindsWhatTellsTheClass(t *testing.T) {
 	samples := made(240, 8)
-	heads, err := Train(t.Context(), []Question{desk()}, samples, DefaultFitOptions(), nil)
+	heads, err := Train(t.Context(), []Question{desk()}, samples, nil, DefaultFitOptions(), nil)
 	require.NoError(t, err)
 	h := heads[0]
 	row := h.Rows(Plain)
@@ -68,10 +68,10 @@ func TestTrainFindsWhatTellsTheClass(t *testing.T) {
 
 func TestTrainRepeatsToTheBit(t *testing.T) {
 	samples := made(120, 4)
-	a, err := Train(t.Context(), []Question{desk()}, samples, DefaultFitOptions(), nil)
+	a, err := Train(t.Context(), []Question{desk()}, samples, nil, DefaultFitOptions(), nil)
 	require.NoError(t, err)
 	rand.New(rand.NewPCG(1, 1)).Shuffle(len(samples), func(i, j int) { samples[i], samples[j] = samples[j], samples[i] })
-	b, err := Train(t.Context(), []Question{desk()}, samples, DefaultFitOptions(), nil)
+	b, err := Train(t.Context(), []Question{desk()}, samples, nil, DefaultFitOptions(), nil)
 	require.NoError(t, err)
 	require.Equal(t, a, b, "the order of the pictures must not matter")
 }
@@ -98,23 +98,90 @@ func TestLeaveOutNeverSeesTheSource(t *testing.T) {
 	require.Greater(t, float64(wrong)/float64(all), 0.8)
 }
 
+func TestPicturesThatAlwaysTrain(t *testing.T) {
+	asked, always := made(40, 4), made(400, 4)
+	for i := range always {
+		always[i].Source = "always-" + always[i].Source
+		always[i].Input.Office[0] *= -1 // the contrary
+	}
+	alone, err := Train(t.Context(), []Question{desk()}, asked, nil, DefaultFitOptions(), nil)
+	require.NoError(t, err)
+	require.Greater(t, *alone[0].Rows(Plain).AUC, 0.8)
+	with, err := Train(t.Context(), []Question{desk()}, asked, always, DefaultFitOptions(), nil)
+	require.NoError(t, err)
+	require.Len(t, with[0].Held, len(asked), "the others are not asked")
+	require.Less(t, *with[0].Rows(Plain).AUC, 0.2)
+	_, err = Train(t.Context(), []Question{desk()}, always, always, DefaultFitOptions(), nil)
+	require.ErrorContains(t, err, "both asked and always trained")
+}
+
+func TestDrawingsDoNotTrainAHeadForPhotos(t *testing.T) {
+	q := desk()
+	photos := made(80, 4)
+	drawn := made(80, 4)
+	for i := range drawn {
+		drawn[i].Source = "drawn-" + drawn[i].Source
+		drawn[i].Input.Office[0] *= -1 // they would teach the contrary
+	}
+	both := append(photos, drawn...)
+	q.Photos = true
+	want, err := Fit(q, photos, DefaultFitOptions())
+	require.NoError(t, err)
+	got, err := Fit(q, both, DefaultFitOptions())
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	q.Photos = false
+	got, err = Fit(q, both, DefaultFitOptions())
+	require.NoError(t, err)
+	require.NotEqual(t, want, got)
+}
+
+func TestGroupsThatAreFittedApart(t *testing.T) {
+	samples := made(120, 4)
+	for i := range samples {
+		samples[i].Input.COCO[3] = samples[i].Input.Office[0]
+	}
+	q := desk()
+	q.Apart = true
+	sum, err := Fit(q, samples, DefaultFitOptions())
+	require.NoError(t, err)
+	in := samples[0].Input
+	z, ok := sum.Logit(in)
+	require.True(t, ok)
+	want := 0.0
+	for _, g := range q.Uses {
+		one := q
+		one.Uses = []string{g}
+		l, err := Fit(one, samples, DefaultFitOptions())
+		require.NoError(t, err)
+		part, ok := l.Logit(in)
+		require.True(t, ok)
+		want += part
+	}
+	require.InDelta(t, want, z, 1e-9)
+	q.L2 = 1
+	strong, err := Fit(q, samples, DefaultFitOptions())
+	require.NoError(t, err)
+	require.Less(t, math.Abs(strong.Weights[0]), math.Abs(sum.Weights[0]), "the question's own penalty holds")
+}
+
 func TestTrainRefusals(t *testing.T) {
 	one := made(20, 1)
-	_, err := Train(t.Context(), []Question{desk()}, one, DefaultFitOptions(), nil)
+	_, err := Train(t.Context(), []Question{desk()}, one, nil, DefaultFitOptions(), nil)
 	require.ErrorContains(t, err, "leaving one out needs at least 2")
 	only := made(20, 4)
 	for i := range only {
 		only[i].Class = "cafe"
 	}
-	_, err = Train(t.Context(), []Question{desk()}, only, DefaultFitOptions(), nil)
+	_, err = Train(t.Context(), []Question{desk()}, only, nil, DefaultFitOptions(), nil)
 	require.ErrorContains(t, err, "pictures for both answers")
 	uneven := made(20, 4)
 	uneven[5].Input.Office = uneven[5].Input.Office[:7]
-	_, err = Train(t.Context(), []Question{desk()}, uneven, DefaultFitOptions(), nil)
+	_, err = Train(t.Context(), []Question{desk()}, uneven, nil, DefaultFitOptions(), nil)
 	require.ErrorContains(t, err, "features")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = Train(ctx, []Question{desk()}, made(20, 4), DefaultFitOptions(), nil)
+	_, err = Train(ctx, []Question{desk()}, made(20, 4), nil, DefaultFitOptions(), nil)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -219,7 +286,7 @@ func TestSet(t *testing.T) {
 
 func TestExportIsReadAsItWasWritten(t *testing.T) {
 	samples := made(60, 3)
-	heads, err := Train(t.Context(), []Question{desk()}, samples, DefaultFitOptions(), nil)
+	heads, err := Train(t.Context(), []Question{desk()}, samples, nil, DefaultFitOptions(), nil)
 	require.NoError(t, err)
 	model := fmt.Sprintf("%064d", 1)
 	e := Export{

@@ -23,12 +23,14 @@ type Drawing struct {
 // Plan says how many pictures of each kind are drawn.
 type Plan struct {
 	Posters, Fronts, Signs, Houses, Frames, Boards int
+	Goods, Rows, Lanes, Entrances, Posts, Ways     int
+	Talls, Blocks                                  int
 	Seed                                           uint64
 }
 
 // DefaultPlan is what the shipped heads were trained with.
 func DefaultPlan() Plan {
-	return Plan{Posters: 40, Fronts: 50, Signs: 30, Houses: 20, Frames: 14, Boards: 30, Seed: 1}
+	return Plan{Posters: 40, Fronts: 50, Signs: 30, Houses: 20, Frames: 14, Boards: 30, Goods: 20, Rows: 30, Lanes: 30, Entrances: 50, Posts: 20, Ways: 20, Talls: 40, Blocks: 30, Seed: 1}
 }
 
 // family is how many drawings of a kind are one source.
@@ -99,6 +101,37 @@ func Draw(p Plan, inside, outside []image.Image, fonts []*opentype.Font, done fu
 			}
 			return c.closeUp().seen(outside), nil
 		}},
+		{"goods", "storefront", p.Goods, func(c *canvas) (*canvas, error) {
+			if err := c.stocked(); err != nil {
+				return nil, err
+			}
+			return c.seen(outside), nil
+		}},
+		{"row", "storefront", p.Rows, func(c *canvas) (*canvas, error) {
+			if err := c.row(true, inside); err != nil {
+				return nil, err
+			}
+			return c.aslant(outside), nil
+		}},
+		{"lane", "street", p.Lanes, func(c *canvas) (*canvas, error) {
+			if err := c.row(false, inside); err != nil {
+				return nil, err
+			}
+			return c.aslant(outside), nil
+		}},
+		{"entrance", "storefront", p.Entrances, func(c *canvas) (*canvas, error) {
+			if err := c.entrance(inside); err != nil {
+				return nil, err
+			}
+			if c.chance(0.4) {
+				return c.aslant(outside), nil
+			}
+			return c.seen(append(outside, inside...)), nil
+		}},
+		{"post", "storefront", p.Posts, func(c *canvas) (*canvas, error) { return c, c.post(true, outside) }},
+		{"way", "street", p.Ways, func(c *canvas) (*canvas, error) { return c, c.post(false, outside) }},
+		{"tall", "storefront", p.Talls, func(c *canvas) (*canvas, error) { return c.facing(outside, true, inside) }},
+		{"block", "street", p.Blocks, func(c *canvas) (*canvas, error) { return c.facing(outside, false, inside) }},
 	}
 	for k, kind := range kinds {
 		for i := range kind.n {
