@@ -241,9 +241,11 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 		m.Transform = t[0].name(q.w, q.h, float64(w), float64(h))
 	}
 	m.Near = nearDuplicate(&m)
-	motion, err := decodeMotion(o.motion)
-	if err != nil {
-		return Match{}, err
+	var motion track
+	if q.track.full.n >= minOnLine { // a photo has no use for it
+		if motion, err = decodeMotion(o.motion); err != nil {
+			return Match{}, err
+		}
 	}
 	if q.track.full.n >= minOnLine && motion.n >= minOnLine {
 		e := prepareEarlier(&motion)

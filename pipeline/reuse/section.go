@@ -140,10 +140,11 @@ func decodeMotion(b []byte) (track, error) {
 		}
 	}
 	// One byte more than the longest there can be shows that it goes on.
-	raw, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(r.b)), int64(frames*size*maxMotionVarint)+1))
-	if err != nil {
+	all := bytes.NewBuffer(make([]byte, 0, frames*size+bytes.MinRead)) // most numbers are one byte
+	if _, err := all.ReadFrom(io.LimitReader(flate.NewReader(bytes.NewReader(r.b)), int64(frames*size*maxMotionVarint)+1)); err != nil {
 		return track{}, fmt.Errorf("%w: motion: %w", ErrFormat, err)
 	}
+	raw := all.Bytes()
 	last := make([]int32, size)
 	for i := range t.n {
 		if !t.valid[i] {
