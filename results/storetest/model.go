@@ -98,6 +98,11 @@ func modelAdded(t *testing.T, s results.Store) {
 	require.ErrorIs(t, s.ChangeModel(ctx, m, results.ModelChecked, Audit(s, "", "model.retired")), results.ErrStale, "it was read before it was changed")
 	m.Changed = got.Changed
 	require.NoError(t, s.ChangeModel(ctx, m, results.ModelChecked, Audit(s, "", "model.retired")))
+	for retired, want := range map[bool]int{true: 1, false: 0} {
+		listed, err := s.ListModels(ctx, "", retired, results.Page{Limit: 5})
+		require.NoError(t, err)
+		require.Len(t, listed, want)
+	}
 	addModel(t, s, "") // its name is free again
 }
 
@@ -371,7 +376,13 @@ func modelTemplates(t *testing.T, s results.Store) {
 	require.NoError(t, s.PutModelGap(ctx, results.ModelGap{Model: aligned, Tenant: tenant, Photo: photos[1].ID, Why: results.Because("no_face", "no face", "无人脸")}))
 	require.Equal(t, [3]int64{3, 3, 0}, under(model), "of faces that were aligned otherwise nothing counts")
 	require.Equal(t, [3]int64{3, 1, 1}, under(aligned))
-	n, err := s.DropTemplates(ctx, tenant, model, 3)
+	names, err := s.TemplateNames(ctx, tenant)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{model: 3, other: 1, aligned: 1}, names)
+	n, err := s.DropNamedTemplates(ctx, tenant, Sum("nothing"), 3)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	n, err = s.DropTemplates(ctx, tenant, model, 3)
 	require.NoError(t, err)
 	require.EqualValues(t, 3, n, "a part at a time")
 	gaps, err = s.ModelGaps(ctx, tenant, model, results.Page{})
@@ -383,6 +394,13 @@ func modelTemplates(t *testing.T, s results.Store) {
 	require.Equal(t, [3]int64{3, 0, 0}, under(aligned), "however the faces were aligned")
 	require.Equal(t, [3]int64{3, 0, 0}, under(model))
 	require.Equal(t, [3]int64{3, 1, 1}, under(other), "only those of that model")
+	require.NoError(t, s.PutTemplates(ctx, []results.Template{{Photo: photos[0].ID, Tenant: tenant, Subject: "e1", ModelSHA256: aligned, Sealed: []byte("y")}}))
+	n, err = s.DropNamedTemplates(ctx, tenant, model, 3)
+	require.NoError(t, err)
+	require.Zero(t, n, "just that name: vectors of faces that were aligned otherwise may be in use")
+	n, err = s.DropNamedTemplates(ctx, tenant, aligned, 3)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
 
 	require.NoError(t, s.WithdrawConsent(ctx, tenant, "e1", results.PurposeFace, s.Now(), Audit(s, tenant, "consent.withdrawn")))
 	require.Empty(t, without(), "without a consent nothing is embedded")
@@ -406,6 +424,9 @@ func modelShadows(t *testing.T, s results.Store) {
 	sums, err := s.ShadowSums(ctx, "m", "")
 	require.NoError(t, err)
 	require.Equal(t, results.ShadowSums{Runs: 2, Same: 1, CPUMS: 200}, sums)
+	of, err := s.ShadowSumsOf(ctx, w.tenant)
+	require.NoError(t, err)
+	require.Equal(t, sums, of["m"])
 	_, err = s.EraseSubject(ctx, w.tenant, w.subject, s.Now(), Audit(s, w.tenant, "subject.erased"))
 	require.NoError(t, err)
 	sums, err = s.ShadowSums(ctx, "m", "")
