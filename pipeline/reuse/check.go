@@ -262,9 +262,14 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 		var p photoMatch
 		if len(ways) > 0 {
 			p = ways[0].photoMatch()
+			if p.enough() && p.score() >= perhapsPhoto {
+				if p.again, err = refind(&q.f.picture, ways[0].o.points, ways[0].t, w, h); err != nil {
+					return Match{}, err
+				}
+			}
 		}
 		if m.Near = p.same(m.Distance); m.Near && p.enough() {
-			m.Photo = p.agree
+			m.Photo = p.inPlace()
 		}
 		m.Score = cfg.still(&m, p)
 	}

@@ -54,13 +54,14 @@ type Fingerprint struct {
 
 	// full is the decoder's motion at its own size. It is not kept: only the fingerprint of the submission itself has it, and registers
 	// it to earlier clips. A parsed fingerprint falls back to its 32 x 32 grid, which is less exact for crops.
-	full track
+	full    track
+	picture grey // of a photo, likewise: the points of earlier ones are looked for in it
 }
 
 // Bytes is about how much memory the fingerprint takes, for those who keep many.
 func (f *Fingerprint) Bytes() int {
 	const still, area, point, fixed = 8 + Forms*32 + 8 + 8 + 32, 56, 32, 512
-	return fixed + len(f.Stills)*still + len(f.Areas)*area + len(f.Audio.Subs)*5 + f.Views.bytes() + len(f.index)*point + len(f.points) + len(f.motion) + 4*(len(f.coarse.v)+len(f.full.v)) + len(f.coarse.valid) + len(f.full.valid)
+	return fixed + len(f.Stills)*still + len(f.Areas)*area + len(f.Audio.Subs)*5 + f.Views.bytes() + len(f.index)*point + len(f.points) + len(f.motion) + 4*(len(f.coarse.v)+len(f.full.v)) + len(f.coarse.valid) + len(f.full.valid) + len(f.picture.pix)
 }
 
 // indexPoint is one point of the index.
@@ -108,6 +109,9 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 				}
 			}
 			f.Stills = append(f.Stills, s)
+			if err == nil && f.Kind == media.Photo {
+				f.picture, err = toGrey(small)
+			}
 		}
 		k, here := slices.Index(pointed, i), -1
 		if slices.Contains(hashed, i) {
