@@ -113,7 +113,7 @@ var pgBytes = regexp.MustCompile(`X'([0-9A-F]*)'`)
 func TestForgedLogIsNoticed(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { // the log is made once, and each forger gets a copy
 		s := openLiteTest(t, Options{})
-		tenant, public, _ := forgeable(t, s)
+		tenant, key, _ := forgeable(t, s)
 		whole := filepath.Join(t.TempDir(), "whole.db")
 		_, err := s.db.Exec(t.Context(), `VACUUM INTO '`+whole+`'`)
 		require.NoError(t, err)
@@ -123,7 +123,7 @@ func TestForgedLogIsNoticed(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "copy.db")
 				require.NoError(t, os.WriteFile(path, file, 0o600))
-				f.noticed(t, openTest(t, Options{SQLite: path}), tenant, public)
+				f.noticed(t, openTest(t, Options{SQLite: path}), tenant, key.Public)
 			})
 		}
 	})
@@ -134,9 +134,9 @@ func TestForgedLogIsNoticed(t *testing.T) {
 				continue
 			}
 			t.Run(f.name, func(t *testing.T) {
-				tenant, public, undo := forgeable(t, s)
+				tenant, key, undo := forgeable(t, s)
 				defer undo()
-				f.noticed(t, s, tenant, public)
+				f.noticed(t, s, tenant, key.Public)
 			})
 		}
 	})
@@ -174,7 +174,7 @@ func (f forgery) noticed(t *testing.T, s *Store, tenant, public string) {
 // Whoever makes all of the tree anew, with the head, still has another one than was signed.
 func TestRewrittenLogIsNoticed(t *testing.T) {
 	s := openLiteTest(t, Options{})
-	tenant, public, _ := forgeable(t, s)
+	tenant, key, _ := forgeable(t, s)
 	ctx := t.Context()
 	kept, err := s.Checkpoint(ctx, tenant, 0)
 	require.NoError(t, err)
@@ -183,17 +183,17 @@ func TestRewrittenLogIsNoticed(t *testing.T) {
 		require.NoError(t, err)
 	}
 	storetest.SequenceAll(t, s)
-	r, err := audit.Inspect(ctx, s, tenant, audit.Options{Public: public})
+	r, err := audit.Inspect(ctx, s, tenant, audit.Options{Public: key.Public})
 	require.NoError(t, err)
 	require.Equal(t, audit.Diverged, r.Findings[0].Rule)
 	require.Contains(t, r.Findings[0].Text.EN, "after entry 4", "the checkpoint of 5 entries agrees")
 	// The store's own checkpoints may be gone, too: one that was kept elsewhere is enough.
 	_, err = s.db.Exec(ctx, `DELETE FROM audit_checkpoints`)
 	require.NoError(t, err)
-	r, err = audit.Inspect(ctx, s, tenant, audit.Options{Public: public})
+	r, err = audit.Inspect(ctx, s, tenant, audit.Options{Public: key.Public})
 	require.NoError(t, err)
 	require.True(t, r.Intact(), "nothing is left to compare with")
-	r, err = audit.Inspect(ctx, s, tenant, audit.Options{Public: public, Witness: []string{kept.Note}})
+	r, err = audit.Inspect(ctx, s, tenant, audit.Options{Public: key.Public, Witness: []string{kept.Note}})
 	require.NoError(t, err)
 	require.Equal(t, audit.Diverged, r.Findings[0].Rule)
 	// With a key of the forger's own the signature does not hold.
@@ -206,7 +206,7 @@ func TestRewrittenLogIsNoticed(t *testing.T) {
 
 // forgeable makes a tenant with a log of 29 entries, one that waits, two checkpoints, a verdict that was made again, policies, a site, a person
 // with a photo and a consent, an erased one, and one of everything else that the log vouches for. undo removes all of it.
-func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
+func forgeable(t *testing.T, s *Store) (tenant string, key audit.Key, undo func()) {
 	t.Helper()
 	ctx := t.Context()
 	tenant = storetest.NewTenant(t, s)
@@ -295,7 +295,7 @@ func forgeable(t *testing.T, s *Store) (tenant, public string, undo func()) {
 	require.NoError(t, err)
 	sign()
 	storetest.AppendEntries(t, s, tenant, "e2", 1)
-	return tenant, key.Public, func() {
+	return tenant, key, func() {
 		for _, table := range []string{"audit", "audit_salts", "audit_logs", "audit_hashes", "audit_checkpoints", "audit_keys", "verdicts", "reverifications", "policies", "sites",
 			"marks", "mark_feed", "jobs", "submissions", "idempotency", "pending_objects", "model_files", "models", "challenges", "bucket_maps", "webhook_endpoints", "api_keys", "templates", "photos", "consents", "subject_keys", "subjects", "tenants"} {
 			_, err := s.db.Exec(ctx, `DELETE FROM `+table)
@@ -313,12 +313,12 @@ func (s nineYearsOn) Now() time.Time { return s.Store.Now().AddDate(9, 0, 0) }
 func TestWhatGoesInItsTimeIsNotMissed(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
-		tenant, public, undo := forgeable(t, s)
+		tenant, key, undo := forgeable(t, s)
 		marked, err := collect(ctx, s.db, scanText, `SELECT DISTINCT job FROM marks`)
 		require.NoError(t, err)
 		require.Len(t, marked, 1)
 		inspect := func(from audit.Source) []audit.Finding {
-			r, err := audit.Inspect(ctx, from, tenant, audit.Options{Public: public})
+			r, err := audit.Inspect(ctx, from, tenant, audit.Options{Public: key.Public})
 			require.NoError(t, err)
 			return r.Findings
 		}
@@ -336,7 +336,7 @@ func TestWhatGoesInItsTimeIsNotMissed(t *testing.T) {
 		require.Empty(t, inspect(nineYearsOn{s}))
 		undo()
 
-		tenant, public, undo = forgeable(t, s)
+		tenant, key, undo = forgeable(t, s)
 		a := storetest.Audit(s, tenant, audit.ActionErased)
 		a.Subject = "e3"
 		_, err = s.EraseSubject(ctx, tenant, "e3", s.Now(), a)
@@ -345,4 +345,40 @@ func TestWhatGoesInItsTimeIsNotMissed(t *testing.T) {
 		require.Empty(t, inspect(s))
 		undo()
 	})
+}
+
+// Two replicas of one log that went on apart are told by the other's checkpoints, from either side, whichever is longer.
+func TestReplicasThatDivergeAreNoticed(t *testing.T) {
+	ctx := t.Context()
+	one := openLiteTest(t, Options{})
+	tenant, key, _ := forgeable(t, one)
+	path := filepath.Join(t.TempDir(), "other.db")
+	_, err := one.db.Exec(ctx, `VACUUM INTO '`+path+`'`)
+	require.NoError(t, err)
+	other := openTest(t, Options{SQLite: path})
+	signed := func(s *Store, n int) string {
+		storetest.AppendEntries(t, s, tenant, "e2", n)
+		storetest.SequenceAll(t, s)
+		h, err := s.LogHead(ctx, tenant)
+		require.NoError(t, err)
+		note, err := audit.Sign(audit.Head{Origin: audit.Origin(tenant), Size: h.Size, Root: [32]byte(h.Root)}, key.Secret)
+		require.NoError(t, err)
+		require.NoError(t, s.PutCheckpoint(ctx, results.Checkpoint{Tenant: tenant, Size: h.Size, Note: note, At: s.Now()}))
+		return note
+	}
+	here, there := signed(one, 1), signed(other, 3)
+	for _, c := range []struct {
+		s       *Store
+		witness string
+		want    audit.Rule
+	}{{one, here, ""}, {other, there, ""}, {other, here, audit.Diverged}, {one, there, audit.LogShort}} {
+		r, err := audit.Inspect(ctx, c.s, tenant, audit.Options{Public: key.Public, Witness: []string{c.witness}})
+		require.NoError(t, err)
+		if c.want == "" {
+			require.Empty(t, r.Findings)
+			continue
+		}
+		require.Len(t, r.Findings, 1)
+		require.Equal(t, c.want, r.Findings[0].Rule)
+	}
 }
