@@ -27,6 +27,7 @@ const (
 	cueFocus   = "focus"    // sharpness of the face over that of its surroundings
 	cueRim     = "rim"      // outline around the face
 	cueBezel   = "bezel"    // dark strip along it
+	cueSides   = "sides"    // sides of a screen near the picture's borders
 )
 
 // measure takes all cues that a clip or photo allows. The ones of surfaces are of the most screen-like of the prominent faces: in a replay the
@@ -41,6 +42,9 @@ func measure(clip *media.Clip, found *face.Found, tracks []int, track *Track, c 
 		}
 		if ok && (out[cueRim] == 0 || r.score > out[cueRim]) {
 			out[cueRim], out[cueBezel], outline = r.score, r.dark, r
+		}
+		if ok && r.sides > out[cueSides] {
+			out[cueSides] = r.sides
 		}
 		s, ok, err := surfaceOf(clip, found, t, c)
 		if err != nil {

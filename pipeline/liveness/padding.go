@@ -194,12 +194,12 @@ func (p *pixels) borders() (depth [4]int) {
 	}
 	out := depth
 	for side, d := range depth {
-		begins := false
+		out[side] = 0
 		for k := range padSoft {
-			begins = begins || d > 0 && p.unlike(side, d+k, depth[(side+1)%2], depth[(side+1)%2+2], colour[side]) >= padEdge
-		}
-		if !begins {
-			out[side] = 0
+			if d > 0 && p.unlike(side, d+k, depth[(side+1)%2], depth[(side+1)%2+2], colour[side]) >= padEdge {
+				out[side] = d + k
+				break
+			}
 		}
 	}
 	return out
@@ -208,8 +208,8 @@ func (p *pixels) borders() (depth [4]int) {
 const (
 	// padMarks is the part of a line of a border that may be of another colour: a date or a mark of an app, a coder's ripples.
 	padMarks = 0.02
-	// padSoft is over how many lines a picture may begin: it was made smaller, or coded.
-	padSoft = 4
+	// padSoft is over how many lines a picture may begin: a coder's block, into which its ripples reach.
+	padSoft = 10
 )
 
 // unlike is the share of a line, without so many pixels at its beginning and its end, that is of another colour; 0 of no pixels.

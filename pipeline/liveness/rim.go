@@ -21,6 +21,7 @@ const (
 type rim struct {
 	score float64         // how much of the outline is an edge, 0..1
 	dark  float64         // how much of it is a dark strip: a bezel
+	sides float64         // how clear two sides or more of a screen are that nearly fills the picture
 	frame int             // index of the frame in which it is clearest
 	box   image.Rectangle // there, in pixels of the frame; a side outside the picture lies on its edge
 }
@@ -39,7 +40,7 @@ func rimOf(clip *media.Clip, found *face.Found, track int, c *Config) (rim, bool
 			fit = append(fit, s)
 		}
 	}
-	var score, dark []float64
+	var score, dark, sides []float64
 	var out rim
 	for _, k := range spread(len(fit), rimFrames) {
 		g, w, h, scale, err := reduced(clip.Frames[fit[k].Frame].Image, rimSide)
@@ -49,7 +50,7 @@ func rimOf(clip *media.Clip, found *face.Found, track int, c *Config) (rim, bool
 		b := found.At(fit[k]).Box
 		box := image.Rect(int(float64(b.Min.X)*scale), int(float64(b.Min.Y)*scale), int(float64(b.Max.X)*scale), int(float64(b.Max.Y)*scale))
 		r := outline(g, w, h, box)
-		score, dark = append(score, r.score), append(dark, r.dark)
+		score, dark, sides = append(score, r.score), append(dark, r.dark), append(sides, r.sides)
 		if r.score > out.score {
 			out = r
 			out.frame = clip.Frames[fit[k].Frame].Index
@@ -58,7 +59,7 @@ func rimOf(clip *media.Clip, found *face.Found, track int, c *Config) (rim, bool
 				Intersect(image.Rect(0, 0, clip.Frames[fit[k].Frame].Image.Cols(), clip.Frames[fit[k].Frame].Image.Rows()))
 		}
 	}
-	out.score, out.dark = quantile(score, 0.5), quantile(dark, 0.5)
+	out.score, out.dark, out.sides = quantile(score, 0.5), quantile(dark, 0.5), quantile(sides, 0.5)
 	return out, len(score) > 0, nil
 }
 
@@ -129,6 +130,7 @@ func outline(g []byte, w, h int, box image.Rectangle) rim {
 	if best.score > 0 {
 		best.dark = bezel(g, best.box, w, h)
 	}
+	best.sides = strips(g, upright, level, w, h, box)
 	return best
 }
 
@@ -148,10 +150,15 @@ func lines(step *steps, lo, hi, t0, t1 float64) []line {
 			out = append(out, best)
 		}
 	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].support > out[j].support })
+	return strongest(out, rimKept)
+}
+
+// strongest keeps up to n lines that are not the same one, the clearest first.
+func strongest(all []line, n int) []line {
+	sort.SliceStable(all, func(i, j int) bool { return all[i].support > all[j].support })
 	var kept []line
-	for _, l := range out {
-		if near := nearest(kept, l.at); near > 4 && len(kept) < rimKept {
+	for _, l := range all {
+		if near := nearest(kept, l.at); near > 4 && len(kept) < n {
 			kept = append(kept, l)
 		}
 	}

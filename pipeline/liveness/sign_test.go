@@ -87,6 +87,7 @@ func TestABentPrint(t *testing.T) {
 	require.NotEqual(t, pipeline.Pass, bySigns(&fitted, print, false, &cfg))
 	print[cueDeform] = 5
 	require.Equal(t, pipeline.Uncertain, bySigns(&fitted, print, false, &cfg))
+	print[cueDeform] = 2
 	require.Equal(t, pipeline.Fail, bySigns(&fitted, print, true, &cfg), "and the model hesitates")
 }
 
