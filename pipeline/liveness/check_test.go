@@ -162,7 +162,7 @@ func TestLargeBrightFacesWeighMore(t *testing.T) {
 	got, err := Check(context.Background(), &grey{}, clip, found, &Track{}, DefaultConfig())
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Pass, got.Outcome)
-	require.InDelta(t, 0.9, *got.Score, 0.04, "the small ones hardly count")
+	require.InDelta(t, 0.9, got.Detail["votes_score"], 0.01, "the small ones hardly count")
 }
 
 func TestPhotos(t *testing.T) {
