@@ -16,9 +16,8 @@ import (
 // is most alike there. In a second photo those on whoever moved are clearly more alike a pixel or more away, all others notwithstanding,
 // or nowhere. Nothing more need be stored for it than the points; the query's own picture is at hand while it is checked.
 //
-// Chosen on half of 23 families (552 copies, 1,536 look-alikes, of whose pairs of clips' frames a third was compared); the other half: 94.8 % of
-// the copies (89.2 % by the points that were found in both), 3.6 % of the look-alikes (8.5 %). How many may be lost was chosen by 69 stickers
-// over a fifth of a photo and 69 logos, of both halves.
+// Chosen on half of 23 families of clips' frames and portraits; how many points may be lost also by stickers and logos of all of them.
+// docs/benchmarks.md has the other half.
 const (
 	refindStep   = 1.25 // pixels at pictureSide between the places that are tried
 	refindReach  = 2    // steps to each side
