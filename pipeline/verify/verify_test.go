@@ -26,6 +26,9 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if clips.dir != "" {
+		_ = os.RemoveAll(clips.dir)
+	}
 	if v, err := shared(); err == nil {
 		_ = v.Models.Close()
 	}
@@ -57,15 +60,39 @@ func footage(t testing.TB, name string) string {
 
 func ffmpeg(t testing.TB, name string, args ...string) pipeline.File {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
+	return ffmpegTo(t, filepath.Join(t.TempDir(), name), args...)
+}
+
+func ffmpegTo(t testing.TB, path string, args ...string) pipeline.File {
+	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "ffmpeg", append(append([]string{"-nostdin", "-v", "error", "-y"}, args...), path)...).CombinedOutput()
 	require.NoError(t, err, string(out))
 	return pipeline.File(path)
 }
 
-// clip cuts some seconds of the man who talks.
+// clips are what clip cut, by their seconds.
+var clips struct {
+	sync.Mutex
+	dir  string
+	made map[string]pipeline.File
+}
+
+// clip cuts some seconds of the man who talks, once for all tests.
 func clip(t testing.TB, seconds string) pipeline.File {
-	return ffmpeg(t, "clip.mp4", "-ss", "20", "-t", seconds, "-i", footage(t, "franck.mp4"), "-an", "-c:v", "libx264", "-preset", "veryfast")
+	t.Helper()
+	clips.Lock()
+	defer clips.Unlock()
+	if file, ok := clips.made[seconds]; ok {
+		return file
+	}
+	if clips.dir == "" {
+		dir, err := os.MkdirTemp("", "onsite-verify-") //nolint:usetesting // other tests use it, too
+		require.NoError(t, err)
+		clips.dir, clips.made = dir, map[string]pipeline.File{}
+	}
+	path := filepath.Join(clips.dir, seconds+"s.mp4")
+	clips.made[seconds] = ffmpegTo(t, path, "-ss", "20", "-t", seconds, "-i", footage(t, "franck.mp4"), "-an", "-c:v", "libx264", "-preset", "veryfast")
+	return clips.made[seconds]
 }
 
 func core(t testing.TB) *verify.Verifier {
