@@ -15,7 +15,7 @@ func mod(period float64) func(float64) float64 {
 	return func(t float64) float64 { return math.Mod(t, period) }
 }
 
-func TestCheck(t *testing.T) {
+func TestCheckUnraced(t *testing.T) {
 	still := func(float64) (float64, float64) { return 48, 36 }
 	zoom := func(t float64) warp {
 		w := identity()

@@ -32,7 +32,7 @@ func swayed(n int, where func(i int) float64) *media.Clip {
 	return clip
 }
 
-func TestWhereFootageWasJoined(t *testing.T) {
+func TestWhereFootageWasJoinedUnraced(t *testing.T) {
 	sway := func(i int) float64 { return 80 + 8*math.Sin(float64(i)*0.37) + 3*math.Sin(float64(i)*0.83) }
 	for name, c := range map[string]struct {
 		where func(i int) float64
@@ -66,7 +66,7 @@ func TestWhereFootageWasJoined(t *testing.T) {
 }
 
 // A jump that the picture alone does not tell for sure counts where the encoder was surprised, too.
-func TestAFaintJumpNeedsALargePacket(t *testing.T) {
+func TestAFaintJumpNeedsALargePacketUnraced(t *testing.T) {
 	sway := func(i int) float64 { return 80 + 8*math.Sin(float64(i)*0.37) + 3*math.Sin(float64(i)*0.83) }
 	try := func(codec string, bytes, where int) (jump float64, found bool) {
 		clip := swayed(60, func(i int) float64 {

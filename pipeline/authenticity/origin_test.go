@@ -228,7 +228,7 @@ func TestSecondCoding(t *testing.T) {
 }
 
 // A part is taken out of a moving scene, or another one begins: the picture jumps. A lamp, a hand before the lens and a shaken camera are no cuts.
-func TestCuts(t *testing.T) {
+func TestCutsUnraced(t *testing.T) {
 	codes := func(m *media.Motion, p []media.Packet) (out []string) {
 		for _, s := range cutSigns(m, p) {
 			out = append(out, s.code)

@@ -65,7 +65,7 @@ func TestSettledIsSettled(t *testing.T) {
 }
 
 // Somebody beside the subject is judged at another threshold than what is settled of the subject.
-func TestEarlyExitAsksAllOfTheOthers(t *testing.T) {
+func TestEarlyExitAsksAllOfTheOthersUnraced(t *testing.T) {
 	live := person{live: same(0.95, 10), size: 120, x: 240, light: 120}
 	for _, c := range []struct {
 		live []float64
@@ -89,7 +89,7 @@ func TestEarlyExitAsksAllOfTheOthers(t *testing.T) {
 	}
 }
 
-func TestEarlyExitAsksLess(t *testing.T) {
+func TestEarlyExitAsksLessUnraced(t *testing.T) {
 	for _, c := range []struct {
 		live []float64
 		want pipeline.Outcome

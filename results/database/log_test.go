@@ -110,7 +110,7 @@ var forgeries = []forgery{
 // pgBytes finds SQLite's way to write bytes.
 var pgBytes = regexp.MustCompile(`X'([0-9A-F]*)'`)
 
-func TestForgedLogIsNoticed(t *testing.T) {
+func TestForgedLogIsNoticedUnraced(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { // the log is made once, and each forger gets a copy
 		s := openLiteTest(t, Options{})
 		tenant, key, _ := forgeable(t, s)
