@@ -22,8 +22,8 @@ type Registry interface {
 	// Examine fetches a model's files, loads it and tries it out. The document is what it found; passed says that the model may be used.
 	// Errors are those of the machine.
 	Examine(ctx context.Context, m results.RegisteredModel) (document json.RawMessage, passed bool, err error)
-	// BuiltIn gives the sha256 of the files of the models that the program brings along.
-	BuiltIn() ([]string, error)
+	// BuiltIn names the models that the program brings along.
+	BuiltIn() ([]pipeline.ModelRef, error)
 	// Obstacles says which models could not run beside each other in a scope and, where that is the installation, for tenants with models of their
 	// own, if the document held and further models ran: heads, for instance, that were trained on what another model replaces.
 	Obstacles(ctx context.Context, doc results.EpochDoc, scope string, further ...results.RegisteredModel) ([]pipeline.Text, error)
@@ -168,8 +168,11 @@ type ModelAnswer struct {
 
 type modelAnswerOutput struct{ Body ModelAnswer }
 
-// shownEpochs is how many epochs the registry shows.
-const shownEpochs = 20
+// The registry shows so many epochs and promotions, and models of each scope; lists show the others.
+const (
+	shownEpochs = 20
+	shownModels = 100
+)
 
 func (s *Server) registryRoutes() {
 	tag := "models"
@@ -286,15 +289,13 @@ func (s *Server) getRegistry(ctx context.Context, _ *nothing) (*struct{ Body Reg
 		out.Hosts = append(out.Hosts, ModelHost{Name: h.Name, Role: h.Role, Base: h.Base, Ready: h.Ready, Why: h.Why, SeenAt: h.SeenAt.UTC()})
 	}
 	for _, scope := range []string{"", who} {
-		rows, err := s.Store.ScopeModels(ctx, scope)
+		rows, err := s.Store.ListModels(ctx, scope, false, results.Page{Limit: shownModels})
 		if err != nil {
 			return nil, err
 		}
 		for _, m := range rows {
 			own[m.ID] = m.Tenant != ""
-			if m.State != results.ModelRetired {
-				out.Models = append(out.Models, listed(m, active.Doc, sums))
-			}
+			out.Models = append(out.Models, listed(m, active.Doc, sums))
 		}
 		promotions, err := s.Store.Promotions(ctx, scope, shownEpochs)
 		if err != nil {

@@ -461,7 +461,7 @@ func (s *Server) dropVectors(ctx context.Context, m results.RegisteredModel) err
 		return problem(codeModels)
 	}
 	own, err := s.Registry.BuiltIn() // a rollback may bring these back at any time
-	if err != nil || slices.Contains(own, m.SHA256) {
+	if err != nil || slices.ContainsFunc(own, func(o pipeline.ModelRef) bool { return o.SHA256 == m.SHA256 }) {
 		return err
 	}
 	tenants, err := s.concerned(ctx, m)

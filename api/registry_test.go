@@ -36,7 +36,7 @@ func (f *fakeRegistry) Vectors(_ context.Context, _ results.EpochDoc, _ string, 
 	return "built in", nil
 }
 
-func (f *fakeRegistry) BuiltIn() ([]string, error) { return nil, nil }
+func (f *fakeRegistry) BuiltIn() ([]pipeline.ModelRef, error) { return nil, nil }
 
 // checked adds a model that was checked.
 func (s *stage) checked(tenant, name string) results.RegisteredModel {

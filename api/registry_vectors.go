@@ -183,11 +183,13 @@ func (s *Server) embedderName(ctx context.Context, vectors string, tenants []str
 			}
 		}
 	}
-	if s.Core != nil {
-		for _, m := range s.Core.Models() {
-			if m.SHA256 == sum {
-				return m.Name + " " + m.Version, nil
-			}
+	own, err := s.Registry.BuiltIn()
+	if err != nil {
+		return "", err
+	}
+	for _, m := range own {
+		if m.SHA256 == sum {
+			return m.Name + " " + m.Version, nil
 		}
 	}
 	return "", nil

@@ -409,7 +409,7 @@ type Registry interface {
 	Model(ctx context.Context, id string) (RegisteredModel, error)
 	// ScopeModels lists the models of a scope, oldest first; tenant "": the installation's.
 	ScopeModels(ctx context.Context, tenant string) ([]RegisteredModel, error)
-	// ListModels lists the models of a scope that are retired, or those that are not, newest first; After is an id.
+	// ListModels lists the models of a scope that are retired, or those that are not, newest first, without their checks and reports; After is an id.
 	ListModels(ctx context.Context, tenant string, retired bool, p Page) ([]RegisteredModel, error)
 	// ModelByFile gives the newest model with this file and name, whatever its state: verdicts name models so.
 	ModelByFile(ctx context.Context, ref pipeline.ModelRef) (RegisteredModel, error)

@@ -80,7 +80,7 @@ func (s *Store) ScopeModels(ctx context.Context, tenant string) ([]results.Regis
 
 // ListModels implements results.Registry.
 func (s *Store) ListModels(ctx context.Context, tenant string, retired bool, p results.Page) ([]results.RegisteredModel, error) {
-	q := query{text: `SELECT ` + registeredColumns + ` FROM models WHERE tenant = $1 AND (state = 'retired') = $2`, args: []any{tenant, retired}}
+	q := query{text: `SELECT id, tenant, task, name, version, sha256, digest, manifest, files, state, '', '', passed, actor, added_at, changed_at FROM models WHERE tenant = $1 AND (state = 'retired') = $2`, args: []any{tenant, retired}}
 	q.and(`id < ?`, p.After, p.After != "")
 	q.end(`ORDER BY id DESC`, p)
 	all, err := collect(ctx, s.db, scanRegistered, q.text, q.args...)

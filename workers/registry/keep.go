@@ -431,7 +431,11 @@ func (k *Keeper) staged(ctx context.Context, p results.Promotion) error {
 	case results.EpochActive, results.EpochPast:
 		p.State = results.PromotionDone
 		k.Log.Info("a model was promoted", "promotion", p.ID, "model", p.Model, "epoch", p.Epoch)
-		return k.Store.ChangePromotion(ctx, p, results.PromotionStaging)
+		err := k.Store.ChangePromotion(ctx, p, results.PromotionStaging)
+		if err == nil && k.Bell != nil {
+			k.Bell.Ring(ctx, results.BellModels)
+		}
+		return err
 	case results.EpochFailed:
 		switch {
 		case e.Why != nil && e.Why.Rule == results.RuleOvertaken: // by a rollback of something else: once more

@@ -131,14 +131,15 @@ func (e *engine) known(ctx context.Context, base *models.Set, m results.Register
 }
 
 // BuiltIn is api.Registry.
-func (e *engine) BuiltIn() ([]string, error) {
+func (e *engine) BuiltIn() ([]pipeline.ModelRef, error) {
 	c, err := e.faces()
 	if err != nil {
 		return nil, err
 	}
-	var all []string
+	var all []pipeline.ModelRef
 	for _, t := range c.Verifier.Models.Tasks() {
-		all = append(all, c.Verifier.Models.Ref(t).SHA256)
+		ref := c.Verifier.Models.Ref(t)
+		all = append(all, pipeline.ModelRef{Task: string(t), Name: ref.Name, Version: ref.Version, SHA256: ref.SHA256})
 	}
 	return all, nil
 }
