@@ -165,8 +165,8 @@ func (w *crew) enroll(ctx context.Context, api *client.Client, first, end int) e
 	if err != nil {
 		return err
 	}
-	if answer.Refused > 0 {
-		return fmt.Errorf("load: %d of %d employees were not enrolled; the first: %v", answer.Refused, len(people), answer.Rows[slices.IndexFunc(answer.Rows, func(r client.BulkRow) bool { return r.Problem != nil })].Problem)
+	if i := slices.IndexFunc(answer.Rows, func(r client.BulkRow) bool { return r.Problem != nil }); i >= 0 {
+		return fmt.Errorf("load: %d of %d employees were not enrolled; the first: %w", answer.Refused, len(people), answer.Rows[i].Problem)
 	}
 	return nil
 }

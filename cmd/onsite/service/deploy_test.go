@@ -209,6 +209,9 @@ func TestFetchedModelsHaveAVolume(t *testing.T) {
 	for _, file := range []string{"deploy/container/Containerfile", "deploy/container/Containerfile.gpu"} {
 		require.Contains(t, read(t, file), "ONSITE_WORKER_REGISTRY_DIR=/data/", file)
 	}
+	for _, file := range []string{"deploy/container/compose.yaml", "deploy/kubernetes/worker.yaml", "deploy/systemd/onsite-worker@.service"} {
+		require.Contains(t, read(t, file), "ONSITE_WORKER_INDEX_DIR", "%s: without a folder a worker reads all frame hashes at every start", file)
+	}
 	var compose struct {
 		Onsite struct {
 			ReadOnly bool `yaml:"read_only"`
