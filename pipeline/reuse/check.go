@@ -268,6 +268,7 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 				}
 			}
 		}
+		m.again = p.again
 		if m.Near = p.same(m.Distance); m.Near && p.enough() {
 			m.Photo = p.inPlace()
 		}

@@ -89,6 +89,9 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 		if m.Sound != nil {
 			c.Detail["closest"].(map[string]any)["sound"] = m.Sound
 		}
+		if a := m.again; a.enough() {
+			c.Detail["closest"].(map[string]any)["points"] = map[string]any{"looked_for": a.points, "moved": round3(a.moved), "lost": round3(a.lost)}
+		}
 		if m.ClearedBy != "" {
 			c.Detail["closest"].(map[string]any)["cleared_by"] = m.ClearedBy
 		}

@@ -22,7 +22,7 @@ func somebodyMoved(p []byte, w, h int) ([]byte, int, int) {
 }
 
 // A descriptor that is computed at a stored point's place in the same picture is the stored one: octave and layer follow from the diameter.
-func TestStoredPointsAreFoundAgain(t *testing.T) {
+func TestStoredPointsAreFoundAgainUnraced(t *testing.T) {
 	f := fingerprint(t, photo(t, newStage(1, 7, 400, 300), 1, asIs))
 	stills, err := decodePoints(f.points)
 	require.NoError(t, err)
@@ -42,14 +42,14 @@ func TestStoredPointsAreFoundAgain(t *testing.T) {
 	require.Greater(t, here[len(here)/20], .97)
 }
 
-func TestRefindTellsWhatMoved(t *testing.T) {
+func TestRefindTellsWhatMovedUnraced(t *testing.T) {
 	room := newStage(1, 7, 320, 240)
 	earlier := fingerprint(t, photo(t, room, 1, asIs))
 	for name, c := range map[string]struct {
 		change change
 		same   bool
 	}{
-		"as it was": {asIs, true}, "darker": {darker, true}, "mirrored": {mirror, true}, "cropped": {cropped, true}, "upside down": {turnHalf, true},
+		"darker": {darker, true}, "mirrored": {mirror, true}, "cropped": {cropped, true}, "upside down": {turnHalf, true},
 		"somebody moved": {somebodyMoved, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,6 +58,7 @@ func TestRefindTellsWhatMoved(t *testing.T) {
 			check, res, err := Check(context.Background(), query, []Candidate{{Job: "monday", Fingerprint: stored(t, earlier)}}, 0, DefaultConfig())
 			require.NoError(t, err)
 			require.Equal(t, c.same, check.Outcome == pipeline.Uncertain, "%+v", res.Matches[0])
+			require.Contains(t, check.Detail["closest"], "points", "a person who looks at it sees what it hangs on")
 			if c.same {
 				return
 			}

@@ -48,6 +48,7 @@ type Match struct {
 	ClearedBy string  // id of the mark by which an investigator took the match back; its verdict is Different then
 	Cleared   Verdict // what the verdict would be without the mark
 
+	again    refound // of a photo's points
 	silent   float64 // S without what the sound gives
 	residual float64
 	matches  int
