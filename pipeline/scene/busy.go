@@ -36,7 +36,8 @@ func busyParts(grey []byte, w, h int) []image.Rectangle {
 	for i, turns := range cells {
 		x, y := i%cw, i/cw
 		// Text is longer than a cell: one beside it must be busy, too.
-		if turns < busyTurns || !(x > 0 && cells[i-1] >= busyTurns || x+1 < cw && cells[i+1] >= busyTurns) {
+		beside := x > 0 && cells[i-1] >= busyTurns || x+1 < cw && cells[i+1] >= busyTurns
+		if turns < busyTurns || !beside {
 			continue
 		}
 		for ty := max(0, (y-1)*busyCell/busyTile); ty <= min(th-1, ((y+2)*busyCell-1)/busyTile); ty++ {
