@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"onsite/models"
@@ -51,7 +53,10 @@ func (c *modelsInstallCmd) Run(ctx context.Context, e *env) error {
 			fmt.Fprintf(e.err, "models: [%d/%d] %-6s %s\n", ev.Number, ev.Of, ev.Step, ev.Package)
 		}
 	}
-	if err := install.Install(ctx, o); err != nil {
+	var unknown *install.UnknownError
+	if err := install.Install(ctx, o); errors.As(err, &unknown) {
+		return usagef(pipeline.Text{EN: "--further: " + unknown.Error(), ZH: fmt.Sprintf("--further：%q 不是备选模型之一（%s）", unknown.Name, strings.Join(unknown.Known, "、"))})
+	} else if err != nil {
 		return err
 	}
 	if !c.JSON {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"text/tabwriter"
@@ -29,6 +30,9 @@ func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
 	if c.Manifest != "" {
 		words = append(words, c.Manifest)
 	}
+	if err := listable(c.Data); err != nil {
+		return pathError("--data", c.Data, err, "name a folder of photos: DIR/<person>/*.jpg", "请指定照片目录：DIR/<人员>/*.jpg")
+	}
 	if err := o.Choose(words...); err != nil {
 		return modelError(err)
 	}
@@ -47,6 +51,9 @@ func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
 	bar := newProgress(e)
 	t, err := face.Calibrate(ctx, c.Data, face.CalibrateOptions{FMR: c.FMR, Config: face.ConfigFor(core.Models), Progress: bar.count("photos")}, core.Decode, core.Models)
 	bar.close()
+	if errors.Is(err, face.ErrNoPhotos) {
+		return pathError("--data", c.Data, face.ErrNoPhotos, "give a folder with a folder of photos for each person: DIR/<person>/*.jpg", "请指定每人一个照片文件夹的目录：DIR/<人员>/*.jpg")
+	}
 	if err != nil {
 		return err
 	}

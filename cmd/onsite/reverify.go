@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"onsite/api/client"
@@ -136,11 +138,18 @@ var agreementText = map[string]pipeline.Text{
 }
 
 func (s *reverified) print(e *env) error {
+	if s.Verdicts == 0 {
+		_, err := fmt.Fprintln(e.out, e.say(pipeline.Text{EN: "no verdict is left by the filters", ZH: "没有符合筛选条件的结论"}))
+		return err
+	}
 	var parts []string
 	for _, name := range []string{"equal", "within_tolerance", "near_threshold", "different", "impossible"} {
 		if n := s.Agreements[name]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, e.say(agreementText[name])))
 		}
+	}
+	for _, flip := range slices.Sorted(maps.Keys(s.Flips)) {
+		parts = append(parts, fmt.Sprintf("%d %s", s.Flips[flip], flip))
 	}
 	_, err := fmt.Fprintf(e.out, "%d: %s\n", s.Verdicts, strings.Join(parts, ", "))
 	return err

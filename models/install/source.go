@@ -126,7 +126,7 @@ func furtherPackages(names []string) ([]Package, error) {
 			for _, m := range further {
 				known = append(known, m.Name)
 			}
-			return nil, fmt.Errorf("install: %q is not one of the further models %s", name, strings.Join(known, ", "))
+			return nil, &UnknownError{Name: name, Known: known}
 		case further[at].Source.NPM == "" && !further[at].Calibrated():
 			return nil, fmt.Errorf("install: %s is not fetched by this program: %s; then: onsite models show %s > own.yaml with the file beside it, onsite models check own.yaml --record, onsite models calibrate --manifest own.yaml --data DIR --write, onsite models add own.yaml FILE", name, further[at].Source.Note, name)
 		case further[at].Source.NPM == "":
@@ -240,4 +240,14 @@ func (p Package) wrong() []string {
 // safe says whether a path stays below the folder it is joined to, on every system.
 func safe(name string) bool {
 	return name != "" && name != "." && !strings.ContainsAny(name, "\\\x00") && path.Clean(name) == name && filepath.IsLocal(filepath.FromSlash(name))
+}
+
+// UnknownError says that no further model has a name.
+type UnknownError struct {
+	Name  string
+	Known []string
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("%q is not one of the further models %s", e.Name, strings.Join(e.Known, ", "))
 }

@@ -16,6 +16,9 @@ import (
 	"onsite/pipeline/media"
 )
 
+// ErrNoPhotos says that a folder holds no photos of people.
+var ErrNoPhotos = errors.New("it holds no photos")
+
 // BenchOptions say how a folder of photos is measured.
 type BenchOptions struct {
 	// Bare compares with the models alone: one detection on the whole picture, the largest face, one embedding; always one photo against one.
@@ -165,7 +168,7 @@ func photos(dir string) ([]shot, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("bench face: %s holds no photos: want %s", dir, filepath.Join(dir, "<identity>", "*.jpg"))
+		return nil, fmt.Errorf("bench face: %s: %w: want %s", dir, ErrNoPhotos, filepath.Join(dir, "<identity>", "*.jpg"))
 	}
 	return out, nil
 }
