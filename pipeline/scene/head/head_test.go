@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -123,7 +124,7 @@ func TestDrawingsDoNotTrainAHeadForPhotos(t *testing.T) {
 		drawn[i].Source = "drawn-" + drawn[i].Source
 		drawn[i].Input.Office[0] *= -1 // they would teach the contrary
 	}
-	both := append(photos, drawn...)
+	both := slices.Concat(photos, drawn)
 	q.Photos = true
 	want, err := Fit(q, photos, DefaultFitOptions())
 	require.NoError(t, err)
