@@ -68,12 +68,8 @@ func TestCrew(t *testing.T) {
 	ctx, clips := context.Background(), t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(clips, "a.mp4"), chaos.Clip(), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(clips, "b.mp4"), chaos.Clip(), 0o600))
-	made := func(sites int) *crew {
-		w, err := (&loadCmd{Clips: clips, Employees: 4, Sites: sites}).newCrew(ctx, &env{}, t.TempDir())
-		require.NoError(t, err)
-		return w
-	}
-	w := made(0)
+	w, err := (&loadCmd{Clips: clips, Employees: 4}).newCrew(ctx, &env{}, t.TempDir())
+	require.NoError(t, err)
 	service := &registrar{refuse: 1}
 	require.NoError(t, w.enter(ctx, service.open(t), func(int, int) {}))
 	require.Equal(t, []string{"morning-0000", "morning-0001"}, service.sites)
@@ -86,7 +82,8 @@ func TestCrew(t *testing.T) {
 	require.NotEqual(t, first, third, "the same clip of another employee is another upload")
 	require.Contains(t, string(third), "employee 2", "and so in its packets")
 
-	one := made(1)
+	one := *w
+	one.sites = 1
 	require.Equal(t, one.site(0), one.site(3))
 	err = one.enter(ctx, (&registrar{refuse: 100}).open(t), func(int, int) {})
 	var usage *usageError
