@@ -35,7 +35,7 @@ func rising(cue string, lo, hi float64) func(cues) (float64, bool) {
 // signs lists them. A sign that was not measured counts nothing.
 var signs = []sign{
 	{"still_face", stillFace, 2, 4.4, "", 0},                                // registered to itself over seconds, only noise is left
-	{"stiff_face", rising(cueDeform, 1.1, 0.55), 1.2, 4.4, "still_face", 2}, // the 68 points move as a plane does: so do those of somebody who keeps still, but for the last of it
+	{"stiff_face", rising(cueDeform, 1.1, 0.55), 1.2, 4.4, "still_face", 2.5}, // the 68 points move as a plane does: so do those of somebody who keeps still, but for the last of it
 	{"still_mouth", rising(cueMouth, 0.03, 0.008), 0.6, 0.8, "", 0},         // ... and the lips
 	{"still_eyes", rising(cueEyes, 0.03, 0.01), 0.6, 0.8, "", 0},            // ... and the lids
 	{"no_depth", rising(cueThird, 1.6, 1), 0, 0.5, "", 0},                   // a head that turns shows none
