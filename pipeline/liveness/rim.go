@@ -174,9 +174,12 @@ func nearest(kept []line, at float64) float64 {
 }
 
 // along is the share of a line between two places that is an edge, one that is brighter on the same side all along; 0 when most of it is outside.
-func along(step *steps, l *line, t0, t1 float64) float64 {
+func along(step *steps, l *line, t0, t1 float64) float64 { return sampled(step, l, t0, t1, 2) }
+
+// sampled is along, looking at one of every pixels.
+func sampled(step *steps, l *line, t0, t1, every float64) float64 {
 	up, down, n, outside := 0, 0, 0, 0
-	for t := t0; t <= t1; t += 2 {
+	for t := t0; t <= t1; t += every {
 		switch v := step.at(l.pos(t), t); {
 		case v == outsideStep:
 			outside++

@@ -14,6 +14,7 @@ const (
 	stripSame    = 9.0  // grey levels: mean deviation of the rim's colour along the line
 	stripAlike   = 16.0 // grey levels between the colours of two sides
 	stripSlant   = 0.08 // by which two sides may differ in slant: 4.5 degrees, what holding a screen tilted makes
+	stripCoarse  = 18   // pixels between those that are looked at first
 	stripKept    = 3    // lines that are kept of each side
 	stripLeast   = 4    // pixels of the reduced picture: the least width of a rim beyond the line, where it is looked at
 )
@@ -96,6 +97,9 @@ func longest(step *steps, lo, hi, t0, t1 float64) []line {
 		best := line{}
 		for k := -6; k <= 6; k++ {
 			l := line{at: p, slant: float64(k) / 6 * rimSlant, mid: mid}
+			if sampled(step, &l, t0, t1, stripCoarse) < stripSupport-0.15 {
+				continue // a tenth of the pixels tells most lines that are none
+			}
 			if l.support = along(step, &l, t0, t1); l.support > best.support {
 				best = l
 			}
