@@ -3,7 +3,6 @@ package models
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -158,10 +157,7 @@ func BenchmarkSwap(b *testing.B) {
 // residentMB is the memory of this process in MB.
 func residentMB(t testing.TB) int {
 	t.Helper()
-	data, err := os.ReadFile("/proc/self/statm")
-	require.NoError(t, err)
-	var size, pages int
-	_, err = fmt.Sscan(string(data), &size, &pages)
-	require.NoError(t, err)
-	return pages * os.Getpagesize() >> 20
+	n := resident()
+	require.Positive(t, n)
+	return int(n >> 20)
 }
