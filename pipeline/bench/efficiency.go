@@ -44,7 +44,7 @@ var kernelList = map[string][]string{
 		"cellMeans", "centre", "selectKth", "warpMap.apply", "(*track).steadied",
 	},
 	"onsite/pipeline/authenticity": {
-		"smooth", "blur3", "half", "shrink", "(*series).measure", "(*equations).affine", "(*equations).projective", "plane.sample", "blockScores",
+		"smooth", "blur3", "half", "shrink", "(*series).measure", "(*equations).affine", "(*equations).projective", "plane.sample", "blockScores", "blockLeft",
 	},
 	"onsite/pipeline/liveness": {"stepsOf", "(*powers).add"},
 }

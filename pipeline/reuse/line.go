@@ -210,10 +210,22 @@ func (r *runner) total(b, i0, i1 int, dir float32) int {
 	s := sum{}
 	out, index, energy := r.sums[i0:i1+1], r.index[i0:i1], r.q.energy[i0:i1]
 	out[0] = s
-	out = out[1:]
+	out, energy = out[1:][:len(index)], energy[:len(index)]
+	if r.whole { // nearly always: nothing to ask in the loop
+		x, theirs := r.x[i0*r.o.n:], r.o.energy
+		for k, at := range index {
+			j := int(at) + b
+			s.x += dir * x[k*r.o.n+j]
+			s.q += energy[k]
+			s.o += theirs[j]
+			s.n++
+			out[k] = s
+		}
+		return int(s.n)
+	}
 	for k, at := range index {
 		j := int(at) + b
-		if r.whole || r.q.valid[i0+k] && r.o.valid[j] {
+		if r.q.valid[i0+k] && r.o.valid[j] {
 			s.x += dir * r.x[(i0+k)*r.o.n+j]
 			s.q += energy[k]
 			s.o += r.o.energy[j]
