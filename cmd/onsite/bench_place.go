@@ -51,8 +51,15 @@ func (c *benchPlaceCmd) Run(ctx context.Context, e *env) error {
 			name  string
 			table scene.PlaceTable
 		}{{"photos", r.PlaceTable}, {"simulated revisits", r.Simulated}, {"simulated, somebody in front", r.SimulatedPerson}} {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%.3f to %.3f\t%s\t%s\t%s, %s\n", t.name, t.table.Queries, t.table.Strangers, share(t.table.AUC), t.table.AUCInterval[0], t.table.AUCInterval[1],
+			interval := "-"
+			if ci := t.table.AUCInterval; ci != nil {
+				interval = fmt.Sprintf("%.3f to %.3f", ci[0], ci[1])
+			}
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s, %s\n", t.name, t.table.Queries, t.table.Strangers, share(t.table.AUC), interval,
 				share(t.table.TPR), share(t.table.Top1), share(t.table.TPRAtThreshold), share(t.table.FMRAtThreshold))
+		}
+		if r.Strangers == 0 {
+			fmt.Fprintln(w, "\nthere is one place only, so nothing could be mistaken for it: name photos of other places with --others")
 		}
 	})
 }

@@ -36,13 +36,13 @@ const referencesPerPlace = 5
 
 // PlaceTable is how well photos find their place. A number is nil where there is too little to say it.
 type PlaceTable struct {
-	Places      int        `json:"places"`  // with a photo of their own to find, or to be mistaken for
-	Queries     int        `json:"queries"` // photos whose place has other photos
-	Strangers   int        `json:"strangers"`
-	TPR         *float64   `json:"tpr_at_fmr_1e-2"`
-	Top1        *float64   `json:"top1"`
-	AUC         *float64   `json:"auc"`
-	AUCInterval [2]float64 `json:"auc_ci95"` // queries drawn with replacement
+	Places      int         `json:"places"`  // with a photo of their own to find, or to be mistaken for
+	Queries     int         `json:"queries"` // photos whose place has other photos
+	Strangers   int         `json:"strangers"`
+	TPR         *float64    `json:"tpr_at_fmr_1e-2"`
+	Top1        *float64    `json:"top1"`
+	AUC         *float64    `json:"auc"`
+	AUCInterval *[2]float64 `json:"auc_ci95"` // queries drawn with replacement; null without strangers
 	// At the threshold of the scene check:
 	Threshold      float64  `json:"threshold"`
 	TPRAtThreshold *float64 `json:"tpr_at_threshold"`
@@ -392,7 +392,7 @@ func placeTable(trials []placeTrial, places int) PlaceTable {
 		areas = append(areas, areaUnderROC(s, o))
 	}
 	sort.Float64s(areas)
-	out.AUCInterval = [2]float64{areas[len(areas)/40], areas[len(areas)-1-len(areas)/40]}
+	out.AUCInterval = &[2]float64{areas[len(areas)/40], areas[len(areas)-1-len(areas)/40]}
 	return out
 }
 

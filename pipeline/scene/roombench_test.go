@@ -42,7 +42,10 @@ func TestPlaceTable(t *testing.T) {
 	}
 	got = placeTable(trials, 7)
 	require.InDelta(t, .75, *got.TPR, 1e-12)
-	require.Nil(t, placeTable(nil, 0).AUC)
+	alone := placeTable([]placeTrial{{same: &yes}}, 1)
+	require.Equal(t, 1, alone.Queries)
+	require.Nil(t, alone.AUC, "one place has nothing to be mistaken for")
+	require.Nil(t, alone.AUCInterval)
 }
 
 // colourModels gives a vector that says only what colour a picture has: a place is a colour.
