@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -139,10 +138,12 @@ func fetchReport(ctx context.Context, service *client.Client, id, dir string) er
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return pathError("--out", dir, err, "name a folder that you may write", "请指定可写的文件夹")
 	}
+	folder, err := os.OpenRoot(dir) // names in the package lead nowhere else
+	if err != nil {
+		return pathError("--out", dir, err, "name a folder that you may write", "请指定可写的文件夹")
+	}
+	defer folder.Close()
 	for _, f := range z.File {
-		if f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) {
-			return fmt.Errorf("read the comparison's package: %q is no plain file name", f.Name)
-		}
 		r, err := f.Open()
 		if err != nil {
 			return fmt.Errorf("read the comparison's package: %w", err)
@@ -152,7 +153,7 @@ func fetchReport(ctx context.Context, service *client.Client, id, dir string) er
 		if err != nil {
 			return fmt.Errorf("read the comparison's package: %w", err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, f.Name), data, 0o644); err != nil {
+		if err := folder.WriteFile(f.Name, data, 0o644); err != nil {
 			return pathError("--out", dir, err, "name a folder that you may write", "请指定可写的文件夹")
 		}
 	}
