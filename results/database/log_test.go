@@ -114,6 +114,7 @@ func TestForgedLogIsNoticedUnraced(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { // the log is made once, and each forger gets a copy
 		s := openLiteTest(t, Options{})
 		tenant, key, _ := forgeable(t, s)
+		untouched(t, s, tenant, key.Public)
 		whole := filepath.Join(t.TempDir(), "whole.db")
 		_, err := s.db.Exec(t.Context(), `VACUUM INTO '`+whole+`'`)
 		require.NoError(t, err)
@@ -136,14 +137,16 @@ func TestForgedLogIsNoticedUnraced(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) {
 				tenant, key, undo := forgeable(t, s)
 				defer undo()
+				untouched(t, s, tenant, key.Public)
 				f.noticed(t, s, tenant, key.Public)
 			})
 		}
 	})
 }
 
-// noticed says that a log is intact before the forgery, and that it is named afterwards.
-func (f forgery) noticed(t *testing.T, s *Store, tenant, public string) {
+// untouched says that a log is intact before somebody forges it.
+func untouched(t *testing.T, s *Store, tenant, public string) {
+	t.Helper()
 	r, err := audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
 	require.NoError(t, err)
 	require.Empty(t, r.Findings)
@@ -151,6 +154,11 @@ func (f forgery) noticed(t *testing.T, s *Store, tenant, public string) {
 	require.Equal(t, 2, r.Checkpoints)
 	require.Equal(t, 1, r.Verdicts)
 	require.Equal(t, 16, r.Documents)
+}
+
+// noticed says that a forgery is named.
+func (f forgery) noticed(t *testing.T, s *Store, tenant, public string) {
+	t.Helper()
 	for _, sql := range f.sql {
 		if s.postgres() {
 			sql = pgBytes.ReplaceAllString(sql, `'\x$1'::bytea`)
@@ -159,7 +167,7 @@ func (f forgery) noticed(t *testing.T, s *Store, tenant, public string) {
 		require.NoError(t, err)
 		require.Positive(t, n)
 	}
-	r, err = audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
+	r, err := audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
 	require.NoError(t, err)
 	require.False(t, r.Intact())
 	found := false
