@@ -2,11 +2,10 @@ package scene
 
 import (
 	"fmt"
+	"image"
 	"math"
 
 	"gocv.io/x/gocv"
-
-	"onsite/pipeline/media"
 )
 
 const (
@@ -91,9 +90,12 @@ func greyAt(m gocv.Mat, side int) (gocv.Mat, float64, error) {
 	small := m
 	if long := max(w, h); long > side {
 		scale = float64(long) / float64(side)
-		out, err := media.Stretched(m, max(1, int(math.Round(float64(w)/scale))), max(1, int(math.Round(float64(h)/scale))))
-		if err != nil {
-			return gocv.Mat{}, 0, err
+		// In one step: points of a picture that was halved first are others, and what is hidden then looks as if it differed.
+		out := gocv.NewMat()
+		size := image.Pt(max(1, int(math.Round(float64(w)/scale))), max(1, int(math.Round(float64(h)/scale))))
+		if err := gocv.Resize(m, &out, size, 0, 0, gocv.InterpolationArea); err != nil {
+			_ = out.Close()
+			return gocv.Mat{}, 0, fmt.Errorf("shrink a %d x %d picture to %d: %w", w, h, side, err)
 		}
 		defer out.Close()
 		small = out
