@@ -111,12 +111,16 @@ func (d *Decoder) stopped(ctx context.Context, name string) error {
 	return fmt.Errorf("decode %s: %w", name, cause)
 }
 
+// limitSlack is how much less than the limit a child may have run when the kernel ends it for its processor time: the limit goes by ticks of the
+// clock, which on a busy machine may fall on a process that ran for a part of them only.
+const limitSlack = 300 * time.Millisecond
+
 // failure says why a child ended without a proper answer.
 func (d *Decoder) failure(name string, cmd *exec.Cmd, readErr, waitErr error, stderr string) error {
 	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if errors.Is(readErr, wire.ErrProtocol) && (status.Signaled() || status.ExitStatus() == 2) {
 		switch {
-		case status.Signaled() && (status.Signal() == syscall.SIGXCPU || status.Signal() == syscall.SIGKILL && cpuOf(cmd) >= d.limits.CPU*95/100):
+		case status.Signaled() && (status.Signal() == syscall.SIGXCPU || status.Signal() == syscall.SIGKILL && cpuOf(cmd) >= d.limits.CPU-max(d.limits.CPU/20, limitSlack)):
 			return refuse(name, "too_much_processing", "", length(d.limits.CPU))
 		case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory") || strings.Contains(stderr, "bad_alloc"):
 			return refuse(name, "too_much_memory", "", amount(d.limits.MemoryBytes))
