@@ -22,6 +22,7 @@ type FileSource interface {
 	Evidence(ctx context.Context, tenant, job string) ([]results.Evidence, error)
 	Submission(ctx context.Context, job string) (results.Submission, error)
 	Print(ctx context.Context, tenant, job string) (results.Print, error)
+	Subject(ctx context.Context, tenant, id string) (results.Subject, error)
 	Subjects(ctx context.Context, tenant string, p results.Page) ([]results.Subject, error)
 	Photos(ctx context.Context, tenant, subject string, rev int) ([]results.Photo, error)
 	SiteRevisions(ctx context.Context, tenant string) ([]results.Site, error)
@@ -69,7 +70,7 @@ func (r *Report) Files(ctx context.Context, s FileSource, read Opener, progress 
 			return err
 		}
 		for _, v := range some {
-			if err := f.verdict(ctx, v); err != nil {
+			if err := f.of(ctx, v.Subject, func() error { return f.verdict(ctx, v) }); err != nil {
 				return fmt.Errorf("look at the files of job %s: %w", v.Job, err)
 			}
 			p.After = fmt.Sprintf("%s.%d", v.Job, v.Revision)
@@ -86,6 +87,23 @@ type files struct {
 	s    FileSource
 	read Opener
 	days results.Settings
+}
+
+// of looks at what is kept of a subject, and takes nothing of it for a finding where the subject was erased since Inspect: all of it goes in
+// one step with the subject's row. Whoever only writes that row is found by Inspect, which holds it against the log.
+func (f *files) of(ctx context.Context, subject string, look func() error) error {
+	found, more := len(f.Findings), f.More
+	if err := look(); err != nil || len(f.Findings) == found && f.More == more || slices.Contains(f.gone, subject) {
+		return err
+	}
+	s, err := f.s.Subject(ctx, f.Tenant, subject)
+	if err != nil && !errors.Is(err, results.ErrNotFound) {
+		return err
+	}
+	if !s.ErasedAt.IsZero() {
+		f.Findings, f.More = f.Findings[:found], more
+	}
+	return nil
 }
 
 func (f *files) verdict(ctx context.Context, v results.Verdict) error {
@@ -214,11 +232,7 @@ func (f *files) people(ctx context.Context, tick func()) error {
 				return err
 			}
 			for _, photo := range photos {
-				name := pipeline.Text{EN: fmt.Sprintf("enrolled photo %s of %s", photo.ID, s.ID), ZH: fmt.Sprintf("%s 的登记照片 %s", s.ID, photo.ID)}
-				if err := f.file(ctx, name, photo.Key, photo.SHA256, false); err != nil {
-					return err
-				}
-				if err := f.templates(ctx, photo); err != nil {
+				if err := f.of(ctx, s.ID, func() error { return f.photo(ctx, photo) }); err != nil {
 					return err
 				}
 			}
@@ -228,6 +242,14 @@ func (f *files) people(ctx context.Context, tick func()) error {
 			return nil
 		}
 	}
+}
+
+func (f *files) photo(ctx context.Context, photo results.Photo) error {
+	name := pipeline.Text{EN: fmt.Sprintf("enrolled photo %s of %s", photo.ID, photo.Subject), ZH: fmt.Sprintf("%s 的登记照片 %s", photo.Subject, photo.ID)}
+	if err := f.file(ctx, name, photo.Key, photo.SHA256, false); err != nil {
+		return err
+	}
+	return f.templates(ctx, photo)
 }
 
 // templates opens the vectors of an enrolled photo, of all models. One that is not there is made again from the photo.

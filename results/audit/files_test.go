@@ -22,6 +22,7 @@ type shelf struct {
 	verdict pipeline.Verdict
 	erased  string
 	gone    bool // the log says so
+	since   bool // erased since Inspect
 	rows    []results.Evidence
 	sub     results.Submission
 	now     time.Time
@@ -55,7 +56,7 @@ func newShelf() *shelf {
 	}
 	s.verdict.Inputs.Claim = "sha256:" + sum(string(raw))
 	s.print = results.Print{Job: "job", Subject: "e", SHA256: sum("clip"), Seq: 1, Key: "t/e/print"}
-	s.photos = []results.Photo{{ID: "p", Key: "t/e/photo", SHA256: sum("face")}}
+	s.photos = []results.Photo{{ID: "p", Subject: "e", Key: "t/e/photo", SHA256: sum("face")}}
 	s.sites = []results.Site{{ID: "s", Rev: 1, Doc: results.SiteDoc{References: []results.SiteReference{{Name: "logo", Key: "t/_site.s/r", SHA256: sum("logo")}}}}}
 	s.sites = append(s.sites, s.sites[0]) // a second revision with the same photo
 	return s
@@ -73,6 +74,12 @@ func (s *shelf) Tenant(context.Context, string) (results.Tenant, error) {
 func (s *shelf) Print(context.Context, string, string) (results.Print, error) { return s.print, nil }
 func (s *shelf) Photos(context.Context, string, string, int) ([]results.Photo, error) {
 	return s.photos, nil
+}
+func (s *shelf) Subject(_ context.Context, _, id string) (v results.Subject, err error) {
+	if s.since && id == "e" {
+		v.ErasedAt = s.now
+	}
+	return v, nil
 }
 func (s *shelf) Subjects(context.Context, string, results.Page) ([]results.Subject, error) {
 	return []results.Subject{{ID: "e"}, {ID: "gone", ErasedAt: taken}}, nil
@@ -164,6 +171,9 @@ func TestFiles(t *testing.T) {
 		"the frames' hashes are gone":         {func(s *shelf) { s.frames = nil }, 7, []audit.Rule{audit.PrintChanged}},
 		"a vector was changed":                {func(s *shelf) { s.templates[0].Sealed[0]++ }, 6, []audit.Rule{audit.ObjectBad}},
 		"a key was destroyed":                 {func(s *shelf) { s.objects["t/e/clip"] = "no key" }, 6, []audit.Rule{audit.ObjectBad}},
+		"they were erased meanwhile": {func(s *shelf) {
+			s.since, s.sub.Claim, s.objects = true, []byte(`{}`), map[string]string{"t/e/photo": "no key", "t/e/clip": "no key", "t/_site.s/r": "logo"}
+		}, 2, nil}, // a site's photo, and the vector that was read before
 		"its time was changed":                {func(s *shelf) { s.sub.ReceivedAt = taken.Add(1) }, 7, []audit.Rule{audit.ClaimChanged}},
 	} {
 		t.Run(name, func(t *testing.T) {
