@@ -141,6 +141,7 @@ func TestParseRefuses(t *testing.T) {
 		{"labels of none", "liveness", "outputs:", "labels: [a]\noutputs:", "labels: has 1 entries, the model has 0"},
 		{"ssd anchors", "object_detect", "boxes, shape: [1, 1917, 4]", "boxes, shape: [1, 1916, 4]", "1917 anchors"},
 		{"map", "scene_embed", "sizes, shape: [1, 4, 128, 128]", "sizes, shape: [1, 4, 128, 64]", "same, fixed map"},
+		{"long view", "scene_embed", "shape: [1, 528]", "shape: [1, 2049]", "2049 values are more than the 2048"},
 		{"by hand without note", "liveness", "source:\n  npm: faceplugin-face-recognition-js\n  version: \"0.0.1\"\n", "source:\n", "source:"},
 	}
 	for _, c := range cases {

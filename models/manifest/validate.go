@@ -44,6 +44,9 @@ const maxSide = 4096
 // maxElements bounds what all outputs of one call hold together, 64 MB of float32: the buffers are made before the graph is seen.
 const maxElements = 1 << 24
 
+// MaxSceneValues is how many values a scene embedder's vector may have: as many as a fingerprint keeps of one still.
+const MaxSceneValues = 2048
+
 // decoderParams names the parameters that each decoder needs; no others are allowed.
 var decoderParams = map[string][]string{
 	"ultraface":    {"score", "iou"},
@@ -341,6 +344,7 @@ func (m Manifest) validateIndices(p *problems) {
 	}
 	m.validateFaces(p)
 	m.validateObjects(p)
+	p.want(m.Task != "scene_embed" || m.Dimension() <= MaxSceneValues, "outputs[0].shape", "%d values are more than the %d that a fingerprint keeps of a still", m.Dimension(), MaxSceneValues)
 	if m.Decoder.Name == "embedding" || m.Decoder.Name == "softmax_live" || m.Decoder.Name == "ctc" || m.Decoder.Name == "ctc_speech" {
 		p.want(m.Dimension() > 0, "outputs[0].shape", "the last axis must be fixed")
 	}

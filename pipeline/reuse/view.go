@@ -6,13 +6,14 @@ import (
 	"math"
 	"time"
 
+	"onsite/models/manifest"
 	"onsite/pipeline"
 )
 
 // Limits of the views of a fingerprint.
 const (
-	maxViews      = 4    // stills that a scene embedder saw
-	maxViewValues = 2048 // of one vector
+	maxViews      = 4                       // stills that a scene embedder saw
+	maxViewValues = manifest.MaxSceneValues // of one vector
 )
 
 // Views are what a scene embedder made of some stills: a vector each, in signed bytes. They say what kind of place is in view, and not which

@@ -204,9 +204,7 @@ func (r *run) whole(ctx context.Context) (Result, error) {
 	if err := r.sideBySide(ctx, parts...); err != nil {
 		return Result{}, err
 	}
-	if err := r.keepViews(); err != nil {
-		return Result{}, err
-	}
+	r.keepViews()
 	if err := r.ground(ctx); err != nil {
 		return Result{}, err
 	}
@@ -468,20 +466,27 @@ func (r *run) reused(ctx context.Context) error {
 }
 
 // keepViews puts what the scene embedder saw into the fingerprint. The embedder ran where the scene check needed it and only there: the
-// fingerprint is made beside that check and does not wait for it, so both are brought together at the end.
-func (r *run) keepViews() error {
+// fingerprint is made beside that check and does not wait for it, so both are brought together at the end. No
+// verdict hangs on them: views that cannot be kept are left out, and the scene check's detail says why ("views_left_out").
+func (r *run) keepViews() {
 	if r.print.SHA256 == "" {
-		return nil
+		return
 	}
 	for _, v := range r.shown.scene.Views {
 		if err := r.print.Views.Add(v.Model, v.At, v.V); err != nil {
-			return fmt.Errorf("fingerprint %s: %w", r.Media.Name(), err)
+			r.print.Views = reuse.Views{}
+			check := r.get(pipeline.CheckScene)
+			if check.Detail == nil {
+				check.Detail = map[string]any{}
+			}
+			check.Detail["views_left_out"] = err.Error()
+			r.set(pipeline.CheckScene, check)
+			return
 		}
 	}
 	if check := r.get(pipeline.CheckReuse); check.Detail != nil {
 		reuse.NoteViews(&check, &r.print, r.past)
 	}
-	return nil
 }
 
 func (r *run) wants(c pipeline.CheckName) bool {
