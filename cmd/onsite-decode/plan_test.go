@@ -228,10 +228,7 @@ func TestPlanFiltersOnlyWhatIsSeenInColour(t *testing.T) {
 	}
 	require.Greater(t, count(p, rough), 200)
 
-	for i := range list { // decoding never begins anew: what comes after the last colour picture may do without, and droppable pictures
-		list[i].fresh = false
-	}
-	list = stream(300, 60, 2)
+	list = stream(300, 60, 2) // decoding never begins anew: what comes after the last colour picture may do without, and droppable pictures
 	p = makePlan(newTimeline(list), req, 1)
 	for i, a := range p.action {
 		if a == rough && !list[i].droppable {
