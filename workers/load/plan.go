@@ -135,21 +135,21 @@ type Stage struct {
 //go:embed core.json
 var measured []byte
 
-// Core is what the core costs for one clip: all of it, in CPU seconds, and its parts. All of it is the mean over the clips of each one's median,
+// coreCost is what the core costs for one clip: all of it, in CPU seconds, and its parts. All of it is the mean over the clips of each one's median,
 // as the parts are, and no sum of them.
-type Core struct {
+type coreCost struct {
 	ClipCPUS float64 `json:"cpu_s_per_clip"`
 	Stages   []Stage `json:"table"`
 }
 
-// ReadCore reads the output of "onsite bench core --json".
-func ReadCore(raw []byte) (Core, error) {
-	var c Core
+// readCore reads the output of "onsite bench core --json".
+func readCore(raw []byte) (coreCost, error) {
+	var c coreCost
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return c, fmt.Errorf("read the figures of the core: %w; give what \"onsite bench core --json\" prints", err)
+		return c, fmt.Errorf("core.json: %w; write there what \"onsite bench core --json\" prints", err)
 	}
 	if c.ClipCPUS <= 0 || len(c.Stages) == 0 {
-		return c, errors.New("read the figures of the core: cpu_s_per_clip or table is missing; give what \"onsite bench core --json\" prints")
+		return c, errors.New("core.json: cpu_s_per_clip or table is missing; write there what \"onsite bench core --json\" prints")
 	}
 	return c, nil
 }
@@ -164,7 +164,7 @@ func Documented() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	core, err := ReadCore(measured)
+	core, err := readCore(measured)
 	if err != nil {
 		return "", err
 	}

@@ -34,11 +34,11 @@ func TestPlan(t *testing.T) {
 }
 
 func TestReadCore(t *testing.T) {
-	c, err := ReadCore([]byte(`{"clips": 2, "cpu_s_per_clip": 1.5, "stages": {"face": 160}, "table": [{"name": "face", "cpu_ms": 160, "low_ms": 150, "high_ms": 170}]}`))
+	c, err := readCore([]byte(`{"clips": 2, "cpu_s_per_clip": 1.5, "stages": {"face": 160}, "table": [{"name": "face", "cpu_ms": 160, "low_ms": 150, "high_ms": 170}]}`))
 	require.NoError(t, err)
-	require.Equal(t, Core{ClipCPUS: 1.5, Stages: []Stage{{"face", 160}}}, c)
+	require.Equal(t, coreCost{ClipCPUS: 1.5, Stages: []Stage{{"face", 160}}}, c)
 	for _, bad := range []string{"", "{}", `{"cpu_s_per_clip": 1}`, `{"cpu_s_per_clip": -1, "table": [{"name": "face", "cpu_ms": 1}]}`} {
-		_, err := ReadCore([]byte(bad))
+		_, err := readCore([]byte(bad))
 		require.ErrorContains(t, err, "onsite bench core --json", bad)
 	}
 }
