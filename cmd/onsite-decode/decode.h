@@ -41,7 +41,7 @@ enum {
   OD_SKIP = 0,
   OD_DECODE = 1,
   OD_RESTART = 2, // drain and flush the decoder, then decode
-  OD_ROUGH = 3,   // decode without smoothing the edges of blocks: nobody sees this picture, or one made from it, in colour
+  OD_ROUGH = 3,   // decode without smoothing the edges of blocks: no planned still or burst is this picture or made from it; a still added at a cut may be
 };
 
 typedef struct od_plan {

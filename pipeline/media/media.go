@@ -47,8 +47,9 @@ type Frame struct {
 }
 
 // Motion is a grey picture track of at least 10 frames per second where frames were decoded (see Windows), for everything that needs time: static pictures,
-// loops, temporal alignment. Frames are W x H, uint8 0..255 grey, display orientation, long side at most 160. Pictures that nobody wants in colour
-// are decoded without the filter between blocks: it moves a cell's mean by less than a tenth of a grey level.
+// loops, temporal alignment. Frames are W x H, uint8 0..255 grey, display orientation, long side at most 160. Pictures that no planned
+// still or burst needs are decoded without the filter between blocks: in the mean of a clip that moves a cell by less than a tenth of a grey level,
+// in single frames by up to 0.7.
 type Motion struct {
 	W, H    int
 	Frames  []MotionFrame // by PTS
