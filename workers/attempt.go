@@ -160,7 +160,15 @@ func (s *shift) core(ctx context.Context, a *attempt, l results.Lease) (f result
 	defer func() {
 		if p := recover(); p != nil {
 			// The stack says where; the value may hold anything, so only its type is named.
-			s.Logger.Error("the verification core crashed", "job", a.job, "attempt", a.number, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			stack := debug.Stack()
+			for { // of a part of the core that ran beside others
+				c, ok := p.(interface{ Origin() (any, []byte) })
+				if !ok {
+					break
+				}
+				p, stack = c.Origin()
+			}
+			s.Logger.Error("the verification core crashed", "job", a.job, "attempt", a.number, "panic", fmt.Sprintf("%T", p), "stack", string(stack))
 			f, err = results.Finish{}, &crash{value: p}
 		}
 	}()

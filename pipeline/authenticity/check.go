@@ -112,7 +112,7 @@ func (c *checker) still() bool {
 	}
 	c.suspect(sus)
 	c.out.Detail["still"] = map[string]any{
-		"kind": kind, "residual": round(s.raw), "residual_registered": round(s.moved), "moved_share": round(s.spread),
+		"kind": kind, "residual": round(math.Min(s.raw, 999)), "residual_registered": round(math.Min(s.moved, 999)), "moved_share": round(s.spread),
 		"limit": c.cfg.StillLimit, "limit_registered": c.cfg.MovedLimit, "pairs": len(s.pairs),
 	}
 	if kind == stillNone {

@@ -1,5 +1,7 @@
 package authenticity
 
+import "slices"
+
 // frozen is a stretch in which the picture stands still while the rest of the clip moves.
 type frozen struct{ from, to float64 } // seconds
 
@@ -46,9 +48,7 @@ func (s *series) findFrozen() standing {
 		}
 		j := s.runFrom(steps, i)
 		f := frozen{s.t[i], s.t[j]}
-		rest := append(append([]float64(nil), steps[:i]...), steps[j:]...)
-		usual := min(max(frozenPart*quantile(rest, 0.5), frozenLeast), frozenMost)
-		if f.seconds() < slide || quantile(steps[i:j], 0.5) > usual {
+		if f.seconds() < slide || quantile(steps[i:j], 0.5) > frozenLimit(append(slices.Clone(steps[:i]), steps[j:]...)) {
 			i += max(1, (j-i)/8) // a stretch that began too early fails on its median; a later start finds its frozen part
 			continue
 		}
@@ -58,11 +58,19 @@ func (s *series) findFrozen() standing {
 		}
 		i = j + 1
 	}
-	rest := append(append([]float64(nil), steps[:bestFrom]...), steps[bestTo:]...)
+	rest := append(slices.Clone(steps[:bestFrom]), steps[bestTo:]...)
 	if len(rest) < 3 || quantile(rest, 0.75) < movingStep {
 		out.longest = frozen{}
 	}
 	return out
+}
+
+// frozenLimit is what half of the steps of a frozen stretch must stay below, by the steps of the rest of the clip, of which there may be none.
+func frozenLimit(rest []float64) float64 {
+	if len(rest) == 0 {
+		return frozenLeast
+	}
+	return min(max(frozenPart*quantile(rest, 0.5), frozenLeast), frozenMost)
 }
 
 // runFrom gives the last picture of the stretch that starts with picture i: small steps, and single larger ones after which the picture

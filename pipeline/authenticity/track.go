@@ -45,7 +45,9 @@ func newSeries(m *media.Motion) *series {
 	if m.W < 80 && m.H < 80 {
 		cell = 2
 	}
-	for cell < 16 && n*n/2*(m.W/cell)*(m.H/cell) > cellWork {
+	least := max(min(m.W, m.H), 1) // of a clip that is wide and hardly high
+	cell = min(cell, least)
+	for cell < 16 && 2*cell <= least && n*n/2*(m.W/cell)*(m.H/cell) > cellWork {
 		cell *= 2
 	}
 	cw, ch := max(m.W/cell, 1), max(m.H/cell, 1)

@@ -269,7 +269,8 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 			}
 		}
 		m.again = p.again
-		if m.Near = p.same(m.Distance); m.Near && p.enough() {
+		cleared := cfg.Known != nil && !cfg.Known[m.Job] && p.enough() && !p.again.enough()
+		if m.Near = p.same(m.Distance) && !cleared; m.Near && p.enough() {
 			m.Photo = p.inPlace()
 		}
 		m.Score = cfg.still(&m, p)

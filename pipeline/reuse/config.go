@@ -26,6 +26,9 @@ type Config struct {
 	// What follows belongs to the one submission, not to the settings: the recipe of a verdict does not have it, its inputs do.
 	Backgrounds []Background `json:"-"` // what investigators marked as saying nothing
 	Flooded     int          `json:"-"` // see Flooded, the interface
+	// Known are the jobs that an earlier look named, for a look that has no picture: of photos, whose points that one looked for again, it asks
+	// about no others. nil: about all.
+	Known map[string]bool `json:"-"`
 }
 
 // The bands of S. The prototype measured 2,194 honest same-place pairs: none above 1.2, 11 above 1.1, 38 above 1.0; and 93 % of copies

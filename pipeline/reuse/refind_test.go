@@ -66,6 +66,11 @@ func TestRefindTellsWhatMovedUnraced(t *testing.T) {
 			check, _, err = Check(context.Background(), query, []Candidate{{Job: "monday", Fingerprint: stored(t, earlier)}}, 0, DefaultConfig())
 			require.NoError(t, err)
 			require.Equal(t, pipeline.Uncertain, check.Outcome, "points alone ask about it")
+			again := DefaultConfig()
+			again.Known = map[string]bool{}
+			check, _, err = Check(context.Background(), query, []Candidate{{Job: "monday", Fingerprint: stored(t, earlier)}}, 0, again)
+			require.NoError(t, err)
+			require.Equal(t, pipeline.Pass, check.Outcome, "but not when a look that had the picture did not")
 		})
 	}
 }

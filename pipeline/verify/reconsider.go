@@ -44,7 +44,16 @@ func Reconsider(ctx context.Context, revisions []pipeline.Verdict, p policy.Poli
 	default: // it was not made, or broke off: there is nothing to take back
 		return pipeline.Verdict{}, false, nil
 	}
-	check, result, err := reuse.Check(ctx, m.Print, m.Earlier, m.Missing, reuseConfig(p).WithMarks(m.History))
+	cfg := reuseConfig(p).WithMarks(m.History)
+	cfg.Known = map[string]bool{}
+	for _, v := range revisions {
+		for _, r := range v.Reasons {
+			for _, job := range jobsOf(r.Evidence) {
+				cfg.Known[job] = true
+			}
+		}
+	}
+	check, result, err := reuse.Check(ctx, m.Print, m.Earlier, m.Missing, cfg)
 	if err != nil {
 		return pipeline.Verdict{}, false, fmt.Errorf("compare job %s again: %w", v.Job, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -245,6 +246,15 @@ func DefaultPolicy(kind string) (policy.Policy, error) {
 	return policy.Default("video15")
 }
 
+// Crash is what sideBySide panics with when one of its parts did, so that whoever called the verifier can recover.
+type Crash struct {
+	value any
+	stack []byte
+}
+
+// Origin gives what the part panicked with, and the stack of where.
+func (c *Crash) Origin() (value any, stack []byte) { return c.value, c.stack }
+
 // sideBySide runs parts that do not need each other; every error that ends the job is told.
 func (r *run) sideBySide(ctx context.Context, parts ...func(context.Context) error) error {
 	errs := make([]error, len(parts))
@@ -255,10 +265,23 @@ func (r *run) sideBySide(ctx context.Context, parts ...func(context.Context) err
 		return errors.Join(errs...)
 	}
 	var wait sync.WaitGroup
+	crashes := make([]*Crash, len(parts))
 	for i, part := range parts {
-		wait.Go(func() { errs[i] = part(ctx) })
+		wait.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					crashes[i] = &Crash{value: p, stack: debug.Stack()}
+				}
+			}()
+			errs[i] = part(ctx)
+		})
 	}
 	wait.Wait()
+	for _, c := range crashes {
+		if c != nil {
+			panic(c)
+		}
+	}
 	return errors.Join(errs...)
 }
 
