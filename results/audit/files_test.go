@@ -174,7 +174,7 @@ func TestFiles(t *testing.T) {
 		"they were erased meanwhile": {func(s *shelf) {
 			s.since, s.sub.Claim, s.objects = true, []byte(`{}`), map[string]string{"t/e/photo": "no key", "t/e/clip": "no key", "t/_site.s/r": "logo"}
 		}, 2, nil}, // a site's photo, and the vector that was read before
-		"its time was changed":                {func(s *shelf) { s.sub.ReceivedAt = taken.Add(1) }, 7, []audit.Rule{audit.ClaimChanged}},
+		"its time was changed": {func(s *shelf) { s.sub.ReceivedAt = taken.Add(1) }, 7, []audit.Rule{audit.ClaimChanged}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShelf()

@@ -74,11 +74,17 @@ func (i *inspection) row(r results.Logged, kind pipeline.Text, ends string) {
 		i.rowFinding(kind, r.Name, "is not in the log: its row was added or changed", "未记入日志：数据行为后来添加或已被改动")
 	case agrees:
 		i.Documents++
-	case len(list[len(list)-1].Digest) != len(r.Digest) && list[len(list)-1].Action != ends:
+	case len(list[len(list)-1].Digest) != len(r.Digest) && list[len(list)-1].Action != ends, i.unknownBefore(list, first, r.Digest, ends):
 		i.Unlogged++
 	default:
 		i.rowFinding(kind, r.Name, "is not what was logged last: its row was changed, or is there again", "与日志最后的记载不一致：数据行已被改动或重新出现")
 	}
+}
+
+// unknownBefore says that a row which may have been read before the changes from first on cannot be compared with what it was then: there is no
+// entry from before the inspection, or an earlier program's without a digest.
+func (i *inspection) unknownBefore(list []results.LoggedEntry, first int, digest, ends string) bool {
+	return i.fresh(list) && (i.fresh(list[:first+1]) || list[first].Action != ends && len(list[first].Digest) != len(digest))
 }
 
 // freshErasure says that somebody was erased while the inspection ran.

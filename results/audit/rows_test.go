@@ -1,0 +1,39 @@
+package audit
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"onsite/results"
+)
+
+func TestRows(t *testing.T) {
+	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	sum := func(text string) string { return results.Sum([]byte(text)) }
+	entry := func(id, action, digest string, seq int64, after time.Duration) results.LoggedEntry {
+		return results.LoggedEntry{AuditEntry: results.AuditEntry{ID: id, Action: action, Target: "hook", Digest: digest, At: now.Add(after)}, Seq: seq}
+	}
+	const created, changed, deleted = "webhook.created", "webhook.changed", "webhook.deleted"
+	for name, c := range map[string]struct {
+		list []results.LoggedEntry // of a log that had 10 entries when the inspection began
+		want Report
+	}{
+		"the newest":                         {[]results.LoggedEntry{entry("1", created, sum("a"), 1, 0), entry("2", changed, sum("now"), 2, time.Hour)}, Report{Documents: 1}},
+		"an old one":                         {[]results.LoggedEntry{entry("1", created, sum("now"), 1, 0), entry("2", changed, sum("b"), 2, time.Hour)}, Report{Findings: make([]Finding, 1)}},
+		"changed meanwhile":                  {[]results.LoggedEntry{entry("1", created, sum("now"), 1, 0), entry("2", changed, sum("b"), 11, time.Hour)}, Report{Documents: 1}},
+		"changed meanwhile, and another":     {[]results.LoggedEntry{entry("1", created, sum("a"), 1, 0), entry("2", changed, sum("b"), 11, time.Hour)}, Report{Findings: make([]Finding, 1)}},
+		"its first change came meanwhile":    {[]results.LoggedEntry{entry("1", changed, sum("b"), -1, 0)}, Report{Unlogged: 1}},
+		"after an earlier program's":         {[]results.LoggedEntry{entry("1", created, "", 1, 0), entry("2", changed, sum("b"), 11, time.Hour)}, Report{Unlogged: 1}},
+		"it was deleted, and made meanwhile": {[]results.LoggedEntry{entry("1", deleted, "", 1, 0), entry("2", created, sum("b"), 11, time.Hour)}, Report{Findings: make([]Finding, 1)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := &inspection{Report: &Report{}, began: 10, about: map[string][]results.LoggedEntry{results.LoggedWebhook + "|hook": c.list}}
+			i.compareRows([]results.Logged{{Kind: results.LoggedWebhook, Name: "hook", Digest: sum("now")}})
+			require.Len(t, i.Findings, len(c.want.Findings))
+			require.Equal(t, c.want.Documents, i.Documents)
+			require.Equal(t, c.want.Unlogged, i.Unlogged)
+		})
+	}
+}
