@@ -136,6 +136,11 @@ func (i *inspection) jobOf(sum string) (string, bool) {
 	return job, ok
 }
 
+// logged says that there is an entry about a job's verdict or its end that can be read.
+func (i *inspection) logged(job string) bool {
+	return len(i.about[verdictTopic+"|"+job])+len(i.about[jobTopic+"|"+job]) > 0
+}
+
 // jobOver says that the time of all that belongs to a job is over. Of a job whose entries are hidden it takes the removal's word.
 func (i *inspection) jobOver(job string, keep int) bool {
 	for _, name := range []string{verdictTopic, jobTopic} {
@@ -169,7 +174,11 @@ func (i *inspection) compareJobs(jobs []results.Job, verdicts []loggedVerdict, k
 	there := make(map[string]bool, len(jobs))
 	for _, j := range jobs {
 		there[j.ID] = true
-		if en, zh := i.oddJob(j, last[j.ID]); en != "" {
+		v := last[j.ID]
+		if v.job == "" && i.logged(j.ID) && i.jobOver(j.ID, keep) { // its verdict went between the two readings
+			continue
+		}
+		if en, zh := i.oddJob(j, v); en != "" {
 			i.add(JobChanged, "job "+j.ID, j.ID, -1, fmt.Sprintf("job %s %s: its row was changed", j.ID, en), fmt.Sprintf("任务 %s %s：数据行已被改动", j.ID, zh))
 		}
 	}

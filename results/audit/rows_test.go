@@ -37,3 +37,22 @@ func TestRows(t *testing.T) {
 		})
 	}
 }
+
+type clock struct {
+	Source
+	now time.Time
+}
+
+func (c clock) Now() time.Time { return c.now }
+
+func TestJobsWhoseTimeEndsMeanwhile(t *testing.T) {
+	received := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	for days, want := range map[int]int{29: 1, 30: 0} {
+		i := &inspection{Report: &Report{}, from: clock{now: received.AddDate(0, 0, days)}, about: map[string][]results.LoggedEntry{}}
+		i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{ID: "1", Action: results.EventVerdictCreated, Target: "job", At: received}})
+		i.compareJobs([]results.Job{{ID: "job", State: results.Done, Revision: 1}}, nil, 30)
+		require.Len(t, i.Findings, want)
+		i.compareJobs([]results.Job{{ID: "job"}, {ID: "added", State: results.Done, Revision: 1}}, nil, 30)
+		require.Len(t, i.Findings, want+1, "one that nothing was logged of")
+	}
+}
