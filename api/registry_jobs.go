@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -139,7 +140,12 @@ func (s *Server) beginComparison(ctx context.Context, in *beginComparisonInput) 
 	if len(jobs) == 0 {
 		return nil, invalid("body", "no_jobs", nil, say("no finished job is left by these filters", "没有符合条件的已完成任务"), say("widen them; a tenant with models of its own for these tasks is left out", "请放宽条件；对这些任务使用自有模型的租户不参与"))
 	}
-	ask := results.ComparisonAsk{Data: said(in, len(jobs), len(tenants)), Budget: b.Budget, Labels: b.Labels, Groups: b.Groups}
+	ask := results.ComparisonAsk{Data: said(in, len(jobs), len(tenants)), Budget: b.Budget}
+	for i := range jobs {
+		if jobs[i].Body, err = known(in, jobs[i]); err != nil {
+			return nil, err
+		}
+	}
 	limits := compare.DefaultLimits()
 	if l := b.Limits; l != nil {
 		limits.Disagreement, limits.Loosened, limits.FNMRMore, limits.Slower, limits.Cases = l.Disagreement, l.Loosened, l.Misses, l.Slower, l.Cases
@@ -185,6 +191,18 @@ func (s *Server) jobsToCompare(ctx context.Context, tenant string, in *beginComp
 		p.After = verdictPlace(rows[len(rows)-1])
 	}
 	return out, nil
+}
+
+// known gives what was handed in of a job, as results.ComparedKnown; nil: nothing. What is said of the job itself counts for more than what is
+// said of its subject.
+func known(in *beginComparisonInput, j results.ComparedJob) (json.RawMessage, error) {
+	k := results.ComparedKnown{Label: in.Body.Labels[j.Job], Groups: map[string]string{}}
+	maps.Copy(k.Groups, in.Body.Groups[j.Subject])
+	maps.Copy(k.Groups, in.Body.Groups[j.Job])
+	if k.Label == "" && len(k.Groups) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(k)
 }
 
 // said names the jobs of a comparison in words that stand in its report.

@@ -32,7 +32,7 @@ func TestComparisonOverStoredJobs(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, begin(boss, map[string]any{"labels": map[string]string{one: "friend"}}).status)
 	require.Equal(t, http.StatusUnprocessableEntity, begin(boss, map[string]any{"site": "nowhere"}).status)
 
-	a := begin(boss, map[string]any{"labels": map[string]string{one: "genuine"}, "limit": 1})
+	a := begin(boss, map[string]any{"labels": map[string]string{two: "genuine"}, "groups": map[string]any{two: map[string]string{"declared": "woman"}}, "limit": 1})
 	require.Equal(t, http.StatusAccepted, a.status, string(a.body))
 	var c Comparison
 	a.into(&c)
@@ -49,6 +49,8 @@ func TestComparisonOverStoredJobs(t *testing.T) {
 	j, err := s.store.NextCompared(t.Context(), c.ID)
 	require.NoError(t, err)
 	require.Equal(t, two, j.Job, "the newest")
+	require.JSONEq(t, `{"label": "genuine", "groups": {"declared": "woman"}}`, string(j.Body))
+	require.NotContains(t, string(row.Ask), "woman", "what is said of a person stands with the job alone, and goes with the person")
 	require.Equal(t, http.StatusConflict, begin(boss, nil).status)
 
 	at := "/v1/registry/comparisons/" + c.ID

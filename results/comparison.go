@@ -43,11 +43,15 @@ type ModelComparison struct {
 
 // ComparisonAsk is what was asked for.
 type ComparisonAsk struct {
-	Data   string                       `json:"data"`             // the jobs, in words
-	Budget float64                      `json:"budget"`           // processor cores that it may use, up to 1
-	Limits json.RawMessage              `json:"limits"`           // what the report must stay within
-	Labels map[string]string            `json:"labels,omitempty"` // job -> genuine, impostor
-	Groups map[string]map[string]string `json:"groups,omitempty"` // job or subject -> column -> value, as "declared" -> "woman"
+	Data   string          `json:"data"`   // the jobs, in words
+	Budget float64         `json:"budget"` // processor cores that it may use, up to 1
+	Limits json.RawMessage `json:"limits"` // what the report must stay within
+}
+
+// ComparedKnown is what was handed in of a job of a comparison. It may be personal: it stands with the job alone, so that it goes with the subject.
+type ComparedKnown struct {
+	Label  string            `json:"label,omitempty"`  // genuine, impostor; "": not known
+	Groups map[string]string `json:"groups,omitempty"` // column -> value, as "declared" -> "woman"
 }
 
 // ComparedState is where a job of a comparison is.
@@ -67,7 +71,7 @@ type ComparedJob struct {
 	Tenant     string
 	Subject    string
 	State      ComparedState
-	Body       json.RawMessage // what both sets said: decisions, scores, reasons; nothing biometric
+	Body       json.RawMessage // of one that waits ComparedKnown, or nothing; of one that is done what both sets said: decisions, scores, reasons; nothing biometric
 }
 
 // Comparisons holds comparisons over stored jobs.

@@ -22,7 +22,7 @@ func (s *Store) BeginComparison(ctx context.Context, c results.ModelComparison, 
 			VALUES ($1, $2, $3, $4, $5, $6, 'running', $7, 0, 0, '', '', FALSE, '', $8, $9, $9)`,
 			c.ID, c.Scope, c.Models[0], js(c.Models), c.Epoch, raw(c.Ask), len(jobs), c.Actor, c.Created)}
 		for _, j := range jobs {
-			b = append(b, do(`INSERT INTO model_compared (comparison, job, tenant, subject, state, body) VALUES ($1, $2, $3, $4, 'waiting', '')`, c.ID, j.Job, j.Tenant, j.Subject))
+			b = append(b, do(`INSERT INTO model_compared (comparison, job, tenant, subject, state, body) VALUES ($1, $2, $3, $4, 'waiting', $5)`, c.ID, j.Job, j.Tenant, j.Subject, raw(j.Body)))
 		}
 		logged, err := everywhere(ctx, q, c.Scope, a)
 		if err == nil {

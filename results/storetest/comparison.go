@@ -16,7 +16,7 @@ func modelComparisons(t *testing.T, s results.Store) {
 	begin := func() (results.ModelComparison, error) {
 		c := results.ModelComparison{ID: NewID(), Scope: w.tenant, Models: []string{m.ID}, Epoch: 3, Ask: []byte(`{"site": "s"}`), State: results.ComparisonRunning, Actor: "key-1", Created: s.Now(), Changed: s.Now()}
 		err := s.BeginComparison(ctx, c, []results.ComparedJob{
-			{Job: "1", Tenant: w.tenant, Subject: w.subject}, {Job: "2", Tenant: w.tenant, Subject: "another"}, {Job: "3", Tenant: w.tenant, Subject: "another"},
+			{Job: "1", Tenant: w.tenant, Subject: w.subject, Body: []byte(`{"groups": {"declared": "woman"}}`)}, {Job: "2", Tenant: w.tenant, Subject: "another"}, {Job: "3", Tenant: w.tenant, Subject: "another"},
 		}, Audit(s, w.tenant, "model.comparison"))
 		c.Total = 3
 		return c, err
@@ -35,7 +35,7 @@ func modelComparisons(t *testing.T, s results.Store) {
 		return j
 	}
 	j := next()
-	require.Equal(t, results.ComparedJob{Comparison: c.ID, Job: "1", Tenant: w.tenant, Subject: w.subject, State: results.ComparedWaits}, j)
+	require.Equal(t, results.ComparedJob{Comparison: c.ID, Job: "1", Tenant: w.tenant, Subject: w.subject, State: results.ComparedWaits, Body: []byte(`{"groups": {"declared": "woman"}}`)}, j)
 	j.State, j.Body = results.ComparedDone, []byte(`{"a": 1}`)
 	require.NoError(t, s.PutCompared(ctx, j))
 	require.NoError(t, s.PutCompared(ctx, j), "counted once")

@@ -121,7 +121,7 @@ func (c *Comparer) step(ctx context.Context, m results.ModelComparison) error {
 	if err != nil {
 		return err
 	}
-	made, cpu, err := c.run(ctx, m, ask, tried, j)
+	made, cpu, err := c.run(ctx, m, tried, j)
 	c.spend(cpu, min(ask.Budget, 1))
 	var cannot *core.CannotReverify
 	var unusable *UnusableError
@@ -133,7 +133,7 @@ func (c *Comparer) step(ctx context.Context, m results.ModelComparison) error {
 			return err
 		}
 	case errors.As(err, &cannot), errors.Is(err, results.ErrNotFound):
-		j.State = results.ComparedGone
+		j.State, j.Body = results.ComparedGone, nil
 	case errors.As(err, &unusable), ctx.Err() != nil:
 		return err
 	default:
@@ -146,14 +146,14 @@ func (c *Comparer) step(ctx context.Context, m results.ModelComparison) error {
 		}
 		c.Log.Warn("a job was left out of a comparison of models", "comparison", m.ID, "job", j.Job, "error", err.Error())
 		delete(c.failed, j.Job)
-		j.State = results.ComparedGone
+		j.State, j.Body = results.ComparedGone, nil
 	}
 	c.Metrics.comparedJob(j.State)
 	return c.Store.PutCompared(ctx, j)
 }
 
 // run makes a job's verdict again under both sets, each of them first in turn, so that what the first leaves warm is no advantage of one.
-func (c *Comparer) run(ctx context.Context, m results.ModelComparison, ask results.ComparisonAsk, tried []results.RegisteredModel, j results.ComparedJob) (compare.Case, time.Duration, error) {
+func (c *Comparer) run(ctx context.Context, m results.ModelComparison, tried []results.RegisteredModel, j results.ComparedJob) (compare.Case, time.Duration, error) {
 	var sides [2]core.Reverified
 	var unfit [2]*core.CannotReverify
 	var cpu time.Duration
@@ -195,9 +195,14 @@ func (c *Comparer) run(ctx context.Context, m results.ModelComparison, ask resul
 	if row.Policy != "" {
 		groups["policy"] = row.Policy
 	}
-	maps.Copy(groups, ask.Groups[j.Subject])
-	maps.Copy(groups, ask.Groups[j.Job])
-	out := compare.OfVerdicts(j.Job, compare.Label(ask.Labels[j.Job]), groups, before, sides[1].Verdict)
+	var known results.ComparedKnown
+	if len(j.Body) > 0 {
+		if err := json.Unmarshal(j.Body, &known); err != nil {
+			return compare.Case{}, cpu, fmt.Errorf("read what is known of job %s: %w", j.Job, err)
+		}
+	}
+	maps.Copy(groups, known.Groups)
+	out := compare.OfVerdicts(j.Job, compare.Label(known.Label), groups, before, sides[1].Verdict)
 	if unfit[1] != nil { // what the candidates make of the enrolled photos is a finding about them
 		out.After = compare.Unenrolled()
 	}
