@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"onsite/pipeline"
 	"onsite/results"
@@ -44,7 +45,9 @@ func (i *inspection) compareRows(all []results.Logged) {
 			continue
 		}
 		list := i.entriesAbout(k, name)
-		if last := list[len(list)-1]; last.Action != kind.ends && !i.fresh(list) && !i.isErased(last.Subject) {
+		last := list[len(list)-1]
+		ended := slices.ContainsFunc(list, func(e results.LoggedEntry) bool { return e.Action == kind.ends && maybeLast(list, k, e) })
+		if last.Action != kind.ends && !ended && !i.fresh(list) && !i.isErased(last.Subject) {
 			i.rowFinding(kind.name, name, "was logged, and is not there: its row was removed", "已记入日志，但不存在：数据行已被移除")
 		}
 	}
@@ -61,7 +64,8 @@ func (i *inspection) row(r results.Logged, kind pipeline.Text, ends string) {
 	for first > 0 && i.fresh(list[:first+1]) {
 		first--
 	}
-	agrees := slices.ContainsFunc(list[first:], func(e results.LoggedEntry) bool { return e.Digest == r.Digest && e.Action != ends })
+	says := func(e results.LoggedEntry) bool { return e.Digest == r.Digest && e.Action != ends }
+	agrees := slices.ContainsFunc(list[first:], says) || slices.ContainsFunc(list, func(e results.LoggedEntry) bool { return says(e) && maybeLast(list, r.Kind, e) })
 	_, erased := i.erased[r.Subject]
 	switch {
 	case r.Kind == results.LoggedSubject && r.Deleted != erased && !i.freshErasure(r.Subject):
@@ -79,6 +83,20 @@ func (i *inspection) row(r results.Logged, kind pipeline.Text, ends string) {
 	default:
 		i.rowFinding(kind, r.Name, "is not what was logged last: its row was changed, or is there again", "与日志最后的记载不一致：数据行已被改动或重新出现")
 	}
+}
+
+// together is how near to each other changes of a row may be for nobody to say which of them was the last: an entry's time is taken before the
+// row is locked, and its id and with it its place in the log are of the clock of the machine that wrote it.
+const together = 5 * time.Second
+
+// maybeLast says that an entry may be of a row's last change, wherever it stands in the list.
+func maybeLast(list []results.LoggedEntry, kind string, e results.LoggedEntry) bool {
+	switch kind {
+	case results.LoggedSettings, results.LoggedWebhook, results.LoggedBucket, results.LoggedSubject: // the others change in one direction only
+		newest := slices.MaxFunc(list, func(a, b results.LoggedEntry) int { return a.At.Compare(b.At) }).At
+		return newest.Sub(e.At) < together
+	}
+	return false
 }
 
 // unknownBefore says that a row which may have been read before the changes from first on cannot be compared with what it was then: there is no

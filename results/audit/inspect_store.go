@@ -81,10 +81,14 @@ func (i *inspection) note(e results.LoggedEntry) {
 	}
 }
 
-// entriesAbout gives the entries of a topic in the order in which they were written.
+// entriesAbout gives the entries of a topic in the order of the log, and last those that wait for their place, by their ids. Of what two machines
+// wrote in the same moment that is not always the order of commits.
 func (i *inspection) entriesAbout(topic, id string) []results.LoggedEntry {
 	list := i.about[topic+"|"+id]
-	slices.SortStableFunc(list, func(a, b results.LoggedEntry) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(list, func(a, b results.LoggedEntry) int {
+		place := func(e results.LoggedEntry) uint64 { return uint64(e.Seq) } //nolint:gosec // -1, without a place, is the largest
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.ID, b.ID))
+	})
 	return list
 }
 

@@ -26,6 +26,9 @@ func TestRows(t *testing.T) {
 		"changed meanwhile, and another":     {[]results.LoggedEntry{entry("1", created, sum("a"), 1, 0), entry("2", changed, sum("b"), 11, time.Hour)}, Report{Findings: make([]Finding, 1)}},
 		"its first change came meanwhile":    {[]results.LoggedEntry{entry("1", changed, sum("b"), -1, 0)}, Report{Unlogged: 1}},
 		"after an earlier program's":         {[]results.LoggedEntry{entry("1", created, "", 1, 0), entry("2", changed, sum("b"), 11, time.Hour)}, Report{Unlogged: 1}},
+		"changed twice in one moment":        {[]results.LoggedEntry{entry("1", changed, sum("now"), 1, time.Second), entry("2", changed, sum("b"), 2, 0)}, Report{Documents: 1}},
+		"the log knows the order":            {[]results.LoggedEntry{entry("2", changed, sum("b"), 1, 0), entry("1", changed, sum("now"), 2, time.Hour)}, Report{Documents: 1}},
+		"whatever the id says":               {[]results.LoggedEntry{entry("2", changed, sum("now"), 1, 0), entry("1", changed, sum("b"), 2, time.Hour)}, Report{Findings: make([]Finding, 1)}},
 		"it was deleted, and made meanwhile": {[]results.LoggedEntry{entry("1", deleted, "", 1, 0), entry("2", created, sum("b"), 11, time.Hour)}, Report{Findings: make([]Finding, 1)}},
 	} {
 		t.Run(name, func(t *testing.T) {
