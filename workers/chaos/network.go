@@ -3,6 +3,7 @@ package chaos
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -75,11 +76,26 @@ func (n Network) Check() error {
 // cables are the hosts that were made, and the bridge between them and this machine.
 type cables struct {
 	Network
-	name    string       // of the bridge, and the beginning of all other names: a name of an interface has 15 bytes at most
+	pid     int
+	name    string       // of the bridge, and the beginning of the hosts' names: a name of an interface has 15 bytes at most
 	machine netip.Prefix // this machine's address, with the network's length
+	bridge  bool         // it was made
+	made    []string     // hosts
 }
 
-const cableName = "onsite"
+// cableName and the process id make the name of a bridge; with the host's number behind it, the name of a host.
+const cableName = "onsite-h"
+
+var cableForm = regexp.MustCompile(`^` + cableName + `([1-9][0-9]{0,6})(?:-(0|[1-9][0-9]{0,2}))?$`)
+
+// of names what a process makes, and makes nothing.
+func (n Network) of(pid int) *cables {
+	return &cables{
+		Network: n, pid: pid, name: cableName + strconv.Itoa(pid),
+		// 198.18.0.0/15 is set apart for measuring networks (RFC 2544): usually nothing else is there.
+		machine: netip.PrefixFrom(netip.AddrFrom4([4]byte{198, byte(18 + pid>>8&1), byte(pid), 1}), 24),
+	}
+}
 
 // lay makes the hosts. What a process left that died before it could clear up is removed first.
 func (n Network) lay(ctx context.Context) (*cables, error) {
@@ -87,38 +103,82 @@ func (n Network) lay(ctx context.Context) (*cables, error) {
 		return nil, err
 	}
 	sweepCables(ctx)
-	pid := os.Getpid()
-	c := &cables{
-		Network: n, name: cableName + strconv.FormatInt(int64(pid), 36),
-		// 198.18.0.0/15 is set apart for measuring networks (RFC 2544): nothing else is there.
-		machine: netip.PrefixFrom(netip.AddrFrom4([4]byte{198, byte(18 + pid>>8&1), byte(pid), 1}), 24),
-	}
-	err := c.run(ctx, "ip", "link", "add", c.name, "type", "bridge")
-	if err == nil {
-		err = c.run(ctx, "ip", "address", "add", c.machine.String(), "dev", c.name)
-	}
-	if err == nil {
-		err = c.run(ctx, "ip", "link", "set", c.name, "up")
-	}
-	for i := 0; err == nil && i < n.Hosts; i++ {
-		err = c.host(ctx, i)
-	}
-	if err != nil {
+	c := n.of(os.Getpid())
+	if err := c.make(ctx); err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
 	return c, nil
 }
 
+func (c *cables) make(ctx context.Context) error {
+	if err := c.free(ctx); err != nil {
+		return err
+	}
+	if err := c.run(ctx, "ip", "link", "add", c.name, "type", "bridge"); err != nil {
+		return err
+	}
+	c.bridge = true
+	err := c.run(ctx, "ip", "address", "add", c.machine.String(), "dev", c.name)
+	if err == nil {
+		err = c.run(ctx, "ip", "link", "set", c.name, "up")
+	}
+	for i := 0; err == nil && i < c.Hosts; i++ {
+		err = c.host(ctx, i)
+	}
+	return err
+}
+
+// free says whether nobody's route leads into the network that is to be made: some programs use these addresses for themselves.
+func (c *cables) free(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, "ip", "-4", "-j", "route", "show", "table", "all").Output()
+	if err != nil {
+		return c.failed([]string{"ip", "route", "show"}, nil, err)
+	}
+	taken, err := clash(out, c.machine)
+	if err != nil {
+		return c.failed([]string{"ip", "route", "show"}, nil, err)
+	}
+	if taken == "" {
+		return nil
+	}
+	return &NetworkError{Text: pipeline.Text{
+		EN: fmt.Sprintf("--hosts: this machine has a route to %s, which the hosts' network %s would cut off; run it again (each run takes another network), or remove the route", taken, c.machine.Masked()),
+		ZH: fmt.Sprintf("--hosts：本机已有到 %s 的路由，会被主机网络 %s 阻断；请重新运行（每次运行使用不同网络），或移除该路由", taken, c.machine.Masked()),
+	}}
+}
+
+// clash gives the first route that leads into a network, "" if none does. A default route, also one that is written as two halves, leads
+// everywhere and does not count.
+func clash(routes []byte, network netip.Prefix) (string, error) {
+	var all []struct{ Dst string }
+	if len(bytes.TrimSpace(routes)) > 0 {
+		if err := json.Unmarshal(routes, &all); err != nil {
+			return "", fmt.Errorf("read the routes of this machine: %w", err)
+		}
+	}
+	for _, r := range all {
+		to, err := netip.ParsePrefix(r.Dst)
+		if at, wrong := netip.ParseAddr(r.Dst); wrong == nil {
+			to, err = netip.PrefixFrom(at, at.BitLen()), nil
+		}
+		if err == nil && to.Bits() > 1 && to.Overlaps(network) {
+			return r.Dst, nil
+		}
+	}
+	return "", nil
+}
+
 // host makes the i-th host and its cable.
 func (c *cables) host(ctx context.Context, i int) error {
-	space, end := c.space(i), fmt.Sprintf("%s.%d", c.name, i)
-	four := c.machine.Addr().As4()
-	four[3] = byte(i + 2)
+	space, end := c.space(i), fmt.Sprintf("oh%d.%d", c.pid, i)
+	if err := c.run(ctx, "ip", "netns", "add", space); err != nil {
+		return err
+	}
+	c.made = append(c.made, space)
 	steps := [][]string{
-		{"ip", "netns", "add", space},
 		{"ip", "link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", space},
 		{"ip", "link", "set", end, "master", c.name, "up"},
-		{"ip", "-n", space, "address", "add", netip.PrefixFrom(netip.AddrFrom4(four), c.machine.Bits()).String(), "dev", "eth0"},
+		{"ip", "-n", space, "address", "add", c.address(i).String(), "dev", "eth0"},
 		{"ip", "-n", space, "link", "set", "lo", "up"},
 		{"ip", "-n", space, "link", "set", "eth0", "up"},
 	}
@@ -149,6 +209,13 @@ func (c *cables) shape() []string {
 // space is the name of the i-th host.
 func (c *cables) space(i int) string { return fmt.Sprintf("%s-%d", c.name, i) }
 
+// address is that of the i-th host, with the network's length.
+func (c *cables) address(i int) netip.Prefix {
+	four := c.machine.Addr().As4()
+	four[3] = byte(i + 2)
+	return netip.PrefixFrom(netip.AddrFrom4(four), c.machine.Bits())
+}
+
 // on gives the command that runs a program on the host of the i-th worker.
 func (c *cables) on(i int, program string, args []string) (path string, all []string) {
 	return "ip", append([]string{"netns", "exec", c.space(i % c.Hosts), program}, args...)
@@ -159,6 +226,11 @@ func (c *cables) run(ctx context.Context, args ...string) error {
 	if err == nil {
 		return nil
 	}
+	return c.failed(args, out, err)
+}
+
+// failed says what a command's failure means.
+func (c *cables) failed(args []string, out []byte, err error) error {
 	said := strings.TrimRight(string(bytes.TrimPrefix(out, []byte("Error: "))), ".\n ")
 	text := pipeline.Text{
 		EN: fmt.Sprintf("no hosts of their own can be made here: %s: %s (%v); it takes root with CAP_NET_ADMIN and CAP_SYS_ADMIN; or leave --hosts out", strings.Join(args, " "), said, err),
@@ -173,24 +245,19 @@ func (c *cables) run(ctx context.Context, args ...string) error {
 	return &NetworkError{Text: text, Err: err}
 }
 
-// remove takes everything away. The processes in it have ended.
-func (c *cables) remove() error { return removeCables(context.Background(), c.name) }
-
-// removeCables removes the hosts and the bridge of a name, as far as they are there. A cable goes with its host.
-func removeCables(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+// remove takes away what was made. The processes in it have ended. A cable goes with its host.
+func (c *cables) remove() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	var errs []error
-	for _, space := range spaces(ctx) {
-		if strings.HasPrefix(space, name+"-") {
-			errs = append(errs, exec.CommandContext(ctx, "ip", "netns", "delete", space).Run()) //nolint:gosec // our own names
-		}
+	for _, space := range c.made {
+		errs = append(errs, exec.CommandContext(ctx, "ip", "netns", "delete", space).Run()) //nolint:gosec // our own names
 	}
-	if exec.CommandContext(ctx, "ip", "link", "show", name).Run() == nil { //nolint:gosec // our own name
-		errs = append(errs, exec.CommandContext(ctx, "ip", "link", "delete", name).Run()) //nolint:gosec // our own name
+	if c.bridge {
+		errs = append(errs, exec.CommandContext(ctx, "ip", "link", "delete", c.name).Run()) //nolint:gosec // our own name
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("remove the hosts %s-*: %w", name, err)
+		return fmt.Errorf("remove the hosts %s-*: %w", c.name, err)
 	}
 	return nil
 }
@@ -210,13 +277,77 @@ func spaces(ctx context.Context) []string {
 	return names
 }
 
-// sweepCables removes what processes left that are gone.
+// sweepCables removes what processes left that are gone: what has the whole form of our names and the address that belongs to it. Everything else is
+// somebody's own. What cannot go stays.
 func sweepCables(ctx context.Context) {
 	for _, space := range spaces(ctx) {
-		name, _, ok := strings.Cut(space, "-")
-		pid, err := strconv.ParseInt(strings.TrimPrefix(name, cableName), 36, 32)
-		if ok && err == nil && strings.HasPrefix(name, cableName) && errors.Is(syscall.Kill(int(pid), 0), syscall.ESRCH) {
-			_ = removeCables(ctx, name) // somebody else's; what cannot go stays
+		if at, ok := left(space, true); ok && hasAddress(ctx, at, "-n", space, "-j", "address", "show", "dev", "eth0") {
+			_ = exec.CommandContext(ctx, "ip", "netns", "delete", space).Run() //nolint:gosec // the form was looked at
 		}
 	}
+	for _, name := range bridges(ctx) {
+		if at, ok := left(name, false); ok && hasAddress(ctx, at, "-j", "address", "show", "dev", name) {
+			_ = exec.CommandContext(ctx, "ip", "link", "delete", name).Run() //nolint:gosec // the form was looked at
+		}
+	}
+}
+
+// left says whether a name is that of a host (else of a bridge) of a process that is gone, and which address it has if so.
+func left(name string, host bool) (netip.Prefix, bool) {
+	m := cableForm.FindStringSubmatch(name)
+	if m == nil || (m[2] != "") != host {
+		return netip.Prefix{}, false
+	}
+	pid, err := strconv.Atoi(m[1])
+	if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return netip.Prefix{}, false
+	}
+	c := Network{}.of(pid)
+	if !host {
+		return c.machine, true
+	}
+	i, err := strconv.Atoi(m[2])
+	return c.address(i), err == nil && i < maxHosts
+}
+
+// bridges are the names of this machine's bridges.
+func bridges(ctx context.Context) []string {
+	out, err := exec.CommandContext(ctx, "ip", "-j", "link", "show", "type", "bridge").Output()
+	if err != nil {
+		return nil
+	}
+	var all []struct{ IfName string }
+	if json.Unmarshal(out, &all) != nil {
+		return nil
+	}
+	var names []string
+	for _, l := range all {
+		names = append(names, l.IfName)
+	}
+	return names
+}
+
+// hasAddress asks ip whether an interface has an address.
+func hasAddress(ctx context.Context, want netip.Prefix, args ...string) bool {
+	out, err := exec.CommandContext(ctx, "ip", args...).Output() //nolint:gosec // our own arguments
+	if err != nil {
+		return false
+	}
+	var links []struct {
+		Info []struct {
+			Local     string
+			PrefixLen int
+		} `json:"addr_info"`
+	}
+	if json.Unmarshal(out, &links) != nil {
+		return false
+	}
+	for _, l := range links {
+		for _, a := range l.Info {
+			if at, err := netip.ParseAddr(a.Local); err == nil && netip.PrefixFrom(at, a.PrefixLen) == want {
+				return true
+			}
+		}
+	}
+	return false
 }
