@@ -28,8 +28,9 @@ type ModelComparison struct {
 	SHA256      string                  `json:"sha256"`
 	With        []string                `json:"with,omitempty" doc:"ids of the models that are tried together with it"`
 	Against     string                  `json:"against" doc:"id of the model that was active; empty: what the program brings along"`
+	Replaced    map[string]string       `json:"replaced" doc:"the same by task, of all that ran"`
 	Jobs        int                     `json:"jobs"`
-	Stale       int                     `json:"stale" doc:"runs that do not count: another model made the verdict"`
+	Stale       int                     `json:"stale" doc:"runs that do not count: another model made the verdict, or other models ran with it"`
 	Changed     int                     `json:"changed" doc:"with another decision"`
 	ChangedRate float64                 `json:"changed_rate"`
 	CI95        [2]float64              `json:"ci95" doc:"Wilson's interval of the rate: what it may truly be, at 95 %"`
@@ -73,12 +74,23 @@ func (s *Server) compareModel(ctx context.Context, in *compareInput) (*struct{ B
 		return nil, err
 	}
 	tenant := m.Tenant // the operator compares over all jobs
-	out := ModelComparison{Model: m.ID, SHA256: m.SHA256, Against: active.Doc.Runs(m.Tenant, m.Task), Flips: map[string]int{}, Came: map[string]int{}, Went: map[string]int{}, Scores: map[string]ScoreShift{}, Sites: map[string]GroupChanges{},
+	out := ModelComparison{Model: m.ID, SHA256: m.SHA256, Against: active.Doc.Runs(m.Tenant, m.Task), Replaced: map[string]string{}, Flips: map[string]int{}, Came: map[string]int{}, Went: map[string]int{}, Scores: map[string]ScoreShift{}, Sites: map[string]GroupChanges{},
 		MinJobs: in.Body.MinJobs, MaxChanged: in.Body.MaxChanged, Why: []pipeline.Text{}, MadeAt: s.stamp()}
 	for _, t := range active.Doc.Shadows {
 		if t.Model == m.ID {
 			out.With = slices.Sorted(maps.Values(t.With))
 		}
+	}
+	tasks := map[string]string{m.ID: m.Task}
+	for _, id := range out.With {
+		one, err := s.Store.Model(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		tasks[id] = one.Task
+	}
+	for _, task := range tasks {
+		out.Replaced[task] = active.Doc.Runs(m.Tenant, task)
 	}
 	for after := ""; out.Jobs < maxCompared; {
 		rows, err := s.Store.ShadowRuns(ctx, m.ID, tenant, results.Page{After: after, Limit: 500})
@@ -86,7 +98,11 @@ func (s *Server) compareModel(ctx context.Context, in *compareInput) (*struct{ B
 			return nil, err
 		}
 		for _, r := range rows {
-			if err := out.add(r, active.Doc.Runs(r.Tenant, m.Task), m.Tenant == ""); err != nil {
+			now := map[string]string{}
+			for id, task := range tasks {
+				now[id] = active.Doc.Runs(r.Tenant, task)
+			}
+			if err := out.add(r, now, m.Tenant == ""); err != nil {
 				return nil, err
 			}
 		}
@@ -105,17 +121,20 @@ func (s *Server) compareModel(ctx context.Context, in *compareInput) (*struct{ B
 	return &struct{ Body ModelComparison }{out}, s.Store.ChangeModel(ctx, m, m.State, a)
 }
 
-// add counts a run, if the verdict was made with what is active now.
-func (c *ModelComparison) add(r results.ShadowRun, now string, whose bool) error {
+// add counts a run of just these models, if the verdict was made with what is active now in their place.
+func (c *ModelComparison) add(r results.ShadowRun, now map[string]string, whose bool) error {
 	var d struct {
 		Checks  []verify.CheckDiff `json:"checks"`
 		Group   map[string]string  `json:"group"`
 		Against string             `json:"against"`
+		With    map[string]string  `json:"with"`
 	}
 	if err := json.Unmarshal(r.Detail, &d); err != nil {
 		return fmt.Errorf("read what model %s said of job %s: %w", r.Model, r.Job, err)
 	}
-	if d.Against != now {
+	was := map[string]string{r.Model: d.Against}
+	maps.Copy(was, d.With)
+	if !maps.Equal(was, now) {
 		c.Stale++
 		return nil
 	}

@@ -140,6 +140,38 @@ func TestComparisonIsWithTheActiveModel(t *testing.T) {
 	}
 }
 
+// Shadow runs count for just the models that ran, and while what they replace runs still.
+func TestComparisonIsOfTheModelsThatRan(t *testing.T) {
+	s := newStage(t, operated)
+	boss := s.key("acme", results.RoleModels)
+	m, partner := s.checked("", "strange"), storetest.NewModel(t, s.store, "", "partner")
+	partner.Task = "face_detect"
+	require.NoError(t, s.store.AddModel(t.Context(), partner, results.AuditEntry{}))
+	partner.State = results.ModelChecked
+	require.NoError(t, s.store.ChangeModel(t.Context(), partner, results.ModelAdded, results.AuditEntry{}))
+	_, err := s.store.ProposeEpoch(t.Context(), results.Epoch{}.Shadowed(m, 1, 1, partner), 0, results.StepStaged, results.AuditEntry{})
+	require.NoError(t, err)
+	s.settled()
+	job := s.accepted("acme")
+	s.finished(job, pipeline.DecisionPass)
+	compare := func(detail string) (c ModelComparison) {
+		require.NoError(t, s.store.PutShadowRun(t.Context(), results.ShadowRun{Model: m.ID, Job: job, Tenant: "acme", Subject: "e1", Same: true, Before: "pass", After: "pass", Detail: json.RawMessage(detail)}))
+		a := s.do(http.MethodPost, "/v1/registry/models/"+m.ID+"/compare", boss, map[string]any{"min_jobs": 1})
+		require.Equal(t, http.StatusOK, a.status, string(a.body))
+		require.NoError(t, json.Unmarshal(a.body, &c))
+		return c
+	}
+	for _, other := range []string{`{}`, `{"with": {"another": ""}}`, fmt.Sprintf(`{"with": {%q: "past"}}`, partner.ID)} {
+		c := compare(other)
+		require.Equal(t, [2]int{0, 1}, [2]int{c.Jobs, c.Stale}, other)
+		require.False(t, c.Passed)
+	}
+	c := compare(fmt.Sprintf(`{"with": {%q: ""}}`, partner.ID))
+	require.Equal(t, [2]int{1, 0}, [2]int{c.Jobs, c.Stale})
+	require.True(t, c.Passed)
+	require.Equal(t, map[string]string{m.Task: "", partner.Task: ""}, c.Replaced)
+}
+
 // A tenant that runs a model of its own for a task is in no trial of the installation's.
 func TestCanaryOfATenantWithItsOwnModel(t *testing.T) {
 	s := newStage(t, operated)

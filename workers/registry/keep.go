@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -165,12 +166,13 @@ func (k *Keeper) tryPast(ctx context.Context, key string, trial results.EpochTri
 	return ctx.Err()
 }
 
-// listPast gives the newest finished jobs that a candidate was not tried on.
+// listPast gives the newest finished jobs that a candidate was not tried on, together with the same models.
 func (k *Keeper) listPast(ctx context.Context, trial results.EpochTrial) ([]finished, error) {
 	doc, tenants, err := k.doc(ctx)
 	if err != nil {
 		return nil, err
 	}
+	with := slices.Sorted(maps.Values(trial.With))
 	var out []finished
 	for _, tenant := range tenants {
 		t := tenant.ID
@@ -183,7 +185,11 @@ func (k *Keeper) listPast(ctx context.Context, trial results.EpochTrial) ([]fini
 			return nil, err
 		}
 		for _, r := range runs {
-			known[r.Job] = true
+			ran, err := ranWith(r)
+			if err != nil {
+				return nil, err
+			}
+			known[r.Job] = slices.Equal(ran, with)
 		}
 		rows, err := k.Store.Verdicts(ctx, t, results.VerdictFilter{}, results.Page{Limit: min(trial.Past, 500)})
 		if err != nil {

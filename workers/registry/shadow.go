@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -142,11 +143,15 @@ func (s *Shadow) tryOnce(ctx context.Context, epoch int64, trial results.EpochTr
 	if err := json.Unmarshal(before.Body, &was); err != nil {
 		return "", 0, err
 	}
-	against, err := s.against(ctx, was, m.Task)
+	made, err := s.against(ctx, was)
 	if err != nil {
 		return "", 0, err
 	}
-	detail, err := json.Marshal(ShadowDetail{Against: against, Agreement: r.Agreement, Checks: r.Checks, Group: group(before)})
+	with := map[string]string{}
+	for _, one := range tried[1:] {
+		with[one.ID] = made[one.Task]
+	}
+	detail, err := json.Marshal(ShadowDetail{Against: made[m.Task], With: with, Agreement: r.Agreement, Checks: r.Checks, Group: group(before)})
 	if err != nil {
 		return "", 0, err
 	}
@@ -160,17 +165,17 @@ func (s *Shadow) tryOnce(ctx context.Context, epoch int64, trial results.EpochTr
 	})
 }
 
-// against gives the model of the registry that a verdict was made with; "": that of the program.
-func (s *Shadow) against(ctx context.Context, v pipeline.Verdict, task string) (string, error) {
+// against gives the models of the registry that a verdict was made with, by task; of those of the program it says nothing.
+func (s *Shadow) against(ctx context.Context, v pipeline.Verdict) (map[string]string, error) {
+	assigned := map[string]string{}
 	if v.Runtime.ModelSet == nil {
-		return "", nil
+		return assigned, nil
 	}
 	e, err := s.Host.epoch(ctx, v.Runtime.ModelSet.Epoch)
-	if err != nil {
-		return "", err
+	if err == nil {
+		assigned, _ = e.Doc.Assign(v.Tenant, v.Job)
 	}
-	assigned, _ := e.Doc.Assign(v.Tenant, v.Job)
-	return assigned[task], nil
+	return assigned, err
 }
 
 // ShadowDetail is what is kept of a shadow run beside the decisions.
@@ -179,6 +184,18 @@ type ShadowDetail struct {
 	Checks    []verify.CheckDiff `json:"checks"`
 	Group     map[string]string  `json:"group,omitempty"`
 	Against   string             `json:"against,omitempty"` // id of the model that made the verdict; "": that of the program
+	// With are the models that ran together with it, by id, each with the id of the one that made the verdict in its place; "": that of the
+	// program. A run says nothing of another set.
+	With map[string]string `json:"with,omitempty"`
+}
+
+// ranWith says which models, sorted by id, ran together with the candidate.
+func ranWith(r results.ShadowRun) ([]string, error) {
+	var d ShadowDetail
+	if err := json.Unmarshal(r.Detail, &d); err != nil {
+		return nil, fmt.Errorf("read what model %s said of job %s: %w", r.Model, r.Job, err)
+	}
+	return slices.Sorted(maps.Keys(d.With)), nil
 }
 
 // group says which groups a job is compared in.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -18,6 +19,29 @@ func TestShadowBudget(t *testing.T) {
 	s.spend(time.Minute, 0.5)
 	s.spend(time.Minute, 0.01)
 	require.InDelta(t, (time.Minute + 99*time.Minute).Seconds(), s.rests().Seconds(), 30, "no bound makes more of the budget")
+}
+
+// A job of the past that a candidate ran on alone is tried once more when others belong to it, and not again.
+func TestPastJobsOfASet(t *testing.T) {
+	w := newWorld(t)
+	p := w.process("one")
+	k := &Keeper{Host: p.Host, Store: w.store}
+	storetest.NewSubject(t, w.store, "t", "e1")
+	job := storetest.Accept(t, w.store, "t", "e1").ID
+	storetest.Queue(t, w.store, job)
+	storetest.Finish(t, w.store, storetest.Claim(t, w.store, job))
+	for detail, want := range map[string][2]int{ // how many are left: alone, with b
+		`{}`:                           {0, 1},
+		`{"with": {"b": ""}}`:          {1, 0},
+		`{"with": {"b": "", "c": ""}}`: {1, 1},
+	} {
+		require.NoError(t, w.store.PutShadowRun(t.Context(), results.ShadowRun{Model: "a", Job: job, Tenant: "t", Subject: "e1", Detail: json.RawMessage(detail)}))
+		for i, with := range []map[string]string{nil, {"other": "b"}} {
+			left, err := k.listPast(t.Context(), results.EpochTrial{Model: "a", Task: "one", With: with, Past: 5})
+			require.NoError(t, err)
+			require.Len(t, left, want[i], detail)
+		}
+	}
 }
 
 // A promotion that cannot go on says why, and only after some rounds; when it goes on it does no longer.
