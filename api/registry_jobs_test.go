@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -87,22 +88,32 @@ func TestReportIsAboutItsModels(t *testing.T) {
 	both := func(report string) []results.RegisteredModel {
 		return []results.RegisteredModel{m("a", report), m("b", report)}
 	}
+	labelled := func(before, after string) string {
+		return fmt.Sprintf(`{"schema": "onsite.compare/1", "before": {"models": [%s]}, "after": {"models": [%s]}}`, before, after)
+	}
+	active := running{"a": {sum: []string{"was-a"}}, "b": {}}
 	for report, want := range map[string][2]bool{ // of a alone, of both
-		`{"comparison": "c", "models": ["a"], "replaced": {"a": ""}}`:                   {true, false},
-		`{"comparison": "c", "models": ["b", "a"], "replaced": {"a": "", "b": ""}}`:     {false, true},
-		`{"comparison": "c", "models": ["a"], "replaced": {"a": "another was active"}}`: {false, false},
-		`{"against": ""}`:                {true, false},
-		`{"against": "", "with": ["b"]}`: {false, true},
-		`{"schema": "onsite.compare/1", "before": {"models": []}, "after": {"models": [{"task": "a", "sha256": "sum-a"}]}}`:   {true, false},
-		`{"schema": "onsite.compare/1", "before": {"models": []}, "after": {"models": [{"task": "a", "sha256": "another"}]}}`: {false, false},
+		`{"comparison": "c", "models": ["a"], "replaced": {"a": ""}}`:                                                                                       {true, false},
+		`{"comparison": "c", "models": ["b", "a"], "replaced": {"a": "", "b": ""}}`:                                                                         {false, true},
+		`{"comparison": "c", "models": ["a"], "replaced": {"a": "another was active"}}`:                                                                     {false, false},
+		`{"comparison": "c", "models": ["b", "a"], "replaced": {"a": "", "b": "past"}}`:                                                                     {false, false},
+		`{"against": "", "replaced": {"a": ""}}`:                                                                                                            {true, false},
+		`{"against": ""}`:                                                                                                                                   {false, false},
+		`{"against": "", "with": ["b"], "replaced": {"a": "", "b": ""}}`:                                                                                    {false, true},
+		`{"against": "", "with": ["b"], "replaced": {"a": "", "b": "past"}}`:                                                                                {false, false},
+		labelled(`{"task": "a", "sha256": "was-a"}`, `{"task": "a", "sha256": "sum-a"}`):                                                                    {true, false},
+		labelled(`{"task": "a", "sha256": "was-a"}`, `{"task": "a", "sha256": "another"}`):                                                                  {false, false},
+		labelled(`{"task": "a", "sha256": "past"}`, `{"task": "a", "sha256": "sum-a"}`):                                                                     {false, false},
+		labelled(`{"task": "a", "sha256": "was-a"}`, `{"task": "a", "sha256": "sum-a"}, {"task": "b", "sha256": "sum-b"}`):                                  {false, true},
+		labelled(`{"task": "a", "sha256": "was-a"}, {"task": "b", "sha256": "past"}`, `{"task": "a", "sha256": "sum-a"}, {"task": "b", "sha256": "sum-b"}`): {false, false},
 		`{"passed": true}`: {true, false},
 		`[]`:               {false, false},
 	} {
 		all := both(report)
-		require.Equal(t, want[0], compared(all[0], all[:1], results.EpochDoc{}), report)
-		require.Equal(t, want[1], compared(all[0], all, results.EpochDoc{}), report)
+		require.Equal(t, want[0], compared(all[0], all[:1], active), report)
+		require.Equal(t, want[1], compared(all[0], all, active), report)
 	}
-	failed := m("a", `{"against": ""}`)
+	failed := m("a", `{"against": "", "replaced": {"a": ""}}`)
 	failed.Passed = false
-	require.False(t, compared(failed, []results.RegisteredModel{failed}, results.EpochDoc{}))
+	require.False(t, compared(failed, []results.RegisteredModel{failed}, active))
 }

@@ -48,7 +48,11 @@ func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct
 	if err := s.unobstructed(ctx, active.Doc, all...); err != nil {
 		return nil, err
 	}
-	passed := slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return compared(one, all, active.Doc) })
+	runs, err := s.running(ctx, all, active.Doc)
+	if err != nil {
+		return nil, err
+	}
+	passed := slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return compared(one, all, runs) })
 	out := PromotionAnswer{Allowed: passed || input.Body.Override != "", Notes: notes(all)}
 	if err := s.countPhotos(ctx, all, active.Doc, &out); err != nil {
 		return nil, err
@@ -83,8 +87,48 @@ func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct
 	return &struct{ Body PromotionAnswer }{out}, nil
 }
 
-// compared says whether a model's newest report passed, is about just these models, and was made with what is active now.
-func compared(m results.RegisteredModel, all []results.RegisteredModel, doc results.EpochDoc) bool {
+// running is what models would replace, by task.
+type running map[string]struct {
+	id  string   // "": what the program brings along
+	sum []string // sha256 of the files, sorted
+}
+
+func (s *Server) running(ctx context.Context, all []results.RegisteredModel, doc results.EpochDoc) (running, error) {
+	own, err := s.Registry.BuiltIn()
+	if err != nil {
+		return nil, err
+	}
+	out := running{}
+	for _, m := range all {
+		one := out[m.Task]
+		if one.id = doc.Runs(m.Tenant, m.Task); one.id == "" {
+			one.sum = sums(own, m.Task)
+		} else {
+			row, err := s.Store.Model(ctx, one.id)
+			if err != nil {
+				return nil, err
+			}
+			one.sum = []string{row.SHA256}
+		}
+		out[m.Task] = one
+	}
+	return out, nil
+}
+
+// sums are the files of a task's models, sorted.
+func sums(refs []pipeline.ModelRef, task string) []string {
+	var out []string
+	for _, ref := range refs {
+		if ref.Task == task {
+			out = append(out, ref.SHA256)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// compared says whether a model's newest report passed, is about just these models, and was made with what each of them would replace now.
+func compared(m results.RegisteredModel, all []results.RegisteredModel, now running) bool {
 	var report struct {
 		Schema     string                               `json:"schema"`
 		Comparison string                               `json:"comparison"` // over stored jobs
@@ -101,12 +145,17 @@ func compared(m results.RegisteredModel, all []results.RegisteredModel, doc resu
 	same := func(ids []string) bool {
 		return len(ids) == len(all) && !slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return !slices.Contains(ids, one.ID) })
 	}
-	runs := func(one results.RegisteredModel) string { return doc.Runs(one.Tenant, one.Task) }
+	replaced := func() bool {
+		return !slices.ContainsFunc(all, func(one results.RegisteredModel) bool {
+			id, said := report.Replaced[one.Task]
+			return !said || id != now[one.Task].id
+		})
+	}
 	switch {
 	case report.Comparison != "":
-		return same(report.Models) && !slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return report.Replaced[one.Task] != runs(one) })
+		return same(report.Models) && replaced()
 	case report.Against != nil:
-		return same(append([]string{m.ID}, report.With...)) && *report.Against == runs(m)
+		return same(append([]string{m.ID}, report.With...)) && replaced()
 	case report.Schema != "": // it names files: what it tried must be these, and nothing else
 		var tried []string
 		for _, ref := range report.After.Models {
@@ -114,7 +163,9 @@ func compared(m results.RegisteredModel, all []results.RegisteredModel, doc resu
 				tried = append(tried, ref.SHA256)
 			}
 		}
-		return len(tried) == len(all) && !slices.ContainsFunc(all, func(one results.RegisteredModel) bool { return !slices.Contains(tried, one.SHA256) })
+		return len(tried) == len(all) && !slices.ContainsFunc(all, func(one results.RegisteredModel) bool {
+			return !slices.Contains(tried, one.SHA256) || !slices.Equal(sums(report.Before.Models, one.Task), now[one.Task].sum)
+		})
 	}
 	return len(all) == 1 // a report in a form of its own counts for the model that it was handed in for
 }
