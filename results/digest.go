@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -28,6 +30,20 @@ func digestOf(what string, columns ...any) string {
 
 // Digest is what the audit log says of a tenant's settings.
 func (t Tenant) Digest() string { return digestOf("settings", t.ID, t.Settings, t.Rev) }
+
+// settingsTarget begins what the entry of a change of settings names.
+const settingsTarget = LoggedSettings + " verdict_days="
+
+// Target is what the entry of a change of settings names: for how many days verdicts are kept from then on. What is deleted in its time is
+// told by that from what was removed.
+func (s Settings) Target() string { return settingsTarget + strconv.Itoa(s.Filled().VerdictDays) }
+
+// VerdictDaysOf reads a Target; ok is false for one of an earlier program.
+func VerdictDaysOf(target string) (days int, ok bool) {
+	text, ok := strings.CutPrefix(target, settingsTarget)
+	days, err := strconv.Atoi(text)
+	return days, ok && err == nil && days > 0
+}
 
 // Digest is what the audit log says of an API key.
 func (k APIKey) Digest() string {

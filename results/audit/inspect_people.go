@@ -191,15 +191,9 @@ func (i *inspection) compareAgain(all []again, keep int) {
 		if kind != againTopic || there[id] || list[0].Digest == "" || i.isErased(list[0].Subject) || i.fresh(list) {
 			continue
 		}
-		if !i.from.Now().Before(list[0].At.AddDate(0, 0, keep)) || len(i.about[verdictTopic+"|"+list[0].Target]) > 0 && i.verdictOver(list[0].Target, keep) {
+		if i.over(list[0].At, keep) || i.logged(list[0].Target) && i.jobOver(list[0].Target, keep) {
 			continue
 		}
 		i.add(AgainChanged, "reverification "+id, id, list[0].Seq, fmt.Sprintf("reverification %s of job %s was logged, and is not there", id, list[0].Target), fmt.Sprintf("任务 %s 的重新核验 %s 已记入日志，但不存在", list[0].Target, id))
 	}
-}
-
-// verdictOver says that the time of a job's verdict is over, and with it that of what was made again.
-func (i *inspection) verdictOver(job string, keep int) bool {
-	list := i.entriesAbout(verdictTopic, job)
-	return !i.from.Now().Before(list[0].At.AddDate(0, 0, keep))
 }

@@ -159,14 +159,35 @@ func (i *inspection) logged(job string) bool {
 	return len(i.about[verdictTopic+"|"+job])+len(i.about[jobTopic+"|"+job]) > 0
 }
 
-// jobOver says that the time of all that belongs to a job is over. Of a job whose entries are hidden it takes the removal's word.
+// jobOver says that the time of all that belongs to a job is over, from its first entry on. Of a job whose entries are hidden it takes the
+// removal's word.
 func (i *inspection) jobOver(job string, keep int) bool {
-	for _, name := range []string{verdictTopic, jobTopic} {
-		if list := i.entriesAbout(name, job); len(list) > 0 {
-			return !i.from.Now().Before(list[0].At.AddDate(0, 0, keep))
+	list := slices.Concat(i.about[verdictTopic+"|"+job], i.about[jobTopic+"|"+job])
+	if len(list) == 0 {
+		return true
+	}
+	return i.over(slices.MinFunc(list, func(a, b results.LoggedEntry) int { return a.At.Compare(b.At) }).At, keep)
+}
+
+// early is how much longer ago a file may have been received than it was first logged: a bucket's event may wait for its job.
+const early = 24 * time.Hour
+
+// over says that what was first logged at some time may be gone. keep is for how many days verdicts are kept now; when each goes was written down
+// with the settings of its time, so that the shortest time that held since then counts.
+func (i *inspection) over(since time.Time, keep int) bool {
+	since = since.Add(-early)
+	before, held := time.Time{}, results.Settings{}.Filled().VerdictDays // what held at the beginning, and since when
+	for _, e := range i.about[results.LoggedSettings+"|"+results.LoggedSettings] {
+		days, ok := results.VerdictDaysOf(e.Target)
+		switch {
+		case !ok || e.Seq < 0: // an earlier program's; or anybody's
+		case e.At.After(since):
+			keep = min(keep, days)
+		case !e.At.Before(before):
+			before, held = e.At, days
 		}
 	}
-	return true
+	return !i.from.Now().Before(since.AddDate(0, 0, min(keep, held)))
 }
 
 // listJobs reads all jobs of the tenant.

@@ -157,7 +157,7 @@ func (i *inspection) compareVerdicts(all []loggedVerdict, keep int) {
 			continue
 		}
 		list := i.entriesAbout(verdictTopic, job)
-		if n, ok := there[job]; ok && n >= len(list) || !ok && !i.from.Now().Before(list[0].At.AddDate(0, 0, keep)) {
+		if n, ok := there[job]; ok && n >= len(list) || !ok && i.jobOver(job, keep) {
 			continue
 		}
 		if i.fresh(list) { // written since the verdicts were read

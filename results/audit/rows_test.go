@@ -50,12 +50,45 @@ func (c clock) Now() time.Time { return c.now }
 
 func TestJobsWhoseTimeEndsMeanwhile(t *testing.T) {
 	received := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
-	for days, want := range map[int]int{29: 1, 30: 0} {
+	for days, want := range map[int]int{28: 1, 30: 0} {
 		i := &inspection{Report: &Report{}, from: clock{now: received.AddDate(0, 0, days)}, about: map[string][]results.LoggedEntry{}}
 		i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{ID: "1", Action: results.EventVerdictCreated, Target: "job", At: received}})
 		i.compareJobs([]results.Job{{ID: "job", State: results.Done, Revision: 1}}, nil, 30)
 		require.Len(t, i.Findings, want)
 		i.compareJobs([]results.Job{{ID: "job"}, {ID: "added", State: results.Done, Revision: 1}}, nil, 30)
 		require.Len(t, i.Findings, want+1, "one that nothing was logged of")
+	}
+}
+
+// When a verdict goes is written down with the settings of its time: raising them later accuses nobody.
+func TestTimeIsCountedBySettingsOfThen(t *testing.T) {
+	begun := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		accepted int // day
+		settings map[int]int
+		now      int // day
+		keep     int
+		want     bool
+	}{
+		"no change":                   {0, nil, 1_000, 1_095, false},
+		"no change, and over":         {0, nil, 1_095, 1_095, true},
+		"raised since":                {10, map[int]int{5: 30, 20: 3_000}, 45, 3_000, true},
+		"raised since, not over":      {10, map[int]int{5: 30, 20: 3_000}, 35, 3_000, false},
+		"raised before":               {10, map[int]int{1: 30, 5: 3_000}, 45, 3_000, false},
+		"shorter meanwhile":           {10, map[int]int{20: 30, 30: 3_000}, 45, 3_000, true},
+		"raised from what is usual":   {10, map[int]int{20: 3_000}, 1_106, 3_000, true},
+		"raised before the usual end": {10, map[int]int{20: 3_000}, 1_000, 3_000, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			day := func(n int) time.Time { return begun.AddDate(0, 0, n) }
+			i := &inspection{Report: &Report{}, from: clock{now: day(c.now)}, about: map[string][]results.LoggedEntry{}, seen: map[string]bool{}}
+			for at, days := range c.settings {
+				i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{Action: "settings.changed", Target: results.Settings{VerdictDays: days}.Target(), At: day(at)}})
+			}
+			i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{Action: "settings.changed", Target: results.Settings{VerdictDays: 1}.Target(), At: day(c.now)}, Seq: -1})
+			i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{ID: "1", Action: "submission.accepted", Target: "job", At: day(c.accepted)}})
+			i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{ID: "2", Action: results.EventVerdictCreated, Target: "job", At: day(c.accepted + 9)}})
+			require.Equal(t, c.want, i.jobOver("job", c.keep))
+		})
 	}
 }

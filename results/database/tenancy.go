@@ -43,7 +43,7 @@ func (s *Store) PutSettings(ctx context.Context, tenant string, set results.Sett
 		if err != nil {
 			return err
 		}
-		a.Target, a.Digest = results.LoggedSettings, t.Digest()
+		a.Target, a.Digest = set.Target(), t.Digest()
 		_, err = q.Batch(ctx, audited(a))
 		return err
 	})
