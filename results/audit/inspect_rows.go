@@ -190,11 +190,21 @@ func (i *inspection) over(since time.Time, keep int) bool {
 	return !i.from.Now().Before(since.AddDate(0, 0, min(keep, held)))
 }
 
+// loggedJob is what is compared of a job.
+type loggedJob struct {
+	id, subject, site string
+	state             results.JobState
+	revision          int
+}
+
 // listJobs reads all jobs of the tenant.
-func (i *inspection) listJobs(ctx context.Context) (all []results.Job, err error) {
+func (i *inspection) listJobs(ctx context.Context) (all []loggedJob, err error) {
 	for p := (results.Page{Limit: page}); ; {
 		some, err := i.from.Jobs(ctx, i.tenant, results.JobFilter{}, p)
-		if all = append(all, some...); err != nil || len(some) < page {
+		for _, j := range some {
+			all = append(all, loggedJob{j.ID, j.Subject, j.Site, j.State, j.Revision})
+		}
+		if err != nil || len(some) < page {
 			return all, err
 		}
 		p.After = some[len(some)-1].ID
@@ -203,7 +213,7 @@ func (i *inspection) listJobs(ctx context.Context) (all []results.Job, err error
 
 // compareJobs holds jobs against their verdicts and entries: none is removed, and none says another end than it had. They were read before
 // the verdicts.
-func (i *inspection) compareJobs(jobs []results.Job, verdicts []loggedVerdict, keep int) {
+func (i *inspection) compareJobs(jobs []loggedJob, verdicts []loggedVerdict, keep int) {
 	last := map[string]loggedVerdict{}
 	for _, v := range verdicts {
 		if v.revision >= last[v.job].revision {
@@ -212,13 +222,13 @@ func (i *inspection) compareJobs(jobs []results.Job, verdicts []loggedVerdict, k
 	}
 	there := make(map[string]bool, len(jobs))
 	for _, j := range jobs {
-		there[j.ID] = true
-		v := last[j.ID]
-		if v.job == "" && i.logged(j.ID) && i.jobOver(j.ID, keep) { // its verdict went between the two readings
+		there[j.id] = true
+		v := last[j.id]
+		if v.job == "" && i.logged(j.id) && i.jobOver(j.id, keep) { // its verdict went between the two readings
 			continue
 		}
 		if en, zh := i.oddJob(j, v); en != "" {
-			i.add(JobChanged, "job "+j.ID, j.ID, -1, fmt.Sprintf("job %s %s: its row was changed", j.ID, en), fmt.Sprintf("任务 %s %s：数据行已被改动", j.ID, zh))
+			i.add(JobChanged, "job "+j.id, j.id, -1, fmt.Sprintf("job %s %s: its row was changed", j.id, en), fmt.Sprintf("任务 %s %s：数据行已被改动", j.id, zh))
 		}
 	}
 	for t := range i.about {
@@ -234,22 +244,22 @@ func (i *inspection) compareJobs(jobs []results.Job, verdicts []loggedVerdict, k
 }
 
 // oddJob says what of a job's row is not what its verdict or its entries say.
-func (i *inspection) oddJob(j results.Job, v loggedVerdict) (en, zh string) {
-	ends := i.entriesAbout(jobTopic, j.ID)
+func (i *inspection) oddJob(j loggedJob, v loggedVerdict) (en, zh string) {
+	ends := i.entriesAbout(jobTopic, j.id)
 	ended := func(action string) bool {
 		return slices.ContainsFunc(ends, func(e results.LoggedEntry) bool { return e.Action == action })
 	}
 	switch {
-	case v.job != "" && v.subject != j.Subject:
+	case v.job != "" && v.subject != j.subject:
 		return "is of another subject than its verdict", "的人员与结论不一致"
-	case v.job != "" && v.site != j.Site:
+	case v.job != "" && v.site != j.site:
 		return "is of another site than its verdict", "的地点与结论不一致"
-	case j.State == results.Done && v.job == "" && !i.isErased(j.Subject):
+	case j.state == results.Done && v.job == "" && !i.isErased(j.subject):
 		return "is done and has no verdict", "已完成但没有结论"
-	case j.State == results.Done && j.Revision > v.revision:
-		return fmt.Sprintf("names revision %d of its verdict, and the newest is %d", j.Revision, v.revision), fmt.Sprintf("所指的结论为第 %d 版，而最新为第 %d 版", j.Revision, v.revision)
-	case j.State == results.Refused && !ended(results.EventJobRefused) && !i.isErased(j.Subject), j.State == results.Dead && !ended(results.EventJobDead) && !i.isErased(j.Subject):
-		return fmt.Sprintf("is %s, and the log says nothing of that", j.State), fmt.Sprintf("状态为 %s，而日志中没有相应记录", j.State)
+	case j.state == results.Done && j.revision > v.revision:
+		return fmt.Sprintf("names revision %d of its verdict, and the newest is %d", j.revision, v.revision), fmt.Sprintf("所指的结论为第 %d 版，而最新为第 %d 版", j.revision, v.revision)
+	case j.state == results.Refused && !ended(results.EventJobRefused) && !i.isErased(j.subject), j.state == results.Dead && !ended(results.EventJobDead) && !i.isErased(j.subject):
+		return fmt.Sprintf("is %s, and the log says nothing of that", j.state), fmt.Sprintf("状态为 %s，而日志中没有相应记录", j.state)
 	}
 	return "", ""
 }

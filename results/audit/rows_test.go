@@ -53,9 +53,9 @@ func TestJobsWhoseTimeEndsMeanwhile(t *testing.T) {
 	for days, want := range map[int]int{28: 1, 30: 0} {
 		i := &inspection{Report: &Report{}, from: clock{now: received.AddDate(0, 0, days)}, about: map[string][]results.LoggedEntry{}}
 		i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{ID: "1", Action: results.EventVerdictCreated, Target: "job", At: received}})
-		i.compareJobs([]results.Job{{ID: "job", State: results.Done, Revision: 1}}, nil, 30)
+		i.compareJobs([]loggedJob{{id: "job", state: results.Done, revision: 1}}, nil, 30)
 		require.Len(t, i.Findings, want)
-		i.compareJobs([]results.Job{{ID: "job"}, {ID: "added", State: results.Done, Revision: 1}}, nil, 30)
+		i.compareJobs([]loggedJob{{id: "job"}, {id: "added", state: results.Done, revision: 1}}, nil, 30)
 		require.Len(t, i.Findings, want+1, "one that nothing was logged of")
 	}
 }
