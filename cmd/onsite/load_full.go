@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"onsite/api/client"
@@ -79,10 +81,7 @@ func (w *crew) uploads(ctx context.Context, paths []string) error {
 		from, to := paths[n%len(paths)], w.path(n)
 		note := fmt.Sprintf("086f3693-b7b3-4f2c-9653-21492feee5b8+employee %d", n)
 		if err := withFFmpeg(ctx, "-i", from, "-map", "0:v:0", "-c", "copy", "-bsf:v", "h264_metadata=sei_user_data="+note, to); err != nil {
-			return usagef(pipeline.Text{
-				EN: "--clips: " + from + " cannot be made into uploads that differ; take clips with H.264 video: " + err.Error(),
-				ZH: "--clips：无法由 " + from + " 生成互不相同的上传文件；请使用 H.264 视频：" + err.Error(),
-			})
+			return notDiffering(ctx, from, err)
 		}
 		info, err := os.Stat(to)
 		if err != nil {
@@ -93,6 +92,21 @@ func (w *crew) uploads(ctx context.Context, paths []string) error {
 		}
 	}
 	return nil
+}
+
+// notDiffering tells why ffmpeg made no upload from a clip: the clip is to blame only where its video is not what the note can be put into.
+func notDiffering(ctx context.Context, from string, err error) error {
+	codec, probed := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=codec_name", "-of", "csv=p=0", from).Output() //nolint:gosec // G204: a path
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if name, _, _ := strings.Cut(strings.TrimRight(string(codec), ",\r\n"), "\n"); probed == nil && name != "" && name != "h264" {
+		return usagef(pipeline.Text{
+			EN: "--clips: the video of " + from + " is " + name + ", of which no uploads that differ can be made; take clips with H.264 video",
+			ZH: "--clips：" + from + " 的视频编码为 " + name + "，无法生成互不相同的上传文件；请使用 H.264 视频",
+		})
+	}
+	return fmt.Errorf("make an upload of %s: %w", from, err)
 }
 
 func (w *crew) clip(n int) recorded     { return w.clips[n%len(w.clips)] }

@@ -91,3 +91,21 @@ func TestCrew(t *testing.T) {
 	require.Contains(t, usage.text.EN, "there is no face")
 	require.True(t, strings.Contains(usage.text.EN, "a.mp4") && strings.Contains(usage.text.ZH, "a.mp4"))
 }
+
+// A clip is to blame for uploads that cannot be made only if its video is no H.264.
+func TestUploadsThatFail(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	good, other := filepath.Join(dir, "a.mp4"), filepath.Join(dir, "b.mp4")
+	require.NoError(t, os.WriteFile(good, chaos.Clip(), 0o600))
+	require.NoError(t, withFFmpeg(ctx, "-i", good, "-frames:v", "2", "-c:v", "mpeg4", other))
+	var usage *usageError
+	require.ErrorAs(t, (&crew{dir: dir, employees: 1}).uploads(ctx, []string{other}), &usage)
+	require.Contains(t, usage.text.EN, "is mpeg4")
+	require.Contains(t, usage.text.ZH, "mpeg4")
+	err := (&crew{dir: filepath.Join(dir, "none"), employees: 1}).uploads(ctx, []string{good})
+	require.ErrorContains(t, err, "No such file")
+	require.NotErrorAs(t, err, &usage, "the folder is missing, the clip is fine")
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	require.ErrorIs(t, (&crew{dir: dir, employees: 1}).uploads(stopped, []string{good}), context.Canceled)
+}
