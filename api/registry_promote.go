@@ -353,7 +353,18 @@ func (s *Server) cancelOf(ctx context.Context, m results.RegisteredModel) (bool,
 		return false, err
 	}
 	for _, p := range open {
-		if p.Model == m.ID || slices.Contains(p.With, m.ID) || m.State == results.ModelActive && p.Scope == m.Tenant && p.Task == m.Task {
+		concerned := p.Model == m.ID || slices.Contains(p.With, m.ID)
+		if m.State == results.ModelActive && p.Scope == m.Tenant { // any of those that come together may take its place
+			concerned = concerned || p.Task == m.Task
+			for _, id := range p.With {
+				other, err := s.Store.Model(ctx, id)
+				if err != nil {
+					return false, err
+				}
+				concerned = concerned || other.Task == m.Task
+			}
+		}
+		if concerned {
 			return true, s.cancel(ctx, p, m)
 		}
 	}

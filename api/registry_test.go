@@ -170,6 +170,19 @@ func TestComparisonIsOfTheModelsThatRan(t *testing.T) {
 	require.Equal(t, [2]int{1, 0}, [2]int{c.Jobs, c.Stale})
 	require.True(t, c.Passed)
 	require.Equal(t, map[string]string{m.Task: "", partner.Task: ""}, c.Replaced)
+
+	// A rollback stops a promotion that is about to replace the model by one that comes with another.
+	active := s.checked("", "next")
+	_, err = s.store.ProposeEpoch(t.Context(), results.Epoch{}.Promoted(active, nil), 1, results.StepStaged, results.AuditEntry{})
+	require.NoError(t, err)
+	s.settled()
+	p := results.Promotion{ID: storetest.NewID(), Model: partner.ID, With: []string{m.ID}, Task: partner.Task, State: results.PromotionEmbedding, Created: s.store.Now()}
+	require.NoError(t, s.store.BeginPromotion(t.Context(), p, results.AuditEntry{}))
+	a := s.do(http.MethodPost, "/v1/registry/models/"+active.ID+"/rollback", boss, nil)
+	require.Equal(t, http.StatusOK, a.status, string(a.body))
+	p, err = s.store.Promotion(t.Context(), p.ID)
+	require.NoError(t, err)
+	require.Equal(t, results.PromotionCancelled, p.State)
 }
 
 // A tenant that runs a model of its own for a task is in no trial of the installation's.
