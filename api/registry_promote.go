@@ -64,8 +64,8 @@ func (s *Server) promoteModel(ctx context.Context, input *promoteInput) (*struct
 		return &struct{ Body PromotionAnswer }{out}, nil
 	}
 	if !out.Allowed {
-		return nil, problem(codeState).with("No comparison of this model with the active one has passed. Compare them (POST .../compare, or POST /v1/registry/comparisons), hand a report in (PUT .../report), or say in override why it is promoted all the same.",
-			"该模型与当前模型的比较尚未通过。请进行比较（POST .../compare 或 POST /v1/registry/comparisons）、提交报告（PUT .../report），或在 override 中书面说明仍要启用的理由。")
+		return nil, problem(codeState).with("No comparison of this model with the active one has passed. Compare them by shadow runs (onsite models compare-live %s) or stored jobs (onsite models compare --jobs --with %s), hand a report in (onsite models compare-live %s --report FILE), or say in override why it is promoted all the same (onsite models promote %s --override REASON).",
+			"该模型与当前模型的比较尚未通过。请用旁路试运行（onsite models compare-live %s）或已有任务（onsite models compare --jobs --with %s）进行比较，提交报告（onsite models compare-live %s --report FILE），或在 override 中书面说明仍要启用的理由（onsite models promote %s --override 理由）。", m.Name, m.Name, m.Name, m.Name)
 	}
 	p := results.Promotion{ID: ulid.Make().String(), Model: m.ID, With: input.Body.With, Scope: m.Tenant, Task: m.Task, State: results.PromotionEmbedding, Total: out.Photos, Done: out.Embedded + out.Gaps, Gaps: out.Gaps,
 		Actor: PrincipalOf(ctx).Key, Created: s.stamp()}

@@ -114,7 +114,9 @@ func TestComparisonIsWithTheActiveModel(t *testing.T) {
 	promote := func(id string, body map[string]any) int {
 		return s.do(http.MethodPost, "/v1/registry/models/"+id+"/promote", boss, body).status
 	}
-	require.Equal(t, http.StatusConflict, promote(m.ID, map[string]any{}), "no comparison")
+	refused := s.do(http.MethodPost, "/v1/registry/models/"+m.ID+"/promote", boss, map[string]any{})
+	require.Equal(t, http.StatusConflict, refused.status, "no comparison")
+	require.Contains(t, string(refused.body), "onsite models compare-live "+m.Name, "what to do is said in commands")
 	c := compare()
 	require.True(t, c.Passed)
 	require.Contains(t, c.Sites, "acme/store-17")

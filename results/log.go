@@ -62,7 +62,8 @@ type Logged struct {
 	Subject string // of an enrolment, of a consent, a challenge, a subject's row
 	Purpose string // of a consent
 	Rev     int
-	Deleted bool   // a withdrawn consent and an erased subject, too
+	Deleted bool   // a withdrawn consent, an erased subject and an epoch that is over, too
+	Foreign bool   // an epoch that changed nothing for the tenant, or was there before it: its log need not know it
 	Digest  string // the Sum of what is stored: a site's JSON, a policy's YAML, a model's manifest, an epoch's JSON; EnrolmentDigest; else what the Digest of its type says
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"hash/fnv"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -122,6 +123,15 @@ type EpochDoc struct {
 	Before map[string]string `json:"before,omitempty"`
 	// Together are the models that were promoted in one epoch with a model, by model: they know each other's files, and are taken back together.
 	Together map[string][]string `json:"together,omitempty"`
+}
+
+// SameFor says that a tenant's verdicts are made by the same models under both documents.
+func (d EpochDoc) SameFor(other EpochDoc, tenant string) bool {
+	ofTenant := func(d EpochDoc) []EpochTrial {
+		return slices.DeleteFunc(slices.Clone(d.Canaries), func(c EpochTrial) bool { return c.Scope != "" && c.Scope != tenant })
+	}
+	return maps.Equal(d.Base, other.Base) && maps.Equal(d.Tenants[tenant], other.Tenants[tenant]) &&
+		slices.EqualFunc(ofTenant(d), ofTenant(other), func(a, b EpochTrial) bool { return reflect.DeepEqual(a, b) })
 }
 
 // EpochTrial is a canary or a shadow.

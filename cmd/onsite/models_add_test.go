@@ -151,3 +151,8 @@ func TestCalibrateWritesOnlyAnOwnEmbedder(t *testing.T) {
 		require.NotContains(t, errOut, "models show", args)
 	}
 }
+
+func TestCountedReasons(t *testing.T) {
+	require.Equal(t, "none", counted(nil, "none"))
+	require.Equal(t, "face_mismatch 2, room_missing 1", counted(map[string]int{"room_missing": 1, "face_mismatch": 2}, "none"))
+}

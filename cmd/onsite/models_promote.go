@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"onsite/api/client"
 	"onsite/pipeline"
@@ -20,8 +23,8 @@ type modelsShadowCmd struct {
 func (c *modelsShadowCmd) Run(ctx context.Context, e *env) error {
 	return change(ctx, e, c.remoteFlags, c.Name, "shadow", map[string]any{"share": c.Share, "budget": c.Budget, "past": c.Past}, func(m client.ModelChange) pipeline.Text {
 		return pipeline.Text{
-			EN: fmt.Sprintf("%s runs beside the active model on %.3g of the jobs; no verdict changes (epoch %d). Next: onsite models compare-live %s", m.Model.Name, c.Share, m.Epoch.Number, m.Model.Name),
-			ZH: fmt.Sprintf("%s 正在 %.3g 的任务上旁路试运行，不影响结论（批次 %d）。下一步：onsite models compare-live %s", m.Model.Name, c.Share, m.Epoch.Number, m.Model.Name),
+			EN: fmt.Sprintf("%s runs beside the active model on %.3g %% of the jobs; no verdict changes (epoch %d). Next: onsite models compare-live %s", m.Model.Name, 100*c.Share, m.Epoch.Number, m.Model.Name),
+			ZH: fmt.Sprintf("%s 正在 %.3g %% 的任务上旁路试运行，不影响结论（批次 %d）。下一步：onsite models compare-live %s", m.Model.Name, 100*c.Share, m.Epoch.Number, m.Model.Name),
 		}
 	})
 }
@@ -141,10 +144,13 @@ func (c *modelsCompareLiveCmd) Run(ctx context.Context, e *env) error {
 		return errNotPassed(m.Name)
 	}
 	fmt.Fprintln(e.out, e.say(pipeline.Text{
-		EN: fmt.Sprintf("%d jobs, %d with another decision (%.2f to %.2f %% at 95 %%); reasons that came: %v, went: %v; flips: %v", r.Jobs, r.Changed, 100*r.CI95[0], 100*r.CI95[1], r.Came, r.Went, r.Flips),
-		ZH: fmt.Sprintf("%d 个任务，%d 个结论不同（95 %% 区间 %.2f 至 %.2f %%）；新增原因：%v，消失原因：%v；变化：%v", r.Jobs, r.Changed, 100*r.CI95[0], 100*r.CI95[1], r.Came, r.Went, r.Flips),
+		EN: fmt.Sprintf("%d jobs, %d with another decision (%.2f to %.2f %% at 95 %%); reasons that came: %s, went: %s; flips: %s", r.Jobs, r.Changed, 100*r.CI95[0], 100*r.CI95[1],
+			counted(r.Came, "none"), counted(r.Went, "none"), counted(r.Flips, "none")),
+		ZH: fmt.Sprintf("%d 个任务，%d 个结论不同（95 %% 区间 %.2f 至 %.2f %%）；新增原因：%s，消失原因：%s；变化：%s", r.Jobs, r.Changed, 100*r.CI95[0], 100*r.CI95[1],
+			counted(r.Came, "无"), counted(r.Went, "无"), counted(r.Flips, "无")),
 	}))
-	for check, s := range r.Scores {
+	for _, check := range slices.Sorted(maps.Keys(r.Scores)) {
+		s := r.Scores[check]
 		fmt.Fprintln(e.out, e.say(pipeline.Text{EN: fmt.Sprintf("score of %s: %+.4f on average (%d jobs)", check, s.Mean, s.Jobs), ZH: fmt.Sprintf("%s 分数平均变化 %+.4f（%d 个任务）", check, s.Mean, s.Jobs)}))
 	}
 	if r.Passed {
@@ -155,6 +161,18 @@ func (c *modelsCompareLiveCmd) Run(ctx context.Context, e *env) error {
 		fmt.Fprintln(e.out, e.say(pipeline.Text{EN: "not passed: " + w.EN, ZH: "未通过：" + w.ZH}))
 	}
 	return errNotPassed(m.Name)
+}
+
+// counted writes counts by name in the order of the names, or what there is to say of none.
+func counted(by map[string]int, none string) string {
+	if len(by) == 0 {
+		return none
+	}
+	all := make([]string, 0, len(by))
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		all = append(all, fmt.Sprintf("%s %d", name, by[name]))
+	}
+	return strings.Join(all, ", ")
 }
 
 // errNotPassed ends a comparison that did not pass: a script must not go on to the promotion.

@@ -29,6 +29,7 @@ var rowKinds = map[string]struct {
 // compareRows holds rows of one state against the newest entry about each. An entry without a digest is an earlier program's.
 func (i *inspection) compareRows(all []results.Logged) {
 	there := map[string]bool{}
+	i.activeEpoch(all)
 	for _, r := range all {
 		kind, ok := rowKinds[r.Kind]
 		if !ok {
@@ -53,6 +54,24 @@ func (i *inspection) compareRows(all []results.Logged) {
 	}
 }
 
+// activeEpoch holds the states of epochs against their numbers: each ended the one before it, so the newest is active and no other.
+func (i *inspection) activeEpoch(all []results.Logged) {
+	var epochs []results.Logged
+	for _, r := range all {
+		if r.Kind == results.LoggedEpoch {
+			epochs = append(epochs, r)
+		}
+	}
+	for n, r := range epochs {
+		switch newest := n == len(epochs)-1; {
+		case newest && r.Deleted:
+			i.rowFinding(rowKinds[r.Kind].name, r.Name, "is the newest, and passes for one that is over: the state in its row was changed", "是最新批次，却标为已结束：数据行中的状态已被改动")
+		case !newest && !r.Deleted:
+			i.rowFinding(rowKinds[r.Kind].name, r.Name, "is over, and passes for the active one: the state in its row was changed, or a newer one was added", "已结束，却标为当前批次：数据行中的状态已被改动，或后来添加了更新的批次")
+		}
+	}
+}
+
 func (i *inspection) rowFinding(kind pipeline.Text, name, en, zh string) {
 	i.add(RowChanged, kind.EN+" "+name, name, -1, fmt.Sprintf("%s %s %s", kind.EN, name, en), fmt.Sprintf("%s %s %s", kind.ZH, name, zh))
 }
@@ -73,7 +92,7 @@ func (i *inspection) row(r results.Logged, kind pipeline.Text, ends string) {
 	case erased: // their entries are hidden
 	case len(list) == 0 && r.Kind == results.LoggedSettings && r.Digest == (results.Tenant{ID: i.tenant, Rev: 1}).Digest():
 		i.Documents++
-	case len(list) == 0 && (r.Kind == results.LoggedModel || r.Kind == results.LoggedEpoch): // another tenant's, or from before this one was there
+	case len(list) == 0 && (r.Kind == results.LoggedModel || r.Foreign): // another tenant's, or from before this one was there
 	case len(list) == 0:
 		i.rowFinding(kind, r.Name, "is not in the log: its row was added or changed", "未记入日志：数据行为后来添加或已被改动")
 	case agrees:

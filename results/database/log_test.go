@@ -16,7 +16,7 @@ import (
 	"onsite/results/storetest"
 )
 
-// forgery is something that somebody with the database's password may do to a log of 29 entries with checkpoints at 5 and 29.
+// forgery is something that somebody with the database's password may do to a log of 31 entries with checkpoints at 5 and 31.
 type forgery struct {
 	name string
 	sql  []string
@@ -32,15 +32,15 @@ var forgeries = []forgery{
 	{"a subject is changed", []string{`UPDATE audit SET subject = 'e2' WHERE seq = 4`}, audit.EntryChanged, "entry 4"},
 	{"an entry is removed", []string{`DELETE FROM audit WHERE seq = 6`}, audit.EntryMissing, "entry 6"},
 	{"the first entry is removed", []string{`DELETE FROM audit WHERE seq = 0`}, audit.EntryMissing, "entry 0"},
-	{"the last entry is removed", []string{`DELETE FROM audit WHERE seq = 28`}, audit.EntryMissing, "entry 28"},
+	{"the last entry is removed", []string{`DELETE FROM audit WHERE seq = 30`}, audit.EntryMissing, "entry 30"},
 	{"two change places", []string{`UPDATE audit SET seq = 99 WHERE seq = 2`, `UPDATE audit SET seq = 2 WHERE seq = 8`, `UPDATE audit SET seq = 8 WHERE seq = 99`}, audit.EntryChanged, "entry 8"},
-	{"an entry is added behind", []string{`UPDATE audit SET seq = 29 WHERE seq IS NULL`}, audit.EntryAdded, "entry 29"},
+	{"an entry is added behind", []string{`UPDATE audit SET seq = 31 WHERE seq IS NULL`}, audit.EntryAdded, "entry 31"},
 	{"a salt is changed", []string{`UPDATE audit_salts SET salt = X'00' WHERE subject = 'e1'`}, audit.EntryChanged, ""},
 	{"a leaf's hash is changed", []string{`UPDATE audit_hashes SET hash = X'00' WHERE idx = 0`}, audit.TreeChanged, "hash 0"},
 	{"an inner hash is changed", []string{`UPDATE audit_hashes SET hash = (SELECT hash FROM audit_hashes WHERE idx = 0) WHERE idx = 6`}, audit.TreeChanged, "hash 6"},
 	{"a hash is removed", []string{`DELETE FROM audit_hashes WHERE idx = 9`}, audit.TreeChanged, "hash 9"},
 	{"the root is changed", []string{`UPDATE audit_logs SET root = X'00'`}, audit.HeadChanged, "head of the log"},
-	{"the end is cut off", []string{`DELETE FROM audit WHERE seq > 7`, `UPDATE audit_logs SET size = 8`}, audit.LogShort, "checkpoint of 29 entries"},
+	{"the end is cut off", []string{`DELETE FROM audit WHERE seq > 7`, `UPDATE audit_logs SET size = 8`}, audit.LogShort, "checkpoint of 31 entries"},
 	{"a checkpoint is changed", []string{`UPDATE audit_checkpoints SET note = replace(note, '5', '6') WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 5 entries"},
 	{"a checkpoint is of another size", []string{`UPDATE audit_checkpoints SET size = 6 WHERE size = 5`}, audit.CheckpointBad, "checkpoint of 6 entries"},
 	{"a verdict's body is changed", []string{`UPDATE verdicts SET body = X'7B7D'`}, audit.VerdictChanged, ""},
@@ -99,6 +99,13 @@ var forgeries = []forgery{
 	{"something else was asked", []string{`UPDATE challenges SET doc = '{}'`}, audit.RowChanged, ""},
 	{"a model has another manifest", []string{`UPDATE models SET manifest = X'00'`}, audit.RowChanged, ""},
 	{"a model is removed", []string{`DELETE FROM models`}, audit.RowChanged, ""},
+	{"other models run", []string{`UPDATE model_epochs SET doc = '{}' WHERE state = 'active'`}, audit.RowChanged, "models' epoch-2"},
+	{"other models ran", []string{`UPDATE model_epochs SET doc = replace(doc, 'fast', 'slow') WHERE state = 'past'`}, audit.RowChanged, "models' epoch-1"},
+	{"an epoch is removed", []string{`DELETE FROM model_epochs WHERE state = 'past'`}, audit.RowChanged, "models' epoch-1"},
+	{"an epoch passes for failed", []string{`UPDATE model_epochs SET state = 'failed' WHERE state = 'active'`}, audit.RowChanged, "models' epoch-2"},
+	{"an earlier epoch is active", []string{`UPDATE model_epochs SET state = 'past'`, `UPDATE model_epochs SET state = 'active' WHERE number = 1`}, audit.RowChanged, "models' epoch-2"},
+	{"an epoch is added", []string{`UPDATE model_epochs SET state = 'past'`,
+		`INSERT INTO model_epochs SELECT 3, 'active', replace(doc, '"share":1', '"share":0.5'), changes, action, why, actor, created_at, active_at FROM model_epochs WHERE number = 2`}, audit.RowChanged, "models' epoch-3"},
 	{"a job is removed", []string{`DELETE FROM jobs`}, audit.JobChanged, ""},
 	{"a job is somebody else's", []string{`UPDATE jobs SET subject = 'e2' WHERE state = 'done'`}, audit.JobChanged, ""},
 	{"a job passes for refused", []string{`UPDATE jobs SET state = 'refused' WHERE state <> 'done'`}, audit.JobChanged, ""},
@@ -150,10 +157,10 @@ func untouched(t *testing.T, s *Store, tenant, public string) {
 	r, err := audit.Inspect(t.Context(), s, tenant, audit.Options{Public: public})
 	require.NoError(t, err)
 	require.Empty(t, r.Findings)
-	require.EqualValues(t, 29, r.Entries)
+	require.EqualValues(t, 31, r.Entries)
 	require.Equal(t, 2, r.Checkpoints)
 	require.Equal(t, 1, r.Verdicts)
-	require.Equal(t, 16, r.Documents)
+	require.Equal(t, 18, r.Documents)
 }
 
 // noticed says that a forgery is named.
@@ -212,7 +219,7 @@ func TestRewrittenLogIsNoticed(t *testing.T) {
 	require.Equal(t, audit.CheckpointBad, r.Findings[0].Rule)
 }
 
-// forgeable makes a tenant with a log of 29 entries, one that waits, two checkpoints, a verdict that was made again, policies, a site, a person
+// forgeable makes a tenant with a log of 31 entries, one that waits, two checkpoints, a verdict that was made again, policies, a site, a person
 // with a photo and a consent, an erased one, and one of everything else that the log vouches for. undo removes all of it.
 func forgeable(t *testing.T, s *Store) (tenant string, key audit.Key, undo func()) {
 	t.Helper()
@@ -297,6 +304,10 @@ func forgeable(t *testing.T, s *Store) (tenant string, key audit.Key, undo func(
 	a = storetest.Audit(s, tenant, "model.added")
 	a.Target = model.ID
 	require.NoError(t, s.AddModel(ctx, model, a))
+	for after, doc := range []results.EpochDoc{{Base: map[string]string{"face": "fast"}}, {Base: map[string]string{"face": "fast"}, Canaries: []results.EpochTrial{{Model: "new", Task: "face", Share: 1}}}} {
+		_, err = s.ProposeEpoch(ctx, results.Epoch{Doc: doc, Action: "model.canary", Actor: "key"}, int64(after), results.StepAtOnce, results.AuditEntry{})
+		require.NoError(t, err)
+	}
 	storetest.NewSubject(t, s, tenant, "gone")
 	storetest.AppendEntries(t, s, tenant, "gone", 1)
 	_, err = s.EraseSubject(ctx, tenant, "gone", s.Now(), about("gone", audit.ActionErased))
@@ -305,7 +316,7 @@ func forgeable(t *testing.T, s *Store) (tenant string, key audit.Key, undo func(
 	storetest.AppendEntries(t, s, tenant, "e2", 1)
 	return tenant, key, func() {
 		for _, table := range []string{"audit", "audit_salts", "audit_logs", "audit_hashes", "audit_checkpoints", "audit_keys", "verdicts", "reverifications", "policies", "sites",
-			"marks", "mark_feed", "jobs", "submissions", "idempotency", "pending_objects", "model_files", "models", "challenges", "bucket_maps", "webhook_endpoints", "api_keys", "templates", "photos", "consents", "subject_keys", "subjects", "tenants"} {
+			"marks", "mark_feed", "jobs", "submissions", "idempotency", "pending_objects", "model_files", "models", "model_epochs", "challenges", "bucket_maps", "webhook_endpoints", "api_keys", "templates", "photos", "consents", "subject_keys", "subjects", "tenants"} {
 			_, err := s.db.Exec(ctx, `DELETE FROM `+table)
 			require.NoError(t, err)
 		}

@@ -44,14 +44,6 @@ func (s *Store) loggedRows(ctx context.Context, tenant string) (all []results.Lo
 			m.Digest = results.Sum(manifest)
 			return m, err
 		}},
-		{results.LoggedEpoch, `SELECT ` + epochColumns + ` FROM model_epochs WHERE state IN ('active', 'past') AND $1 <> '' ORDER BY number`, func(r row) (results.Logged, error) {
-			e, err := scanEpoch(r)
-			if err != nil {
-				return results.Logged{}, err
-			}
-			doc, err := json.Marshal(e.Doc)
-			return results.Logged{Name: fmt.Sprintf("epoch-%d", e.Number), Digest: results.Sum(doc)}, err
-		}},
 	} {
 		some, err := collect(ctx, s.db, from.scan, from.sql, tenant)
 		if err != nil {
@@ -61,6 +53,30 @@ func (s *Store) loggedRows(ctx context.Context, tenant string) (all []results.Lo
 			one.Kind = from.kind
 			all = append(all, one)
 		}
+	}
+	epochs, err := s.loggedEpochs(ctx, tenant)
+	return append(all, epochs...), err
+}
+
+// loggedEpochs lists the epochs of models that are or were active, oldest first.
+func (s *Store) loggedEpochs(ctx context.Context, tenant string) (all []results.Logged, err error) {
+	t, err := collectOne(ctx, s.db, scanTenant, `SELECT `+tenantColumns+` FROM tenants WHERE id = $1`, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("read the tenant: %w", err)
+	}
+	epochs, err := collect(ctx, s.db, scanEpoch, `SELECT `+epochColumns+` FROM model_epochs WHERE state IN ('active', 'past') ORDER BY number`)
+	if err != nil {
+		return nil, fmt.Errorf("list every %s: %w", results.LoggedEpoch, err)
+	}
+	var before results.EpochDoc
+	for _, e := range epochs {
+		doc, err := json.Marshal(e.Doc)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, results.Logged{Kind: results.LoggedEpoch, Name: fmt.Sprintf("epoch-%d", e.Number), Digest: results.Sum(doc), Deleted: e.State == results.EpochPast,
+			Foreign: !e.ActiveAt.After(t.CreatedAt) || e.Doc.SameFor(before, tenant)})
+		before = e.Doc
 	}
 	return all, nil
 }
