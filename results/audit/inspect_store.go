@@ -86,7 +86,7 @@ func (i *inspection) note(e results.LoggedEntry) {
 func (i *inspection) entriesAbout(topic, id string) []results.LoggedEntry {
 	list := i.about[topic+"|"+id]
 	slices.SortStableFunc(list, func(a, b results.LoggedEntry) int {
-		place := func(e results.LoggedEntry) uint64 { return uint64(e.Seq) } //nolint:gosec // -1, without a place, is the largest
+		place := func(e results.LoggedEntry) uint64 { return uint64(e.Seq) } // -1, without a place, is the largest
 		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.ID, b.ID))
 	})
 	return list
