@@ -29,8 +29,8 @@ func (s *Store) BeginPromotion(ctx context.Context, p results.Promotion, a resul
 		if err != nil {
 			return err
 		}
-		// Nobody else begins one of the scope meanwhile that is for other tasks of the same models.
-		if _, err := q.Exec(ctx, `UPDATE model_promotions SET changed_at = changed_at WHERE scope = $1 AND state IN ('embedding', 'staging')`, p.Scope); err != nil {
+		// Nobody else begins one of the scope until the commit, so that what is counted next stays true: the scope's first model is always there.
+		if _, err := collect(ctx, q, scanText, `SELECT id FROM models WHERE tenant = $1 ORDER BY id LIMIT 1 FOR UPDATE`, p.Scope); err != nil {
 			return err
 		}
 		var same int64

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,4 +126,20 @@ func modelPromotionsOverlap(t *testing.T, s results.Store) {
 	require.NoError(t, err)
 	_, err = begin(all[0], all[1].ID)
 	require.ErrorIs(t, err, results.ErrConflict)
+
+	open, err := s.OpenPromotions(ctx)
+	require.NoError(t, err)
+	for _, last := range open {
+		if last.Scope == tenant {
+			last.State = results.PromotionCancelled
+			require.NoError(t, s.ChangePromotion(ctx, last, results.PromotionEmbedding))
+		}
+	}
+	var errs [2]error // at once, and named by models of different tasks
+	var wait sync.WaitGroup
+	wait.Go(func() { _, errs[0] = begin(all[0], all[1].ID) })
+	wait.Go(func() { _, errs[1] = begin(all[2]) })
+	wait.Wait()
+	require.ErrorIs(t, errors.Join(errs[:]...), results.ErrConflict)
+	require.True(t, errs[0] == nil || errs[1] == nil, "one of them: %v", errs)
 }
