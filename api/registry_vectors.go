@@ -230,7 +230,7 @@ func (s *Server) dropVectorSet(ctx context.Context, in *struct {
 		switch {
 		case use != useRollback:
 			return nil, problem(codeState).with("These vectors are in use (%[1]s): end that first.", "这些特征向量正在使用（%[1]s）：请先结束其使用。", use)
-		case !in.Force && !slices.Contains(all[at].Uses, useActive):
+		case !in.Force:
 			return nil, problem(codeState).with("A rollback would find these vectors again. Say force to delete them all the same: after a rollback the next job of each person makes theirs anew from the photos, and until then others are not compared with that person when they are enrolled.",
 				"回退时会用到这些特征向量。如仍要删除请指定 force：回退后，人员的下一个任务会由照片重新生成；在此之前，新登记的人员不会与其比较。")
 		}

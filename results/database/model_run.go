@@ -125,17 +125,22 @@ func (s *Store) ModelGaps(ctx context.Context, tenant, sha256 string, p results.
 
 // DropTemplates implements results.Registry.
 func (s *Store) DropTemplates(ctx context.Context, tenant, sha256 string, n int) (int64, error) {
-	changed, err := s.db.Batch(ctx, []statement{
-		do(`DELETE FROM templates WHERE tenant = $1 AND (tenant, photo, model_sha256) IN (
-			SELECT tenant, photo, model_sha256 FROM templates WHERE tenant = $1 AND (model_sha256 = $2 OR model_sha256 LIKE $2::text || '+%') ORDER BY photo LIMIT $3)`, tenant, sha256, n),
-	})
-	if err == nil && changed[0] < int64(n) { // the last part
-		_, err = s.db.Exec(ctx, `DELETE FROM model_gaps WHERE tenant = $1 AND (sha256 = $2 OR sha256 LIKE $2::text || '+%')`, tenant, sha256)
+	return s.dropTemplates(ctx, func(column string) string { return `(` + column + ` = $2 OR ` + column + ` LIKE $2::text || '+%')` }, tenant, sha256, n)
+}
+
+// DropNamedTemplates implements results.Registry.
+func (s *Store) DropNamedTemplates(ctx context.Context, tenant, name string, n int) (int64, error) {
+	return s.dropTemplates(ctx, func(column string) string { return column + ` = $2` }, tenant, name, n)
+}
+
+// dropTemplates deletes those whose name is as is says of a column.
+func (s *Store) dropTemplates(ctx context.Context, is func(column string) string, tenant, name string, n int) (int64, error) {
+	changed, err := s.db.Exec(ctx, `DELETE FROM templates WHERE tenant = $1 AND (tenant, photo, model_sha256) IN (
+		SELECT tenant, photo, model_sha256 FROM templates WHERE tenant = $1 AND `+is("model_sha256")+` ORDER BY photo LIMIT $3)`, tenant, name, n)
+	if err == nil && changed < int64(n) { // the last part
+		_, err = s.db.Exec(ctx, `DELETE FROM model_gaps WHERE tenant = $1 AND `+is("sha256"), tenant, name)
 	}
-	if err != nil {
-		return 0, wrap(err, "delete templates of model %.12s", sha256)
-	}
-	return changed[0], nil
+	return changed, wrap(err, "delete templates of model %.12s", name)
 }
 
 // TemplateNames implements results.Registry.
@@ -148,16 +153,6 @@ func (s *Store) TemplateNames(ctx context.Context, tenant string) (map[string]in
 		return name, err
 	}, `SELECT model_sha256, count(*) FROM templates WHERE tenant = $1 GROUP BY model_sha256`, tenant)
 	return out, wrap(err, "count the templates of tenant %s", tenant)
-}
-
-// DropNamedTemplates implements results.Registry.
-func (s *Store) DropNamedTemplates(ctx context.Context, tenant, name string, n int) (int64, error) {
-	changed, err := s.db.Exec(ctx, `DELETE FROM templates WHERE tenant = $1 AND (tenant, photo, model_sha256) IN (
-		SELECT tenant, photo, model_sha256 FROM templates WHERE tenant = $1 AND model_sha256 = $2 ORDER BY photo LIMIT $3)`, tenant, name, n)
-	if err == nil && changed < int64(n) { // the last part
-		_, err = s.db.Exec(ctx, `DELETE FROM model_gaps WHERE tenant = $1 AND sha256 = $2`, tenant, name)
-	}
-	return changed, wrap(err, "delete templates of model %.12s", name)
 }
 
 // CountPrints implements results.Registry.
