@@ -57,7 +57,7 @@ type Comparison struct {
 	State     results.ComparisonState `json:"state" enum:"running,paused,done,failed,cancelled"`
 	Jobs      int64                   `json:"jobs"`
 	Done      int64                   `json:"done" doc:"that ran under both"`
-	Gone      int64                   `json:"gone" doc:"that cannot run again: the person was erased or withdrew consent, or the media is not kept any more"`
+	Gone      int64                   `json:"gone" doc:"that are left out: the person was erased or withdrew consent, the media is not kept any more, or running them again failed; the report tells them apart"`
 	Passed    bool                    `json:"passed"`
 	SHA256    string                  `json:"sha256,omitempty" doc:"of report.json in the package, for whoever signs it"`
 	Summary   json.RawMessage         `json:"summary,omitempty" doc:"of a finished one; the whole report is in the package"`

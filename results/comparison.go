@@ -31,7 +31,7 @@ type ModelComparison struct {
 	State   ComparisonState
 	Total   int64           // jobs
 	Done    int64           // of those, that ran under both
-	Gone    int64           // of those, that cannot run again: erased, or their media is not kept any more
+	Gone    int64           // of those, that are left out: erased, their media is not kept any more, or running them failed
 	Digest  string          // sha256 of report.json in the package
 	Summary json.RawMessage // of a finished one: what models keep as their newest report
 	Passed  bool
@@ -62,6 +62,8 @@ const (
 	ComparedWaits ComparedState = "waiting"
 	ComparedDone  ComparedState = "done"
 	ComparedGone  ComparedState = "gone"
+	// ComparedFailed ran into errors that are not known to be the job's. It counts among those that are gone.
+	ComparedFailed ComparedState = "failed"
 )
 
 // ComparedJob is one job of a comparison. It goes with its subject, and when the report is made.
@@ -89,6 +91,8 @@ type Comparisons interface {
 	NextCompared(ctx context.Context, id string) (ComparedJob, error)
 	// PutCompared writes state and body of a job that waits, and counts it; nothing when it does not wait any more.
 	PutCompared(ctx context.Context, j ComparedJob) error
+	// CountCompared counts the jobs in a state.
+	CountCompared(ctx context.Context, id string, state ComparedState) (int64, error)
 	ComparedJobs(ctx context.Context, id, after string, n int) ([]ComparedJob, error) // those that are done, by job
 	// EndComparison makes a running comparison done: it keeps the package (a zip file), gives its models the summary as their newest report, and
 	// deletes its jobs. ErrStale when it does not run any more.

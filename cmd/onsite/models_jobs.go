@@ -114,8 +114,8 @@ func followComparison(ctx context.Context, e *env, service *client.Client, id, o
 // comparison prints a comparison.
 func (e *env) comparison(c client.Comparison) {
 	fmt.Fprintln(e.out, e.say(pipeline.Text{
-		EN: fmt.Sprintf("%s: %s; %s, %d of %d jobs ran under both, %d cannot run again; passed: %v", c.ID, c.State, c.Data, c.Done, c.Jobs, c.Gone, c.Passed),
-		ZH: fmt.Sprintf("%s：%s；%s，%d/%d 个任务已在两组模型下运行，%d 个无法重新运行；通过：%v", c.ID, c.State, c.Data, c.Done, c.Jobs, c.Gone, c.Passed),
+		EN: fmt.Sprintf("%s: %s; %s, %d of %d jobs ran under both, %d are left out; passed: %v", c.ID, c.State, c.Data, c.Done, c.Jobs, c.Gone, c.Passed),
+		ZH: fmt.Sprintf("%s：%s；%s，%d/%d 个任务已在两组模型下运行，%d 个未计入；通过：%v", c.ID, c.State, c.Data, c.Done, c.Jobs, c.Gone, c.Passed),
 	}))
 	if c.SHA256 != "" {
 		fmt.Fprintln(e.out, e.say(pipeline.Text{EN: "sha256 of report.json: ", ZH: "report.json 的 sha256："})+c.SHA256)

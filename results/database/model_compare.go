@@ -101,13 +101,19 @@ func (s *Store) PutCompared(ctx context.Context, j results.ComparedJob) error {
 			return err
 		}
 		count := `done = done + 1`
-		if j.State == results.ComparedGone {
+		if j.State != results.ComparedDone {
 			count = `gone = gone + 1`
 		}
 		_, err = q.Exec(ctx, `UPDATE model_comparisons SET `+count+`, why = '', changed_at = $2 WHERE id = $1`, j.Comparison, s.Now())
 		return err
 	})
 	return wrap(err, "note what candidates say of job %s", j.Job)
+}
+
+// CountCompared implements results.Comparisons.
+func (s *Store) CountCompared(ctx context.Context, id string, state results.ComparedState) (int64, error) {
+	n, err := collectOne(ctx, s.db, func(r row) (n int64, err error) { return n, r.Scan(&n) }, `SELECT COUNT(*) FROM model_compared WHERE comparison = $1 AND state = $2`, id, string(state))
+	return n, wrap(err, "count the jobs of comparison %s", id)
 }
 
 // ComparedJobs implements results.Comparisons.

@@ -52,6 +52,9 @@ func modelComparisons(t *testing.T, s results.Store) {
 	require.NoError(t, err)
 	require.Len(t, jobs, 1)
 	require.JSONEq(t, `{"a": 1}`, string(jobs[0].Body))
+	n, err := s.CountCompared(ctx, c.ID, results.ComparedGone)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
 
 	c.State = results.ComparisonPaused
 	require.NoError(t, s.ChangeComparison(ctx, c, results.ComparisonRunning, Audit(s, w.tenant, "model.comparison.paused")))

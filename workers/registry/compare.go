@@ -19,6 +19,7 @@ import (
 	"onsite/pipeline/compare"
 	"onsite/pipeline/verify"
 	"onsite/results"
+	"onsite/results/object"
 	"onsite/workers/core"
 )
 
@@ -140,13 +141,13 @@ func (c *Comparer) step(ctx context.Context, m results.ModelComparison) error {
 		if c.failed == nil {
 			c.failed = map[string]int{}
 		}
-		if c.failed[j.Job]++; c.failed[j.Job] < compareTries || errors.Is(err, results.ErrAway) {
+		if c.failed[j.Job]++; c.failed[j.Job] < compareTries || errors.Is(err, results.ErrAway) || errors.Is(err, object.ErrAway) {
 			m.Why = results.Because(ruleCompare, "a job cannot be run just now, and is tried again: %v", "有任务暂时无法运行，正在重试：%v", err)
 			return errors.Join(fmt.Errorf("job %s: %w", j.Job, err), c.Store.ChangeComparison(ctx, m, results.ComparisonRunning, results.AuditEntry{}))
 		}
 		c.Log.Warn("a job was left out of a comparison of models", "comparison", m.ID, "job", j.Job, "error", err.Error())
 		delete(c.failed, j.Job)
-		j.State, j.Body = results.ComparedGone, nil
+		j.State, j.Body = results.ComparedFailed, nil
 	}
 	c.Metrics.comparedJob(j.State)
 	return c.Store.PutCompared(ctx, j)
@@ -251,7 +252,17 @@ func (c *Comparer) end(ctx context.Context, m results.ModelComparison, ask resul
 		EN: "stored jobs were run again under both sets, from the same media and inputs, on one thread; the time of a case is processor time",
 		ZH: "存储的任务在两组模型下以相同的媒体与输入、单线程重新运行；每个案例的用时为处理器时间",
 	})
-	if gone := now.Total - now.Done; gone > 0 {
+	failed, err := c.Store.CountCompared(ctx, m.ID, results.ComparedFailed)
+	if err != nil {
+		return err
+	}
+	if failed > 0 {
+		o.Notes = append(o.Notes, pipeline.Text{
+			EN: fmt.Sprintf("%d of %d jobs are left out because running them again failed %d times; the log of the worker says why", failed, now.Total, compareTries),
+			ZH: fmt.Sprintf("%[2]d 个任务中有 %[1]d 个因重新运行失败 %[3]d 次而未计入；原因见工作进程日志", failed, now.Total, compareTries),
+		})
+	}
+	if gone := now.Total - now.Done - failed; gone > 0 {
 		o.Notes = append(o.Notes, pipeline.Text{
 			EN: fmt.Sprintf("%d of %d jobs could not be run again: the person was erased or withdrew consent, or the media is not kept any more", gone, now.Total),
 			ZH: fmt.Sprintf("%[2]d 个任务中有 %[1]d 个无法重新运行：人员已删除或撤回同意，或媒体已不再保存", gone, now.Total),
@@ -323,7 +334,7 @@ type ComparisonSummary struct {
 	Replaced     map[string]string `json:"replaced"` // by task: id of the model that was active; "": what the program brings along
 	Data         string            `json:"data"`
 	Cases        int               `json:"cases"`
-	Gone         int64             `json:"gone"`
+	Gone         int64             `json:"gone"` // left out, with those that failed
 	Disagreement compare.Rate      `json:"disagreement"`
 	Flips        []compare.Flip    `json:"flips"`
 	Passed       bool              `json:"passed"`

@@ -3,7 +3,12 @@ package registry
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +16,7 @@ import (
 
 	"onsite/pipeline/compare"
 	"onsite/results"
+	"onsite/results/object"
 	"onsite/results/storetest"
 )
 
@@ -154,4 +160,42 @@ func TestMetricsOfEpochs(t *testing.T) {
 		s.Offer("t", "job")
 	}
 	require.InDelta(t, 2, numbers(t, r)["onsite_shadow_runs_total{left_out}"], 0, "what does not fit is counted")
+}
+
+// away is an object store that cannot be reached for a while.
+type away struct {
+	object.Store
+	down bool
+}
+
+func (a *away) Get(ctx context.Context, key string) (io.ReadCloser, error) {
+	if a.down {
+		return nil, fmt.Errorf("get %s: %w", key, object.ErrAway)
+	}
+	return a.Store.Get(ctx, key)
+}
+
+// While the object store is away no job is given up, however often it is tried; a job that fails for another reason is, and is not called gone.
+func TestComparisonWaitsForTheObjectStore(t *testing.T) {
+	w := newWorld(t)
+	by, shown := w.comparer("one")
+	objects := &away{Store: w.objects, down: true}
+	by.Host.Files.Objects = objects
+	c := w.comparison(w.add(false), "1")
+	for range compareTries + 2 {
+		m := w.compared(c.ID)
+		by.count = 0 // the candidate comes first, whose files are needed
+		require.ErrorIs(t, by.step(t.Context(), m), object.ErrAway)
+		m = w.compared(c.ID)
+		require.Zero(t, m.Gone)
+		require.NotNil(t, m.Why)
+	}
+	objects.down, by.count = false, 0
+	by.Host.Files.Dir = filepath.Join(w.dir, "a file, not a folder")
+	require.NoError(t, os.WriteFile(by.Host.Files.Dir, nil, 0o600))
+	require.NoError(t, by.step(t.Context(), w.compared(c.ID)), "it was tried often enough by now")
+	require.InDelta(t, 1, numbers(t, shown)["onsite_comparison_jobs_total{failed}"], 0)
+	n, err := w.store.CountCompared(t.Context(), c.ID, results.ComparedFailed)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
 }

@@ -27,7 +27,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		jobs:      counter("onsite_model_jobs_total", "Attempts by the lane of their models: main, canary.", "lane"),
 		shadows:   counter("onsite_shadow_runs_total", "Jobs run again with a candidate: same, changed (another decision), impossible, failed, left_out (beyond the budget).", "result"),
-		compared:  counter("onsite_comparison_jobs_total", "Jobs of comparisons over stored jobs: done, gone (they cannot run again).", "result"),
+		compared:  counter("onsite_comparison_jobs_total", "Jobs of comparisons over stored jobs: done, gone (they cannot run again), failed (running them failed several times).", "result"),
 		shadowCPU: prometheus.NewCounter(prometheus.CounterOpts{Name: "onsite_shadow_cpu_seconds_total", Help: "Processor time spent on candidates beside live jobs."}),
 		budget:    gauge("onsite_shadow_budget_cores", "Processor cores that this process may spend on candidates."),
 		staging:   gauge("onsite_model_staging_seconds", "How long the epoch of models that is staged waits already; 0: none is."),
