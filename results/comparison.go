@@ -83,8 +83,8 @@ type Comparisons interface {
 	Comparison(ctx context.Context, id string) (ModelComparison, error)
 	// ListComparisons gives those of a scope, newest first; After is an id.
 	ListComparisons(ctx context.Context, scope string, p Page) ([]ModelComparison, error)
-	// RunningComparisons gives those of all scopes that run, oldest first.
-	RunningComparisons(ctx context.Context) ([]ModelComparison, error)
+	// RunningComparisons gives the ids of those of all scopes that run, oldest first.
+	RunningComparisons(ctx context.Context) ([]string, error)
 	// ChangeComparison writes state and why of one that is still in the given state; ErrStale. One that ends without a report loses its jobs.
 	ChangeComparison(ctx context.Context, c ModelComparison, from ComparisonState, a AuditEntry) error
 	// NextCompared gives the next job that waits; ErrNotFound: none does.

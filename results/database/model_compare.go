@@ -52,8 +52,8 @@ func (s *Store) ListComparisons(ctx context.Context, scope string, p results.Pag
 }
 
 // RunningComparisons implements results.Comparisons.
-func (s *Store) RunningComparisons(ctx context.Context) ([]results.ModelComparison, error) {
-	all, err := collect(ctx, s.db, scanComparison, `SELECT `+comparisonColumns+` FROM model_comparisons WHERE state = 'running' ORDER BY id`)
+func (s *Store) RunningComparisons(ctx context.Context) ([]string, error) {
+	all, err := collect(ctx, s.db, scanText, `SELECT id FROM model_comparisons WHERE state = 'running' ORDER BY id`)
 	return all, wrap(err, "list comparisons of models that run")
 }
 

@@ -56,10 +56,13 @@ func modelComparisons(t *testing.T, s results.Store) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
 
+	running, err := s.RunningComparisons(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []string{c.ID}, running)
 	c.State = results.ComparisonPaused
 	require.NoError(t, s.ChangeComparison(ctx, c, results.ComparisonRunning, Audit(s, w.tenant, "model.comparison.paused")))
 	require.ErrorIs(t, s.ChangeComparison(ctx, c, results.ComparisonRunning, Audit(s, w.tenant, "x")), results.ErrStale)
-	running, err := s.RunningComparisons(ctx)
+	running, err = s.RunningComparisons(ctx)
 	require.NoError(t, err)
 	require.Empty(t, running)
 	require.ErrorIs(t, s.EndComparison(ctx, c, []byte("zip"), Audit(s, w.tenant, "x")), results.ErrStale)

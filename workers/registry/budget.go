@@ -25,6 +25,15 @@ func (b *budget) spend(cpu time.Duration, cores float64) {
 	b.until = b.until.Add(max(0, time.Duration(float64(cpu)/cores)-cpu))
 }
 
+// rest has it rest at least so long from now.
+func (b *budget) rest(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if until := time.Now().Add(d); b.until.Before(until) {
+		b.until = until
+	}
+}
+
 // rests says how long nothing more may be tried, here or on jobs of the past.
 func (b *budget) rests() time.Duration {
 	b.mu.Lock()

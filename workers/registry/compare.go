@@ -35,9 +35,10 @@ type Comparer struct {
 	// Metrics may be nil.
 	Metrics *Metrics
 
-	budget
-	failed map[string]int // by job: how often it could not be run just now
-	count  int            // of jobs, so that either side comes first in turn
+	budgets map[string]*budget // by comparison
+	last    string             // comparison that had its turn
+	failed  map[[2]string]int  // by comparison and job: how often it could not be run just now
+	count   int                // of jobs, so that either side comes first in turn
 }
 
 const (
@@ -60,7 +61,7 @@ func (c *Comparer) Run(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			c.Log.Warn("a comparison of models does not go on; trying again", "error", err.Error())
 		}
-		if worked && err == nil && ctx.Err() == nil {
+		if worked && ctx.Err() == nil {
 			continue
 		}
 		select {
@@ -75,7 +76,8 @@ func (c *Comparer) Run(ctx context.Context) error {
 	}
 }
 
-// Once runs the next job of the oldest comparison, or ends it, if this process is the elected one.
+// Once runs the next job of a comparison, or ends it, if this process is the elected one. Comparisons take turns, each within its own budget; one
+// that does not go on just now keeps no other waiting.
 func (c *Comparer) Once(ctx context.Context) (worked bool, err error) {
 	all, err := c.Store.RunningComparisons(ctx)
 	if err != nil || len(all) == 0 {
@@ -86,20 +88,56 @@ func (c *Comparer) Once(ctx context.Context) (worked bool, err error) {
 	}
 	ctx, release := hold(ctx, c.Store, roleComparer, c.Name)
 	defer release()
-	err = c.step(ctx, all[0])
+	maps.DeleteFunc(c.budgets, func(id string, _ *budget) bool { return !slices.Contains(all, id) })
+	next := slices.IndexFunc(all, func(id string) bool { return id > c.last })
+	all = slices.Concat(all[max(next, 0):], all[:max(next, 0)])
+	rest := lookEvery // so that one that begins meanwhile is seen
+	var failed error
+	for _, id := range all {
+		if r := c.budgetOf(id).rests(); r > 0 {
+			rest = min(rest, r)
+			continue
+		}
+		c.last = id
+		err := c.serve(ctx, id)
+		if err == nil || ctx.Err() != nil {
+			return err == nil, errors.Join(failed, err)
+		}
+		failed = errors.Join(failed, fmt.Errorf("comparison %s: %w", id, err))
+		c.budgetOf(id).rest(lookEvery)
+	}
+	if failed == nil {
+		pause(ctx, rest) // still elected: nobody else goes on instead
+	}
+	return failed == nil, failed
+}
+
+// serve runs the next job of a comparison, or ends it.
+func (c *Comparer) serve(ctx context.Context, id string) error {
+	m, err := c.Store.Comparison(ctx, id)
+	if err != nil || m.State != results.ComparisonRunning {
+		return err
+	}
+	err = c.step(ctx, m)
 	var unusable *UnusableError
 	if errors.As(err, &unusable) {
-		m := all[0]
 		m.State, m.Why = results.ComparisonFailed, results.Because("stage", "a model cannot run: %v", "有模型无法运行：%v", err)
 		err = c.Store.ChangeComparison(ctx, m, results.ComparisonRunning, c.entry(m, "model.comparison.failed", ""))
 	}
 	if errors.Is(err, results.ErrStale) { // it was paused or cancelled
-		err = nil
+		return nil
 	}
-	if err == nil {
-		pause(ctx, c.rests()) // still elected: nobody else goes on instead
+	return err
+}
+
+func (c *Comparer) budgetOf(id string) *budget {
+	if c.budgets == nil {
+		c.budgets = map[string]*budget{}
 	}
-	return true, err
+	if c.budgets[id] == nil {
+		c.budgets[id] = &budget{}
+	}
+	return c.budgets[id]
 }
 
 func (c *Comparer) entry(m results.ModelComparison, action, digest string) results.AuditEntry {
@@ -123,12 +161,13 @@ func (c *Comparer) step(ctx context.Context, m results.ModelComparison) error {
 		return err
 	}
 	made, cpu, err := c.run(ctx, m, tried, j)
-	c.spend(cpu, min(ask.Budget, 1))
+	c.budgetOf(m.ID).spend(cpu, min(ask.Budget, 1))
+	try := [2]string{m.ID, j.Job}
 	var cannot *core.CannotReverify
 	var unusable *UnusableError
 	switch {
 	case err == nil:
-		delete(c.failed, j.Job)
+		delete(c.failed, try)
 		j.State = results.ComparedDone
 		if j.Body, err = json.Marshal(made); err != nil {
 			return err
@@ -139,14 +178,14 @@ func (c *Comparer) step(ctx context.Context, m results.ModelComparison) error {
 		return err
 	default:
 		if c.failed == nil {
-			c.failed = map[string]int{}
+			c.failed = map[[2]string]int{}
 		}
-		if c.failed[j.Job]++; c.failed[j.Job] < compareTries || errors.Is(err, results.ErrAway) || errors.Is(err, object.ErrAway) {
+		if c.failed[try]++; c.failed[try] < compareTries || errors.Is(err, results.ErrAway) || errors.Is(err, object.ErrAway) {
 			m.Why = results.Because(ruleCompare, "a job cannot be run just now, and is tried again: %v", "有任务暂时无法运行，正在重试：%v", err)
 			return errors.Join(fmt.Errorf("job %s: %w", j.Job, err), c.Store.ChangeComparison(ctx, m, results.ComparisonRunning, results.AuditEntry{}))
 		}
 		c.Log.Warn("a job was left out of a comparison of models", "comparison", m.ID, "job", j.Job, "error", err.Error())
-		delete(c.failed, j.Job)
+		delete(c.failed, try)
 		j.State, j.Body = results.ComparedFailed, nil
 	}
 	c.Metrics.comparedJob(j.State)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -198,4 +199,24 @@ func TestComparisonWaitsForTheObjectStore(t *testing.T) {
 	n, err := w.store.CountCompared(t.Context(), c.ID, results.ComparedFailed)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
+}
+
+// Comparisons take turns: one that rests for its budget, and one that does not go on, keep no other waiting.
+func TestComparisonsTakeTurns(t *testing.T) {
+	w := newWorld(t)
+	by, _ := w.comparer("one")
+	m := w.add(false)
+	broken := w.comparison(m, "1")
+	by.Host.Files.Objects = &away{Store: w.objects, down: true}
+	other := storetest.NewModel(t, w.store, "", "another")
+	require.NoError(t, w.store.AddModel(t.Context(), other, results.AuditEntry{}))
+	resting, free := w.comparison(other, "1"), w.comparison(results.RegisteredModel{ID: storetest.NewID()}, "1")
+	by.budgetOf(resting.ID).spend(time.Minute, 0.5)
+	worked, err := by.Once(t.Context())
+	require.ErrorIs(t, err, object.ErrAway)
+	require.ErrorIs(t, err, results.ErrNotFound, "the third had its turn, too: its model is not there")
+	require.False(t, worked)
+	require.Equal(t, free.ID, by.last)
+	require.Positive(t, by.budgetOf(broken.ID).rests())
+	require.Zero(t, w.compared(resting.ID).Gone)
 }
