@@ -41,7 +41,7 @@ type formInput struct {
 	Policy    string    `json:"policy,omitempty"`
 	Priority  string    `json:"priority,omitempty" enum:"clock_in,bulk"`
 	Challenge string    `json:"challenge,omitempty"`
-	Claim     string    `json:"claim,omitempty" contentMediaType:"application/json" doc:"the claim as JSON, instead of single fields: what SubmissionInput has, without object"`
+	Claim     string    `json:"claim,omitempty" contentMediaType:"application/json" doc:"the claim as JSON, instead of single fields: a ClaimInput"`
 	Media     string    `json:"media" format:"binary" doc:"the photo or video; the last part of the form"`
 }
 
@@ -79,6 +79,7 @@ const opSubmit = "create-submission"
 
 func (s *Server) submissionRoutes() {
 	registry := s.api.OpenAPI().Components.Schemas
+	registry.Schema(typeOf[ClaimInput](), true, "ClaimInput") // the claim of a form; nothing may be added to the registry while requests read it
 	form := huma.SchemaFromType(registry, typeOf[formInput]())
 	register(s, huma.Operation{
 		OperationID: opSubmit, Method: http.MethodPost, Path: "/v1/submissions", DefaultStatus: http.StatusAccepted, Tags: []string{"submissions"},
