@@ -92,6 +92,18 @@ func TestWriteSections(t *testing.T) {
 	require.Contains(t, reused, "re-encoded, trimmed and mirrored")
 }
 
+// Content that is alike has no stretch of time: a page must not claim that nothing corresponds to nothing.
+func TestMatchWithoutAStretchDrawsNone(t *testing.T) {
+	in := sample(t, "reused")
+	in.Segments = []Segment{{Job: "monday-morning.mp4", Score: ptr(0.0), Threshold: ptr(0.5)}}
+	page := render(t, in)
+	require.Contains(t, page, words["same_content"].EN)
+	require.NotContains(t, page, `class="lanes"`)
+	require.NotContains(t, page, words["corresponds"].EN)
+	in.Segments[0].ToMS, in.Segments[0].TheirToMS = 900, 900
+	require.Contains(t, render(t, in), `class="lanes"`)
+}
+
 func TestWriteNothing(t *testing.T) {
 	page := render(t, Input{})
 	selfContained(t, page)

@@ -12,7 +12,8 @@ import (
 // match is a stretch of an earlier clip beside the same stretch of this upload.
 type match struct {
 	Job         string
-	Ours        string // times
+	Timed       bool // false for photos, and where only the content is alike: there is no stretch to draw
+	Ours        string
 	Theirs      string
 	Transform   pipeline.Text
 	Score, Need string
@@ -40,7 +41,7 @@ func (b *builder) match(s Segment) match {
 	w := func(v float64) string { return coord(math.Max(v, 3)) } // a very short stretch stays visible
 	o1, o2, t1, t2 := x(float64(s.FromMS)), x(float64(s.ToMS)), x(float64(s.TheirFromMS)), x(float64(s.TheirToMS))
 	m := match{
-		Job: clean(s.Job), Ours: span(s.FromMS, s.ToMS), Theirs: span(s.TheirFromMS, s.TheirToMS), Transform: transform(s.Transform),
+		Job: clean(s.Job), Timed: s.ToMS > s.FromMS, Ours: span(s.FromMS, s.ToMS), Theirs: span(s.TheirFromMS, s.TheirToMS), Transform: transform(s.Transform),
 		OurX: coord(o1), OurW: w(o2 - o1), TheirX: coord(t1), TheirW: w(t2 - t1), OurLane: coord(x(ours)), TheirLane: coord(x(theirs)),
 		Band: fmt.Sprintf("%s,18 %s,18 %s,38 %s,38", coord(o1), coord(o2), coord(t2), coord(t1)),
 	}

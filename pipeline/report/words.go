@@ -38,6 +38,7 @@ var words = map[string]pipeline.Text{
 	"unshown":        {EN: "picture not shown", ZH: "画面未展示"},
 	"gone":           {EN: "picture no longer available", ZH: "画面已不可用"},
 	"corresponds":    {EN: "corresponds to", ZH: "对应"},
+	"same_content":   {EN: "The same content", ZH: "相同的内容"},
 	"place":          {EN: "The place", ZH: "地点"},
 	"where":          {EN: "Reported position", ZH: "上报的位置"},
 	"north":          {EN: "N", ZH: "北"},
