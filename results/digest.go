@@ -4,8 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -31,18 +29,21 @@ func digestOf(what string, columns ...any) string {
 // Digest is what the audit log says of a tenant's settings.
 func (t Tenant) Digest() string { return digestOf("settings", t.ID, t.Settings, t.Rev) }
 
-// settingsTarget begins what the entry of a change of settings names.
-const settingsTarget = LoggedSettings + " verdict_days="
+// settingsTarget is what the entry of a change of settings names: for how many days verdicts, media, keyframes and fingerprints are kept.
+const settingsTarget = LoggedSettings + " verdict_days=%d media_days=%d keyframe_days=%d print_days=%d"
 
-// Target is what the entry of a change of settings names: for how many days verdicts are kept from then on. What is deleted in its time is
-// told by that from what was removed.
-func (s Settings) Target() string { return settingsTarget + strconv.Itoa(s.Filled().VerdictDays) }
+// Target is what the entry of a change of settings names: for how many days what belongs to a job is kept from then on. What is deleted in its
+// time is told by that from what was removed.
+func (s Settings) Target() string {
+	s = s.Filled()
+	return fmt.Sprintf(settingsTarget, s.VerdictDays, s.MediaDays, s.KeyframeDays, s.PrintDays)
+}
 
-// VerdictDaysOf reads a Target; ok is false for one of an earlier program.
-func VerdictDaysOf(target string) (days int, ok bool) {
-	text, ok := strings.CutPrefix(target, settingsTarget)
-	days, err := strconv.Atoi(text)
-	return days, ok && err == nil && days > 0
+// KeptOf reads a Target: settings with nothing but those days, in which 0 is a number that an earlier program did not write down.
+func KeptOf(target string) Settings {
+	var s Settings
+	_, _ = fmt.Sscanf(target, settingsTarget, &s.VerdictDays, &s.MediaDays, &s.KeyframeDays, &s.PrintDays) // as far as it goes
+	return s
 }
 
 // Digest is what the audit log says of an API key.

@@ -44,8 +44,8 @@ type Opener interface {
 
 // Files opens the stored files of a tenant, after Inspect, and compares them with what is logged of them: of every verdict its media, its
 // keyframes and its fingerprint, every enrolled photo with its vectors, and the photos of every revision of every site. It also holds each
-// submission, fingerprint's row and row of frame hashes against the verdict. What is past its time by the tenant's settings, or of an erased
-// subject, may be gone. progress is told how many verdicts, people and sites were looked at; nil: nobody.
+// submission, fingerprint's row and row of frame hashes against the verdict. What is past its time, by the shortest that the tenant's
+// settings gave it since it was received, or of an erased subject, may be gone. progress is told how many verdicts, people and sites were looked at; nil: nobody.
 func (r *Report) Files(ctx context.Context, s FileSource, read Opener, progress func(n int)) error {
 	tenant, err := s.Tenant(ctx, r.Tenant)
 	if err != nil {
@@ -123,8 +123,10 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 		return err
 	}
 	f.submission(v, sub, body.Verdict)
-	due := func(days int) bool { return !f.s.Now().Before(v.SubmittedAt.AddDate(0, 0, days)) }
-	if err := f.file(ctx, ofJob(v.Job, "media", "媒体"), sub.Media.Key, body.Media.SHA256, due(f.days.MediaDays)); err != nil {
+	due := func(days func(results.Settings) int) bool {
+		return !f.s.Now().Before(v.SubmittedAt.AddDate(0, 0, min(days(f.days), f.terms.least(v.SubmittedAt, days))))
+	}
+	if err := f.file(ctx, ofJob(v.Job, "media", "媒体"), sub.Media.Key, body.Media.SHA256, due(mediaDays)); err != nil {
 		return err
 	}
 	rows, err := f.s.Evidence(ctx, v.Tenant, v.Job)
@@ -136,13 +138,13 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 		keys[e.Index] = e.Key
 	}
 	for _, k := range body.Kept {
-		what, key, over := ofJob(v.Job, fmt.Sprintf("keyframe %d", k.Index), fmt.Sprintf("关键帧 %d", k.Index)), keys[k.Index], due(f.days.KeyframeDays)
+		what, key, over := ofJob(v.Job, fmt.Sprintf("keyframe %d", k.Index), fmt.Sprintf("关键帧 %d", k.Index)), keys[k.Index], due(keyframeDays)
 		if k.Kind != "keyframe" {
 			print, err := f.s.Print(ctx, v.Tenant, v.Job)
 			if err != nil && !errors.Is(err, results.ErrNotFound) {
 				return err
 			}
-			what, key, over = ofJob(v.Job, "fingerprint", "指纹"), print.Key, due(f.days.PrintDays)
+			what, key, over = ofJob(v.Job, "fingerprint", "指纹"), print.Key, due(printDays)
 			if err := f.print(ctx, v, print, body.Media.SHA256); err != nil {
 				return err
 			}
@@ -153,6 +155,10 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 	}
 	return nil
 }
+
+func mediaDays(s results.Settings) int    { return s.MediaDays }
+func keyframeDays(s results.Settings) int { return s.KeyframeDays }
+func printDays(s results.Settings) int    { return s.PrintDays }
 
 // submission holds a submission's row against its verdict: the claim by the digest that the verdict names, which has the time of receipt in
 // it, too; whose it is, and which file.

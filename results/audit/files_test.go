@@ -34,6 +34,7 @@ type shelf struct {
 	templates []results.Template
 	frames    []results.FrameHash
 	late      time.Duration // by which the verdict's row says another time
+	settings  results.Settings
 }
 
 var taken = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
@@ -69,7 +70,7 @@ func sum(text string) string {
 
 func (s *shelf) Now() time.Time { return s.now }
 func (s *shelf) Tenant(context.Context, string) (results.Tenant, error) {
-	return results.Tenant{ID: "t"}, nil
+	return results.Tenant{ID: "t", Settings: s.settings}, nil
 }
 func (s *shelf) Print(context.Context, string, string) (results.Print, error) { return s.print, nil }
 func (s *shelf) Photos(context.Context, string, string, int) ([]results.Photo, error) {
@@ -199,6 +200,40 @@ func TestFiles(t *testing.T) {
 	s := newShelf()
 	s.objects["t/e/clip"] = "away"
 	require.ErrorIs(t, (&audit.Report{Tenant: "t"}).Files(t.Context(), s, drawer{s}, nil), object.ErrAway, "nobody is accused while the store is away")
+}
+
+// What goes when is written down with the settings of its time: raising the days later accuses nobody, and what was removed by hand is named.
+func TestFilesGoByTheSettingsOfTheirTime(t *testing.T) {
+	raised := results.Settings{MediaDays: 3_000, KeyframeDays: 3_000, PrintDays: 3_000}
+	day := func(n int) time.Time { return taken.AddDate(0, 0, n) }
+	for name, c := range map[string]struct {
+		changed map[int]string // day
+		now     int
+		missing int
+	}{
+		"raised after they went":     {map[int]string{200: raised.Target()}, 201, 0},
+		"raised before they would":   {map[int]string{80: raised.Target()}, 85, 4},
+		"raised, and only media due": {map[int]string{20: raised.Target()}, 100, 3},
+		"raised before they came":    {map[int]string{-9: results.Settings{MediaDays: 1}.Target(), -8: raised.Target()}, 201, 4},
+		"lower, and raised again":    {map[int]string{1: results.Settings{MediaDays: 7}.Target(), 9: raised.Target()}, 10, 3},
+		"nobody wrote it down":       {map[int]string{-9: results.LoggedSettings + " verdict_days=1095"}, 5, 0},
+		"it was written down since":  {map[int]string{-9: results.LoggedSettings, -8: raised.Target()}, 5, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShelf()
+			s.settings, s.now = raised, day(c.now)
+			s.rows, s.sub.Media.Key, s.print = nil, "", results.Print{}
+			r := audit.ReportFor("t", false, "")
+			for at, target := range c.changed {
+				r.Since(day(at), target)
+			}
+			require.NoError(t, r.Files(t.Context(), s, drawer{s}, nil))
+			require.Len(t, r.Findings, c.missing, "%+v", r.Findings)
+			for _, f := range r.Findings {
+				require.Equal(t, audit.ObjectMissing, f.Rule)
+			}
+		})
+	}
 }
 
 func TestHeadIsReadAsWritten(t *testing.T) {

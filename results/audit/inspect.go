@@ -91,7 +91,8 @@ type Report struct {
 	Findings    []Finding `json:"findings"`
 	More        int       `json:"more,omitempty"` // findings beyond maxFindings, not listed
 
-	gone []string // subjects that the log says were erased
+	gone  []string // subjects that the log says were erased
+	terms terms    // for how long things were kept, as the log says
 }
 
 // maxFindings bounds the list: whoever lost a table need not read a line for each row.
@@ -158,6 +159,7 @@ func Inspect(ctx context.Context, s Source, tenant string, o Options) (*Report, 
 		}
 	}
 	i.hiddenOnes()
+	i.terms = i.readTerms()
 	i.compareConfig(logged)
 	i.comparePeople(logged)
 	i.compareRows(logged)

@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -191,22 +193,43 @@ func (i *inspection) jobOver(job string, keep int) bool {
 // early is how much longer ago a file may have been received than it was first logged: a bucket's event may wait for its job.
 const early = 24 * time.Hour
 
-// over says that what was first logged at some time may be gone. keep is for how many days verdicts are kept now; when each goes was written down
-// with the settings of its time, so that the shortest time that held since then counts.
+// over says that what was first logged at some time may be gone. keep is for how many days verdicts are kept now.
 func (i *inspection) over(since time.Time, keep int) bool {
 	since = since.Add(-early)
-	before, held := time.Time{}, results.Settings{}.Filled().VerdictDays // what held at the beginning, and since when
+	days := i.terms.least(since, func(s results.Settings) int { return cmp.Or(s.VerdictDays, keep) })
+	return !i.from.Now().Before(since.AddDate(0, 0, min(keep, days)))
+}
+
+// term is for how many days things are kept from some time on; 0: nobody wrote it down.
+type term struct {
+	at   time.Time
+	days results.Settings
+}
+
+type terms []term
+
+// readTerms gives what the entries of changed settings say. One without a place could be anybody's.
+func (i *inspection) readTerms() (all terms) {
 	for _, e := range i.about[results.LoggedSettings+"|"+results.LoggedSettings] {
-		days, ok := results.VerdictDaysOf(e.Target)
-		switch {
-		case !ok || e.Seq < 0: // an earlier program's; or anybody's
-		case e.At.After(since):
-			keep = min(keep, days)
-		case !e.At.Before(before):
-			before, held = e.At, days
+		if e.Seq >= 0 {
+			all = append(all, term{e.At, results.KeptOf(e.Target)})
 		}
 	}
-	return !i.from.Now().Before(since.AddDate(0, 0, min(keep, held)))
+	return all
+}
+
+// least gives the least number of days that held at some time or was set since then: when something goes is written down with the settings of
+// that moment, and settings that change later do not move it.
+func (t terms) least(since time.Time, days func(results.Settings) int) int {
+	before, held, least := time.Time{}, results.Settings{}.Filled(), math.MaxInt
+	for _, one := range t {
+		if one.at.After(since) {
+			least = min(least, days(one.days))
+		} else if !one.at.Before(before) {
+			before, held = one.at, one.days
+		}
+	}
+	return min(least, days(held))
 }
 
 // loggedJob is what is compared of a job.

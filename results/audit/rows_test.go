@@ -88,6 +88,7 @@ func TestTimeIsCountedBySettingsOfThen(t *testing.T) {
 			i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{Action: "settings.changed", Target: results.Settings{VerdictDays: 1}.Target(), At: day(c.now)}, Seq: -1})
 			i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{ID: "1", Action: "submission.accepted", Target: "job", At: day(c.accepted)}})
 			i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{ID: "2", Action: results.EventVerdictCreated, Target: "job", At: day(c.accepted + 9)}})
+			i.terms = i.readTerms()
 			require.Equal(t, c.want, i.jobOver("job", c.keep))
 		})
 	}
