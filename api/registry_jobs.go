@@ -53,6 +53,7 @@ type Comparison struct {
 	Scope     string                  `json:"scope" enum:"installation,tenant"`
 	Models    []string                `json:"models" nullable:"false"`
 	Data      string                  `json:"data" doc:"which jobs"`
+	DataText  pipeline.Text           `json:"data_text"`
 	Epoch     int64                   `json:"epoch" doc:"what was active when it began is what the models are compared with"`
 	State     results.ComparisonState `json:"state" enum:"running,paused,done,failed,cancelled"`
 	Jobs      int64                   `json:"jobs"`
@@ -70,7 +71,7 @@ type Comparison struct {
 func showComparison(c results.ModelComparison) Comparison {
 	var ask results.ComparisonAsk
 	_ = json.Unmarshal(c.Ask, &ask) // what this server wrote itself
-	out := Comparison{ID: c.ID, Scope: scopeInstallation, Models: c.Models, Data: ask.Data, Epoch: c.Epoch, State: c.State, Jobs: c.Total, Done: c.Done, Gone: c.Gone, Passed: c.Passed, SHA256: c.Digest,
+	out := Comparison{ID: c.ID, Scope: scopeInstallation, Models: c.Models, Data: ask.Words.EN, DataText: ask.Words, Epoch: c.Epoch, State: c.State, Jobs: c.Total, Done: c.Done, Gone: c.Gone, Passed: c.Passed, SHA256: c.Digest,
 		Summary: c.Summary, Why: c.Why, By: c.Actor, CreatedAt: c.Created.UTC(), ChangedAt: c.Changed.UTC()}
 	if c.Scope != "" {
 		out.Scope = scopeTenant
@@ -140,7 +141,7 @@ func (s *Server) beginComparison(ctx context.Context, in *beginComparisonInput) 
 	if len(jobs) == 0 {
 		return nil, invalid("body", "no_jobs", nil, say("no finished job is left by these filters", "没有符合条件的已完成任务"), say("widen them; a tenant with models of its own for these tasks is left out", "请放宽条件；对这些任务使用自有模型的租户不参与"))
 	}
-	ask := results.ComparisonAsk{Data: said(in, len(jobs), len(tenants)), Budget: b.Budget}
+	ask := results.ComparisonAsk{Words: said(in, len(jobs), len(tenants)), Budget: b.Budget}
 	for i := range jobs {
 		if jobs[i].Body, err = known(in, jobs[i]); err != nil {
 			return nil, err
@@ -206,17 +207,20 @@ func known(in *beginComparisonInput, j results.ComparedJob) (json.RawMessage, er
 }
 
 // said names the jobs of a comparison in words that stand in its report.
-func said(in *beginComparisonInput, jobs, tenants int) string {
-	words := []string{fmt.Sprintf("%d stored jobs", jobs)}
+func said(in *beginComparisonInput, jobs, tenants int) pipeline.Text {
+	words := say("stored jobs: %d", "存储的任务：%d 个", jobs)
+	add := func(t pipeline.Text) { words.EN, words.ZH = words.EN+", "+t.EN, words.ZH+"，"+t.ZH }
 	if in.Body.AllTenants {
-		words = append(words, fmt.Sprintf("of %d tenants", tenants))
+		add(say("tenants: %d", "租户：%d 个", tenants))
 	}
-	for _, w := range [][2]string{{"site", in.Body.Site}, {"subject", in.Body.Subject}, {"policy", in.Body.Policy}, {"from", stampText(in.Body.From)}, {"to", stampText(in.Body.To)}} {
-		if w[1] != "" {
-			words = append(words, w[0]+" "+w[1])
+	for _, w := range []struct{ en, zh, value string }{
+		{"site", "地点", in.Body.Site}, {"subject", "人员", in.Body.Subject}, {"policy", "策略", in.Body.Policy}, {"from", "起始", stampText(in.Body.From)}, {"to", "截止", stampText(in.Body.To)},
+	} {
+		if w.value != "" {
+			add(pipeline.Text{EN: w.en + " " + w.value, ZH: w.zh + " " + w.value})
 		}
 	}
-	return strings.Join(words, ", ")
+	return words
 }
 
 func stampText(t time.Time) string {

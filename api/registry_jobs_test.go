@@ -33,11 +33,12 @@ func TestComparisonOverStoredJobs(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, begin(boss, map[string]any{"labels": map[string]string{one: "friend"}}).status)
 	require.Equal(t, http.StatusUnprocessableEntity, begin(boss, map[string]any{"site": "nowhere"}).status)
 
-	a := begin(boss, map[string]any{"labels": map[string]string{two: "genuine"}, "groups": map[string]any{two: map[string]string{"declared": "woman"}}, "limit": 1})
+	a := begin(boss, map[string]any{"labels": map[string]string{two: "genuine"}, "groups": map[string]any{two: map[string]string{"declared": "woman"}}, "limit": 1, "subject": "e1"})
 	require.Equal(t, http.StatusAccepted, a.status, string(a.body))
 	var c Comparison
 	a.into(&c)
 	require.EqualValues(t, 1, c.Jobs)
+	require.Equal(t, pipeline.Text{EN: "stored jobs: 1, subject e1", ZH: "存储的任务：1 个，人员 e1"}, c.DataText)
 	row, err := s.store.Comparison(t.Context(), c.ID)
 	require.NoError(t, err)
 	var ask results.ComparisonAsk

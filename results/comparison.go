@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"onsite/pipeline"
 )
 
 // ComparisonState is where a comparison over stored jobs is.
@@ -43,7 +45,7 @@ type ModelComparison struct {
 
 // ComparisonAsk is what was asked for.
 type ComparisonAsk struct {
-	Data   string          `json:"data"`   // the jobs, in words
+	Words  pipeline.Text   `json:"words"`  // which jobs
 	Budget float64         `json:"budget"` // processor cores that it may use, up to 1
 	Limits json.RawMessage `json:"limits"` // what the report must stay within
 }

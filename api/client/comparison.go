@@ -8,14 +8,16 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"onsite/pipeline"
 )
 
 // Comparison is a comparison of models over stored jobs.
 type Comparison struct {
 	ID      string          `json:"id"`
 	Models  []string        `json:"models"`
-	Data    string          `json:"data"`
-	State   string          `json:"state"` // running, paused, done, failed, cancelled
+	Data    pipeline.Text   `json:"data_text"` // which jobs
+	State   string          `json:"state"`     // running, paused, done, failed, cancelled
 	Jobs    int64           `json:"jobs"`
 	Done    int64           `json:"done"`
 	Gone    int64           `json:"gone"`

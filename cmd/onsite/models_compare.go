@@ -62,8 +62,9 @@ func (c *modelsCompareCmd) Run(ctx context.Context, e *env) error {
 	limits.Disagreement, limits.Loosened, limits.FNMRMore, limits.Slower, limits.Cases = c.MaxDisagreement, c.MaxLoosened, c.MaxMisses, c.MaxSlower, c.MinCases
 	bar := newProgress(e)
 	folder := compare.Folder{Dir: c.Data, Decoder: before.Decoder, Before: before.Models, After: after, Progress: bar.count("cases")}
+	name := filepath.Base(filepath.Clean(c.Data))
 	r, err := compare.Build(compare.Options{
-		Data: filepath.Base(filepath.Clean(c.Data)), Before: compare.ModelsOf(before.Models), After: compare.ModelsOf(after), Limits: limits,
+		Data: pipeline.Text{EN: name, ZH: name}, Before: compare.ModelsOf(before.Models), After: compare.ModelsOf(after), Limits: limits,
 		Notes: folder.Notes(), Onsite: verify.Version, Now: time.Now(),
 	}, folder.Cases(ctx))
 	bar.close()

@@ -62,8 +62,8 @@ func (c *modelsCompareCmd) overJobs(ctx context.Context, e *env) error {
 		return remotely(err)
 	}
 	fmt.Fprintln(e.err, "onsite:", e.say(pipeline.Text{
-		EN: fmt.Sprintf("comparison %s over %s goes on in the service whether or not you wait: onsite models comparisons %[1]s", began.ID, began.Data),
-		ZH: fmt.Sprintf("比较 %s（%s）会在服务中继续，无需等待：onsite models comparisons %[1]s", began.ID, began.Data),
+		EN: fmt.Sprintf("comparison %s over %s goes on in the service whether or not you wait: onsite models comparisons %[1]s", began.ID, began.Data.EN),
+		ZH: fmt.Sprintf("比较 %s（%s）会在服务中继续，无需等待：onsite models comparisons %[1]s", began.ID, began.Data.ZH),
 	}))
 	return followComparison(ctx, e, service, began.ID, c.Out, c.JSON)
 }
@@ -114,8 +114,8 @@ func followComparison(ctx context.Context, e *env, service *client.Client, id, o
 // comparison prints a comparison.
 func (e *env) comparison(c client.Comparison) {
 	fmt.Fprintln(e.out, e.say(pipeline.Text{
-		EN: fmt.Sprintf("%s: %s; %s, %d of %d jobs ran under both, %d are left out; passed: %v", c.ID, c.State, c.Data, c.Done, c.Jobs, c.Gone, c.Passed),
-		ZH: fmt.Sprintf("%s：%s；%s，%d/%d 个任务已在两组模型下运行，%d 个未计入；通过：%v", c.ID, c.State, c.Data, c.Done, c.Jobs, c.Gone, c.Passed),
+		EN: fmt.Sprintf("%s: %s; %s, %d of %d jobs ran under both, %d are left out; passed: %v", c.ID, c.State, c.Data.EN, c.Done, c.Jobs, c.Gone, c.Passed),
+		ZH: fmt.Sprintf("%s：%s；%s，%d/%d 个任务已在两组模型下运行，%d 个未计入；通过：%v", c.ID, c.State, c.Data.ZH, c.Done, c.Jobs, c.Gone, c.Passed),
 	}))
 	if c.SHA256 != "" {
 		fmt.Fprintln(e.out, e.say(pipeline.Text{EN: "sha256 of report.json: ", ZH: "report.json 的 sha256："})+c.SHA256)

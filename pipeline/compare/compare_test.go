@@ -28,7 +28,7 @@ func options() Options {
 	ref := func(name string) Models {
 		return Models{Set: name, Models: []pipeline.ModelRef{{Task: "face_embed", Name: name, Version: "1", SHA256: strings.Repeat("ab", 32)}}}
 	}
-	return Options{Data: "made up", Before: ref("old"), After: ref("new <b>"), Limits: DefaultLimits(), Onsite: "test", Now: noon}
+	return Options{Data: pipeline.Text{EN: "made up", ZH: "虚构"}, Before: ref("old"), After: ref("new <b>"), Limits: DefaultLimits(), Onsite: "test", Now: noon}
 }
 
 func each(cases []Case) iter.Seq2[Case, error] {
@@ -149,10 +149,12 @@ func TestPageInBothLanguages(t *testing.T) {
 	require.NoError(t, r.Write(dir))
 	digest, err := r.Digest()
 	require.NoError(t, err)
-	for lang, word := range map[string]string{"en": "Decisions that flip", "zh": "结论变化"} {
+	for lang, words := range map[string][]string{"en": {"Decisions that flip", "Data: made up"}, "zh": {"结论变化", "数据: 虚构"}} {
 		page, err := os.ReadFile(filepath.Join(dir, "report."+lang+".html"))
 		require.NoError(t, err)
-		require.Contains(t, string(page), word)
+		for _, word := range words {
+			require.Contains(t, string(page), word)
+		}
 		require.Contains(t, string(page), digest)
 		require.Contains(t, string(page), "<svg")
 		require.NotContains(t, string(page), "<script")

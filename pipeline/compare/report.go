@@ -131,6 +131,7 @@ type Report struct {
 	CreatedAt    time.Time       `json:"created_at"`
 	Onsite       string          `json:"onsite"`
 	Data         string          `json:"data"` // what was compared, in the caller's words
+	DataText     pipeline.Text   `json:"data_text"`
 	Before       Models          `json:"before"`
 	After        Models          `json:"after"`
 	Limits       Limits          `json:"limits"`
@@ -156,7 +157,7 @@ type Report struct {
 
 // Options say what is compared.
 type Options struct {
-	Data          string
+	Data          pipeline.Text
 	Before, After Models
 	Limits        Limits
 	Notes         []pipeline.Text // what a reader has to know of the data
@@ -167,7 +168,7 @@ type Options struct {
 // Build makes the report. An error of the cases ends it: half a comparison is none.
 func Build(o Options, cases iter.Seq2[Case, error]) (*Report, error) {
 	r := &Report{
-		Schema: Schema, CreatedAt: o.Now.UTC().Truncate(time.Second), Onsite: o.Onsite, Data: o.Data, Before: o.Before, After: o.After, Limits: o.Limits,
+		Schema: Schema, CreatedAt: o.Now.UTC().Truncate(time.Second), Onsite: o.Onsite, Data: o.Data.EN, DataText: o.Data, Before: o.Before, After: o.After, Limits: o.Limits,
 		Flips: []Flip{}, Reasons: []ReasonShift{}, Scores: []ScoreShift{}, Groups: []Group{}, Notes: []pipeline.Text{}, Failed: []pipeline.Text{},
 	}
 	var all []Case

@@ -277,7 +277,7 @@ func (c *Comparer) end(ctx context.Context, m results.ModelComparison, ask resul
 	if err != nil {
 		return err
 	}
-	o := compare.Options{Data: ask.Data, Limits: compare.DefaultLimits(), Onsite: verify.Version, Now: c.Store.Now()}
+	o := compare.Options{Data: ask.Words, Limits: compare.DefaultLimits(), Onsite: verify.Version, Now: c.Store.Now()}
 	if err := json.Unmarshal(ask.Limits, &o.Limits); err != nil {
 		return fmt.Errorf("read the limits of comparison %s: %w", m.ID, err)
 	}
@@ -372,6 +372,7 @@ type ComparisonSummary struct {
 	Models       []string          `json:"models"`
 	Replaced     map[string]string `json:"replaced"` // by task: id of the model that was active; "": what the program brings along
 	Data         string            `json:"data"`
+	DataText     pipeline.Text     `json:"data_text"`
 	Cases        int               `json:"cases"`
 	Gone         int64             `json:"gone"` // left out, with those that failed
 	Disagreement compare.Rate      `json:"disagreement"`
@@ -381,7 +382,7 @@ type ComparisonSummary struct {
 }
 
 func summary(m results.ModelComparison, r *compare.Report, tried []results.RegisteredModel, doc results.EpochDoc, gone int64) ComparisonSummary {
-	s := ComparisonSummary{Comparison: m.ID, SHA256: m.Digest, Models: m.Models, Replaced: map[string]string{}, Data: r.Data, Cases: r.Cases, Gone: gone, Disagreement: r.Disagreement, Flips: r.Flips, Passed: r.Passed, Failed: r.Failed}
+	s := ComparisonSummary{Comparison: m.ID, SHA256: m.Digest, Models: m.Models, Replaced: map[string]string{}, Data: r.Data, DataText: r.DataText, Cases: r.Cases, Gone: gone, Disagreement: r.Disagreement, Flips: r.Flips, Passed: r.Passed, Failed: r.Failed}
 	for _, t := range tried {
 		s.Replaced[t.Task] = doc.Runs(m.Scope, t.Task)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"onsite/pipeline"
 	"onsite/pipeline/compare"
 	"onsite/results"
 	"onsite/results/object"
@@ -48,7 +49,7 @@ func (w *world) comparison(m results.RegisteredModel, jobs ...string) results.Mo
 	w.Helper()
 	limits, err := json.Marshal(compare.DefaultLimits())
 	require.NoError(w, err)
-	ask, err := json.Marshal(results.ComparisonAsk{Data: "some jobs", Budget: 1, Limits: limits})
+	ask, err := json.Marshal(results.ComparisonAsk{Words: pipeline.Text{EN: "some jobs", ZH: "一些任务"}, Budget: 1, Limits: limits})
 	require.NoError(w, err)
 	c := results.ModelComparison{ID: storetest.NewID(), Models: []string{m.ID}, Ask: ask, Created: w.store.Now()}
 	var rows []results.ComparedJob
