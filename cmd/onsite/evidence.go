@@ -15,6 +15,7 @@ import (
 type evidenceCmd struct {
 	Export evidenceExportCmd `cmd:"" help:"Write the signed evidence package of a verdict; the export is logged with its recipient."`
 	Verify evidenceVerifyCmd `cmd:"" help:"Check an evidence package: no server, no network."`
+	Stamp  evidenceStampCmd  `cmd:"" help:"Put the answer of a timestamping authority over manifest.json into an evidence package."`
 	Replay evidenceReplayCmd `cmd:"" help:"Make the verdict of an evidence package again here, from the media and photos that you have, and compare."`
 }
 
@@ -108,10 +109,59 @@ func (e *env) evidenceResult(r *evidence.Result) {
 		say(fmt.Sprintf("  verdict of job %s, revision %d, of %s: %s", m.Job, m.Revision, m.Tenant, r.Decision), fmt.Sprintf("  租户 %s 任务 %s 第 %d 版结论：%s", m.Tenant, m.Job, m.Revision, r.Decision))
 		say(fmt.Sprintf("  exported %s for %q by %s", m.ExportedAt.Format("2006-01-02 15:04:05Z"), m.Recipient, m.ExportedBy), fmt.Sprintf("  由 %s 于 %s 为 %q 导出", m.ExportedBy, m.ExportedAt.Format("2006-01-02 15:04:05Z"), m.Recipient))
 	}
-	if r.Timestamp {
-		say("  a timestamp token is there; check it with: openssl ts -verify -data manifest.json -in timestamp.tsr -CAfile CA.pem", "  含时间戳令牌；可用 openssl ts -verify -data manifest.json -in timestamp.tsr -CAfile CA.pem 核验")
+	if r.Stamped != nil {
+		e.stamped(*r.Stamped)
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(e.out, "  ! %s: %s\n", f.File, e.say(f.Text))
 	}
+}
+
+type evidenceStampCmd struct {
+	File   string `arg:"" help:"The package." placeholder:"FILE.zip"`
+	Token  string `arg:"" help:"The authority's answer (RFC 3161) to a request that was made of the package's manifest.json." placeholder:"TOKEN.tsr"`
+	Output string `short:"o" help:"File to write; an existing one is not overwritten." required:"" placeholder:"FILE.zip"`
+}
+
+func (c *evidenceStampCmd) Run(e *env) error {
+	raw, err := pipeline.ReadFile(c.File, maxEvidence)
+	if err != nil {
+		return pathError("FILE", c.File, err, "check the path and its permissions", "请检查路径及其权限")
+	}
+	token, err := pipeline.ReadFile(c.Token, maxEvidence)
+	if err != nil {
+		return pathError("TOKEN", c.Token, err, "check the path and its permissions", "请检查路径及其权限")
+	}
+	out, s, err := evidence.AddStamp(raw, token)
+	switch {
+	case errors.Is(err, evidence.ErrPackage):
+		return usagef(pipeline.Text{EN: c.File + ": " + err.Error(), ZH: c.File + "：不是证据包：" + err.Error()})
+	case errors.Is(err, evidence.ErrStamp):
+		return usagef(pipeline.Text{EN: c.Token + ": " + err.Error(), ZH: c.Token + "：无法加入该时间戳令牌：" + err.Error()})
+	case err != nil:
+		return err
+	}
+	f, err := os.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return pathError("--output", c.Output, err, "name a new file in a folder that you may write to", "请在可写的文件夹中指定一个新文件")
+	}
+	_, err = f.Write(out)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(c.Output))
+	}
+	e.stamped(s)
+	return nil
+}
+
+// stamped prints what a timestamp token says.
+func (e *env) stamped(s evidence.Stamp) {
+	by := pipeline.Text{EN: "an authority that it does not name", ZH: "未注明的机构"}
+	if s.By != "" {
+		by = pipeline.Text{EN: s.By, ZH: s.By}
+	}
+	at := s.At.Format("2006-01-02 15:04:05Z")
+	fmt.Fprintln(e.out, e.say(pipeline.Text{
+		EN: fmt.Sprintf("  stamped %s by %s; the authority itself is not verified: openssl ts -verify -data manifest.json -in timestamp.tsr -CAfile CA.pem", at, by.EN),
+		ZH: fmt.Sprintf("  %s 由 %s 加盖时间戳；未核实该机构本身：openssl ts -verify -data manifest.json -in timestamp.tsr -CAfile CA.pem", at, by.ZH),
+	}))
 }

@@ -27,8 +27,9 @@ type Finding struct {
 type Result struct {
 	Manifest  Manifest  `json:"manifest"`
 	Decision  string    `json:"decision,omitempty"`
-	Signer    string    `json:"signer,omitempty"` // the key that was given and that signed; empty: none was given
-	Timestamp bool      `json:"timestamp"`        // a token of a timestamping authority is there; it is not checked here
+	Signer    string    `json:"signer,omitempty"`  // the key that was given and that signed; empty: none was given
+	Timestamp bool      `json:"timestamp"`         // a token of a timestamping authority is there
+	Stamped   *Stamp    `json:"stamped,omitempty"` // what it says; nil: there is none, or it does not hold
 	Findings  []Finding `json:"findings"`
 
 	files map[string][]byte
@@ -115,6 +116,7 @@ func Check(raw []byte, public string) (*Result, error) {
 		c.key = r.Manifest.LogKey
 	}
 	c.signature(manifest)
+	c.stamp(manifest)
 	c.listed(members)
 	c.verdict()
 	return r, nil
@@ -147,6 +149,19 @@ func (c *check) signature(manifest []byte) {
 	case !bytes.Equal(c.files[signatureName], canonical(n)):
 		c.add(signatureName, "the signature file has something beside the signature", "签名文件中除签名外还有其他内容")
 	}
+}
+
+// stamp holds the token of a timestamping authority, if one is there, against the manifest.
+func (c *check) stamp(manifest []byte) {
+	if !c.Timestamp {
+		return
+	}
+	s, err := readStamp(c.files[timestampName], manifest)
+	if err != nil {
+		c.add(timestampName, "the timestamp token does not hold: %v", "时间戳令牌无效：%v", err)
+		return
+	}
+	c.Stamped = &s
 }
 
 // canonical is a note with nothing but the signature that was verified.

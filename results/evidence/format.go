@@ -23,7 +23,7 @@ const Schema = "onsite.evidence/1"
 const (
 	manifestName  = "manifest.json"
 	signatureName = "manifest.sig"
-	timestampName = "timestamp.tsr" // an RFC 3161 token over manifest.json, where somebody added one: not ours to make or check
+	timestampName = "timestamp.tsr" // an RFC 3161 token over manifest.json, where somebody added one: not ours to make
 )
 
 // The members that a check reads.
