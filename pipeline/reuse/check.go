@@ -14,7 +14,7 @@ import (
 const nearBand = 0.02
 
 // Check compares a fingerprint with earlier ones. Identical bytes are certain reuse. Otherwise every earlier clip gets a first look, the
-// most promising cfg.Full of them the full score. The outcome is fail (footage_reused) only for the same recording, uncertain
+// most promising cfg.Full of them the full score, unless they have nothing in common at first sight. The outcome is fail (footage_reused) only for the same recording, uncertain
 // (same_content) where near-identical content is in view and time could not tell, and pass otherwise, also for the same person in the
 // same place. missing is how much earlier footage could not be read (pipeline.History.Missing): what was not compared is no pass, so an
 // outcome that would pass is then uncertain (history_incomplete); likewise where every still is like so much earlier footage that nothing was
@@ -153,7 +153,8 @@ func newQuery(f *Fingerprint) (*query, error) {
 	return q, nil
 }
 
-// choose looks at all earlier clips and gives at most n for the full score: most by coarse motion, then by agreeing points and by hash.
+// choose looks at all earlier clips and gives at most n for the full score: most by coarse motion, then by agreeing points and by hash. Of more
+// than n those that have nothing in common with the query are left out.
 func (q *query) choose(ctx context.Context, history []Candidate, n int) ([]glance, error) {
 	all := make([]glance, len(history))
 	for i := range history {
@@ -170,6 +171,9 @@ func (q *query) choose(ctx context.Context, history []Candidate, n int) ([]glanc
 			return nil, fmt.Errorf("look through earlier footage: %w", err)
 		}
 		all[i].temporal = q.coarse(&history[i].Fingerprint, &all[i])
+	}
+	if q.grid.n >= 2*minOnLine {
+		all = slices.DeleteFunc(all, func(g glance) bool { return history[g.at].Fingerprint.coarse.n >= minOnLine && g.nothing() })
 	}
 	taken := make([]bool, len(all))
 	var out []glance

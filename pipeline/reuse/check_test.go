@@ -143,6 +143,13 @@ func TestCheckFindsTheCopyInALongHistoryUnraced(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, check, again, "the same input must give the same answer")
 
+	elsewhere := fingerprint(t, film(t, newStage(2, 40, 320, 240), 5, from(0), asIs))
+	check, res, err = Check(context.Background(), elsewhere, history, 0, DefaultConfig())
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Pass, check.Outcome)
+	require.Equal(t, clips, res.Compared)
+	require.Less(t, len(res.Matches), DefaultConfig().Full, "what has nothing in common at first sight gets no full score")
+
 	canceled, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, _, err = Check(canceled, q, history, 0, DefaultConfig())

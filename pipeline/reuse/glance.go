@@ -21,6 +21,19 @@ func (g *glance) weaker(than *glance) bool {
 	return g.votes < than.votes && g.temporal <= than.temporal && g.distance >= than.distance
 }
 
+// Below both and beyond likelyHash, two recordings have nothing in common at first sight. Of 579 copies of 38 kinds three lie there; the full score
+// can tell one of them (three changes combined), which is no better at first sight than any stranger and so not among the few of a long history that
+// get the full score. 12 votes, 1.8 and a distance of 80 leave out the same three. Of 1,158 pairs of other scenes 1,138 lie there.
+const (
+	commonVotes  = 8
+	commonMotion = 1.5
+)
+
+// nothing says that neither points nor hashes nor motion of two clips suggest that one comes of the other.
+func (g *glance) nothing() bool {
+	return g.votes < commonVotes && g.distance > likelyHash && g.temporal < commonMotion && !g.inPart()
+}
+
 // plainVotes are more than a mirrored picture gives without being mirrored back, faces and other symmetrical things among them.
 const plainVotes = 64
 

@@ -22,3 +22,19 @@ func TestWeakerGlance(t *testing.T) {
 		require.Equal(t, tt.weaker, tt.g.weaker(&found), tt.g)
 	}
 }
+
+// Any one thing in common is enough for the full score.
+func TestGlanceWithNothingInCommon(t *testing.T) {
+	stranger := glance{sight: sight{distance: 110, whole: 110}, votes: 3, temporal: 0.6}
+	require.True(t, stranger.nothing())
+	for name, change := range map[string]func(*glance){
+		"points":           func(g *glance) { g.votes = commonVotes },
+		"motion":           func(g *glance) { g.temporal = commonMotion },
+		"whole pictures":   func(g *glance) { g.distance, g.whole = likelyHash, likelyHash },
+		"parts of a frame": func(g *glance) { g.distance, g.whole = halfDistance, 110 },
+	} {
+		g := stranger
+		change(&g)
+		require.False(t, g.nothing(), name)
+	}
+}
