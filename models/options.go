@@ -97,6 +97,11 @@ func (e *MissingError) Error() string {
 // Unwrap gives the file system's error.
 func (e *MissingError) Unwrap() error { return e.Err }
 
+// NotReadyError says that there are no models just now, for a reason that no file is to blame for.
+type NotReadyError struct{ Why string }
+
+func (e *NotReadyError) Error() string { return e.Why }
+
 // ChecksumError says that a model file is not the one its manifest names.
 type ChecksumError struct {
 	Task      Task
@@ -114,7 +119,8 @@ func Unusable(err error) bool {
 	var missing *MissingError
 	var wrong *ChecksumError
 	var provider *ProviderError
-	return errors.As(err, &missing) || errors.As(err, &wrong) || errors.As(err, &provider)
+	var early *NotReadyError
+	return errors.As(err, &early) || errors.As(err, &missing) || errors.As(err, &wrong) || errors.As(err, &provider)
 }
 
 // InputError says that a caller gave a picture or sound that the model cannot take.

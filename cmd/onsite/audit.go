@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"onsite/cmd/onsite/config"
 	"onsite/cmd/onsite/service"
@@ -25,7 +26,7 @@ type auditCmd struct {
 type auditVerifyCmd struct {
 	storeSettings `embed:""`
 	Tenant        string   `help:"Only this tenant. Default: all."`
-	Key           string   `help:"Public key of the log as you know it (\"onsite audit key\"). Without it the store's own word is taken." placeholder:"PUB"`
+	Key           *string  `help:"Public key of the log as you know it (\"onsite audit key\"). Without it the store's own word is taken." placeholder:"PUB"`
 	Witness       []string `help:"Checkpoints that were kept elsewhere: a file, or the folder of audit.witness_dir. May be given again." placeholder:"PATH"`
 	Files         bool     `help:"Also open every stored file; needs the key-encryption key." default:"true" negatable:""`
 	JSON          bool     `help:"Print JSON."`
@@ -41,16 +42,36 @@ func (e *errNotIntact) Text() pipeline.Text {
 	return pipeline.Text{EN: fmt.Sprintf("%d things do not agree", e.n), ZH: fmt.Sprintf("有 %d 处不一致", e.n)}
 }
 
+// pinned is a log's public key as it was given; "": none was. One that was given and is empty, as by a command that failed, is not taken for none, and a mistyped
+// one accuses no log or package.
+func pinned(key *string) (string, error) {
+	if key == nil {
+		return "", nil
+	}
+	text := strings.TrimSpace(*key)
+	if text == "" {
+		return "", usagef(pipeline.Text{EN: "--key is empty: give the log's public key (\"onsite audit key\" prints it), or leave --key out", ZH: "--key 为空：请给出日志的公钥（可用 onsite audit key 取得），或去掉 --key"})
+	}
+	if _, err := audit.ReadKey(text); err != nil {
+		return "", usagef(pipeline.Text{EN: fmt.Sprintf("--key: %v; take the line that \"onsite audit key\" prints, whole", err), ZH: fmt.Sprintf("--key：%q 不是审计日志的公钥（名称+哈希+base64）；请完整复制 onsite audit key 输出的一行", text)})
+	}
+	return text, nil
+}
+
 func (c *auditVerifyCmd) Run(ctx context.Context, e *env) error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
 	}
-	if c.Key != "" && c.Tenant == "" {
+	key, err := pinned(c.Key)
+	if err != nil {
+		return err
+	}
+	if key != "" && c.Tenant == "" {
 		return usagef(pipeline.Text{EN: "--key is the key of one tenant's log: name the tenant with --tenant", ZH: "--key 是某个租户日志的公钥：请用 --tenant 指定租户"})
 	}
-	if c.Key != "" {
-		if err := audit.CheckKey(c.Key, c.Tenant); err != nil {
+	if key != "" {
+		if err := audit.CheckKey(key, c.Tenant); err != nil {
 			return usagef(pipeline.Text{EN: "--key: " + err.Error(), ZH: "--key 不是该租户审计日志的公钥；请用 onsite audit key 取得"})
 		}
 	}
@@ -74,7 +95,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context, e *env) error {
 	}
 	reports, found := []*auditTenant{}, 0
 	for _, tenant := range tenants {
-		r, err := c.tenant(ctx, e, i, tenant)
+		r, err := c.tenant(ctx, e, i, tenant, key)
 		if err != nil {
 			return fmt.Errorf("verify the audit log of tenant %s: %w", tenant, err)
 		}
@@ -94,12 +115,12 @@ func (c *auditVerifyCmd) Run(ctx context.Context, e *env) error {
 	return err
 }
 
-func (c *auditVerifyCmd) tenant(ctx context.Context, e *env, i *service.Inspector, tenant string) (*auditTenant, error) {
+func (c *auditVerifyCmd) tenant(ctx context.Context, e *env, i *service.Inspector, tenant, key string) (*auditTenant, error) {
 	notes, err := c.notes(ctx, i, tenant)
 	if err != nil {
 		return nil, err
 	}
-	report, err := audit.Inspect(ctx, i.Store, tenant, audit.Options{Public: c.Key, Witness: notes})
+	report, err := audit.Inspect(ctx, i.Store, tenant, audit.Options{Public: key, Witness: notes})
 	r := &auditTenant{report, len(notes)}
 	if err != nil || !c.Files {
 		return r, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"onsite/pipeline"
 	"onsite/results/evidence"
@@ -66,20 +65,24 @@ func (c *evidenceExportCmd) Run(ctx context.Context, e *env) error {
 }
 
 type evidenceVerifyCmd struct {
-	File string `arg:"" help:"The package." placeholder:"FILE.zip"`
-	Key  string `help:"Public key of the company's audit log (\"onsite audit key\"), from elsewhere than the package." placeholder:"PUB"`
-	JSON bool   `help:"Print JSON."`
+	File string  `arg:"" help:"The package." placeholder:"FILE.zip"`
+	Key  *string `help:"Public key of the company's audit log (\"onsite audit key\"), from elsewhere than the package." placeholder:"PUB"`
+	JSON bool    `help:"Print JSON."`
 }
 
 // maxEvidence bounds a package that is read.
 const maxEvidence = 512 << 20
 
 func (c *evidenceVerifyCmd) Run(e *env) error {
+	key, err := pinned(c.Key)
+	if err != nil {
+		return err
+	}
 	raw, err := pipeline.ReadFile(c.File, maxEvidence)
 	if err != nil {
 		return pathError("FILE", c.File, err, "check the path and its permissions", "请检查路径及其权限")
 	}
-	r, err := evidence.Check(raw, strings.TrimSpace(c.Key))
+	r, err := evidence.Check(raw, key)
 	if err != nil {
 		return usagef(pipeline.Text{EN: c.File + ": " + err.Error(), ZH: c.File + "：不是证据包：" + err.Error()})
 	}

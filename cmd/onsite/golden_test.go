@@ -103,7 +103,8 @@ func TestGoldenPackages(t *testing.T) {
 			key, err := os.ReadFile(filepath.Join("testdata", "golden", cmp.Or(g.key, "key.pub")))
 			require.NoError(t, err)
 			c := g.args(t)
-			c.Key = string(key)
+			text := string(key)
+			c.Key = &text
 			in, err := c.inputs(e)
 			require.NoError(t, err)
 			require.Equal(t, g.want, in.Verdict.Decision)

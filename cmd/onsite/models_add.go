@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"onsite/models"
@@ -78,9 +77,6 @@ type modelsAddCmd struct {
 	JSON     bool     `help:"Print the examination as JSON."`
 }
 
-// plainName is what a model must be called to have a folder of its own.
-var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
-
 func (c *modelsAddCmd) Run(ctx context.Context, e *env) error {
 	man, err := readModel(c.Manifest)
 	if err != nil {
@@ -129,6 +125,13 @@ func (c *modelsAddCmd) examine(ctx context.Context, man manifest.Manifest, stage
 		return x, err
 	}
 	if !x.Passed {
+		for i, f := range x.Faults { // they name the copies
+			for j, own := range c.Files {
+				copied := filepath.Join(stage, man.Files()[j].Name)
+				f.Text.EN, f.Text.ZH = strings.ReplaceAll(f.Text.EN, copied, own), strings.ReplaceAll(f.Text.ZH, copied, own)
+			}
+			x.Faults[i] = f
+		}
 		return x, &faultError{name: man.Name, faults: x.Faults}
 	}
 	if !o.NoGolden {
@@ -144,12 +147,6 @@ func (c *modelsAddCmd) examine(ctx context.Context, man manifest.Manifest, stage
 
 // refuse says why a model cannot have its name here.
 func (c *modelsAddCmd) refuse(man manifest.Manifest) error {
-	if !plainName.MatchString(man.Name) {
-		return usagef(pipeline.Text{
-			EN: fmt.Sprintf("model manifest %s: name: %q cannot be the name of a folder; use lower-case letters, digits, dots, dashes and underscores, at most 64", c.Manifest, man.Name),
-			ZH: fmt.Sprintf("模型清单 %s：name：%q 不能用作文件夹名；请使用小写字母、数字、点、短横线和下划线，最多 64 个字符", c.Manifest, man.Name),
-		})
-	}
 	if want := len(man.Files()); len(c.Files) != want {
 		return usagef(pipeline.Text{
 			EN: fmt.Sprintf("model %s has %d file(s), %d were given", man.Name, want, len(c.Files)),
@@ -194,9 +191,10 @@ func (c *modelsAddCmd) stage(man manifest.Manifest) (dir string, err error) {
 	if dir, err = os.MkdirTemp(models.AddedDir(), ".add-*"); err != nil {
 		return "", fmt.Errorf("add model %s: %w", man.Name, err)
 	}
+	made := dir
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, os.RemoveAll(made))
 		}
 	}()
 	text, err := man.Text()

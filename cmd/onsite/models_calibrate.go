@@ -24,6 +24,12 @@ type modelsCalibrateCmd struct {
 }
 
 func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
+	if !(c.FMR >= face.LeastFMR && c.FMR <= face.MostFMR) {
+		return usagef(pipeline.Text{
+			EN: fmt.Sprintf("--fmr %g: want a share of the comparisons of different people, %g to %g, as 0.001", c.FMR, face.LeastFMR, face.MostFMR),
+			ZH: fmt.Sprintf("--fmr %g：应为不同人比较中的比例，%g 至 %g，例如 0.001", c.FMR, face.LeastFMR, face.MostFMR),
+		})
+	}
 	o := models.DefaultOptions()
 	o.Uncalibrated = true
 	words := c.Model
@@ -53,6 +59,13 @@ func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
 	bar.close()
 	if errors.Is(err, face.ErrNoPhotos) {
 		return pathError("--data", c.Data, face.ErrNoPhotos, "give a folder with a folder of photos for each person: DIR/<person>/*.jpg", "请指定每人一个照片文件夹的目录：DIR/<人员>/*.jpg")
+	}
+	var few *face.TooFewError
+	if errors.As(err, &few) {
+		return &usageError{err: err, text: pipeline.Text{
+			EN: fmt.Sprintf("--data %s: %v; add folders of more people", c.Data, err),
+			ZH: fmt.Sprintf("--data %s：含人脸照片的人员（身份）有 %d 个，至少需要 %d 个，要说明误识率则需更多；请增加更多人的文件夹", c.Data, few.Identities, few.Needed),
+		}}
 	}
 	if err != nil {
 		return err

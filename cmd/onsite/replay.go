@@ -23,7 +23,7 @@ type evidenceReplayCmd struct {
 	Face    []string `help:"An enrolled photo of the person. May be given up to five times." placeholder:"REF.jpg" sep:"none"`
 	Site    string   `help:"Site file, as for onsite verify." placeholder:"site.yaml"`
 	Against string   `help:"Folder of the earlier clips and photos that it was compared with." placeholder:"DIR"`
-	Key     string   `help:"Public key of the company's audit log (\"onsite audit key\")." placeholder:"PUB"`
+	Key     *string  `help:"Public key of the company's audit log (\"onsite audit key\")." placeholder:"PUB"`
 	JSON    bool     `help:"Print JSON."`
 }
 
@@ -78,11 +78,15 @@ type replayed struct {
 
 // inputs opens the package and holds the media against it.
 func (c *evidenceReplayCmd) inputs(e *env) (in opened, err error) {
+	key, err := pinned(c.Key)
+	if err != nil {
+		return in, err
+	}
 	raw, err := pipeline.ReadFile(c.File, maxEvidence)
 	if err != nil {
 		return in, pathError("FILE", c.File, err, "check the path and its permissions", "请检查路径及其权限")
 	}
-	r, err := evidence.Check(raw, strings.TrimSpace(c.Key))
+	r, err := evidence.Check(raw, key)
 	if err != nil {
 		return in, usagef(pipeline.Text{EN: c.File + ": " + err.Error(), ZH: c.File + "：不是证据包：" + err.Error()})
 	}

@@ -52,7 +52,7 @@ func TestReplayOfAnExport(t *testing.T) {
 		var b bytes.Buffer
 		_, err = evidence.Make(&b, c)
 		require.NoError(t, err)
-		cmd := &evidenceReplayCmd{File: filepath.Join(t.TempDir(), "p.zip"), Media: photo, Key: key.Public}
+		cmd := &evidenceReplayCmd{File: filepath.Join(t.TempDir(), "p.zip"), Media: photo, Key: &key.Public}
 		require.NoError(t, os.WriteFile(cmd.File, b.Bytes(), 0o600))
 		return cmd.inputs(e)
 	}
@@ -86,4 +86,19 @@ func TestReplayOfAnExport(t *testing.T) {
 	require.Contains(t, usage.text.EN, "no claim.json")
 	require.Contains(t, usage.text.ZH, "没有 claim.json")
 	require.Len(t, (&evidenceReplayCmd{Face: []string{"a"}, Site: "s", Against: "d"}).unverified(), 3)
+}
+
+// A key that was given and is empty is no key that was left out.
+func TestEmptyKeyIsRefused(t *testing.T) {
+	for _, args := range [][]string{{"evidence", "verify"}, {"evidence", "replay", "--media", "x"}} {
+		code, _, errOut := onsite(t, append([]string{"--lang", "en"}, append(args, "--key", " ", filepath.Join("testdata", "golden", "service.zip"))...)...)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, errOut, "--key is empty")
+		code, _, errOut = onsite(t, append([]string{"--lang", "zh"}, append(args, "--key", "onsite.audit/golden+00000000+AAAA", filepath.Join("testdata", "golden", "service.zip"))...)...)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, errOut, "不是审计日志的公钥")
+	}
+	code, _, errOut := onsite(t, "--lang", "en", "audit", "verify", "--data-dir", t.TempDir(), "--key", "")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--key is empty")
 }

@@ -93,7 +93,8 @@ func TestCalibrationHoldsOnTheOtherHalf(t *testing.T) {
 	require.LessOrEqual(t, c.Median, c.Threshold)
 	require.InDelta(t, 1e-2, c.HeldOut.FMR, 1e-2)
 	_, err = calibrate(trials[:1], 1e-2)
-	require.ErrorContains(t, err, "too few")
+	var few *TooFewError
+	require.ErrorAs(t, err, &few)
 }
 
 // benchDir makes a folder of identities with empty files, and a decoder that draws the person whose number the file's name starts with.

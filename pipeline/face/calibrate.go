@@ -34,12 +34,28 @@ type Thresholds struct {
 // person looks.
 const RejectFactor = 5
 
+// LeastFMR and MostFMR bound the false match rates that can be asked for.
+const (
+	LeastFMR = 1e-6
+	MostFMR  = 0.1
+)
+
+// leastHalf is how many identities each half must have.
+const leastHalf = 3
+
+// TooFewError says that photos are of too few people to choose a threshold on one half of them and measure it on the other.
+type TooFewError struct{ Identities, Needed int }
+
+func (e *TooFewError) Error() string {
+	return fmt.Sprintf("calibrate the face threshold: photos with a face are there of %d people (identities), and at least %d are needed, for a claim about a rate many more", e.Identities, e.Needed)
+}
+
 // Calibrate finds an embedder's thresholds for a wanted false match rate on a folder of photos, DIR/<identity>/*, with intervals from drawing
 // whole identities again and again, and says when the data is too small for the claim. Photos are compared as the product compares a track,
 // with 1 to 5 enrolled photos.
 func Calibrate(ctx context.Context, dir string, o CalibrateOptions, decode Decode, m Models) (Thresholds, error) {
-	if !(o.FMR >= 1e-6 && o.FMR <= 0.1) {
-		return Thresholds{}, fmt.Errorf("calibrate: a false match rate of %g: want 1e-6 to 0.1", o.FMR)
+	if !(o.FMR >= LeastFMR && o.FMR <= MostFMR) {
+		return Thresholds{}, fmt.Errorf("calibrate: a false match rate of %g: want %g to %g", o.FMR, LeastFMR, MostFMR)
 	}
 	r := BenchResult{Refused: []RefusedImage{}}
 	shots, err := shootAll(ctx, dir, BenchOptions{Config: o.Config, Progress: o.Progress}, decode, m, &r)

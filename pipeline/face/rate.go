@@ -3,7 +3,6 @@ package face
 import (
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"sort"
@@ -88,8 +87,8 @@ const (
 // the median is as likely too low as too high, and a false match costs more than a look by a person.
 func calibrate(trials []Trial, fmr float64) (Calibration, error) {
 	first, second := halves(trials)
-	if len(first) < 3 || len(second) < 3 {
-		return Calibration{}, fmt.Errorf("calibrate the face threshold: %d identities are too few to split", len(first)+len(second))
+	if len(first) < leastHalf || len(second) < leastHalf {
+		return Calibration{}, &TooFewError{Identities: len(first) + len(second), Needed: 2 * leastHalf}
 	}
 	var chosen, held []Trial
 	for _, t := range trials {

@@ -73,11 +73,20 @@ func Sign(h Head, secret string) (string, error) {
 	return string(text), nil
 }
 
-// CheckKey says what is wrong with the public key of a tenant's log.
-func CheckKey(public, tenant string) error {
+// ReadKey reads a log's public key. A mistyped one is told by the hash in it.
+func ReadKey(public string) (note.Verifier, error) {
 	v, err := note.NewVerifier(public)
 	if err != nil {
-		return fmt.Errorf("%q is not a public key of an audit log (name+hash+base64): %w", public, err)
+		return nil, fmt.Errorf("%q is not a public key of an audit log (name+hash+base64): %w", public, err)
+	}
+	return v, nil
+}
+
+// CheckKey says what is wrong with the public key of a tenant's log.
+func CheckKey(public, tenant string) error {
+	v, err := ReadKey(public)
+	if err != nil {
+		return err
 	}
 	if v.Name() != Origin(tenant) {
 		return fmt.Errorf("the key is of %q, and the log is %q", v.Name(), Origin(tenant))
@@ -87,9 +96,9 @@ func CheckKey(public, tenant string) error {
 
 // Open reads a signed checkpoint and checks its signature with a public key. The error is ErrHead, or says which signature is wanted.
 func Open(checkpoint, public string) (Head, error) {
-	v, err := note.NewVerifier(public)
+	v, err := ReadKey(public)
 	if err != nil {
-		return Head{}, fmt.Errorf("%q is not a public key of an audit log (name+hash+base64): %w", public, err)
+		return Head{}, err
 	}
 	n, err := note.Open([]byte(checkpoint), note.VerifierList(v))
 	if err != nil {

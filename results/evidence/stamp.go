@@ -13,8 +13,8 @@ import (
 	"github.com/digitorus/timestamp"
 )
 
-// maxStamp bounds a timestamp token in bytes: one with the authority's certificates has some thousand.
-const maxStamp = 256 << 10
+// maxStamp bounds a timestamp token in bytes: one with the authority's certificates has some thousand, and the parser takes time that grows with the square.
+const maxStamp = 64 << 10
 
 // Stamp is what a token of a timestamping authority (RFC 3161) says. Whether the authority is one to be believed is not looked at: that is for
 // whoever has its certificate (openssl ts -verify).

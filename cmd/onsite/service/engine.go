@@ -63,7 +63,7 @@ type engine struct {
 }
 
 // errMeasuring is what enrolment answers where nobody is verified.
-var errMeasuring = &models.MissingError{Path: "worker.core", Err: errors.New("this installation is for measurements and has no models")}
+var errMeasuring = &models.NotReadyError{Why: "this installation is for measurements and has no models (worker.core)"}
 
 // newEngine makes the engine of a configuration. fetch is nil where there are no buckets.
 func newEngine(b *base, role config.Role, archive core.Archive, fetch func(context.Context, results.Submission) (vault.Sealed, error)) (*engine, error) {
@@ -202,7 +202,7 @@ func (e *engine) open(ctx context.Context) (*core.Core, error) {
 }
 
 // errLoading is why a job waits in the first seconds of a process.
-var errLoading = &models.MissingError{Path: models.CacheDir(), Err: errors.New("they are being loaded")}
+var errLoading = &models.NotReadyError{Why: "the models are being loaded"}
 
 // core gives what runs jobs, or why there is none.
 func (e *engine) core() (workers.Core, error) {
