@@ -59,11 +59,11 @@ func pinned(key *string) (string, error) {
 }
 
 func (c *auditVerifyCmd) Run(ctx context.Context, e *env) error {
-	cfg, err := c.load()
+	key, err := pinned(c.Key)
 	if err != nil {
 		return err
 	}
-	key, err := pinned(c.Key)
+	cfg, err := c.load()
 	if err != nil {
 		return err
 	}

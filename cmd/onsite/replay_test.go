@@ -98,7 +98,7 @@ func TestEmptyKeyIsRefused(t *testing.T) {
 		require.Equal(t, exitUsage, code)
 		require.Contains(t, errOut, "不是审计日志的公钥")
 	}
-	code, _, errOut := onsite(t, "--lang", "en", "audit", "verify", "--data-dir", t.TempDir(), "--key", "")
+	code, _, errOut := onsite(t, "--lang", "en", "audit", "verify", "--key", "")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "--key is empty")
 }
