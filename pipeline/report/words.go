@@ -182,3 +182,19 @@ func stage(name string) pipeline.Text {
 	}
 	return same(clean(name))
 }
+
+// SpanLabel says what a stretch of the clip is that a finding of this code names.
+func SpanLabel(c pipeline.Code) pipeline.Text {
+	switch c {
+	case pipeline.FootageReused:
+		return pipeline.Text{EN: "seen before", ZH: "曾出现过"}
+	case pipeline.ReplayedWithinClip:
+		return pipeline.Text{EN: "repeated", ZH: "重复"}
+	case pipeline.StreamAltered:
+		return pipeline.Text{EN: "cut", ZH: "剪接"}
+	case pipeline.SameContent:
+		return pipeline.Text{EN: "same content", ZH: "内容相同"}
+	default:
+		return pipeline.Text{EN: "no movement", ZH: "无动态"}
+	}
+}

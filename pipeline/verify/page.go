@@ -130,27 +130,12 @@ func (r *run) timeline() report.Timeline {
 		for _, f := range r.checks[name].Findings {
 			for _, e := range f.Evidence {
 				if e.FromMS != nil && e.ToMS != nil {
-					t.Spans = append(t.Spans, report.Span{FromMS: *e.FromMS, ToMS: *e.ToMS, Label: spanLabel(f.Code)})
+					t.Spans = append(t.Spans, report.Span{FromMS: *e.FromMS, ToMS: *e.ToMS, Label: report.SpanLabel(f.Code)})
 				}
 			}
 		}
 	}
 	return t
-}
-
-func spanLabel(c pipeline.Code) pipeline.Text {
-	switch c {
-	case pipeline.FootageReused:
-		return pipeline.Text{EN: "seen before", ZH: "曾出现过"}
-	case pipeline.ReplayedWithinClip:
-		return pipeline.Text{EN: "repeated", ZH: "重复"}
-	case pipeline.StreamAltered:
-		return pipeline.Text{EN: "cut", ZH: "剪接"}
-	case pipeline.SameContent:
-		return pipeline.Text{EN: "same content", ZH: "内容相同"}
-	default:
-		return pipeline.Text{EN: "no movement", ZH: "无动态"}
-	}
 }
 
 // levels is how many points the motion curve has at most.

@@ -17,6 +17,7 @@ import (
 
 	"onsite/pipeline"
 	"onsite/pipeline/policy"
+	"onsite/pipeline/report"
 	"onsite/results"
 	"onsite/results/audit"
 )
@@ -120,6 +121,24 @@ func TestPackageHolds(t *testing.T) {
 	c.PDF = func([]byte) ([]byte, error) { return nil, errors.New("no printer") }
 	_, err = Make(&bytes.Buffer{}, c)
 	require.ErrorContains(t, err, "no printer")
+}
+
+// The page of a reused recording shows which stretch is which one of the earlier job, as the verdict says it.
+func TestPageShowsTheMatchedSegment(t *testing.T) {
+	at := func(ms int64) *int64 { return &ms }
+	score := 0.93
+	v := pipeline.Verdict{Schema: pipeline.Schema, Job: "01JOB", Decision: pipeline.DecisionAbnormal, Media: pipeline.MediaInfo{Kind: "video", DurationMS: 9000, Keyframes: []pipeline.Keyframe{{PTSMS: 1000}}},
+		Reasons: []pipeline.Reason{{Code: pipeline.FootageReused, Check: pipeline.CheckReuse, Evidence: []pipeline.Evidence{
+			{Kind: "segment", Job: "01EARLIER", FromMS: at(1000), ToMS: at(7000), TheirFromMS: at(61000), TheirToMS: at(67000), Transform: "mirrored", Score: &score, Threshold: &score}}}}}
+	for lang, want := range map[string]string{report.English: "mirrored", report.Chinese: "镜像"} {
+		page, err := Content{}.page(v, lang)
+		require.NoError(t, err)
+		text := string(page)
+		require.Contains(t, text, `id="matched"`)
+		require.Contains(t, text, "1:01.0")
+		require.Contains(t, text, want)
+		require.Contains(t, text, "seen before", "on the timeline")
+	}
 }
 
 func sorted(r *Result) (files []string) {
