@@ -154,10 +154,10 @@ int od_write(int fd, uint32_t kind, const void *head, uint32_t head_size, const 
   return OD_OK;
 }
 
-int od_write_frame(int fd, uint32_t kind, int64_t pts_us, int w, int h, int cut, const uint8_t *pix, int channels) {
+int od_write_frame(int fd, uint32_t kind, int64_t pts_us, int w, int h, uint32_t flags, const uint8_t *pix, int channels) {
   struct {
     int64_t pts;
     uint32_t w, h, flags, zero;
-  } head = {pts_us, (uint32_t)w, (uint32_t)h, (uint32_t)(cut != 0), 0};
+  } head = {pts_us, (uint32_t)w, (uint32_t)h, flags, 0};
   return od_write(fd, kind, &head, sizeof head, pix, (uint32_t)((size_t)w * h * channels));
 }

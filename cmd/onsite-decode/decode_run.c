@@ -2,6 +2,7 @@
 #include "decode.h"
 
 #include <libavutil/mathematics.h>
+#include <libavutil/motion_vector.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -47,7 +48,7 @@ static int emit_still(run *s, const AVFrame *f, int64_t at, int cut) {
   if (turn != 1) od_orient(s->raw, w, h, 3, turn, s->still);
   s->last_still = at;
   s->r->stills++;
-  return od_write_frame(p->out, 4, at, turn >= 5 ? h : w, turn >= 5 ? w : h, cut, s->still, 3);
+  return od_write_frame(p->out, 4, at, turn >= 5 ? h : w, turn >= 5 ? w : h, cut != 0, s->still, 3);
 }
 
 // A colour picture of a burst, for what happens in a face within a second. It borrows the still's buffers.
@@ -74,6 +75,18 @@ static int is_cut(const uint8_t *a, const uint8_t *b, int n) {
   return hist > n / 2;
 }
 
+// The shares of a picture that its coding took from earlier and from later pictures, 1/255 each, in bits 8 to 15 and 16 to 23 of a motion frame's
+// flags; a block may take from both. 0: the decoder does not say.
+static uint32_t taken_from(const AVFrame *f) {
+  const AVFrameSideData *d = av_frame_get_side_data(f, AV_FRAME_DATA_MOTION_VECTORS);
+  int64_t area[2] = {0, 0}, all = (int64_t)f->width * f->height;
+  if (!d || all < 1) return 0;
+  const AVMotionVector *v = (const AVMotionVector *)d->data;
+  for (size_t i = 0; i < d->size / sizeof *v; i++) area[v[i].source > 0] += v[i].w * v[i].h;
+  for (int i = 0; i < 2; i++) area[i] = FFMIN(255, (area[i] * 255 + all / 2) / all); // blocks at the edge reach beyond the picture
+  return (uint32_t)(area[0] << 8 | area[1] << 16);
+}
+
 static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {
   const od_plan *p = s->plan;
   int turn = p->orientation, w = p->motion_w, h = p->motion_h;
@@ -86,7 +99,7 @@ static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {
   s->have_before = 1;
   if (turn != 1) od_orient(s->grey, w, h, 1, turn, s->turned);
   s->last_motion = at;
-  return od_write_frame(p->out, 5, at, turn >= 5 ? h : w, turn >= 5 ? w : h, 0, turn == 1 ? s->grey : s->turned, 1);
+  return od_write_frame(p->out, 5, at, turn >= 5 ? h : w, turn >= 5 ? w : h, taken_from(f), turn == 1 ? s->grey : s->turned, 1);
 }
 
 static int on_frame(run *s, AVFrame *f) {
@@ -161,6 +174,7 @@ int od_decode(od_clip *c, int64_t max_pixels, int reorder, const od_plan *plan, 
   c->dec->thread_count = 1;
   c->dec->max_pixels = max_pixels;
   c->dec->has_b_frames = reorder; // no probing by decoding: the packets' own times say how far pictures are reordered
+  if (reorder > 0 && plan->motions > 0 && !plan->bare) c->dec->export_side_data |= AV_CODEC_EXPORT_DATA_MVS; // H.264 alone has it; a twentieth of decoding
   if ((err = avcodec_open2(c->dec, codec, NULL)) < 0) goto out;
   for (int i = 0; i < c->count; i++) {
     if (plan->action[i] == OD_SKIP) continue;

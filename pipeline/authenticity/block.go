@@ -47,7 +47,7 @@ func (s *series) blocksJump(m *media.Motion, hints []hint) jump {
 		}
 		return 0
 	})
-	b := blockTrack{m: m, every: s.every, half: map[int][]byte{}, left: map[int][]float64{}}
+	b := newBlockTrack(m, s.every)
 	var best jump
 	for _, h := range hints[:min(len(hints), hintMost)] {
 		if score := b.jumped(h.i, s.n()-1) / blockClear; score > best.score {
@@ -65,18 +65,30 @@ type blockTrack struct {
 	left  map[int][]float64 // per step: what is left of each block, grey levels
 }
 
-// jumped is how many times more is left of the step from picture i to the next than of those around it, times the share of the blocks of which
-// that is true one by one. n is the number of steps.
+func newBlockTrack(m *media.Motion, every int) *blockTrack {
+	return &blockTrack{m: m, every: every, half: map[int][]byte{}, left: map[int][]float64{}}
+}
+
+// ratio is how many times more is left of the step from picture i to the next than of those around it. n is the number of steps.
+func (b *blockTrack) ratio(i, n int) float64 {
+	most := 0.0
+	for k := max(i-jumpAround, 0); k <= min(i+jumpAround, n-1); k++ {
+		if k != i {
+			most = math.Max(most, rms(b.step(k)))
+		}
+	}
+	return rms(b.step(i)) / (most + blocksSoft)
+}
+
+// jumped is the ratio of a step times the share of the blocks of which that is true one by one.
 func (b *blockTrack) jumped(i, n int) float64 {
 	here := b.step(i)
-	most, around := 0.0, make([]float64, len(here))
+	around := make([]float64, len(here))
 	for k := max(i-jumpAround, 0); k <= min(i+jumpAround, n-1); k++ {
 		if k == i {
 			continue
 		}
-		left := b.step(k)
-		most = math.Max(most, rms(left))
-		for c, v := range left {
+		for c, v := range b.step(k) {
 			around[c] = math.Max(around[c], v)
 		}
 	}
@@ -90,7 +102,7 @@ func (b *blockTrack) jumped(i, n int) float64 {
 			jumped++
 		}
 	}
-	return rms(here) / (most + blocksSoft) * float64(jumped) / float64(changed+4)
+	return b.ratio(i, n) * float64(jumped) / float64(changed+4)
 }
 
 func rms(v []float64) float64 {

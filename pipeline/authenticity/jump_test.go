@@ -71,7 +71,7 @@ func TestAFaintJumpNeedsALargePacketUnraced(t *testing.T) {
 	try := func(codec string, bytes, where int) (jump float64, found bool) {
 		clip := swayed(60, func(i int) float64 {
 			if i >= 30 {
-				return sway(i) - 20
+				return sway(i) - 21.5
 			}
 			return sway(i)
 		})
@@ -153,7 +153,7 @@ func TestBlocksThatJump(t *testing.T) {
 	try := func(shift func(i int) (x, y float64)) float64 {
 		clip := wall(40, shift)
 		s := newSeries(&clip.Motion)
-		b := blockTrack{m: &clip.Motion, every: 1, half: map[int][]byte{}, left: map[int][]float64{}}
+		b := newBlockTrack(&clip.Motion, 1)
 		return b.jumped(19, s.n()-1)
 	}
 	require.Less(t, try(func(i int) (float64, float64) { return 2 * float64(i), float64(i) }), 0.1, "the camera is turned")

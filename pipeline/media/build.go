@@ -183,7 +183,7 @@ func (b *builder) Motion(h wire.FrameHead, pix func([]byte) error) error {
 		return fmt.Errorf("take a motion frame: %w", err)
 	}
 	b.clip.Motion.W, b.clip.Motion.H = h.W, h.H
-	b.clip.Motion.Frames = append(b.clip.Motion.Frames, MotionFrame{PTS: micros(h.PTSUS), Gray: gray})
+	b.clip.Motion.Frames = append(b.clip.Motion.Frames, MotionFrame{PTS: micros(h.PTSUS), Gray: gray, Earlier: h.Earlier, Later: h.Later})
 	return nil
 }
 

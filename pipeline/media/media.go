@@ -60,6 +60,9 @@ type Motion struct {
 type MotionFrame struct {
 	PTS  time.Duration
 	Gray []byte
+	// Earlier and Later are the shares of the picture that its coding took from earlier and from later pictures, 0 to 255 for all of it; a block may
+	// take from both. Both 0: taken from none, or not known, as in every stream but H.264 with B-frames.
+	Earlier, Later uint8
 }
 
 // Burst is one run of colour frames at about 10 per second (up to 13), for what happens within a second: blinks, a mouth that moves, a head that

@@ -62,6 +62,32 @@ func TestSampling(t *testing.T) {
 	}
 }
 
+// Where pictures are coded between two others, the track says what each was taken from: a picture before a joint from the earlier ones alone.
+func TestWhatPicturesAreTakenFrom(t *testing.T) {
+	joined := []string{"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=20:duration=2", "-f", "lavfi", "-i", "mandelbrot=size=320x240:rate=20:maxiter=80", "-filter_complex", "[1]trim=0:2[m];[0][m]concat"}
+	x264 := []string{"-c:v", "libx264", "-preset", "superfast", "-threads", "1", "-sc_threshold", "0", "-pix_fmt", "yuv420p"}
+	clip := decoded(t, file(t, "x.mp4", made(t, "joined.mp4", append(joined, x264...)...)), DefaultRequest())
+	require.Zero(t, clip.Motion.Frames[0].Earlier, "a complete picture")
+	side, fresh := 0, 0
+	for _, f := range clip.Motion.Frames[1:] {
+		if d := int(f.Earlier) - int(f.Later); f.Later > 0 && (d > 100 || d < -100) {
+			side++
+			require.InDelta(t, 2, f.PTS.Seconds(), 0.2)
+		}
+		if f.Later == 0 && f.Earlier < 100 {
+			fresh++
+			require.InDelta(t, 2.1, f.PTS.Seconds(), 0.2)
+		}
+	}
+	require.Positive(t, side)
+	require.Positive(t, fresh)
+
+	clip = decoded(t, file(t, "y.mp4", made(t, "in_order.mp4", append(append(joined, x264...), "-bf", "0")...)), DefaultRequest())
+	for _, f := range clip.Motion.Frames {
+		require.Zero(t, int(f.Earlier)+int(f.Later), "a stream coded in order is not asked: phones' need no more time")
+	}
+}
+
 func TestBurstsAreTheMotionTrackInColour(t *testing.T) {
 	raw := made(t, "bursts.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=9", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 	req := DefaultRequest()

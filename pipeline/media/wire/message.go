@@ -80,6 +80,8 @@ type FrameHead struct {
 	PTSUS       int64
 	W, H        int
 	SceneChange bool
+	// Earlier and Later are the shares of a motion frame that its coding took from earlier and from later pictures, 1/255 each; both 0: not known.
+	Earlier, Later uint8
 }
 
 // Packet is one coded packet of the picture stream in decoding order.

@@ -226,7 +226,8 @@ func (s *stream) readFrame(kind Kind, n int64) error {
 		return fmt.Errorf("%w: cut short in a frame: %w", ErrProtocol, err)
 	}
 	w, h := binary.LittleEndian.Uint32(raw[8:12]), binary.LittleEndian.Uint32(raw[12:16])
-	head := FrameHead{PTSUS: int64(binary.LittleEndian.Uint64(raw[:8])), SceneChange: binary.LittleEndian.Uint32(raw[16:20])&1 == 1}
+	flags := binary.LittleEndian.Uint32(raw[16:20]) // 1: another scene; bits 8 to 15 and 16 to 23: what was taken from earlier and from later pictures
+	head := FrameHead{PTSUS: int64(binary.LittleEndian.Uint64(raw[:8])), SceneChange: flags&1 == 1, Earlier: uint8(flags >> 8), Later: uint8(flags >> 16)}
 	side, channels, last := s.bounds.StillSide, int64(3), &s.lastStill
 	switch kind {
 	case KindMotion:

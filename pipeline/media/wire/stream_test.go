@@ -50,7 +50,7 @@ func frame(pts int64, w, h uint32, pixels int) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(pts))
 	b = binary.LittleEndian.AppendUint32(b, w)
 	b = binary.LittleEndian.AppendUint32(b, h)
-	b = binary.LittleEndian.AppendUint64(b, 1)
+	b = binary.LittleEndian.AppendUint64(b, 1|200<<8|100<<16) // another scene; shares
 	return append(b, make([]byte, pixels)...)
 }
 
@@ -92,9 +92,10 @@ func TestRead(t *testing.T) {
 	require.Nil(t, refusal)
 	require.Equal(t, 1, end.Decoded)
 	require.Equal(t, []Packet{{5, 7, true}, {-3, 9, false}}, k.packets)
-	require.Equal(t, []FrameHead{{0, 8, 6, true}}, k.stills)
+	require.Equal(t, []FrameHead{{PTSUS: 0, W: 8, H: 6, SceneChange: true, Earlier: 200, Later: 100}}, k.stills)
 	require.Len(t, k.motion, 2)
-	require.Equal(t, []FrameHead{{100, 6, 4, true}}, k.burst)
+	require.Equal(t, FrameHead{PTSUS: 100, W: 4, H: 3, SceneChange: true, Earlier: 200, Later: 100}, k.motion[1])
+	require.Equal(t, []FrameHead{{PTSUS: 100, W: 6, H: 4, SceneChange: true, Earlier: 200, Later: 100}}, k.burst)
 	require.Equal(t, 10, k.pcm)
 	require.Equal(t, []string{"seccomp"}, k.hello.Sandbox)
 }
