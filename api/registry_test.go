@@ -228,3 +228,18 @@ func TestUploadsOfModelsAreBounded(t *testing.T) {
 	require.Equal(t, "too_large", said.Errors[0].Code)
 	require.Equal(t, "form.file", said.Errors[0].Field)
 }
+
+// Of several manifests of one file the vectors are named after the one that runs.
+func TestVectorsAreNamedAfterWhatRuns(t *testing.T) {
+	s := newStage(t, operated)
+	first, second := storetest.NewModel(t, s.store, "", "refused"), storetest.NewModel(t, s.store, "", "strange")
+	second.SHA256 = first.SHA256
+	for _, m := range []results.RegisteredModel{first, second} {
+		require.NoError(t, s.store.AddModel(t.Context(), m, results.AuditEntry{}))
+	}
+	second.State = results.ModelChecked
+	require.NoError(t, s.store.ChangeModel(t.Context(), second, results.ModelAdded, results.AuditEntry{}))
+	name, err := s.server.embedderName(t.Context(), first.SHA256+results.TemplateSuffix+"x", []string{"acme"})
+	require.NoError(t, err)
+	require.Equal(t, "strange "+second.Version, name)
+}

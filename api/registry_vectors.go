@@ -169,19 +169,26 @@ func (s *Server) vectorSets(ctx context.Context, tenants []string) ([]VectorSet,
 	return all, nil
 }
 
+// nearness is the order of states in which one of several models of the same file is named: the one that runs, or is nearest to it.
+var nearness = []results.ModelState{results.ModelActive, results.ModelStandby, results.ModelCanary, results.ModelShadow, results.ModelChecked, results.ModelAdded, results.ModelRetired}
+
 // embedderName names the model that made vectors.
 func (s *Server) embedderName(ctx context.Context, vectors string, tenants []string) (string, error) {
 	sum, _, _ := strings.Cut(vectors, results.TemplateSuffix)
+	name, best := "", len(nearness)
 	for _, scope := range append([]string{""}, tenants...) {
 		rows, err := s.Store.ScopeModels(ctx, scope)
 		if err != nil {
 			return "", err
 		}
 		for _, m := range rows {
-			if m.SHA256 == sum {
-				return m.Name + " " + m.Version, nil
+			if near := slices.Index(nearness, m.State); m.SHA256 == sum && near < best {
+				name, best = m.Name+" "+m.Version, near
 			}
 		}
+	}
+	if name != "" {
+		return name, nil
 	}
 	own, err := s.Registry.BuiltIn()
 	if err != nil {
