@@ -24,6 +24,7 @@ type model struct {
 	lut   [][256]float32
 	count counters
 	used  atomic.Bool
+	tape  atomic.Pointer[Recording] // nil: nobody records
 
 	anchors []manifest.Anchor // of an SSD detector
 
@@ -270,7 +271,12 @@ func (s *slot) free() error {
 }
 
 // run calls the session on the slot's tensors. The session lives as long as any slot is out.
-func (m *model) run(s *slot) error { return m.runOn(m.session, s) }
+func (m *model) run(s *slot) error {
+	if r := m.tape.Load(); r != nil {
+		r.add(m, s)
+	}
+	return m.runOn(m.session, s)
+}
 
 func equal(a ort.Shape, b []int64) bool {
 	if len(a) != len(b) {

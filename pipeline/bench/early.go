@@ -51,7 +51,7 @@ func early(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared,
 	return &e, nil
 }
 
-// addUp adds a run's costs to the series of its clip and gives their sum in ms.
+// addUp adds a run's costs to the series of its clip and gives their sum in ms, without that of pictures, which a verdict does not need.
 func addUp(costs map[verify.Stage]verify.Cost, stages map[verify.Stage]series, clip, clips int) float64 {
 	sum := 0.0
 	for s, c := range costs {
@@ -62,7 +62,9 @@ func addUp(costs map[verify.Stage]verify.Cost, stages map[verify.Stage]series, c
 			stages[s] = newSeries(clips)
 		}
 		stages[s].add(clip, ms(c.CPU))
-		sum += ms(c.CPU)
+		if s != verify.StagePictures {
+			sum += ms(c.CPU)
+		}
 	}
 	return sum
 }

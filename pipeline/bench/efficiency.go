@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"regexp"
@@ -12,20 +13,25 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onsite/models"
 )
 
 // Efficiency says how much of what a clip costs is spent inside bare libraries and kernels: (bare decoding of the same packets + the
 // conversions of pictures + ONNX Runtime + OpenCV + our own loops over pixels, samples and hashes) / (CPU time of this process and of the child).
 // The rest is the child's start, transport, copies, planning, the Go runtime, and everything that decides.
 //
-// Bare decoding is measured beside every run (media.Decoder.Bare). What runs inside this process is sampled where it happens, a hundred
-// times a CPU second on all threads, so that it is the same tensors and the same pixels by nature: a sample counts for a library when the innermost
+// Bare decoding is measured beside every run (media.Decoder.Bare). The models' tensors are recorded in a run that is not measured and handed to bare
+// ONNX Runtime again beside every run (models.Recording). OpenCV and the loops are sampled where they happen, a hundred
+// times a CPU second on all threads, so that it is the same pixels by nature: a sample counts for OpenCV when the innermost
 // call that is ours went into it, for a kernel when it lies in one of kernelList.
 type Efficiency struct {
 	Ratio      float64            `json:"ratio"`
-	DecodeMS   float64            `json:"decode_ms"`   // bare libav
-	ConvertMS  float64            `json:"convert_ms"`  // in the child: colours and size
-	ModelMS    float64            `json:"model_ms"`    // ONNX Runtime
+	DecodeMS   float64            `json:"decode_ms"`  // bare libav
+	ConvertMS  float64            `json:"convert_ms"` // in the child: colours and size
+	ModelMS    float64            `json:"model_ms"`   // bare ONNX Runtime on the same tensors; what was sampled where nothing could be recorded (batches)
+	ModelRuns  int                `json:"model_runs"` // that were recorded, of a clip
+	SampledMS  float64            `json:"model_sampled_ms"`
 	OpenCVMS   float64            `json:"opencv_ms"`   // all of gocv's calls
 	KernelMS   float64            `json:"kernel_ms"`   // kernelList
 	ChildMS    float64            `json:"child_ms"`    // the whole child
@@ -123,6 +129,8 @@ type sampler struct {
 	child     time.Duration
 	convert   time.Duration
 	bare      time.Duration
+	models    time.Duration // bare, replayed
+	modelRuns int
 	cpuBefore time.Duration
 	profile   bytes.Buffer
 }
@@ -158,6 +166,19 @@ func (s *sampler) stop() error {
 	return nil
 }
 
+// replay adds what bare ONNX Runtime takes for the recorded tensors of one run.
+func (s *sampler) replay(ctx context.Context, tape *models.Recording) error {
+	took, err := tape.Replay(ctx)
+	if err != nil {
+		return err
+	}
+	s.models += took
+	for _, n := range tape.Calls() {
+		s.modelRuns += n
+	}
+	return nil
+}
+
 // result gives the means of runs.
 func (s *sampler) result(runs int) *Efficiency {
 	var all int64
@@ -171,7 +192,10 @@ func (s *sampler) result(runs int) *Efficiency {
 	share := func(n int64) float64 { return each(s.self) * float64(n) / float64(all) }
 	e := &Efficiency{
 		DecodeMS: each(s.bare), ConvertMS: each(s.convert), ChildMS: each(s.child), PipelineMS: each(s.self), Samples: all,
-		ModelMS: share(s.seen[inModel]), OpenCVMS: share(s.seen[inOpenCV]), KernelMS: share(s.seen[inKernel]), Outside: map[string]float64{},
+		ModelMS: each(s.models), ModelRuns: s.modelRuns / runs, SampledMS: share(s.seen[inModel]), OpenCVMS: share(s.seen[inOpenCV]), KernelMS: share(s.seen[inKernel]), Outside: map[string]float64{},
+	}
+	if s.modelRuns == 0 {
+		e.ModelMS = e.SampledMS
 	}
 	e.Ratio = (e.DecodeMS + e.ConvertMS + e.ModelMS + e.OpenCVMS + e.KernelMS) / (e.ChildMS + e.PipelineMS)
 	const most = 15

@@ -32,6 +32,8 @@ var headings = []pipeline.Text{
 	{EN: "Peak memory", ZH: "内存峰值"},
 	{EN: "A photo", ZH: "一张照片"},
 	{EN: "With early exit", ZH: "启用提前结束"},
+	{EN: "Without a candidate for reuse", ZH: "没有可疑的重复使用对象时"},
+	{EN: "Pictures that are kept, apart", ZH: "留存的画面（另计）"},
 	{EN: "The obvious pipeline", ZH: "直接实现的流程"},
 	{EN: "Onsite: cost per clip", ZH: "Onsite：每段视频的成本"},
 	{EN: "Checks", ZH: "检查项"},

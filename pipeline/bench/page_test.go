@@ -20,11 +20,11 @@ func TestPage(t *testing.T) {
 		Detail: &Efficiency{Ratio: .81, DecodeMS: 500, ChildMS: 600, PipelineMS: 900, Samples: 77, Outside: map[string]float64{"a.<b>": 12}},
 		Checks: map[pipeline.CheckName]map[string]int{pipeline.CheckFace: {"pass": 2}}, Scaling: []Scale{{1, .4}, {2, .7}},
 		Baseline: &Baseline{CPUSPerClip: 9, SameDecisions: .5, Clips: 2, Stages: map[string]float64{"scene": 8000}, Differ: []string{"x.mp4: face pass, naive fail"}},
-		Compared: &Compared{With: "old.json", Total: .9}, EarlyExit: &EarlyExit{CPUSPerClip: 2.2, SameOutcomes: 1}, Photo: &PhotoCost{CPUMS: 333, Pixels: 9000000}, Loaded: &Loaded{Share: .7, P50MS: 1000, P99MS: 2400, P99ToMedian: 2.4},
+		Compared: &Compared{With: "old.json", Total: .9}, EarlyExit: &EarlyExit{CPUSPerClip: 2.2, SameOutcomes: 1}, Apart: &Apart{CPUSPerClip: 1.7, Clips: 2}, Kept: &Kept{CPUMS: 600, Pictures: 12, EachMS: 50}, Photo: &PhotoCost{CPUMS: 333, Pixels: 9000000}, Loaded: &Loaded{Share: .7, P50MS: 1000, P99MS: 2400, P99ToMedian: 2.4},
 	}
 	var out bytes.Buffer
 	require.NoError(t, r.Page(&out))
-	for _, want := range []string{"2.50 s", "0.81", "class=\"over\"", "x.mp4: face pass", "At 70 % load", "With early exit", "Throughput by workers", "a.&lt;b&gt;", "old.json", "limit 400", "每段视频的 CPU 时间", "检查项"} {
+	for _, want := range []string{"2.50 s", "0.81", "class=\"over\"", "x.mp4: face pass", "At 70 % load", "With early exit", "12.0 of a clip, 50 ms each", "Throughput by workers", "a.&lt;b&gt;", "old.json", "limit 400", "每段视频的 CPU 时间", "检查项"} {
 		require.Contains(t, out.String(), want)
 	}
 	for _, h := range headings {
