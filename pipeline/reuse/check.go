@@ -252,7 +252,7 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 		}
 	}
 	if q.track.full.n >= minOnLine && motion.n >= minOnLine {
-		e := prepareEarlier(&motion)
+		e := prepareEarlier(&motion, 1)
 		m.Level = e.level
 		a, ok, err := compare(ctx, &q.track, &e, turns)
 		if err == nil && ok {
@@ -308,9 +308,22 @@ func (q *query) fill(ctx context.Context, cfg Config, m *Match, o *Fingerprint, 
 		if err != nil {
 			return err
 		}
+		again := *a
 		if ok && score(&b.stretch) > first {
-			*a = b
+			again = b
 		}
+		if slow && Score(score(&again.stretch)) < cfg.Threshold {
+			third := *a
+			if ok {
+				third.average(&b, motion, score)
+			} else {
+				third.average(nil, motion, score)
+			}
+			if score(&third.stretch) > score(&again.stretch) {
+				again = third
+			}
+		}
+		*a = again
 	}
 	m.Parts = a.parts
 	m.Sound = listen(q.f, o, &a.stretch, e.up.start-q.track.full.start)

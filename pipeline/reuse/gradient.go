@@ -28,6 +28,7 @@ type earlierMotion struct {
 	fine   [gridSize]float32 // weights of the 32 x 32 cells
 	motion []float64         // rms change of the 32 x 32 cells per 0.1 s
 	level  float64           // 95th percentile over the cells of their rms change per 0.1 s, in grey levels
+	lag    int               // frames of the query between which changes are taken
 
 	whole *gradients // of all cells, when they were wanted once
 }
@@ -48,14 +49,14 @@ func (e *earlierMotion) shape(wanted []int) gradients {
 
 // prepareEarlier differentiates a 32 x 32 track and weighs its cells by their motion m as m/(m + p90/2 + 0.1): a static background, which
 // two honest takes share, weighs nothing.
-func prepareEarlier(t *track) earlierMotion {
-	e := earlierMotion{up: t.doubled()}
+func prepareEarlier(t *track, lag int) earlierMotion {
+	e := earlierMotion{up: t.doubled(), lag: lag}
 	half := e.up.halve()
-	e.diff, e.valid = differences(&half, 2)
+	e.diff, e.valid = differences(&half, 2*lag)
 	m := cellMotion(e.diff, e.valid, gradientSize)
 	weigh(e.weight[:], m)
 	e.level = percentile(m, 0.95)
-	e.motion = changes(&e.up, 2)
+	e.motion = changes(&e.up, 2*lag)
 	weigh(e.fine[:], e.motion)
 	return e
 }

@@ -18,6 +18,9 @@ func (l line) at(i, unit int) int {
 	return int(math.Round(float64(l.dir*unit)*l.speed*float64(i))) + l.offset
 }
 
+// usual says that the clip is played as it was taken.
+func (l line) usual() bool { return l.dir > 0 && l.speed == 1 }
+
 // plan is what a search tries.
 type plan struct {
 	unit    int       // samples of the earlier clip per sample of the query at normal speed
@@ -125,7 +128,7 @@ func search(x []float32, q, o *gradients, p plan) found {
 			turned = l.line
 		}
 		r.total(l.offset, l.i0, l.i1, float32(l.dir))
-		f.windows(r.sums[l.i0:l.i1+1], l.i0, p, p.prior(l.line), l.line, q.n, every)
+		f.windows(r.sums[l.i0:l.i1+1], l.i0, p, l.prior(), l.line, q.n, every)
 	}
 	for k, w := range p.windows {
 		if w >= q.n {
@@ -140,13 +143,14 @@ func (p *plan) each(visit func(base line, prior float64)) {
 	for d, list := range [2][]float64{p.speeds, p.back} {
 		for _, speed := range list {
 			l := line{dir: 1 - 2*d, speed: speed}
-			visit(l, p.prior(l))
+			visit(l, l.prior())
 		}
 	}
 }
 
-func (p *plan) prior(l line) float64 {
-	if l.dir == 1 && l.speed == 1 {
+// prior is the factor by which a line counts less than the usual one.
+func (l line) prior() float64 {
+	if l.usual() {
 		return 1
 	}
 	return otherPrior

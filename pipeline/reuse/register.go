@@ -26,8 +26,8 @@ const (
 type registered struct {
 	t        Transform
 	inliers  int
-	matches  int // mutual matches it was chosen from
-	residual float64
+	matches  int     // mutual matches it was chosen from
+	residual float64 // median distance of the inliers, pixels at pictureSide of the picture that shows less of it
 
 	// What it was made from: points and their matches, and the way in pixels at pictureSide.
 	q, o   *side
@@ -155,7 +155,9 @@ func register(q, o []side, skip func(flip bool) bool, qw, qh, ow, oh float64) []
 		if j.q.flip {
 			t = t.times(forms[FlipY])
 		}
-		if _, ok := t.sane(); ok {
+		if area, ok := t.sane(); ok {
+			// Points of a small picture in the query are as exact as any there; laid over the earlier clip they lie as far off as they are enlarged.
+			residual /= max(1, math.Sqrt(area*ow*oh/(qw*qh)))
 			found = append(found, registered{t, inliers, len(j.m), residual, j.q, j.o, j.m, h})
 		}
 	}

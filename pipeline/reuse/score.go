@@ -85,7 +85,7 @@ const (
 
 // forLine is S less what an odd line costs; share is how much of the query's overlap with the earlier clip the common segment fills, 0..1.
 func forLine(s float64, l line, share float64) float64 {
-	if l.dir > 0 && l.speed == 1 {
+	if l.usual() {
 		return s
 	}
 	return s - oddLineCost - oddShareCost*(1-share)
@@ -258,8 +258,9 @@ func (v *overlay) fine() (g2, ttop float64) {
 	var qi, oi []int
 	shift := 0
 	if v.best.line.dir < 0 {
-		shift = 2 // a gradient played backwards ends where it began
+		shift = 2 * v.e.lag // a gradient played backwards ends where it began
 	}
+	lag := max(fineLag, v.e.lag)
 	for i := v.best.from; i < min(v.best.from+v.best.length, v.grid.n-1); i++ {
 		j := v.best.line.at(i, 2) + shift
 		if j >= 0 && j < v.e.up.n && v.grid.valid[i] && v.e.up.valid[j] {
@@ -297,9 +298,9 @@ func (v *overlay) fine() (g2, ttop float64) {
 	const side = cells / tileCells
 	var txy, txx, tyy [side * side]float64
 	n := 0
-	for k := 0; k+fineLag < len(qi); k++ {
-		a0, a1, b0, b1 := v.grid.frame(qi[k]), v.grid.frame(qi[k+fineLag]), v.e.up.frame(oi[k]), v.e.up.frame(oi[k+fineLag])
-		da, db := qm[k+fineLag]-qm[k], om[k+fineLag]-om[k]
+	for k := 0; k+lag < len(qi); k++ {
+		a0, a1, b0, b1 := v.grid.frame(qi[k]), v.grid.frame(qi[k+lag]), v.e.up.frame(oi[k]), v.e.up.frame(oi[k+lag])
+		da, db := qm[k+lag]-qm[k], om[k+lag]-om[k]
 		ma, mb := change(a0, a1), change(b0, b1)
 		n++
 		for _, c := range wanted {

@@ -138,7 +138,7 @@ func (l *laid) steady() *calm {
 func (v *overlay) steady(theirs *track) (w overlay, ok bool) {
 	c := v.laid.steady()
 	o := theirs.steadied(v.covered, c.moves)
-	e := prepareEarlier(&o)
+	e := prepareEarlier(&o, 1)
 	w = overlay{turn: v.turn, laid: v.laid, covered: v.covered, grid: c.grid, e: &e, tileRest: steadyTile}
 	ok = w.correlate(&c.changes, func(eps float32) plan { return steadyPlan(eps, v.best.line) })
 	return w, ok

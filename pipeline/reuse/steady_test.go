@@ -78,7 +78,7 @@ func TestSecondLookFindsUnderShaking(t *testing.T) {
 	still, other := shaken(0, 0, true), shaken(0.6, 0.05, true)
 	m := newWarp(identity, still.w, still.h, cells)
 	theirs := m.apply(&still, 1)
-	e := prepareEarlier(&theirs)
+	e := prepareEarlier(&theirs, 1)
 	q := newLayered(other)
 	first, ok := lay(&q, &e, identity)
 	require.True(t, ok)
