@@ -2,7 +2,7 @@
 
 // Command onsite-naive is the obvious pipeline, which `onsite bench --baseline naive` measures Onsite against: OpenCV's VideoCapture over
 // every frame of the clip, then every model of video15 on one frame per second at its full size, one picture at a time: faces, their
-// landmarks and vectors, liveness, office objects, the scene's vector, text found at the frame's own size and every line of it read; a PDQ hash
+// landmarks and vectors, liveness, head and eyes of each face, office objects, the scene's vector, text found at the frame's own size and every line of it read; a PDQ hash
 // of each frame against 200 earlier clips. What a model takes by its nature (a face detector's 320 x 240) is made of the full frame. Left out
 // is what only Onsite does: motion, bursts, key points, where text is likely, small faces in tiles. It decodes outside of any wall, so it
 // is for measuring only: it is not installed, and OpenCV's videoio is linked into this program alone.
@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -102,6 +103,9 @@ func (n *naive) verify(ctx context.Context, path, person string) error {
 			return err
 		}
 		if err := n.stage("liveness", func() error {
+			if err := n.poses(ctx, f, &found.Frames[0]); err != nil {
+				return err
+			}
 			check, err := liveness.Check(ctx, n.models, one, found, &liveness.Track{}, liveness.DefaultConfig())
 			lives[check.Outcome]++
 			return err
@@ -124,6 +128,47 @@ func (n *naive) verify(ctx context.Context, path, person string) error {
 	}
 	n.out.Looked, n.out.CPUMS = len(frames), cpu()-began
 	n.out.Face, n.out.Live = most(faces), most(lives)
+	return nil
+}
+
+// poses runs the models of head and eyes on every face that has landmarks.
+func (n *naive) poses(ctx context.Context, f media.Frame, found *face.FrameFaces) error {
+	grey, err := media.Gray(f.Image)
+	if err != nil {
+		return err
+	}
+	defer grey.Close()
+	for i := range found.Faces {
+		seen := &found.Faces[i]
+		if !seen.HasLandmarks() {
+			continue
+		}
+		w, h := n.models.InputSize(models.HeadPose)
+		head, err := media.Crop(f.Image, seen.Box, w, h)
+		if err != nil {
+			return err
+		}
+		if _, err := n.models.HeadPose(ctx, head); err != nil {
+			return err
+		}
+		for _, corner := range []int{36, 42} { // of the six points of an eye, the first and the fourth are its corners
+			a, b := seen.Landmarks[corner], seen.Landmarks[corner+3]
+			half := max(2, int(math.Hypot(float64(a.X-b.X), float64(a.Y-b.Y))*0.8))
+			middle := image.Pt(int(a.X+b.X)/2, int(a.Y+b.Y)/2)
+			around := image.Rectangle{Min: middle, Max: middle}.Inset(-half)
+			if !around.Overlaps(image.Rect(0, 0, grey.Cols(), grey.Rows())) {
+				continue
+			}
+			w, h := n.models.InputSize(models.EyeState)
+			eye, err := media.Crop(grey, around, w, h)
+			if err != nil {
+				return err
+			}
+			if _, err := n.models.EyeOpen(ctx, eye); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -178,6 +223,9 @@ func (n *naive) warm(ctx context.Context, still *media.Clip) error {
 		return err
 	}
 	if _, err := liveness.Check(ctx, n.models, still, found, &liveness.Track{}, liveness.DefaultConfig()); err != nil {
+		return err
+	}
+	if err := n.poses(ctx, still.Frames[0], &found.Frames[0]); err != nil {
 		return err
 	}
 	if _, err := n.places.Features(ctx, still.Frames[0].Image, scene.Want{Office: true, Scene: true}); err != nil {

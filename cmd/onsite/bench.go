@@ -181,6 +181,9 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 		for _, s := range slices.Sorted(maps.Keys(b.Stages)) {
 			fmt.Fprintf(w, "  %s\t%.0f\t\t\n", s, b.Stages[s])
 		}
+		for _, p := range b.Each {
+			fmt.Fprintf(w, "  %s\t%.0f\t\t(ours %.0f: %.1f times)\n", p.File, p.NaiveMS, p.OnsiteMS, p.NaiveMS/p.OnsiteMS)
+		}
 		for _, d := range b.Differ {
 			fmt.Fprintf(w, "  %s\t\t\t\n", d)
 		}

@@ -284,13 +284,14 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 			tapes[n%len(jobs)] = nil
 		}
 		samples.child, samples.convert, samples.bare = samples.child+out.Child.CPU, samples.convert+out.Child.Convert, samples.bare+b
-		sums.add(n%len(jobs), addUp(out.Costs, stages, n%len(jobs), len(jobs)))
+		spent := addUp(out.Costs, stages, n%len(jobs), len(jobs))
+		sums.add(n%len(jobs), spent)
 		bare.add(n%len(jobs), ms(b))
 		ratios.add(n%len(jobs), ms(out.Child.CPU)/ms(b))
 		if n < len(jobs) {
 			verdicts = append(verdicts, out.Verdict)
 			count(r.Checks, out.Verdict)
-			if err := naive.run(ctx, o.Naive, j, out.Verdict); err != nil {
+			if err := naive.run(ctx, o.Naive, j, out.Verdict, spent); err != nil {
 				return Result{}, err
 			}
 		}

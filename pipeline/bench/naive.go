@@ -30,6 +30,14 @@ type Baseline struct {
 	Clips         int                `json:"clips"`
 	Stages        map[string]float64 `json:"stages"` // CPU milliseconds
 	Differ        []string           `json:"differ,omitempty"`
+	Each          []Pair             `json:"each"`
+}
+
+// Pair is what one clip cost both in the first run, CPU milliseconds.
+type Pair struct {
+	File     string  `json:"file"`
+	NaiveMS  float64 `json:"naive_ms"`
+	OnsiteMS float64 `json:"onsite_ms"`
 }
 
 // comparison collects what both say.
@@ -38,7 +46,8 @@ type comparison struct {
 	same int
 }
 
-func (c *comparison) run(ctx context.Context, naive Naive, j *prepared, v pipeline.Verdict) error {
+// run has the obvious pipeline verify a clip that was verified as v at a cost of ours in ms.
+func (c *comparison) run(ctx context.Context, naive Naive, j *prepared, v pipeline.Verdict, ours float64) error {
 	if naive == nil || j.person == nil {
 		return nil
 	}
@@ -47,6 +56,7 @@ func (c *comparison) run(ctx context.Context, naive Naive, j *prepared, v pipeli
 		return fmt.Errorf("bench: the naive pipeline on %s: %w", j.job.Media.Name(), err)
 	}
 	c.sum.Clips++
+	c.sum.Each = append(c.sum.Each, Pair{File: j.job.Media.Name(), NaiveMS: n.CPUMS, OnsiteMS: ours})
 	c.sum.CPUSPerClip += n.CPUMS / 1000
 	if c.sum.Stages == nil {
 		c.sum.Stages = map[string]float64{}

@@ -40,22 +40,23 @@ func TestComparisonWithTheNaivePipeline(t *testing.T) {
 		}
 	}
 	var c comparison
-	require.NoError(t, c.run(t.Context(), nil, j, pipeline.Verdict{}))
+	require.NoError(t, c.run(t.Context(), nil, j, pipeline.Verdict{}, 0))
 	require.Nil(t, c.result(), "not asked for")
-	require.NoError(t, c.run(t.Context(), says("pass", "pass", 4000), j, verdict(pipeline.Pass, pipeline.Pass)))
-	require.NoError(t, c.run(t.Context(), says("fail", "pass", 6000), j, verdict(pipeline.Uncertain, pipeline.Pass)))
-	require.NoError(t, c.run(t.Context(), says("pass", "fail", 5000), j, verdict(pipeline.Pass, pipeline.Pass)))
-	require.NoError(t, c.run(t.Context(), says("pass", "pass", 5000), j, verdict(pipeline.Fail, pipeline.Pass)))
+	require.NoError(t, c.run(t.Context(), says("pass", "pass", 4000), j, verdict(pipeline.Pass, pipeline.Pass), 1000))
+	require.NoError(t, c.run(t.Context(), says("fail", "pass", 6000), j, verdict(pipeline.Uncertain, pipeline.Pass), 1000))
+	require.NoError(t, c.run(t.Context(), says("pass", "fail", 5000), j, verdict(pipeline.Pass, pipeline.Pass), 1000))
+	require.NoError(t, c.run(t.Context(), says("pass", "pass", 5000), j, verdict(pipeline.Fail, pipeline.Pass), 1000))
 	b := c.result()
 	require.InDelta(t, 5, b.CPUSPerClip, 1e-9)
 	require.InDelta(t, .5, b.SameDecisions, 1e-9)
 	require.Equal(t, 4, b.Clips)
+	require.Equal(t, Pair{File: "clip.mp4", NaiveMS: 4000, OnsiteMS: 1000}, b.Each[0])
 	require.InDelta(t, 2500, b.Stages["decode"], 1e-9)
 	require.Equal(t, []string{"clip.mp4: liveness pass, naive fail", "clip.mp4: face fail, naive pass"}, b.Differ)
 	broken := func(context.Context, pipeline.Media, pipeline.Media) (NaiveVerdict, error) {
 		return NaiveVerdict{}, errors.New("no")
 	}
-	require.ErrorContains(t, c.run(t.Context(), broken, j, pipeline.Verdict{}), "clip.mp4")
+	require.ErrorContains(t, c.run(t.Context(), broken, j, pipeline.Verdict{}, 0), "clip.mp4")
 }
 
 func TestCompareWithAnEarlierRun(t *testing.T) {
