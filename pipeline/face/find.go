@@ -78,7 +78,7 @@ func (m *Matcher) Sweep(ctx context.Context, clip *media.Clip, found *Found, ind
 		frame := &found.Frames[i]
 		for _, b := range merge(boxes, m.config.Overlap) {
 			r := b.rect(frame.W, frame.H)
-			if !known(frame.Faces, r, m.config.Overlap) {
+			if !known(frame.Faces, r, m.config.Overlap) && !ofHead(found.SubjectIn(i), r) {
 				frame.Faces = append(frame.Faces, Face{Box: r, Score: b.score, Track: -1, Quality: Quality{Size: r.Dy(), Fault: FaultSmall}})
 			}
 		}
@@ -96,6 +96,17 @@ func known(faces []Face, r image.Rectangle, overlap float64) bool {
 		}
 	}
 	return false
+}
+
+// ofHead tells whether a box that only tiles show is an ear, the chin or the hair of the subject: much smaller than the face, with its middle on the
+// head, which is larger than the face's box by about a fifth. A face farther away whose middle is there is covered by the head.
+func ofHead(subject *Face, r image.Rectangle) bool {
+	if subject == nil || 2*r.Dy() > subject.Box.Dy() {
+		return false
+	}
+	head := subject.Box
+	head.Min, head.Max = head.Min.Sub(head.Size().Div(5)), head.Max.Add(head.Size().Div(5))
+	return r.Min.Add(r.Max).Div(2).In(head)
 }
 
 // look fills the faces of one frame: thorough looks in tiles, too; rough places landmarks once.

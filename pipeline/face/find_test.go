@@ -79,6 +79,19 @@ func TestSweepFindsThePeopleToBlur(t *testing.T) {
 	require.Error(t, m.Sweep(context.Background(), clip, &found, 77))
 }
 
+func TestWhatIsOnTheHeadIsNobodyElse(t *testing.T) {
+	face := &Face{Box: image.Rect(100, 100, 300, 400)}
+	small := func(x, y int) image.Rectangle { return image.Rect(x-20, y-30, x+20, y+30) }
+	for name, on := range map[string]image.Point{"ear": {75, 280}, "other ear": {325, 280}, "chin": {200, 395}, "hair": {210, 60}} {
+		require.True(t, ofHead(face, small(on.X, on.Y)), name)
+	}
+	for name, off := range map[string]image.Point{"beside": {50, 280}, "above": {200, 20}, "below": {200, 480}} {
+		require.False(t, ofHead(face, small(off.X, off.Y)), name)
+	}
+	require.False(t, ofHead(face, image.Rect(250, 150, 370, 330)), "as large as a face next to it")
+	require.False(t, ofHead(nil, small(200, 300)), "nobody in front")
+}
+
 func TestTracksFollowPeopleWhoMove(t *testing.T) {
 	var frames [][]person
 	for i := range 8 {

@@ -119,6 +119,8 @@ var labelTexts = map[string]pipeline.Text{
 	"screen":     {EN: "screen", ZH: "屏幕"},
 	"person":     {EN: "person", ZH: "人员"},
 	"elsewhere":  {EN: "another place", ZH: "另一地点"},
+	"voice":      {EN: "voice", ZH: "人声"},
+	"challenge":  {EN: "task", ZH: "动作任务"},
 }
 
 // label gives the words of an evidence label; one that is not known shows itself.
@@ -181,20 +183,4 @@ func stage(name string) pipeline.Text {
 		return t
 	}
 	return same(clean(name))
-}
-
-// SpanLabel says what a stretch of the clip is that a finding of this code names.
-func SpanLabel(c pipeline.Code) pipeline.Text {
-	switch c {
-	case pipeline.FootageReused:
-		return pipeline.Text{EN: "seen before", ZH: "曾出现过"}
-	case pipeline.ReplayedWithinClip:
-		return pipeline.Text{EN: "repeated", ZH: "重复"}
-	case pipeline.StreamAltered:
-		return pipeline.Text{EN: "cut", ZH: "剪接"}
-	case pipeline.SameContent:
-		return pipeline.Text{EN: "same content", ZH: "内容相同"}
-	default:
-		return pipeline.Text{EN: "no movement", ZH: "无动态"}
-	}
 }

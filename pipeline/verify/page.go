@@ -128,11 +128,7 @@ func (r *run) timeline() report.Timeline {
 	}
 	for _, name := range pipeline.CheckNames {
 		for _, f := range r.checks[name].Findings {
-			for _, e := range f.Evidence {
-				if e.FromMS != nil && e.ToMS != nil {
-					t.Spans = append(t.Spans, report.Span{FromMS: *e.FromMS, ToMS: *e.ToMS, Label: report.SpanLabel(f.Code)})
-				}
-			}
+			t.Spans = append(t.Spans, report.Spans(f.Code, f.Evidence)...)
 		}
 	}
 	return t

@@ -124,23 +124,6 @@ func TestPackageHolds(t *testing.T) {
 }
 
 // The page of a reused recording shows which stretch is which one of the earlier job, as the verdict says it.
-func TestPageShowsTheMatchedSegment(t *testing.T) {
-	at := func(ms int64) *int64 { return &ms }
-	score := 0.93
-	v := pipeline.Verdict{Schema: pipeline.Schema, Job: "01JOB", Decision: pipeline.DecisionAbnormal, Media: pipeline.MediaInfo{Kind: "video", DurationMS: 9000, Keyframes: []pipeline.Keyframe{{PTSMS: 1000}}},
-		Reasons: []pipeline.Reason{{Code: pipeline.FootageReused, Check: pipeline.CheckReuse, Evidence: []pipeline.Evidence{
-			{Kind: "segment", Job: "01EARLIER", FromMS: at(1000), ToMS: at(7000), TheirFromMS: at(61000), TheirToMS: at(67000), Transform: "mirrored", Score: &score, Threshold: &score}}}}}
-	for lang, want := range map[string]string{report.English: "mirrored", report.Chinese: "镜像"} {
-		page, err := Content{}.page(v, lang)
-		require.NoError(t, err)
-		text := string(page)
-		require.Contains(t, text, `id="matched"`)
-		require.Contains(t, text, "1:01.0")
-		require.Contains(t, text, want)
-		require.Contains(t, text, "seen before", "on the timeline")
-	}
-}
-
 func sorted(r *Result) (files []string) {
 	for _, f := range r.Findings {
 		if !slices.Contains(files, f.File) {
@@ -149,6 +132,29 @@ func sorted(r *Result) (files []string) {
 	}
 	slices.Sort(files)
 	return files
+}
+
+// The page shows which earlier footage was found again, and when, without its pictures; boxes have short names.
+func TestPageShowsTheMatch(t *testing.T) {
+	c := content(t)
+	var v pipeline.Verdict
+	require.NoError(t, json.Unmarshal(c.Verdict, &v))
+	from, to, theirs, end, score := int64(0), int64(6000), int64(2000), int64(8000), 0.97
+	v.Media.Kind, v.Media.DurationMS, v.Media.Width, v.Media.Height = "video", 6000, 640, 480
+	v.Media.Keyframes = []pipeline.Keyframe{{}}
+	v.Reasons[0].Evidence[0].Label = "other_face"
+	v.Reasons = append(v.Reasons, pipeline.Reason{Code: pipeline.FootageReused, Check: pipeline.CheckReuse, Evidence: []pipeline.Evidence{
+		{Kind: "segment", Job: "01EARLIER", FromMS: &from, ToMS: &to, TheirFromMS: &theirs, TheirToMS: &end, Transform: "mirrored", Score: &score},
+	}})
+	chinese, err := c.page(v, report.Chinese)
+	require.NoError(t, err)
+	require.Contains(t, string(chinese), "左右镜像")
+	page, err := c.page(v, report.English)
+	require.NoError(t, err)
+	for _, shown := range []string{"Matched earlier footage", "01EARLIER", "0:02.0–0:08.0", "mirrored", "0.97", "seen before", "another person"} {
+		require.Contains(t, string(page), shown)
+	}
+	require.NotContains(t, string(page), "picture no longer available", "packages never hold pictures of earlier footage")
 }
 
 // Not one byte of a package can be another one: headers, the manifest's first lines and the directory are tried whole, the rest in steps.

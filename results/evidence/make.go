@@ -141,35 +141,15 @@ func (c Content) page(v pipeline.Verdict, lang string) ([]byte, error) {
 		in.Pictures = append(in.Pictures, report.Picture{Keyframe: p.Index, JPEG: p.JPEG, W: w, H: h})
 	}
 	for _, r := range v.Reasons {
-		for _, e := range r.Evidence {
-			if e.Keyframe != nil && (e.Box != nil || len(e.Outline) > 0) {
-				in.Marks = append(in.Marks, report.Mark{Keyframe: *e.Keyframe, Box: e.Box, Outline: e.Outline, Label: r.Text})
-			}
-			if e.FromMS != nil && e.ToMS != nil {
-				in.Timeline.Spans = append(in.Timeline.Spans, report.Span{FromMS: *e.FromMS, ToMS: *e.ToMS, Label: report.SpanLabel(r.Code)})
-			}
-			if s, ok := matched(e); ok && r.Check == pipeline.CheckReuse {
-				in.Segments = append(in.Segments, s)
-			}
-		}
+		in.Segments = append(in.Segments, report.Segments(r.Evidence)...)
+		in.Timeline.Spans = append(in.Timeline.Spans, report.Spans(r.Code, r.Evidence)...)
+		in.Marks = append(in.Marks, report.Marks(r.Evidence)...)
 	}
 	var b bytes.Buffer
 	if err := report.Write(&b, in); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
-}
-
-// matched is the stretch of earlier footage that evidence of the reuse check names. Pictures of it are another's, and in no package.
-func matched(e pipeline.Evidence) (s report.Segment, ok bool) {
-	if e.Kind != "segment" || e.Job == "" {
-		return s, false
-	}
-	s = report.Segment{Job: e.Job, Transform: e.Transform, Score: e.Score, Threshold: e.Threshold}
-	if e.FromMS != nil && e.ToMS != nil && e.TheirFromMS != nil && e.TheirToMS != nil {
-		s.FromMS, s.ToMS, s.TheirFromMS, s.TheirToMS = *e.FromMS, *e.ToMS, *e.TheirFromMS, *e.TheirToMS
-	}
-	return s, true
 }
 
 const readme = `Evidence of a verdict by Onsite.        Onsite 结论证据包。
