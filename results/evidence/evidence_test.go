@@ -123,7 +123,6 @@ func TestPackageHolds(t *testing.T) {
 	require.ErrorContains(t, err, "no printer")
 }
 
-// The page of a reused recording shows which stretch is which one of the earlier job, as the verdict says it.
 func sorted(r *Result) (files []string) {
 	for _, f := range r.Findings {
 		if !slices.Contains(files, f.File) {
