@@ -106,12 +106,12 @@ func (i *inspection) comparePeople(all []results.Logged) {
 }
 
 // agreesWithdrawn says whether the log, too, has a later withdrawal of the same subject and purpose, or none. One that came while the
-// inspection ran may have been read or not.
+// inspection ran may have been read or not, and one of the same moment may have come before.
 func (i *inspection) agreesWithdrawn(r results.Logged, given results.LoggedEntry) bool {
 	was, since := false, false
 	for _, e := range i.about[withdrawnTopic+"|"+r.Subject] {
-		if e.ID > given.ID && e.Target == r.Purpose {
-			was, since = was || !i.fresh([]results.LoggedEntry{e}), true
+		if later := e.ID > given.ID; (later || near(e, given)) && e.Target == r.Purpose {
+			was, since = was || later && !near(e, given) && !i.fresh([]results.LoggedEntry{e}), true
 		}
 	}
 	return r.Deleted == was || r.Deleted == since

@@ -106,14 +106,11 @@ func (i *inspection) row(r results.Logged, kind pipeline.Text, ends string) {
 	}
 }
 
-// together is how near to each other changes of a row may be for nobody to say which of them was the last: an entry's time is taken before the
-// row is locked, and its id and with it its place in the log are of the clock of the machine that wrote it.
-const together = 5 * time.Second
-
-// maybeLast says that an entry may be of a row's last change, wherever it stands in the list.
+// maybeLast says that an entry may be of a row's last change, wherever it stands in the list. Of the kinds that change in one direction only
+// entriesAbout knows the last.
 func maybeLast(list []results.LoggedEntry, kind string, e results.LoggedEntry) bool {
 	switch kind {
-	case results.LoggedSettings, results.LoggedWebhook, results.LoggedBucket, results.LoggedSubject: // the others change in one direction only
+	case results.LoggedSettings, results.LoggedWebhook, results.LoggedBucket, results.LoggedSubject:
 		newest := slices.MaxFunc(list, func(a, b results.LoggedEntry) int { return a.At.Compare(b.At) }).At
 		return newest.Sub(e.At) < together
 	}

@@ -82,11 +82,17 @@ func (i *inspection) note(e results.LoggedEntry) {
 }
 
 // entriesAbout gives the entries of a topic in the order of the log, and last those that wait for their place, by their ids. Of what two machines
-// wrote in the same moment that is not always the order of commits.
+// wrote in the same moment that is not always the order of commits; a key's revocation is its last entry whatever the clocks say.
 func (i *inspection) entriesAbout(topic, id string) []results.LoggedEntry {
 	list := i.about[topic+"|"+id]
 	slices.SortStableFunc(list, func(a, b results.LoggedEntry) int {
 		place := func(e results.LoggedEntry) uint64 { return uint64(e.Seq) } // -1, without a place, is the largest
+		if last := func(e results.LoggedEntry) bool { return e.Action == "key.revoked" }; last(a) != last(b) {
+			if last(a) {
+				return 1
+			}
+			return -1
+		}
 		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.ID, b.ID))
 	})
 	return list
@@ -200,6 +206,7 @@ func (i *inspection) verdict(v loggedVerdict) {
 // compareConfig holds every revision of sites and policies against its entry, one by one: none is added, removed or put in another's place.
 func (i *inspection) compareConfig(all []results.Logged) {
 	next := map[string]int{}
+	lists := map[string][]results.LoggedEntry{}
 	for _, r := range all { // by name and revision
 		if r.Kind != results.LoggedSite && r.Kind != results.LoggedPolicy {
 			continue
@@ -210,9 +217,16 @@ func (i *inspection) compareConfig(all []results.Logged) {
 		}
 		n := next[r.Kind+"|"+r.Name]
 		next[r.Kind+"|"+r.Name]++
-		list := i.entriesAbout(r.Kind, r.Name)
+		if n == 0 {
+			lists[r.Kind+"|"+r.Name] = slices.Clone(i.entriesAbout(r.Kind, r.Name))
+		}
+		list := lists[r.Kind+"|"+r.Name]
+		ended := func(e results.LoggedEntry) bool { return e.Action == r.Kind+".deleted" }
+		if n < len(list) && !bring(list, n, func(e results.LoggedEntry) bool { return e.Digest == r.Digest && ended(e) == r.Deleted }) {
+			bring(list, n, func(e results.LoggedEntry) bool { return ended(e) == r.Deleted })
+		}
 		switch {
-		case n >= len(list) || r.Rev != n+1, list[n].Action == r.Kind+".deleted" != r.Deleted:
+		case n >= len(list) || r.Rev != n+1, ended(list[n]) != r.Deleted:
 			i.add(rule, fmt.Sprintf("%s revision %d", what.EN, r.Rev), r.Name, -1, fmt.Sprintf("%s, revision %d, is not what was logged: it was added, or another one was removed", what.EN, r.Rev),
 				fmt.Sprintf("%s的第 %d 版与日志不一致：被添加，或其他版本被移除", what.ZH, r.Rev))
 		case list[n].Digest == "", strings.HasPrefix(list[n].Digest, "sha256:"):

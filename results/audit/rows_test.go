@@ -41,6 +41,79 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// What two machines write in one moment may get places in either order: nobody is accused for that, and of what was changed all the same somebody is.
+func TestOrderWithinOneMoment(t *testing.T) {
+	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	type entry struct {
+		action, text string
+		after        time.Duration
+	}
+	sum := func(text string) string { return results.Sum([]byte(text)) }
+	made := func(target string, all []entry) *inspection {
+		i := &inspection{Report: &Report{}, began: 100, about: map[string][]results.LoggedEntry{}, seen: map[string]bool{}, from: clock{now: now}}
+		for n, e := range all {
+			i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{ID: string(rune('a' + n)), Action: e.action, Target: target, Subject: "e", Digest: sum(e.text), At: now.Add(e.after)}, Seq: int64(n)})
+		}
+		return i
+	}
+	const second, hour = time.Second, time.Hour
+	created, revised := results.EventVerdictCreated, results.EventVerdictRevised
+	for name, c := range map[string]struct {
+		log  []entry
+		want int
+	}{
+		"in order":                   {[]entry{{created, "1", 0}, {revised, "2", hour}, {revised, "3", 2 * hour}}, 0},
+		"a revision before its kind": {[]entry{{created, "1", 0}, {revised, "3", hour + second}, {revised, "2", hour}}, 0},
+		"a revision before all":      {[]entry{{revised, "2", second}, {created, "1", 0}, {revised, "3", hour}}, 0},
+		"long before all":            {[]entry{{revised, "2", hour}, {created, "1", 0}, {revised, "3", hour}}, 3},
+		"two changed places":         {[]entry{{created, "1", 0}, {revised, "3", hour}, {revised, "2", 2 * hour}}, 2},
+		"one is another":             {[]entry{{created, "1", 0}, {revised, "x", second}, {revised, "3", second}}, 1},
+		"created twice":              {[]entry{{created, "1", 0}, {created, "2", second}, {revised, "3", second}}, 3},
+	} {
+		t.Run("verdict "+name, func(t *testing.T) {
+			i := made("job", c.log)
+			var rows []loggedVerdict
+			for n, text := range []string{"1", "2", "3"} {
+				rows = append(rows, loggedVerdict{job: "job", revision: n + 1, digest: sum(text)})
+			}
+			i.compareVerdicts(rows, 30)
+			require.Len(t, i.Findings, c.want, "%+v", i.Findings)
+		})
+	}
+	for name, c := range map[string]struct {
+		log  []entry
+		want int
+	}{
+		"in order":                {[]entry{{"site.changed", "1", 0}, {"site.changed", "2", hour}, {"site.deleted", "2", hour}}, 0},
+		"its end first":           {[]entry{{"site.changed", "1", 0}, {"site.deleted", "2", hour}, {"site.changed", "2", hour}}, 0},
+		"all the other way round": {[]entry{{"site.deleted", "2", second}, {"site.changed", "2", second}, {"site.changed", "1", 0}}, 0},
+		"an hour apart":           {[]entry{{"site.changed", "2", hour}, {"site.changed", "1", 0}, {"site.deleted", "2", hour}}, 2},
+		"one is another":          {[]entry{{"site.changed", "1", 0}, {"site.deleted", "2", hour}, {"site.changed", "x", hour}}, 1},
+	} {
+		t.Run("site "+name, func(t *testing.T) {
+			i := made("shop", c.log)
+			i.compareConfig([]results.Logged{{Kind: results.LoggedSite, Name: "shop", Rev: 1, Digest: sum("1")}, {Kind: results.LoggedSite, Name: "shop", Rev: 2, Digest: sum("2")},
+				{Kind: results.LoggedSite, Name: "shop", Rev: 3, Digest: sum("2"), Deleted: true}})
+			require.Len(t, i.Findings, c.want, "%+v", i.Findings)
+		})
+	}
+	for row, want := range map[string]int{"revoked": 0, "in force": 1} { // whatever the clocks say
+		i := made("k", []entry{{"key.revoked", "revoked", 0}, {"key.created", "in force", hour}})
+		i.compareRows([]results.Logged{{Kind: results.LoggedKey, Name: "k", Digest: sum(row)}})
+		require.Len(t, i.Findings, want, row)
+	}
+	for _, first := range []string{"consent.given", "consent.withdrawn"} {
+		second := map[string]string{"consent.given": "consent.withdrawn", "consent.withdrawn": "consent.given"}[first]
+		i := made("c", []entry{{first, "c", 0}, {second, "c", time.Second}})
+		for _, e := range i.about[withdrawnTopic+"|e"] { // it names the purpose
+			e.Target = "face"
+			i.about[withdrawnTopic+"|e"] = []results.LoggedEntry{e}
+		}
+		i.comparePeople([]results.Logged{{Kind: results.LoggedConsent, Name: "c", Subject: "e", Purpose: "face", Digest: sum("c"), Deleted: true}})
+		require.Empty(t, i.Findings, first)
+	}
+}
+
 type clock struct {
 	Source
 	now time.Time

@@ -154,6 +154,7 @@ func (s *swap) compared(body string) (c struct {
 		names[f.Name] = true
 	}
 	require.True(s, names["report.en.html"] && names["report.zh.html"] && names["scores.svg"], names)
+	require.Equal(s, strings.Contains(body, "impostor"), names["det.svg"], "curves need both kinds")
 	f, err := z.Open("report.json")
 	require.NoError(s, err)
 	require.NoError(s, json.NewDecoder(f).Decode(&report))
@@ -207,6 +208,7 @@ func TestRegistryOfTwoTenants(t *testing.T) {
 	// A canary of the installation: by share, and by tenant. Who has a model of its own is in neither.
 	id := s.upload("installation")
 	at := "/v1/registry/models/" + id
+	var tried []string
 	canary := func(body string, n int) {
 		t.Helper()
 		var changed struct{ Epoch struct{ Number int64 } }
@@ -216,6 +218,7 @@ func TestRegistryOfTwoTenants(t *testing.T) {
 		require.NoError(t, err)
 		for i := range 3 {
 			got := s.submit(n + i)
+			tried = append(tried, got)
 			v := s.verdict(got)
 			assigned, lane := e.Doc.Assign("acme", got)
 			require.Equal(t, string(lane), v.Runtime.ModelSet.Lane)
@@ -243,17 +246,26 @@ func TestRegistryOfTwoTenants(t *testing.T) {
 	}, 2*time.Minute, 50*time.Millisecond)
 	s.json(http.MethodPost, at+"/rollback", ``, nil)
 
-	// The whole comparison over stored jobs; one of them is of a person who was erased.
+	// The whole comparison over stored jobs; one of them is of a person who was erased, one shows another face.
 	form, kind := formOf(t, "subject", "", "e2", "policy", "", "photo", "media", "photo.jpg", append(bytes.Clone(s.photo), "<!-- e2 -->"...))
 	var a struct{ Job string }
 	require.Equal(t, http.StatusAccepted, call(t, http.MethodPost, s.url+"/v1/submissions", s.key, kind, form, &a))
 	s.verdict(a.Job)
+	form, kind = formOf(t, "subject", "", "e1", "policy", "", "photo", "media", "photo.jpg", portrait(t, "joconde.jpg"))
+	require.Equal(t, http.StatusAccepted, call(t, http.MethodPost, s.url+"/v1/submissions", s.key, kind, form, &a))
+	require.NotEqual(t, pipeline.DecisionPass, s.verdict(a.Job).Decision)
 	s.json(http.MethodDelete, "/v1/subjects/e2", "", nil, http.StatusNoContent)
-	ask := fmt.Sprintf(`{"models": [%q], "limit": 4, "budget": 1, "limits": {"cases": 3, "disagreement": 1, "loosened": 1, "slower": 1000}, "labels": {%q: "genuine"}, "groups": {"e1": {"declared": "x"}}}`, id, jobs[0].id)
+	ask := fmt.Sprintf(`{"models": [%q], "limit": 5, "budget": 1, "limits": {"cases": 3, "disagreement": 1, "loosened": 1, "slower": 1000}, "labels": {%q: "genuine", %q: "genuine", %q: "impostor"}, "groups": {"e1": {"declared": "x"}}}`, id, tried[4], tried[5], a.Job)
 	c, report := s.compared(ask)
-	require.Equal(t, [3]int{4, 3, 1}, [3]int{c.Jobs, c.Done, c.Gone})
+	require.Equal(t, [3]int{5, 4, 1}, [3]int{c.Jobs, c.Done, c.Gone})
 	require.True(t, c.Passed, string(c.Summary))
-	require.Equal(t, 3, report.Cases)
+	require.Equal(t, 4, report.Cases)
+	for _, det := range []*compare.DET{report.BeforeDET, report.AfterDET} {
+		require.NotNil(t, det, "labels of stored jobs make curves")
+		require.Equal(t, compare.Point{FMR: 0, FNMR: 1}, det.Points[0])
+	}
+	require.Zero(t, report.BeforeDET.EER, "the built-in embedder tells them apart")
+	require.Equal(t, 1, report.BeforeErrors.FMR.Of)
 	require.Positive(t, report.BeforeTimes.Median)
 	groups := map[string]string{}
 	for _, g := range report.Groups {
