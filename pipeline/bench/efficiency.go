@@ -47,7 +47,7 @@ var kernelList = map[string][]string{
 	"onsite/pipeline/reuse": {
 		"resample", "columns", "axpy", "lowDCT", "addRow", "halveRows", "greyRow", "pdqBits", "pdqQuality", "dot", "products", "nearestThree",
 		"nearestCode", "nearestBits", "codeOf", "kthOf", "appendKeys", "split", "halveLines", "Bits256.Distance", "differences", "changes", "cellMotion",
-		"cellMeans", "centre", "selectKth", "warpMap.apply", "(*track).steadied",
+		"cellMeans", "centre", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied",
 	},
 	"onsite/pipeline/authenticity": {
 		"smooth", "blur3", "half", "shrink", "(*series).measure", "(*equations).affine", "(*equations).projective", "plane.sample", "blockScores", "blockLeft",

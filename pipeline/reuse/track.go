@@ -160,16 +160,7 @@ func (m warpMap) apply(t *track, stride int) track {
 			at := min(i+k, out.n-1) // the last frame is made again where there are no four left
 			src[k], dst[k] = t.frame(at*stride), out.frame(at)
 		}
-		for c := range m.side * m.side {
-			var s0, s1, s2, s3 float32
-			for _, p := range m.taps[m.from[c]:m.from[c+1]] {
-				s0 += p.w * src[0][p.at]
-				s1 += p.w * src[1][p.at]
-				s2 += p.w * src[2][p.at]
-				s3 += p.w * src[3][p.at]
-			}
-			dst[0][c], dst[1][c], dst[2][c], dst[3][c] = s0, s1, s2, s3
-		}
+		m.four(&src, &dst)
 	}
 	for i, ok := range out.valid {
 		if !ok {
@@ -177,6 +168,22 @@ func (m warpMap) apply(t *track, stride int) track {
 		}
 	}
 	return out
+}
+
+// four maps four frames. Slices of their own, of one length, stay in registers and need one check of bounds for the four.
+func (m *warpMap) four(src, dst *[4][]float32) {
+	a := src[0]
+	b, c, d := src[1][:len(a)], src[2][:len(a)], src[3][:len(a)]
+	for cell := range m.side * m.side {
+		var s0, s1, s2, s3 float32
+		for _, p := range m.taps[m.from[cell]:m.from[cell+1]] {
+			s0 += p.w * a[p.at]
+			s1 += p.w * b[p.at]
+			s2 += p.w * c[p.at]
+			s3 += p.w * d[p.at]
+		}
+		dst[0][cell], dst[1][cell], dst[2][cell], dst[3][cell] = s0, s1, s2, s3
+	}
 }
 
 // halve averages 2 x 2 cells of every frame.
