@@ -106,7 +106,7 @@ func TestProgramsTable(t *testing.T) {
 		}
 	}
 	sum := 0.0 // what re-saving leaves in an honest clip
-	for _, code := range []string{"library", "messenger", "beauty", "uniform_times", "second_coding", "odd_size", "rewritten", "times_missing"} {
+	for _, code := range []string{"library", "messenger", "beauty", "uniform_times", "second_coding", "odd_size", "mirrored", "rewritten", "times_missing"} {
 		require.Contains(t, weights, code)
 		sum += weights[code]
 	}
@@ -143,6 +143,23 @@ func TestSizes(t *testing.T) {
 	} {
 		s, _ := sizeSign(size[0], size[1])
 		require.Equal(t, want, s.code, "%v", size)
+	}
+}
+
+func TestOrientations(t *testing.T) {
+	for _, mirrored := range []bool{false, true} {
+		for _, turned := range []int{0, 90, 180, 270} {
+			c := checker{clip: &media.Clip{Info: media.Info{Kind: media.Video, Width: 720, Height: 1280, Rotation: turned, Mirrored: mirrored}}}
+			var codes []string
+			for _, s := range c.streamSigns() {
+				codes = append(codes, s.code)
+			}
+			if mirrored {
+				require.Equal(t, []string{"mirrored"}, codes, "%d degrees", turned)
+			} else {
+				require.Empty(t, codes, "phones turn by quarters: %d degrees", turned)
+			}
+		}
 	}
 }
 

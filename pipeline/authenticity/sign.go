@@ -40,6 +40,7 @@ var weights = map[string]float64{
 	"rewritten":     0.15, // the file was changed long after it was made
 	"screen_size":   0.45, // the size of a screen, not of a camera
 	"odd_size":      0.10, // a shape that no phone's camera gives
+	"mirrored":      0.05, // an orientation that no phone's camera writes: phones turn by quarters, and mirror the picture itself
 }
 
 // signLimit is the sum of weights from which a person looks.

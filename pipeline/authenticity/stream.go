@@ -17,6 +17,10 @@ func (c *checker) streamSigns() []sign {
 	if s, ok := sizeSign(i.Width, i.Height); ok {
 		out = append(out, s)
 	}
+	if i.Mirrored {
+		out = append(out, sign{code: "mirrored", proof: fmt.Sprintf("%d degrees and mirrored", i.Rotation), at: -1,
+			text: pipeline.Text{EN: "the file shows the picture mirrored, which phones' cameras do not ask for", ZH: "文件要求镜像显示画面，手机相机不会这样写"}})
+	}
 	out = append(out, timeSigns(c.clip.Packets)...)
 	if s, ok := repeatSign(c.clip.Packets); ok {
 		out = append(out, s)
