@@ -23,8 +23,8 @@ const (
 	// the tiled search takes digits for faces (0.87 for a price on the demo's poster).
 	sureFace    = 0.9
 	maxPictures = 24 // keyframes in a report; a five-minute clip has 60
-	// Keyframes alone, for a service to keep: a verdict that a person will look at has more of them than one that passes. Each costs about
-	// 0.1 s, most of it looking for small faces to blur.
+	// Keyframes alone, for a service to keep: a verdict that a person will look at has more of them than one that passes. Each costs some
+	// 60 ms, most of it looking for small faces to blur (face.Matcher.Sweep).
 	passKeyframes, mostKeyframes = 3, 12
 )
 

@@ -15,7 +15,7 @@ import (
 type Figures struct {
 	ClipCPUS    float64 `json:"clip_cpu_s"`        // CPU seconds of the core for one clip (onsite bench core)
 	ServiceMS   float64 `json:"service_cpu_ms"`    // CPU milliseconds of worker and API around the core for one job (onsite load: cpu_ms_per_job)
-	PicturesMS  float64 `json:"pictures_cpu_ms"`   // of the core for the keyframes that the service keeps, without other people in them; onsite bench core makes none
+	PicturesMS  float64 `json:"pictures_cpu_ms"`   // of the core for the keyframes that the service keeps, without other people in them; onsite bench core measures it apart
 	StoreMS     float64 `json:"store_cpu_ms"`      // of PostgreSQL, the same
 	IdleMS      float64 `json:"idle_store_cpu_ms"` // of PostgreSQL for one worker process in a second, whether there is work or not
 	ClipMB      float64 `json:"clip_mb"`           // megabytes of one upload with what is kept of it
