@@ -102,14 +102,17 @@ func known(faces []Face, r image.Rectangle, overlap float64) bool {
 	return false
 }
 
-// ofHead tells whether a box that only tiles show is an ear, the chin or the hair of the subject: much smaller than the face, with its middle on the
-// head, which is larger than the face's box by about a fifth. A face farther away whose middle is there is covered by the head.
+// ofHead tells whether a box that only tiles show is an ear, the chin or the hair of the subject: smaller than the face by a third and with its
+// middle in the face's box, or smaller by half and with its middle on the head, which is larger than that box by about a fifth. A face farther
+// away whose middle is there is covered by the head.
 func ofHead(subject *Face, r image.Rectangle) bool {
-	if subject == nil || 2*r.Dy() > subject.Box.Dy() {
+	if subject == nil || 3*r.Dy() > 2*subject.Box.Dy() {
 		return false
 	}
 	head := subject.Box
-	head.Min, head.Max = head.Min.Sub(head.Size().Div(5)), head.Max.Add(head.Size().Div(5))
+	if 2*r.Dy() <= head.Dy() {
+		head.Min, head.Max = head.Min.Sub(head.Size().Div(5)), head.Max.Add(subject.Box.Size().Div(5))
+	}
 	return r.Min.Add(r.Max).Div(2).In(head)
 }
 

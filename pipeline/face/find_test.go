@@ -88,7 +88,9 @@ func TestWhatIsOnTheHeadIsNobodyElse(t *testing.T) {
 	for name, off := range map[string]image.Point{"beside": {50, 280}, "above": {200, 20}, "below": {200, 480}} {
 		require.False(t, ofHead(face, small(off.X, off.Y)), name)
 	}
-	require.False(t, ofHead(face, image.Rect(250, 150, 370, 330)), "as large as a face next to it")
+	require.True(t, ofHead(face, image.Rect(90, 80, 210, 240)), "the left half of the forehead")
+	require.False(t, ofHead(face, image.Rect(250, 150, 370, 330)), "a child next to it")
+	require.False(t, ofHead(face, image.Rect(150, 150, 300, 360)), "nearly as large")
 	require.False(t, ofHead(nil, small(200, 300)), "nobody in front")
 }
 
