@@ -64,6 +64,9 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 	} {
 		b = append(b, own(`INSERT INTO pending_objects (object_key, since) `+from+` ON CONFLICT (object_key) DO UPDATE SET since = 0`))
 	}
+	if err := leaveComparisons(ctx, q, `tenant = $1 AND subject = $2`, tenant, subject); err != nil {
+		return err
+	}
 	marks, err := s.marksOf(ctx, q, tenant, `SELECT job FROM submissions WHERE tenant = $1 AND subject = $2`, subject)
 	if err != nil {
 		return err
@@ -80,7 +83,6 @@ func (s *Store) erase(ctx context.Context, q querier, tenant, subject string, wh
 		own(`DELETE FROM challenges WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM model_gaps WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM model_shadows WHERE tenant = $1 AND subject = $2`),
-		own(`DELETE FROM model_compared WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM reverifications WHERE tenant = $1 AND subject = $2`),
 		own(`DELETE FROM deadlines WHERE tenant = $1 AND subject = $2 AND kind <> 'verdict'`),
 		// An event's words hold the object's path, which its sender chose. Those that came before their claim, or too late, have no job.

@@ -167,6 +167,9 @@ func (s *Store) expireJobs(ctx context.Context, q querier, jobs []string) ([]sta
 			b = append(b, do(`UPDATE feed SET done = done - 1 WHERE tenant = $1`, v.Tenant))
 		}
 	}
+	if err := leaveComparisons(ctx, q, `job = ANY($1)`, jobs); err != nil {
+		return nil, err
+	}
 	gone, err := s.marksGone(ctx, q, jobs)
 	if err != nil {
 		return nil, err
@@ -176,7 +179,6 @@ func (s *Store) expireJobs(ctx context.Context, q querier, jobs []string) ([]sta
 		do(`DELETE FROM rechecks WHERE late = ANY($1)`, jobs),
 		do(`DELETE FROM challenges WHERE job = ANY($1) AND job <> ''`, jobs),
 		do(`DELETE FROM model_shadows WHERE job = ANY($1)`, jobs),
-		do(`DELETE FROM model_compared WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM reverifications WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM uploads WHERE job = ANY($1)`, jobs),
 		do(`DELETE FROM jobs WHERE id = ANY($1)`, jobs),

@@ -96,6 +96,10 @@ func (s *Store) NextCompared(ctx context.Context, id string) (results.ComparedJo
 // PutCompared implements results.Comparisons.
 func (s *Store) PutCompared(ctx context.Context, j results.ComparedJob) error {
 	err := s.db.Tx(ctx, func(q querier) error {
+		// The comparison before its jobs, as everybody does who changes both.
+		if _, err := q.Batch(ctx, []statement{do(`SELECT id FROM model_comparisons WHERE id = $1 FOR UPDATE`, j.Comparison)}); err != nil {
+			return err
+		}
 		n, err := q.Exec(ctx, `UPDATE model_compared SET state = $3, body = $4 WHERE comparison = $1 AND job = $2 AND state = 'waiting'`, j.Comparison, j.Job, string(j.State), raw(j.Body))
 		if err != nil || n == 0 {
 			return err
@@ -108,6 +112,34 @@ func (s *Store) PutCompared(ctx context.Context, j results.ComparedJob) error {
 		return err
 	})
 	return wrap(err, "note what candidates say of job %s", j.Job)
+}
+
+// leaveComparisons takes jobs out of the comparisons that are under way: what was found of them goes, and they count as gone.
+func leaveComparisons(ctx context.Context, q querier, which string, args ...any) error {
+	ids, err := collect(ctx, q, scanText, `SELECT id FROM model_comparisons WHERE id IN (SELECT comparison FROM model_compared WHERE `+which+`) ORDER BY id FOR UPDATE`, args...)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	left, err := collect(ctx, q, scanCompared, `DELETE FROM model_compared WHERE `+which+` RETURNING `+comparedColumns, args...)
+	if err != nil {
+		return err
+	}
+	done, gone := map[string]int{}, map[string]int{}
+	for _, j := range left {
+		switch j.State {
+		case results.ComparedDone:
+			done[j.Comparison]++
+			gone[j.Comparison]++
+		case results.ComparedWaits:
+			gone[j.Comparison]++
+		}
+	}
+	var b []statement
+	for _, id := range ids {
+		b = append(b, do(`UPDATE model_comparisons SET done = done - $2, gone = gone + $3 WHERE id = $1`, id, done[id], gone[id]))
+	}
+	_, err = q.Batch(ctx, b)
+	return err
 }
 
 // CountCompared implements results.Comparisons.

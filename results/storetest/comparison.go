@@ -74,13 +74,21 @@ func modelComparisons(t *testing.T, s results.Store) {
 	jobs, err = s.ComparedJobs(ctx, c.ID, "", 10)
 	require.NoError(t, err)
 	require.Empty(t, jobs, "what was said of a person goes with the person")
+	got, err = s.Comparison(ctx, c.ID)
+	require.NoError(t, err)
+	require.Equal(t, [3]int64{3, 0, 2}, [3]int64{got.Total, got.Done, got.Gone}, "and its job counts as gone")
+	j.State, j.Job = results.ComparedDone, "1"
+	require.NoError(t, s.PutCompared(ctx, j), "it ran just then")
+	got, err = s.Comparison(ctx, c.ID)
+	require.NoError(t, err)
+	require.Zero(t, got.Done)
 
 	c.Digest, c.Summary, c.Passed = Sum("report"), []byte(`{"passed": true}`), true
 	require.NoError(t, s.EndComparison(ctx, c, []byte("zip"), Audit(s, w.tenant, "model.compared")))
 	got, err = s.Comparison(ctx, c.ID)
 	require.NoError(t, err)
 	require.Equal(t, results.ComparisonDone, got.State)
-	require.Equal(t, int64(2), got.Gone, "who was erased is one of them")
+	require.Equal(t, int64(3), got.Gone, "the one that never ran, too")
 	pack, err := s.ComparisonPackage(ctx, c.ID)
 	require.NoError(t, err)
 	require.Equal(t, "zip", string(pack))
