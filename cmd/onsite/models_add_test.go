@@ -190,3 +190,11 @@ func TestSentModelThatIsNotRun(t *testing.T) {
 	m.Check = nil
 	require.ErrorContains(t, notChecked(m), "not examined")
 }
+
+// Why a comparison over stored jobs did not pass is printed with it.
+func TestComparisonSaysWhyItFailed(t *testing.T) {
+	var out strings.Builder
+	e := &env{out: &out, lang: "zh"}
+	e.comparison(client.Comparison{ID: "01X", State: "done", Summary: json.RawMessage(`{"failed": [{"en": "too few", "zh": "数量不足"}]}`)})
+	require.Contains(t, out.String(), "! 数量不足")
+}

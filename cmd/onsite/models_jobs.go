@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -117,6 +118,14 @@ func (e *env) comparison(c client.Comparison) {
 		EN: fmt.Sprintf("%s: %s; %s, %d of %d jobs ran under both, %d are left out; passed: %v", c.ID, c.State, c.Data.EN, c.Done, c.Jobs, c.Gone, c.Passed),
 		ZH: fmt.Sprintf("%s：%s；%s，%d/%d 个任务已在两组模型下运行，%d 个未计入；通过：%v", c.ID, c.State, c.Data.ZH, c.Done, c.Jobs, c.Gone, c.Passed),
 	}))
+	var said struct {
+		Failed []pipeline.Text `json:"failed"`
+	}
+	if json.Unmarshal(c.Summary, &said) == nil { // of a finished one
+		for _, why := range said.Failed {
+			fmt.Fprintln(e.out, "  ! "+e.say(why))
+		}
+	}
 	if c.SHA256 != "" {
 		fmt.Fprintln(e.out, e.say(pipeline.Text{EN: "sha256 of report.json: ", ZH: "report.json 的 sha256："})+c.SHA256)
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"onsite/pipeline/policy"
 	"onsite/pipeline/verify"
 	"onsite/results"
+	"onsite/results/object"
 )
 
 // A verdict that is made again sees what the first one saw, whatever came since.
@@ -248,4 +250,51 @@ func TestOthersWithTheDeviceAreCounted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, sharers(verdict(t, raw)))
 	require.Zero(t, sharers(pipeline.Verdict{}))
+}
+
+// erasing is a store in which somebody is erased just before their templates are kept.
+type erasing struct {
+	Store
+	erase func()
+}
+
+func (e *erasing) PutTemplates(ctx context.Context, all []results.Template) error {
+	if e.erase != nil {
+		e.erase()
+	}
+	return e.Store.PutTemplates(ctx, all)
+}
+
+// Who is erased while their job is tried under other models leaves no vector and no picture, and their job cannot be tried again.
+func TestErasedWhileTried(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	store := &erasing{Store: w.store}
+	c := w.make(Options{Verifier: w.core.Verifier})
+	c.Store = store
+	w.policy("only_face", onlyFace)
+	w.person("ann", footage(t, "franck_03909.jpg"))
+	f, _ := w.run("ann", "", "only_face", footage(t, "franck_02159.jpg"))
+	photos, err := w.store.Photos(ctx, "t", "ann", 0)
+	require.NoError(t, err)
+	_, err = w.store.DropNamedTemplates(ctx, "t", c.EmbedModel(), 100) // as if the models were others
+	require.NoError(t, err)
+	erased := false
+	store.erase = func() {
+		erased = true
+		require.NoError(t, w.vault.Erase(ctx, "t", "ann", w.audit("subject.erased")))
+	}
+	_, err = c.Try(ctx, "t", f.Job)
+	require.True(t, erased)
+	var cannot *CannotReverify
+	require.True(t, err == nil || errors.As(err, &cannot), "%v", err)
+	left, err := w.store.Templates(ctx, "t", "ann", []string{photos[0].ID}, "")
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.NoError(t, w.objects.List(ctx, "t/ann/", func(i object.Info) error {
+		require.Fail(t, "an object is left", i.Key)
+		return nil
+	}))
+	_, err = c.Try(ctx, "t", f.Job)
+	require.ErrorAs(t, err, &cannot)
 }
