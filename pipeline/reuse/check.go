@@ -195,7 +195,7 @@ func (q *query) choose(ctx context.Context, history []Candidate, n int) ([]glanc
 		}
 	}
 	byTime := (n + 1) / 2
-	if q.grid.n == 0 {
+	if q.grid.n < minOnLine {
 		byTime = 0
 	}
 	take(byTime, func(a, b *glance) bool { return a.temporal > b.temporal })
@@ -272,7 +272,15 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 				}
 			}
 		}
-		m.again = p.again
+		if p.same(m.Distance) && p.enough() && q.f.Kind == media.Photo && o.Kind == media.Photo {
+			if motion, err = decodeMotion(o.motion); err == nil {
+				p.changed, err = q.f.picture.changes(&motion, ways[0].t)
+			}
+			if err != nil {
+				return Match{}, err
+			}
+		}
+		m.again, m.changed = p.again, p.changed
 		cleared := cfg.Known != nil && !cfg.Known[m.Job] && p.enough() && !p.again.enough()
 		if m.Near = p.same(m.Distance) && !cleared; m.Near && p.enough() {
 			m.Photo = p.inPlace()
@@ -312,13 +320,8 @@ func (q *query) fill(ctx context.Context, cfg Config, m *Match, o *Fingerprint, 
 		if ok && score(&b.stretch) > first {
 			again = b
 		}
-		if slow && Score(score(&again.stretch)) < cfg.Threshold {
-			third := *a
-			if ok {
-				third.average(&b, motion, score)
-			} else {
-				third.average(nil, motion, score)
-			}
+		if third := *a; ok && slow && Score(score(&again.stretch)) < cfg.Threshold {
+			third.average(&b, motion, score)
 			if score(&third.stretch) > score(&again.stretch) {
 				again = third
 			}

@@ -92,6 +92,9 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 		if a := m.again; a.enough() {
 			c.Detail["closest"].(map[string]any)["points"] = map[string]any{"looked_for": a.points, "moved": round3(a.moved), "lost": round3(a.lost)}
 		}
+		if a := m.changed; a.enough() {
+			c.Detail["closest"].(map[string]any)["cells"] = map[string]any{"compared": a.cells, "changed": a.found}
+		}
 		if m.ClearedBy != "" {
 			c.Detail["closest"].(map[string]any)["cleared_by"] = m.ClearedBy
 		}

@@ -131,7 +131,16 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 	f.index = makeIndex(stills)
 	f.Audio = hear(c.PCM)
 	f.full = resampleMotion(c.Motion)
-	if f.full.n > 1 {
+	if f.Kind == media.Photo {
+		t, err := f.picture.frame()
+		if err != nil {
+			return Fingerprint{}, fmt.Errorf("fingerprint %s: %w", short(c.Info.SHA256), err)
+		}
+		m := newWarp(identity, t.w, t.h, cells)
+		grid := m.apply(&t, 1)
+		roundMotion(&grid)
+		f.motion = encodeMotion(&grid)
+	} else if f.full.n > 1 {
 		m := newWarp(identity, f.full.w, f.full.h, cells)
 		grid := m.apply(&f.full, 1)
 		roundMotion(&grid)

@@ -38,6 +38,7 @@ type photoMatch struct {
 	agree    float64 // their share of all matched points
 	together float64 // share of matched points that moved, and a neighbour with them
 	again    refound // of the earlier photo's points, where they were looked for again
+	changed  changed // cells, of two photos whose points say that they are the same
 }
 
 // score is above samePhoto where the picture itself was seen before; at most 1.
@@ -60,6 +61,9 @@ func (p photoMatch) enough() bool { return p.pairs >= photoPoints }
 func (p photoMatch) same(distance int) bool {
 	if !p.enough() {
 		return distance <= nearDistance
+	}
+	if p.changed.enough() && p.changed.found > changedMost {
+		return false
 	}
 	if p.again.enough() {
 		return p.score() >= perhapsPhoto && p.again.moved <= photoMoved && p.again.lost <= photoLost

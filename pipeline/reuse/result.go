@@ -49,6 +49,7 @@ type Match struct {
 	Cleared   Verdict // what the verdict would be without the mark
 
 	again    refound // of a photo's points
+	changed  changed // of its cells
 	silent   float64 // S without what the sound gives
 	residual float64
 	matches  int
