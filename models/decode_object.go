@@ -20,6 +20,8 @@ type Objects struct {
 	Scores []float32
 	// Mean is the detector's own description of the whole picture: the mean over one of its feature maps. Nil where a model has none.
 	Mean []float32
+	// Pool is the same of a model whose manifest names a map (pool_of): means, then standard deviations. Nil otherwise.
+	Pool []float32
 }
 
 // Labels names the classes of a task that finds objects, in the order of Objects.Scores; nil for other tasks.
@@ -68,7 +70,10 @@ func (s *Set) EmbedScene(ctx context.Context, img Image) (Vector, Objects, error
 		}
 		shape := m.man.Outputs[1].Shape
 		o.Found, o.Scores = centernet(out[1], out[2], shape[3], shape[2], float32(m.man.Input.Width), float32(m.man.Input.Height), float32(m.man.Decoder.Params["score"]))
-		return finite(SceneEmbed, o.Scores...)
+		if len(out) > 3 {
+			o.Pool = append([]float32(nil), out[3]...)
+		}
+		return finite(SceneEmbed, append(o.Scores[:len(o.Scores):len(o.Scores)], o.Pool...)...)
 	})
 	if err != nil {
 		return Vector{}, Objects{}, err

@@ -20,7 +20,10 @@ func (s *Set) TextMap(ctx context.Context, img Image) (ProbMap, error) {
 	var p ProbMap
 	err = m.picture(ctx, img, func(out [][]float32, w, h int) error {
 		p = ProbMap{P: append([]float32(nil), out[0]...), W: w, H: h}
-		return nil
+		if len(out) > 1 {
+			p.Pool = append([]float32(nil), out[1]...)
+		}
+		return finite(TextDetect, p.Pool...)
 	})
 	if err != nil {
 		return ProbMap{}, err

@@ -155,7 +155,7 @@ func (e *exam) files() []byte {
 
 // graph compares inputs and outputs with what the manifest says.
 func (e *exam) graph(data []byte) bool {
-	inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(data)
+	inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(withPools(data, e.man.Outputs))
 	if err != nil {
 		e.fault("not_onnx", "ONNX Runtime %s cannot read the file: %v", "ONNX Runtime %s 无法读取该文件：%v", ort.GetVersion(), err)
 		return false

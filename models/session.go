@@ -146,7 +146,7 @@ func newSession(man manifest.Manifest, data []byte, h how) (session *ort.Dynamic
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, options.Destroy()) }()
-	return ort.NewDynamicAdvancedSessionWithONNXData(data, inputs, outputs, options)
+	return ort.NewDynamicAdvancedSessionWithONNXData(withPools(data, man.Outputs), inputs, outputs, options)
 }
 
 // acquire waits for a free slot; the model is loaded when it returns.

@@ -45,10 +45,12 @@ type Vector struct {
 // Pose is the head's direction in degrees; 0, 0, 0 looks into the camera.
 type Pose struct{ Yaw, Pitch, Roll float32 }
 
-// ProbMap is a H x W map of probabilities (0..1), row-major.
+// ProbMap is a H x W map of probabilities (0..1), row-major. Pool is the model's own description of the whole picture: means, then standard
+// deviations over one of its feature maps, if its manifest names one; nil otherwise.
 type ProbMap struct {
 	P    []float32
 	W, H int
+	Pool []float32
 }
 
 // Reading is one recognised line of text with the mean confidence (0..1) of its characters.

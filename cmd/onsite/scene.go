@@ -148,7 +148,7 @@ type measuring struct {
 }
 
 // featureVersion changes when the code between a picture and its features does.
-const featureVersion = "1"
+const featureVersion = "2"
 
 func newMeasuring(core *core) (*measuring, error) {
 	m := &measuring{core: core, cache: head.Cache{Dir: filepath.Join(models.CacheDir(), "features"), Versions: []string{featureVersion}}}

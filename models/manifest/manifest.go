@@ -139,11 +139,13 @@ type Part struct {
 }
 
 // Output is one output tensor; -1 in Shape is a dynamic axis. The last axis is the output's dimension. Uses lists the parts of a vector
-// input that the output depends on.
+// input that the output depends on. PoolOf names a feature map [N, C, H, W] inside the graph: the output is its means over the pixels, then
+// its standard deviations, [1, 2C], and is added when the model is opened; the file needs no such output. It stands behind those that the decoder reads.
 type Output struct {
-	Name  string   `yaml:"name"`
-	Shape []int    `yaml:"shape"`
-	Uses  []string `yaml:"uses,omitempty"`
+	Name   string   `yaml:"name"`
+	Shape  []int    `yaml:"shape"`
+	Uses   []string `yaml:"uses,omitempty"`
+	PoolOf string   `yaml:"pool_of,omitempty"`
 }
 
 // Decoder names the code that reads the outputs (in their order) and its parameters.

@@ -318,8 +318,12 @@ func (m Manifest) validateDecoder(p *problems) {
 		m.validateHeads(p)
 		return
 	}
-	if len(m.Outputs) != len(want) {
-		p.add("outputs", "has %d entries, decoder %s reads %d", len(m.Outputs), m.Decoder.Name, len(want))
+	read := len(m.Outputs)
+	for read > 0 && m.Outputs[read-1].PoolOf != "" {
+		read--
+	}
+	if read != len(want) {
+		p.add("outputs", "has %d entries without pool_of before those with it, decoder %s reads %d", read, m.Decoder.Name, len(want))
 		return
 	}
 	seen := map[string]bool{}
@@ -327,6 +331,12 @@ func (m Manifest) validateDecoder(p *problems) {
 		field := fmt.Sprintf("outputs[%d]", i)
 		p.want(o.Name != "" && !seen[o.Name], field+".name", "%q is missing or used twice", o.Name)
 		seen[o.Name] = true
+		if i >= read {
+			p.want(m.Decoder.Name == "dbmap" || m.Decoder.Name == "centernet", field+".pool_of", "decoder %s reads no pool", m.Decoder.Name)
+			p.want(i == read, field+".pool_of", "one pool is read, this is the second")
+			p.want(shapeFits(o.Shape, []int{1, -1}) && o.Shape[1] > 0 && o.Shape[1]%2 == 0, field+".shape", "%v is no pool; want [1, twice the channels of the map]", o.Shape)
+			continue
+		}
 		p.want(shapeFits(o.Shape, want[i]), field+".shape", "%v does not fit decoder %s, which reads %v", o.Shape, m.Decoder.Name, want[i])
 	}
 	p.want(elements(m.Outputs) <= maxElements, "outputs", "hold more than %d numbers together, which is the limit; correct their shapes", maxElements)

@@ -127,8 +127,8 @@ type HeadModels interface {
 
 // MadeBy lists the task whose model makes a group of the features of the heads.
 var MadeBy = map[string]models.Task{
-	head.GroupOffice: models.ObjectDetect, head.GroupMean: models.ObjectDetect, head.GroupCOCO: models.SceneEmbed,
-	head.GroupEmbedding: models.SceneEmbed, head.GroupText: models.TextDetect,
+	head.GroupOffice: models.ObjectDetect, head.GroupMean: models.ObjectDetect, head.GroupCOCO: models.SceneEmbed, head.GroupCOCOPool: models.SceneEmbed,
+	head.GroupEmbedding: models.SceneEmbed, head.GroupText: models.TextDetect, head.GroupTextPool: models.TextDetect,
 }
 
 // HeadsFit refuses heads that were trained on the features of other models: their numbers mean something else.

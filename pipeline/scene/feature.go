@@ -50,10 +50,12 @@ type Features struct {
 	Office     []float32 // highest score per class of the office detector, 0..1, in the order of its labels (the first is the background)
 	OfficeMean []float32 // mean feature of the office detector, 576 values
 	COCO       []float32 // highest score per COCO class, 0..1
+	COCOPool   []float32 // what the COCO detector saw: means and spreads, 960 values; nil where the model gives none
 	Embedding  []float32 // 528 values, length 1: the place
 	Model      string    // sha256 of the model that made Embedding
 	Objects    []Object  // of the passes that ran, office first, each best first
 	Text       TextShape // zero without the pass
+	TextPool   []float32 // what the text detector saw: means and spreads, 384 values; nil where the model gives none
 	Spent      Passes
 }
 
@@ -112,20 +114,33 @@ func (x *Extractor) Features(ctx context.Context, img gocv.Mat, want Want) (Feat
 		if err != nil {
 			return Features{}, fmt.Errorf("measure a scene: %w", err)
 		}
-		f.Embedding, f.Model, f.COCO = v.V, v.Model, o.Scores
+		f.Embedding, f.Model, f.COCO, f.COCOPool = v.V, v.Model, o.Scores, o.Pool
 		f.Objects = append(f.Objects, x.objects(o, img, models.SceneEmbed)...)
 		f.Spent.Scene = time.Since(start)
 	}
 	if want.Text {
 		start := time.Now()
-		lines, _, err := findLines(ctx, x.models, img, featureTextSide, false)
+		m := &poolKeeper{Models: x.models}
+		lines, _, err := findLines(ctx, m, img, featureTextSide, false)
 		if err != nil {
 			return Features{}, fmt.Errorf("measure a scene: %w", err)
 		}
-		f.Text = shapeOf(lines, img.Cols(), img.Rows())
+		f.Text, f.TextPool = shapeOf(lines, img.Cols(), img.Rows()), m.pool
 		f.Spent.Text = time.Since(start)
 	}
 	return f, nil
+}
+
+// poolKeeper keeps what the text detector saw in the picture that findLines shows it.
+type poolKeeper struct {
+	Models
+	pool []float32
+}
+
+func (k *poolKeeper) TextMap(ctx context.Context, img models.Image) (models.ProbMap, error) {
+	p, err := k.Models.TextMap(ctx, img)
+	k.pool = p.Pool
+	return p, err
 }
 
 // picture stretches a picture to what a task wants.

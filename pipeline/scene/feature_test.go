@@ -50,6 +50,8 @@ func TestFeaturesOfASign(t *testing.T) {
 	require.Len(t, f.Office, 24)
 	require.Len(t, f.OfficeMean, 576)
 	require.Len(t, f.COCO, 80)
+	require.Len(t, f.COCOPool, 960)
+	require.Len(t, f.TextPool, 384)
 	require.Len(t, f.Embedding, 528)
 	require.Len(t, f.Model, 64)
 

@@ -17,10 +17,11 @@ func (f Features) HeadInput(want Want) head.Input {
 		in.Office, in.OfficeMean = f.Office, f.OfficeMean
 	}
 	if want.Scene {
-		in.COCO, in.Embedding = f.COCO, f.Embedding
+		in.COCO, in.COCOPool, in.Embedding = f.COCO, f.COCOPool, f.Embedding
 	}
 	if want.Text {
 		in.Text = f.Text.Values()
+		in.TextPool = f.TextPool
 		in.Text[0] = float32(math.Log1p(float64(in.Text[0]))) // from no line to one means more than from 20 to 21
 	}
 	return in

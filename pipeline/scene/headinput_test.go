@@ -11,15 +11,18 @@ import (
 )
 
 func TestHeadInputHoldsWhatWasMeasured(t *testing.T) {
-	f := Features{Office: []float32{1}, OfficeMean: []float32{2}, COCO: []float32{3}, Embedding: []float32{4}, Text: TextShape{Boxes: 7, Area: .5}}
+	f := Features{Office: []float32{1}, OfficeMean: []float32{2}, COCO: []float32{3}, COCOPool: []float32{8}, TextPool: []float32{9}, Embedding: []float32{4}, Text: TextShape{Boxes: 7, Area: .5}}
 	in := f.HeadInput(Everything)
 	require.Equal(t, f.Embedding, in.Embedding)
+	require.Equal(t, f.COCOPool, in.COCOPool)
+	require.Equal(t, f.TextPool, in.TextPool)
 	require.InDelta(t, math.Log(8), in.Text[0], 1e-6)
 	require.InDelta(t, .5, in.Text[1], 0)
 	in = f.HeadInput(Want{Office: true})
 	require.Equal(t, f.OfficeMean, in.OfficeMean)
 	require.Nil(t, in.Text, "a pass that did not run is no picture without text")
 	require.Nil(t, in.COCO)
+	require.Nil(t, in.TextPool)
 }
 
 func TestChanged(t *testing.T) {

@@ -48,10 +48,10 @@ func (s *search) measure(ctx context.Context, f media.Frame, want Want) (Feature
 		d.done.Office, d.Office, d.OfficeMean = true, got.Office, got.OfficeMean
 	}
 	if left.Scene {
-		d.done.Scene, d.COCO, d.Embedding, d.Model = true, got.COCO, got.Embedding, got.Model
+		d.done.Scene, d.COCO, d.COCOPool, d.Embedding, d.Model = true, got.COCO, got.COCOPool, got.Embedding, got.Model
 	}
 	if left.Text {
-		d.done.Text, d.Text = true, got.Text
+		d.done.Text, d.Text, d.TextPool = true, got.Text, got.TextPool
 	}
 	d.Objects = append(d.Objects, got.Objects...)
 	if want.Office || want.Scene {

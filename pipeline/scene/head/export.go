@@ -132,10 +132,14 @@ func GoldenOf(heads []Trained, parts []manifest.Part, x []float32, seed uint32) 
 			in.OfficeMean = v
 		case GroupCOCO:
 			in.COCO = v
+		case GroupCOCOPool:
+			in.COCOPool = v
 		case GroupEmbedding:
 			in.Embedding = v
 		case GroupText:
 			in.Text = v
+		case GroupTextPool:
+			in.TextPool = v
 		}
 	}
 	g := manifest.Golden{Name: "pattern", Seed: seed, Tolerance: 1e-3}

@@ -28,13 +28,15 @@ const (
 	GroupOffice    = "office"      // highest score per class of the office object detector, 0..1
 	GroupMean      = "office_mean" // mean feature of the office object detector
 	GroupCOCO      = "coco"        // highest score per COCO class, 0..1
+	GroupCOCOPool  = "coco_pool"   // what the COCO object detector saw: means and spreads of its last map before the objects
 	GroupEmbedding = "embedding"   // scene embedding, L2-normalised
 	GroupText      = "text"        // geometry of the text boxes, in the order of TextShape.Values
+	GroupTextPool  = "text_pool"   // what the text detector saw: means and spreads of a map in its middle
 )
 
 // Groups lists all groups in order.
 func Groups() []string {
-	return []string{GroupOffice, GroupMean, GroupCOCO, GroupEmbedding, GroupText}
+	return []string{GroupOffice, GroupMean, GroupCOCO, GroupCOCOPool, GroupEmbedding, GroupText, GroupTextPool}
 }
 
 // Input is what was measured on one picture. A nil slice was not measured: heads that need it give no vote.
@@ -42,8 +44,10 @@ type Input struct {
 	Office     []float32
 	OfficeMean []float32
 	COCO       []float32
+	COCOPool   []float32
 	Embedding  []float32
 	Text       []float32
+	TextPool   []float32
 }
 
 // group gives the values of a group by name.
@@ -55,10 +59,14 @@ func (in Input) group(name string) []float32 {
 		return in.OfficeMean
 	case GroupCOCO:
 		return in.COCO
+	case GroupCOCOPool:
+		return in.COCOPool
 	case GroupEmbedding:
 		return in.Embedding
 	case GroupText:
 		return in.Text
+	case GroupTextPool:
+		return in.TextPool
 	}
 	return nil
 }

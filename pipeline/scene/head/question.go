@@ -47,7 +47,7 @@ func Questions() []Question {
 		{Name: Desk, Yes: []string{"desk"}, Uses: objects, Against: [][]string{{"cafe"}, {"cafe", "home"}}},
 		{Name: Home, Yes: []string{"home"}, Uses: objects, Against: [][]string{{"desk"}, {"cafe"}}},
 		{Name: Poster, Yes: []string{"poster"}, Uses: []string{GroupMean, GroupText}},
-		{Name: Storefront, Yes: []string{"storefront"}, Unclear: []string{"shop_interior", "logo"}, Uses: Groups(), L2: 0.003, Against: [][]string{{"street", "other"}, {"shop_interior"}}},
+		{Name: Storefront, Yes: []string{"storefront"}, Unclear: []string{"shop_interior", "logo"}, Uses: Groups(), L2: 0.001, Against: [][]string{{"street", "other"}, {"shop_interior"}}},
 		{Name: Street, Yes: []string{"street"}, Unclear: []string{"storefront", "logo"}, Uses: []string{GroupOffice, GroupCOCO, GroupEmbedding}, Photos: true, Against: [][]string{{"storefront"}}},
 		{Name: Text, Yes: []string{"storefront", "poster", "logo", "text"}, Unclear: []string{"street", "shop_interior"}, Uses: []string{GroupEmbedding, GroupText}, Apart: true, L2: 0.003},
 	}
