@@ -12,7 +12,7 @@ import (
 func grained(t track, level float64, seed uint64) track {
 	out := t
 	out.v = slices.Clone(t.v)
-	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // G404: noise for a test
+	r := rand.New(rand.NewPCG(seed, 1))
 	for i := range out.v {
 		out.v[i] += float32(level * r.NormFloat64())
 	}
