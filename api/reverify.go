@@ -22,7 +22,7 @@ const (
 
 type reverifyInput struct {
 	JobPath
-	Recipe string `query:"recipe" enum:"pinned,current" default:"pinned" doc:"pinned: with the models that the verdict names, or not at all; current: with what runs here, to see what that would change"`
+	Recipe string `query:"recipe" enum:"pinned,current" default:"pinned" doc:"pinned: with the models that the verdict names, or not at all; current: with the models and the newest revision of the policy that are in force here, to see what they would change"`
 	Whole  bool   `query:"body" doc:"also the whole verdict as it was made now"`
 }
 

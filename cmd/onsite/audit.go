@@ -121,7 +121,7 @@ func (c *auditVerifyCmd) tenant(ctx context.Context, e *env, i *service.Inspecto
 		return nil, err
 	}
 	report, err := audit.Inspect(ctx, i.Store, tenant, audit.Options{Public: key, Witness: notes})
-	r := &auditTenant{report, len(notes)}
+	r := &auditTenant{report, len(notes), c.Files}
 	if err != nil || !c.Files {
 		return r, err
 	}
@@ -134,7 +134,8 @@ func (c *auditVerifyCmd) tenant(ctx context.Context, e *env, i *service.Inspecto
 // auditTenant is a report, and how many checkpoints from elsewhere it was compared with.
 type auditTenant struct {
 	*audit.Report
-	Witnessed int `json:"witnessed"`
+	Witnessed int  `json:"witnessed"`
+	AllFiles  bool `json:"files"` // stored files were opened, and what rests on them compared
 }
 
 // notes reads the checkpoints from elsewhere that are of this tenant.
@@ -184,6 +185,11 @@ func (e *env) auditReport(r *auditTenant) {
 		EN: fmt.Sprintf("compared with it: %d verdicts (%d of erased subjects not), %d other rows (%d that an earlier program logged not), %d files", r.Verdicts, r.Erased, r.Documents, r.Unlogged, r.Objects),
 		ZH: fmt.Sprintf("已比对：%d 份结论（已删除人员的 %d 份除外），%d 行其他数据（旧版程序记录的 %d 行除外），%d 个文件", r.Verdicts, r.Erased, r.Documents, r.Unlogged, r.Objects),
 	}))
+	if !r.AllFiles {
+		fmt.Fprintf(e.out, "  %s\n", e.say(pipeline.Text{
+			EN: "--no-files: stored files, and the rows of submissions, keyframes and fingerprints, were not looked at", ZH: "--no-files：未检查存储的文件，以及提交、关键帧和指纹的数据行",
+		}))
+	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(e.out, "  ! %s: %s\n", f.Rule, e.say(f.Text))
 	}

@@ -20,7 +20,7 @@ import (
 // reverifyCmd makes verdicts again, one after the other. With --log it can be stopped at any time and goes on where it was.
 type reverifyCmd struct {
 	Jobs   []string `arg:"" optional:"" help:"The jobs. Without any: all that the filters leave."`
-	Recipe string   `help:"pinned: with the models that the verdict names, or not at all; current: with what runs on the server, to see what that would change." enum:"pinned,current" default:"pinned"`
+	Recipe string   `help:"pinned: with the models that the verdict names, or not at all; current: with the models and the newest revision of the policy on the server, to see what they would change." enum:"pinned,current" default:"pinned"`
 	verdictFilter
 	Limit int    `help:"How many at most, newest first. Says so when there are more." default:"1000" placeholder:"N"`
 	Log   string `help:"File to which each result is added as a line of JSON; jobs that are in it already are not made again." placeholder:"FILE"`

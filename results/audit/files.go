@@ -136,6 +136,7 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 	keys := map[int]string{}
 	for _, e := range rows {
 		keys[e.Index] = e.Key
+		f.evidence(v, e, body.Kept)
 	}
 	for _, k := range body.Kept {
 		what, key, over := ofJob(v.Job, fmt.Sprintf("keyframe %d", k.Index), fmt.Sprintf("关键帧 %d", k.Index)), keys[k.Index], due(keyframeDays)
@@ -154,6 +155,17 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 		}
 	}
 	return nil
+}
+
+// evidence holds the row of a kept picture against what the verdict names. One that no verdict names is nobody's evidence.
+func (f *files) evidence(v results.Verdict, e results.Evidence, kept []pipeline.Kept) {
+	for _, k := range kept {
+		if k.Kind != e.Kind || k.Index != e.Index || e.SHA256 == k.SHA256 && e.Bytes == k.Bytes && e.Subject == v.Subject && e.Tenant == v.Tenant {
+			continue
+		}
+		f.add(RowChanged, fmt.Sprintf("row of keyframe %d of job %s", e.Index, v.Job), v.Job, -1, fmt.Sprintf("the row of keyframe %d of job %s names another sha256, size or subject than its verdict: it was changed", e.Index, v.Job),
+			fmt.Sprintf("任务 %s 的关键帧 %d 的数据行所记 sha256、大小或人员与结论不一致：数据行已被改动", v.Job, e.Index))
+	}
 }
 
 func mediaDays(s results.Settings) int    { return s.MediaDays }

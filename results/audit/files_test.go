@@ -45,7 +45,9 @@ func newShelf() *shelf {
 	s.verdict.Subject, s.sub.Subject, s.sub.Tenant = "e", "e", "t"
 	s.frames, s.templates = hashes(), []results.Template{{Photo: "p", Sealed: []byte("sealed")}}
 	s.verdict.Kept = []pipeline.Kept{{Kind: "keyframe", Index: 0, SHA256: sum("zero")}, {Kind: "keyframe", Index: 7, SHA256: sum("seven")}, {Kind: "fingerprint", SHA256: sum("print")}}
-	s.rows = []results.Evidence{{Index: 0, Key: "t/e/k0"}, {Index: 7, Key: "t/e/k7"}}
+	s.rows = []results.Evidence{
+		{Kind: "keyframe", Tenant: "t", Subject: "e", Index: 0, Key: "t/e/k0", SHA256: sum("zero")}, {Kind: "keyframe", Tenant: "t", Subject: "e", Index: 7, Key: "t/e/k7", SHA256: sum("seven")},
+	}
 	s.sub.Job, s.sub.Media.Key, s.sub.Claim, s.sub.ReceivedAt = "job", "t/e/clip", []byte(`{"wifi": ["till"]}`), taken
 	claim, err := s.sub.CoreClaim()
 	if err != nil {
@@ -142,11 +144,14 @@ func TestFiles(t *testing.T) {
 		files int
 		want  []audit.Rule
 	}{
-		"as they were":           {func(*shelf) {}, 7, nil},
-		"a keyframe is another":  {func(s *shelf) { s.objects["t/e/k7"] = "other" }, 6, []audit.Rule{audit.ObjectBad}},
-		"the clip does not open": {func(s *shelf) { s.objects["t/e/clip"] = "damaged" }, 6, []audit.Rule{audit.ObjectBad}},
-		"a keyframe is gone":     {func(s *shelf) { delete(s.objects, "t/e/k0") }, 6, []audit.Rule{audit.ObjectMissing}},
-		"its row is gone":        {func(s *shelf) { s.rows = s.rows[:1] }, 6, []audit.Rule{audit.ObjectMissing}},
+		"as they were":                      {func(*shelf) {}, 7, nil},
+		"a keyframe is another":             {func(s *shelf) { s.objects["t/e/k7"] = "other" }, 6, []audit.Rule{audit.ObjectBad}},
+		"a keyframe's row has another sum":  {func(s *shelf) { s.rows[0].SHA256 = "x" }, 7, []audit.Rule{audit.RowChanged}},
+		"a keyframe's row has another size": {func(s *shelf) { s.rows[1].Bytes++ }, 7, []audit.Rule{audit.RowChanged}},
+		"a keyframe is somebody else's":     {func(s *shelf) { s.rows[1].Subject = "x" }, 7, []audit.Rule{audit.RowChanged}},
+		"the clip does not open":            {func(s *shelf) { s.objects["t/e/clip"] = "damaged" }, 6, []audit.Rule{audit.ObjectBad}},
+		"a keyframe is gone":                {func(s *shelf) { delete(s.objects, "t/e/k0") }, 6, []audit.Rule{audit.ObjectMissing}},
+		"its row is gone":                   {func(s *shelf) { s.rows = s.rows[:1] }, 6, []audit.Rule{audit.ObjectMissing}},
 		"everything is past its time": {func(s *shelf) {
 			s.now, s.rows, s.sub.Media.Key, s.print = taken.AddDate(9, 0, 0), nil, "", results.Print{}
 		}, 3, nil},

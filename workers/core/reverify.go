@@ -43,7 +43,7 @@ type Reverified struct {
 
 // Reverify makes the first revision of a job's verdict again, from its stored media and the inputs that it names: claim, enrolled photos,
 // site, history, marks and consents as they were then; the job itself and anything later is invisible. It runs on one thread, and writes nothing.
-// With current the recipe may be another; else one whose models are not here is *CannotReverify, as is everything that is missing.
+// With current the recipe may be another, and the policy is the newest of its name; else one whose models are not here is *CannotReverify, as is everything that is missing.
 func (c *Core) Reverify(ctx context.Context, tenant, job string, current bool) (Reverified, error) {
 	return c.repeat(ctx, tenant, job, current, false)
 }
@@ -70,6 +70,11 @@ func (c *Core) repeat(ctx context.Context, tenant, job string, current, keep boo
 	a := &attempt{Core: c, Lease: results.Lease{Sub: sub}, media: sub.Media, pinned: &past{Inputs: before.Inputs, keep: keep}}
 	if !current {
 		a.under = before.Runtime.ModelSet
+	}
+	if current && !keep { // trials of models are about models alone
+		if err := a.newestPolicy(ctx); err != nil {
+			return Reverified{}, err
+		}
 	}
 	if err := a.reproducible(ctx, before, current); err != nil {
 		return Reverified{}, err
@@ -185,6 +190,21 @@ func (a *attempt) reproducible(ctx context.Context, before pipeline.Verdict, cur
 		if p.Key == "" {
 			return cannot("photos_gone", "an enrolled photo of that time (%s) was deleted", "当时登记的照片（%s）已删除", p.ID)
 		}
+	}
+	return nil
+}
+
+// newestPolicy has the attempt run under the newest revision of its policy, or the one of then where that was deleted.
+func (a *attempt) newestPolicy(ctx context.Context) error {
+	if a.Sub.Policy == "" {
+		return nil
+	}
+	row, err := a.Store.Policy(ctx, a.Sub.Tenant, a.Sub.Policy, 0)
+	switch {
+	case err == nil && !row.Deleted:
+		a.Sub.PolicyRev = row.Rev
+	case err != nil && !errors.Is(err, results.ErrNotFound):
+		return err
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,6 +173,12 @@ func TestReverifyHoldsToTheInputs(t *testing.T) {
 	require.Equal(t, 1, store.kept)
 	require.Equal(t, verify.Equal, again(job, false).Agreement)
 	require.Equal(t, 1, store.kept, "a verdict that is made again stores nothing")
+
+	w.policy("only_face", strings.Replace(onlyFace, "version: 1", "version: 2", 1))
+	require.Equal(t, verify.Equal, again(job, false).Agreement)
+	require.Empty(t, again(job, false).Recipe, "pinned: the policy of then")
+	require.Contains(t, again(job, true).Recipe[0], "policy: ", "current: the policy of now")
+	w.policy("only_face", onlyFace)
 
 	store.sub = func(s *results.Submission) {
 		s.Claim = []byte(`{"subject": "ann", "note": "x", "device": {"id": "d"}}`)
