@@ -152,7 +152,7 @@ func TestReverify(t *testing.T) {
 	<-d.server.remaking
 	d.do("POST", path, d.key("acme", read), nil).problem(403, codeRole)
 	d.do("POST", path, d.key("other", audit), nil).problem(404, codeNotFound)
-	d.do("POST", path+"?recipe=other", auditor, nil).field(422, codeInvalid, "query.recipe", "choice")
+	d.do("POST", path+"?recipe=other", auditor, nil).field(422, codeInvalid, "query.recipe", "pattern")
 	var kept List[Reverification]
 	d.do(get, "/v1/verdicts/"+job+"/reverifications?limit=2", auditor, nil).into(&kept)
 	require.Len(t, kept.Items, 2)

@@ -33,9 +33,9 @@ type Core interface {
 	// changes something. It gives the newest verdict, and whether it is new. results.ErrNotFound without a verdict, ErrNoFootage,
 	// *verify.OtherPolicyError; any other error is one of the moment.
 	Reconsider(ctx context.Context, tenant, job string) (v results.Verdict, changed bool, err error)
-	// Reverify makes the first revision of a verdict again from the inputs that it names, on one thread, and writes nothing. With current the
-	// models may be others. results.ErrNotFound without a verdict, *CannotReverify; any other error is one of the moment.
-	Reverify(ctx context.Context, tenant, job string, current bool) (Reverified, error)
+	// Reverify makes the first revision of a verdict again from the inputs that it names, on one thread, and writes nothing. The recipe is
+	// "pinned", "current" or a digest. results.ErrNotFound without a verdict, *CannotReverify; any other error is one of the moment.
+	Reverify(ctx context.Context, tenant, job, recipe string) (Reverified, error)
 	// Models lists what this server runs.
 	Models() []Model
 }

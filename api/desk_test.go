@@ -99,12 +99,12 @@ func (f *fakeCore) Reconsider(_ context.Context, _, job string) (results.Verdict
 	return f.again(job)
 }
 
-func (f *fakeCore) Reverify(_ context.Context, _, _ string, current bool) (Reverified, error) {
+func (f *fakeCore) Reverify(_ context.Context, _, _, recipe string) (Reverified, error) {
 	if f.err != nil {
 		return Reverified{}, f.err
 	}
 	r := Reverified{Comparison: verify.Comparison{Agreement: verify.Equal, Before: pipeline.DecisionPass, Now: pipeline.DecisionPass}, Gone: 2}
-	if current {
+	if recipe == "current" {
 		r.Agreement, r.Recipe = verify.Different, []string{"face_embed: a -> b"}
 	}
 	return r, nil

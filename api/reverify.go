@@ -22,7 +22,7 @@ const (
 
 type reverifyInput struct {
 	JobPath
-	Recipe string `query:"recipe" enum:"pinned,current" default:"pinned" doc:"pinned: with the models that the verdict names, or not at all; current: with the models and the newest revision of the policy that are in force here, to see what they would change"`
+	Recipe string `query:"recipe" pattern:"^(pinned|current|sha256:[0-9a-f]{64})$" default:"pinned" doc:"pinned: by the recipe that the verdict names, or not at all; current: by the models and the newest revision of the policy that are in force here, to see what these would change; sha256:...: by the models and the policy of another verdict's recipe"`
 	Whole  bool   `query:"body" doc:"also the whole verdict as it was made now"`
 }
 
@@ -36,11 +36,11 @@ func (in *reverifyInput) Resolve(ctx huma.Context) []error {
 type Reverification struct {
 	ID        string             `json:"id,omitempty" doc:"of what is kept, and of its entry in the audit log; missing where the person was erased, and nothing is kept"`
 	Job       string             `json:"job"`
-	Asked     string             `json:"asked" enum:"pinned,current"`
+	Asked     string             `json:"asked" doc:"pinned, current, or the digest of a recipe"`
 	MadeAt    time.Time          `json:"made_at"`
 	MadeBy    string             `json:"made_by" doc:"id of the API key"`
 	Agreement verify.Agreement   `json:"agreement" enum:"equal,within_tolerance,near_threshold,different,impossible" doc:"impossible: see state"`
-	State     string             `json:"state,omitempty" doc:"impossible: media_gone, erased, photos_gone, consent_withdrawn, models_missing, site_gone, policy_gone, inputs_changed, refused, reference_unusable"`
+	State     string             `json:"state,omitempty" doc:"impossible: media_gone, erased, photos_gone, consent_withdrawn, models_missing, site_gone, policy_gone, recipe_unknown, recipe_gone, inputs_changed, refused, reference_unusable"`
 	Text      *pipeline.Text     `json:"text,omitempty" doc:"impossible: why"`
 	Before    pipeline.Decision  `json:"before,omitempty"`
 	Now       pipeline.Decision  `json:"now,omitempty"`
@@ -80,7 +80,7 @@ func (s *Server) reverify(ctx context.Context, in *reverifyInput) (*reverifyOutp
 	default:
 		return nil, problem(codeBusyTenant).with("Another verdict is being made again. Try again in some seconds.", "正在重新核验另一份结论。请几秒后重试。").retry(2 * time.Second)
 	}
-	r, err := s.Core.Reverify(ctx, v.Tenant, v.Job, in.Recipe == "current")
+	r, err := s.Core.Reverify(ctx, v.Tenant, v.Job, in.Recipe)
 	out := Reverification{Job: v.Job, Asked: in.Recipe, MadeAt: s.stamp(), MadeBy: PrincipalOf(ctx).Key, Checks: []verify.CheckDiff{}, Recipe: []string{}}
 	var cannot *CannotReverify
 	switch {

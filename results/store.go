@@ -256,6 +256,7 @@ type VerdictFilter struct {
 	Decision      pipeline.Decision
 	Code          pipeline.Code
 	Model         string    // the first digits of the sha256 of a model's file: made with it. Reads the bodies, so give it times, too
+	Recipe        string    // its digest. Reads the bodies, too
 	From, To      time.Time // of SubmittedAt; zero: no bound
 	AllRevisions  bool      // else only the newest of each job
 }

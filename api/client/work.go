@@ -284,11 +284,8 @@ type Reverification struct {
 
 // Reverify makes a verdict again; current: with the models that run there, whatever the verdict names. While the server makes another one
 // it is asked again.
-func (c *Client) Reverify(ctx context.Context, job string, current bool) (Reverification, error) {
-	q := url.Values{}
-	if current {
-		q.Set("recipe", "current")
-	}
+func (c *Client) Reverify(ctx context.Context, job, recipe string) (Reverification, error) {
+	q := url.Values{"recipe": {recipe}}
 	var out Reverification
 	_, err := c.do(ctx, call{method: http.MethodPost, path: at("verdicts", job, "reverify"), query: q, repeat: true, into: &out})
 	return out, err

@@ -145,7 +145,7 @@ func (wordCore) Enroll(ctx context.Context, tenant, subject string, add []api.Ne
 	return out, nil
 }
 
-func (wordCore) Reverify(context.Context, string, string, bool) (api.Reverified, error) {
+func (wordCore) Reverify(context.Context, string, string, string) (api.Reverified, error) {
 	return api.Reverified{Comparison: verify.Comparison{Agreement: verify.Equal}}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,7 +21,7 @@ import (
 // reverifyCmd makes verdicts again, one after the other. With --log it can be stopped at any time and goes on where it was.
 type reverifyCmd struct {
 	Jobs   []string `arg:"" optional:"" help:"The jobs. Without any: all that the filters leave."`
-	Recipe string   `help:"pinned: with the models that the verdict names, or not at all; current: with the models and the newest revision of the policy on the server, to see what they would change." enum:"pinned,current" default:"pinned"`
+	Recipe string   `help:"pinned: by the recipe that the verdict names, or not at all; current: by the models that run on the server and the newest revision of the policy, to see what these would change; sha256:...: by the models and the policy of another verdict's recipe." default:"pinned" placeholder:"RECIPE"`
 	verdictFilter
 	Limit int    `help:"How many at most, newest first. Says so when there are more." default:"1000" placeholder:"N"`
 	Log   string `help:"File to which each result is added as a line of JSON; jobs that are in it already are not made again." placeholder:"FILE"`
@@ -28,8 +29,15 @@ type reverifyCmd struct {
 	remoteFlags
 }
 
+var recipeName = regexp.MustCompile(`^(pinned|current|sha256:[0-9a-f]{64})$`)
+
 func (c *reverifyCmd) Run(ctx context.Context, e *env) error {
 	switch {
+	case !recipeName.MatchString(c.Recipe):
+		return usagef(pipeline.Text{
+			EN: fmt.Sprintf("--recipe %s: want pinned, current, or the digest of a recipe (sha256: and 64 digits, as in a verdict's JSON)", c.Recipe),
+			ZH: fmt.Sprintf("--recipe %s：应为 pinned、current 或配方的摘要（sha256: 加 64 位十六进制数，见结论 JSON）", c.Recipe),
+		})
 	case len(c.Jobs) > 0 && c.any():
 		return usagef(pipeline.Text{EN: "name jobs, or filters, not both", ZH: "请只给出任务，或只给出筛选条件"})
 	case len(c.Jobs) == 0 && !c.any() && c.Log == "":
@@ -66,7 +74,7 @@ func (c *reverifyCmd) Run(ctx context.Context, e *env) error {
 	for i, job := range jobs {
 		r, seen := done[job]
 		if !seen {
-			if r, err = service.Reverify(ctx, job, c.Recipe == "current"); err != nil {
+			if r, err = service.Reverify(ctx, job, c.Recipe); err != nil {
 				bar.close()
 				return c.stopped(err, job, i, len(jobs))
 			}

@@ -102,18 +102,21 @@ func known(faces []Face, r image.Rectangle, overlap float64) bool {
 	return false
 }
 
-// ofHead tells whether a box that only tiles show is an ear, the chin or the hair of the subject: smaller than the face by a third and with its
-// middle in the face's box, or smaller by half and with its middle on the head, which is larger than that box by about a fifth. A face farther
-// away whose middle is there is covered by the head.
+// ofHead tells whether a box that only tiles show is an ear, the chin or the hair of the subject: at most half as high as the face, or two thirds,
+// and with the middle in the ellipse that stands for the head: a third larger than the face's box (ears lie up to 0.13 of its width outside), or as
+// large. What is farther away there is covered by the head. The corners of the box are not: whoever stands in them is blurred, with what they have
+// of the subject.
 func ofHead(subject *Face, r image.Rectangle) bool {
 	if subject == nil || 3*r.Dy() > 2*subject.Box.Dy() {
 		return false
 	}
-	head := subject.Box
-	if 2*r.Dy() <= head.Dy() {
-		head.Min, head.Max = head.Min.Sub(head.Size().Div(5)), head.Max.Add(subject.Box.Size().Div(5))
+	b, wide, high := subject.Box, 1.0, 1.0
+	if 2*r.Dy() <= b.Dy() {
+		wide, high = 1.35, 1.3
 	}
-	return r.Min.Add(r.Max).Div(2).In(head)
+	x := float64(r.Min.X+r.Max.X-b.Min.X-b.Max.X) / (wide * float64(b.Dx()))
+	y := float64(r.Min.Y+r.Max.Y-b.Min.Y-b.Max.Y) / (high * float64(b.Dy()))
+	return x*x+y*y <= 1
 }
 
 // look fills the faces of one frame: thorough looks in tiles, too; rough places landmarks once.

@@ -85,10 +85,12 @@ func TestWhatIsOnTheHeadIsNobodyElse(t *testing.T) {
 	for name, on := range map[string]image.Point{"ear": {75, 280}, "other ear": {325, 280}, "chin": {200, 395}, "hair": {210, 60}} {
 		require.True(t, ofHead(face, small(on.X, on.Y)), name)
 	}
-	for name, off := range map[string]image.Point{"beside": {50, 280}, "above": {200, 20}, "below": {200, 480}} {
+	for name, off := range map[string]image.Point{
+		"beside": {50, 280}, "above": {200, 20}, "below": {200, 480}, "over the shoulder": {300, 410}, "the other": {100, 410}, "beside the crown": {310, 110}, "and left": {90, 110},
+	} {
 		require.False(t, ofHead(face, small(off.X, off.Y)), name)
 	}
-	require.True(t, ofHead(face, image.Rect(90, 80, 210, 240)), "the left half of the forehead")
+	require.True(t, ofHead(face, image.Rect(110, 100, 230, 260)), "the left half of the forehead")
 	require.False(t, ofHead(face, image.Rect(250, 150, 370, 330)), "a child next to it")
 	require.False(t, ofHead(face, image.Rect(150, 150, 300, 360)), "nearly as large")
 	require.False(t, ofHead(nil, small(200, 300)), "nobody in front")

@@ -119,6 +119,7 @@ var labelTexts = map[string]pipeline.Text{
 	"screen":     {EN: "screen", ZH: "屏幕"},
 	"person":     {EN: "person", ZH: "人员"},
 	"elsewhere":  {EN: "another place", ZH: "另一地点"},
+	"outline":    {EN: "outline", ZH: "边框"},
 	"voice":      {EN: "voice", ZH: "人声"},
 	"challenge":  {EN: "task", ZH: "动作任务"},
 }

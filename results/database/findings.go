@@ -55,6 +55,7 @@ func (s *Store) Verdicts(ctx context.Context, tenant string, f results.VerdictFi
 		holds = `position(?::bytea IN v.body) > 0`
 	}
 	q.and(holds, []byte(`","sha256":"`+f.Model), f.Model != "") // after a text: that of a model, not of the media or a picture
+	q.and(holds, []byte(`"recipe":"`+f.Recipe+`"`), f.Recipe != "")
 	q.within("v.submitted_at", of+".job", f.From, f.To)
 	if !f.AllRevisions {
 		q.text += ` AND NOT EXISTS (SELECT 1 FROM verdicts later WHERE later.job = v.job AND later.revision > v.revision)`

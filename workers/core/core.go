@@ -38,6 +38,7 @@ type Store interface {
 	MarksPosition(ctx context.Context, tenant string) (int64, error)
 	MarksFor(ctx context.Context, tenant, job, site string, asOf int64) ([]results.Mark, error)
 	VerdictRevisions(ctx context.Context, tenant, job string) ([]results.Verdict, error)
+	Verdicts(ctx context.Context, tenant string, f results.VerdictFilter, p results.Page) ([]results.Verdict, error)
 	Verdict(ctx context.Context, tenant, job string, revision int) (results.Verdict, error)
 	Evidence(ctx context.Context, tenant, job string) ([]results.Evidence, error)
 	Revise(ctx context.Context, v results.Verdict, a results.AuditEntry, event, message string, payload []byte) error

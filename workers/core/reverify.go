@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 
 // CannotReverify says why a verdict cannot be made again, for people. State is a stable word.
 type CannotReverify struct {
-	State string // media_gone, erased, photos_gone, consent_withdrawn, models_missing, site_gone, policy_gone, inputs_changed, refused, reference_unusable
+	State string // media_gone, erased, photos_gone, consent_withdrawn, models_missing, site_gone, policy_gone, recipe_unknown, recipe_gone, inputs_changed, refused, reference_unusable
 	Text  pipeline.Text
 }
 
@@ -41,20 +42,69 @@ type Reverified struct {
 	Gone int
 }
 
+// What a verdict may be made again with, besides the digest of a recipe.
+const (
+	Pinned  = "pinned"  // the recipe that it names
+	Current = "current" // the models that run here and the policy's newest revision
+)
+
+// Recipe is what a verdict is made again with.
+type Recipe struct {
+	Asked string           // Pinned, Current, or a digest
+	Like  pipeline.Verdict // one that was made with it; empty for Current
+	sub   results.Submission
+}
+
+// FindRecipe looks up the recipe by which a job's verdict is to be made again: of a digest, the newest verdict of the tenant that names it. It is a
+// *CannotReverify where none does.
+func FindRecipe(ctx context.Context, s Store, tenant, job, asked string) (Recipe, error) {
+	r := Recipe{Asked: asked}
+	if asked == Current {
+		return r, nil
+	}
+	row, err := s.Verdict(ctx, tenant, job, 1)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(row.Body, &r.Like); err != nil {
+		return r, fmt.Errorf("read the verdict of job %s: %w", job, err)
+	}
+	if asked == Pinned || asked == r.Like.Recipe {
+		r.Asked = Pinned
+		return r, nil
+	}
+	all, err := s.Verdicts(ctx, tenant, results.VerdictFilter{Recipe: asked, AllRevisions: true}, results.Page{Limit: 1})
+	if err != nil {
+		return r, err
+	}
+	if len(all) == 0 {
+		return r, cannot("recipe_unknown", "no verdict was made with the recipe %s; a verdict's recipe is in its JSON", "没有使用配方 %s 的结论；结论的配方见其 JSON", asked)
+	}
+	r.Like = pipeline.Verdict{}
+	if err := json.Unmarshal(all[0].Body, &r.Like); err != nil {
+		return r, fmt.Errorf("read the verdict of job %s: %w", all[0].Job, err)
+	}
+	r.sub, err = s.Submission(ctx, all[0].Job)
+	return r, err
+}
+
 // Reverify makes the first revision of a job's verdict again, from its stored media and the inputs that it names: claim, enrolled photos,
 // site, history, marks and consents as they were then; the job itself and anything later is invisible. It runs on one thread, and writes nothing.
-// With current the recipe may be another, and the policy is the newest of its name; else one whose models are not here is *CannotReverify, as is everything that is missing.
-func (c *Core) Reverify(ctx context.Context, tenant, job string, current bool) (Reverified, error) {
-	return c.repeat(ctx, tenant, job, current, false)
+// A recipe whose models or policy are not here is *CannotReverify, as is everything else that is missing.
+func (c *Core) Reverify(ctx context.Context, tenant, job string, r Recipe) (Reverified, error) {
+	return c.repeat(ctx, tenant, job, r, false)
 }
 
-// Try makes a verdict again as Reverify does with current, under models that are on trial. It keeps the templates of enrolled photos that it has
-// to make, since the next job of the person needs them too, and writes nothing else.
+// trial is the recipe of models that are on trial: what runs here, and the policy that the verdict was made by.
+const trial = "trial"
+
+// Try makes a verdict again as Reverify does, under models that are on trial and the policy of then. It keeps the templates of enrolled photos that it
+// has to make, since the next job of the person needs them too, and writes nothing else.
 func (c *Core) Try(ctx context.Context, tenant, job string) (Reverified, error) {
-	return c.repeat(ctx, tenant, job, true, true)
+	return c.repeat(ctx, tenant, job, Recipe{Asked: trial}, true)
 }
 
-func (c *Core) repeat(ctx context.Context, tenant, job string, current, keep bool) (Reverified, error) {
+func (c *Core) repeat(ctx context.Context, tenant, job string, recipe Recipe, keep bool) (Reverified, error) {
 	row, err := c.Store.Verdict(ctx, tenant, job, 1)
 	if err != nil {
 		return Reverified{}, err
@@ -67,16 +117,20 @@ func (c *Core) repeat(ctx context.Context, tenant, job string, current, keep boo
 	if err != nil {
 		return Reverified{}, err
 	}
-	a := &attempt{Core: c, Lease: results.Lease{Sub: sub}, media: sub.Media, pinned: &past{Inputs: before.Inputs, keep: keep}}
-	if !current {
-		a.under = before.Runtime.ModelSet
-	}
-	if current && !keep { // trials of models are about models alone
-		if err := a.newestPolicy(ctx); err != nil {
+	digest := ""
+	switch recipe.Asked {
+	case Pinned:
+		recipe.Like = before
+	case trial:
+	case Current:
+		if err := c.newestRules(ctx, &sub); err != nil {
 			return Reverified{}, err
 		}
+	default:
+		digest, sub.Policy, sub.PolicyRev = recipe.Asked, recipe.sub.Policy, recipe.sub.PolicyRev
 	}
-	if err := a.reproducible(ctx, before, current); err != nil {
+	a := &attempt{Core: c, Lease: results.Lease{Sub: sub}, media: sub.Media, under: recipe.Like.Runtime.ModelSet, pinned: &past{Inputs: before.Inputs, keep: keep}}
+	if err := a.reproducible(ctx, before, recipe.Like); err != nil {
 		return Reverified{}, err
 	}
 	r, err := a.again(ctx)
@@ -86,12 +140,36 @@ func (c *Core) repeat(ctx context.Context, tenant, job string, current, keep boo
 	if err := sameInputs(before, r.Verdict); err != nil {
 		return Reverified{}, err
 	}
+	if digest != "" && r.Verdict.Recipe != digest {
+		return Reverified{}, cannot("recipe_gone", "with the models and the policy of the recipe %s the recipe is %s here: it is one of another kind of media, or of another version of the program or of its libraries",
+			"使用配方 %s 的模型与策略，此处得到的配方为 %s：该配方属于另一种媒体，或程序及其库的版本不同", digest, r.Verdict.Recipe)
+	}
 	out := Reverified{Verdict: r.Verdict, Comparison: verify.Compare(before, r.Verdict)}
 	for _, cost := range r.Costs {
 		out.CPU += cost.CPU
 	}
-	out.Gone = max(0, compared(before)-compared(r.Verdict)) + max(0, sharers(before)-sharers(r.Verdict))
+	out.Gone = fewer(before, r.Verdict)
 	return out, nil
+}
+
+// newestRules exchanges the revision of a job's policy for the newest one.
+func (c *Core) newestRules(ctx context.Context, sub *results.Submission) error {
+	if sub.PolicyRev == 0 {
+		return nil // the program's own
+	}
+	row, err := c.Store.Policy(ctx, sub.Tenant, sub.Policy, 0)
+	switch {
+	case errors.Is(err, results.ErrNotFound) && slices.Contains(policy.Names, sub.Policy):
+		sub.PolicyRev = 0 // the tenant's own of that name was deleted
+		return nil
+	case errors.Is(err, results.ErrNotFound):
+		return cannot("policy_gone", "the policy %s was deleted, so that there is no current one; compare with the recipe that the verdict names (recipe pinned)",
+			"策略 %s 已删除，没有当前版本；请使用结论所记录的配方（recipe pinned）", sub.Policy)
+	case err != nil:
+		return fmt.Errorf("read policy %s: %w", sub.Policy, err)
+	}
+	sub.PolicyRev = row.Rev
+	return nil
 }
 
 // broke gives a run's error: *CannotReverify where running it again would change nothing.
@@ -133,8 +211,9 @@ func (a *attempt) again(ctx context.Context) (verify.Result, error) {
 	return r, a.history.ended()
 }
 
-// reproducible says what stands in the way of making a verdict again, and finds the consents of then.
-func (a *attempt) reproducible(ctx context.Context, before pipeline.Verdict, current bool) error {
+// reproducible says what stands in the way of making a verdict again by the recipe of like, and finds the consents of then. Without a like, models
+// and policy are what they are.
+func (a *attempt) reproducible(ctx context.Context, before, like pipeline.Verdict) error {
 	if a.measure || a.Verifier.Models == nil {
 		return cannot("models_missing", "this installation has no models", "本安装没有模型")
 	}
@@ -153,21 +232,19 @@ func (a *attempt) reproducible(ctx context.Context, before pipeline.Verdict, cur
 	if err := sameInputs(before, now); err != nil {
 		return err
 	}
-	rules, err := a.rulesThen(ctx, before, current)
+	rules, err := a.rulesThen(ctx, before.Media.Kind, like.Policy)
 	if err != nil {
 		return err
 	}
-	if !current {
-		var missing []string
-		for _, m := range before.Models {
-			if here := a.Verifier.Models.Ref(models.Task(m.Task)); here.SHA256 != m.SHA256 {
-				missing = append(missing, fmt.Sprintf("%s %s %s (%.12s)", m.Task, m.Name, m.Version, m.SHA256))
-			}
+	var missing []string
+	for _, m := range like.Models {
+		if here := a.Verifier.Models.Ref(models.Task(m.Task)); here.SHA256 != m.SHA256 {
+			missing = append(missing, fmt.Sprintf("%s %s %s (%.12s)", m.Task, m.Name, m.Version, m.SHA256))
 		}
-		if len(missing) > 0 {
-			return cannot("models_missing", "the verdict was made with models that do not run here: %s; install them, or compare with what runs here (recipe current)",
-				"该结论所用的模型未在此运行：%s；请安装，或与当前配方比较（recipe current）", strings.Join(missing, ", "))
-		}
+	}
+	if len(missing) > 0 {
+		return cannot("models_missing", "the verdict was made with models that do not run here: %s; install them, or compare with what runs here (recipe current)",
+			"该结论所用的模型未在此运行：%s；请安装，或与当前配方比较（recipe current）", strings.Join(missing, ", "))
 	}
 	wanted := func(n pipeline.CheckName) bool { return rules.Checks[n].Need != policy.Never }
 	matters := wanted(pipeline.CheckFace) || wanted(pipeline.CheckLiveness)
@@ -194,27 +271,12 @@ func (a *attempt) reproducible(ctx context.Context, before pipeline.Verdict, cur
 	return nil
 }
 
-// newestPolicy has the attempt run under the newest revision of its policy, or the one of then where that was deleted.
-func (a *attempt) newestPolicy(ctx context.Context) error {
-	if a.Sub.Policy == "" {
-		return nil
-	}
-	row, err := a.Store.Policy(ctx, a.Sub.Tenant, a.Sub.Policy, 0)
-	switch {
-	case err == nil && !row.Deleted:
-		a.Sub.PolicyRev = row.Rev
-	case err != nil && !errors.Is(err, results.ErrNotFound):
-		return err
-	}
-	return nil
-}
-
-// rulesThen gives the policy of the job. One that is another than the verdict's, as a built-in one of another version of the program, is an
-// obstacle unless the recipe may be another.
-func (a *attempt) rulesThen(ctx context.Context, before pipeline.Verdict, current bool) (policy.Policy, error) {
+// rulesThen gives the policy of the job. One with another digest than is wanted, as a built-in one of another version of the program, is an
+// obstacle; an empty digest: any will do.
+func (a *attempt) rulesThen(ctx context.Context, kind, digest string) (policy.Policy, error) {
 	p, err := a.rules(ctx, a.Sub)
 	if err == nil && p.Name == "" {
-		p, err = verify.DefaultPolicy(before.Media.Kind)
+		p, err = verify.DefaultPolicy(kind)
 	}
 	gone := func(en, zh string, args ...any) error { return cannot("policy_gone", en, zh, args...) }
 	switch {
@@ -222,9 +284,9 @@ func (a *attempt) rulesThen(ctx context.Context, before pipeline.Verdict, curren
 		return p, err
 	case err != nil:
 		return p, gone("the policy that the verdict was made by cannot be read any more: %v", "生成结论所用的策略已无法读取：%v", err)
-	case p.Digest() != before.Policy && !current:
+	case digest != "" && p.Digest() != digest:
 		return p, gone("the policy %[1]s is another now than the one that the verdict was made by (%.19[2]s): run the version of the program that made it, or compare with what runs here (recipe current)",
-			"策略 %[1]s 与生成结论时的策略（%.19[2]s）不同：请使用当时的程序版本，或与当前配方比较（recipe current）", p.Name, before.Policy)
+			"策略 %[1]s 与生成结论时的策略（%.19[2]s）不同：请使用当时的程序版本，或与当前配方比较（recipe current）", p.Name, digest)
 	}
 	return p, nil
 }
@@ -251,6 +313,21 @@ func sameInputs(before, now pipeline.Verdict) error {
 	return &CannotReverify{"inputs_changed", pipeline.Text{
 		EN: strings.Join(en, ", ") + ": not what the verdict says that it was made from", ZH: strings.Join(zh, "、") + "：与结论所记录的输入不一致",
 	}}
+}
+
+// fewer is how much less there is to compare with than the first time, by the checks that both made: a policy that does not ask misses nothing.
+func fewer(before, now pipeline.Verdict) (n int) {
+	if asked(now, pipeline.CheckReuse) {
+		n += max(0, compared(before)-compared(now))
+	}
+	if asked(now, pipeline.CheckPlace) {
+		n += max(0, sharers(before)-sharers(now))
+	}
+	return n
+}
+
+func asked(v pipeline.Verdict, name pipeline.CheckName) bool {
+	return v.Checks[name].Outcome != pipeline.NotChecked
 }
 
 // compared is how many earlier recordings a verdict's reuse check looked at.

@@ -40,7 +40,7 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, changed)
 	for _, job := range jobs {
-		r, err := w.core.Reverify(ctx, "t", job, false)
+		r, err := w.core.reverify(ctx, "t", job, Pinned)
 		require.NoError(t, err)
 		diff, err := json.Marshal(r.Comparison)
 		require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 
 	state := func(job string) string {
 		t.Helper()
-		_, err := w.core.Reverify(ctx, "t", job, false)
+		_, err := w.core.reverify(ctx, "t", job, Pinned)
 		var c *CannotReverify
 		require.ErrorAs(t, err, &c)
 		require.NotEmpty(t, c.Text.ZH)
@@ -69,7 +69,7 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 	require.Equal(t, "consent_withdrawn", state(first.Job))
 	require.NoError(t, w.vault.Erase(ctx, "t", "ann", w.audit("subject.erased")))
 	require.Equal(t, "media_gone", state(first.Job))
-	_, err = w.core.Reverify(ctx, "t", verify.NewJob(), false)
+	_, err = w.core.reverify(ctx, "t", verify.NewJob(), Pinned)
 	require.ErrorIs(t, err, results.ErrNotFound)
 }
 
@@ -125,6 +125,14 @@ media: [photo]
 checks: {face: {need: always}}
 `
 
+func (c *Core) reverify(ctx context.Context, tenant, job, asked string) (Reverified, error) {
+	r, err := FindRecipe(ctx, c.Store, tenant, job, asked)
+	if err != nil {
+		return Reverified{}, err
+	}
+	return c.Reverify(ctx, tenant, job, r)
+}
+
 // What somebody consented to later is not looked at, nothing is stored, and what was changed is told instead of compared.
 func TestReverifyHoldsToTheInputs(t *testing.T) {
 	w := newWorld(t)
@@ -142,15 +150,15 @@ func TestReverifyHoldsToTheInputs(t *testing.T) {
 		w.commit(f)
 		return f.Job
 	}
-	again := func(job string, current bool) Reverified {
+	again := func(job, recipe string) Reverified {
 		t.Helper()
-		r, err := c.Reverify(ctx, "t", job, current)
+		r, err := c.reverify(ctx, "t", job, recipe)
 		require.NoError(t, err)
 		return r
 	}
-	state := func(job string, current bool) string {
+	state := func(job, recipe string) string {
 		t.Helper()
-		_, err := c.Reverify(ctx, "t", job, current)
+		_, err := c.reverify(ctx, "t", job, recipe)
 		var cannot *CannotReverify
 		require.ErrorAs(t, err, &cannot)
 		require.NotEmpty(t, cannot.Text.ZH)
@@ -161,61 +169,119 @@ func TestReverifyHoldsToTheInputs(t *testing.T) {
 	w.consent("ann")
 	w.enroll("ann", footage(t, "franck_03909.jpg"))
 	w.core.Verifier.Models.ResetStats()
-	r := again(before, false)
+	r := again(before, Pinned)
 	require.Equal(t, verify.Equal, r.Agreement)
 	require.Equal(t, policy.WhyNoConsent, r.Verdict.Checks[pipeline.CheckFace].Why)
-	require.Equal(t, policy.WhyNoConsent, again(before, true).Verdict.Checks[pipeline.CheckFace].Why)
+	require.Equal(t, policy.WhyNoConsent, again(before, Current).Verdict.Checks[pipeline.CheckFace].Why)
 	require.Zero(t, w.core.Verifier.Models.Stats()[models.FaceDetect].Calls)
 
 	_, err := w.store.Enrol(ctx, "t", "ann", -1, []results.Photo{w.photo("ann", verify.NewJob(), footage(t, "franck_02683.jpg"))}, nil, nil, w.audit("photo.enrolled"))
 	require.NoError(t, err)
 	job := run()
 	require.Equal(t, 1, store.kept)
-	require.Equal(t, verify.Equal, again(job, false).Agreement)
+	require.Equal(t, verify.Equal, again(job, Pinned).Agreement)
 	require.Equal(t, 1, store.kept, "a verdict that is made again stores nothing")
 
 	w.policy("only_face", strings.Replace(onlyFace, "version: 1", "version: 2", 1))
-	require.Equal(t, verify.Equal, again(job, false).Agreement)
-	require.Empty(t, again(job, false).Recipe, "pinned: the policy of then")
-	require.Contains(t, again(job, true).Recipe[0], "policy: ", "current: the policy of now")
+	require.Equal(t, verify.Equal, again(job, Pinned).Agreement)
+	require.Empty(t, again(job, Pinned).Recipe, "pinned: the policy of then")
+	require.Contains(t, again(job, Current).Recipe[0], "policy: ", "current: the policy of now")
 	w.policy("only_face", onlyFace)
 
 	store.sub = func(s *results.Submission) {
 		s.Claim = []byte(`{"subject": "ann", "note": "x", "device": {"id": "d"}}`)
 	}
-	require.Equal(t, "inputs_changed", state(job, true))
+	require.Equal(t, "inputs_changed", state(job, Current))
 	store.sub = func(s *results.Submission) { s.Media.SHA256 = "another" }
-	require.Equal(t, "inputs_changed", state(job, false))
+	require.Equal(t, "inputs_changed", state(job, Pinned))
 	store.sub = nil
 
 	store.sub = func(s *results.Submission) { s.Media.Key = "" } // its time is over
-	require.Equal(t, "media_gone", state(job, false))
+	require.Equal(t, "media_gone", state(job, Pinned))
 	store.sub = func(s *results.Submission) { s.Media.Key = "t/ann/" + verify.NewJob() } // the object is lost
-	require.Equal(t, "media_gone", state(job, true))
+	require.Equal(t, "media_gone", state(job, Current))
 	store.sub = nil
 
 	store.verdict = func(v *pipeline.Verdict) { v.Models[0].SHA256, v.Recipe = "another", "another" }
-	require.Equal(t, "models_missing", state(job, false))
-	r = again(job, true)
+	require.Equal(t, "models_missing", state(job, Pinned))
+	r = again(job, Current)
 	require.Equal(t, verify.Equal, r.Agreement, "all that is another is named")
 	require.Contains(t, r.Recipe[0], " (another) -> ")
 	store.verdict = func(v *pipeline.Verdict) { v.Policy, v.Recipe = "sha256:another", "another" }
-	require.Equal(t, "policy_gone", state(job, false))
-	require.Contains(t, again(job, true).Recipe[0], "policy: sha256:another -> ")
+	require.Equal(t, "policy_gone", state(job, Pinned))
+	require.Contains(t, again(job, Current).Recipe[0], "policy: sha256:another -> ")
 	store.verdict = func(v *pipeline.Verdict) { v.Inputs.SiteRev = 3 }
-	require.Equal(t, "inputs_changed", state(job, false))
+	require.Equal(t, "inputs_changed", state(job, Pinned))
 	store.verdict = nil
 	c.policies.forget(func(string) bool { return true })
 	store.policy = results.ErrNotFound
-	require.Equal(t, "policy_gone", state(job, true))
+	require.Equal(t, "policy_gone", state(job, Current))
 	store.policy = results.ErrAway
-	_, err = c.Reverify(ctx, "t", job, true)
+	_, err = c.reverify(ctx, "t", job, Current)
 	require.ErrorIs(t, err, results.ErrAway, "that is no fault of the verdict")
 	store.policy = nil
 
 	require.NoError(t, w.store.WithdrawConsent(ctx, "t", "ann", results.PurposeFace, w.store.Now(), w.audit("consent.withdrawn")))
-	require.Equal(t, "consent_withdrawn", state(job, false))
-	require.Equal(t, verify.Equal, again(before, false).Agreement, "no face was looked at then")
+	require.Equal(t, "consent_withdrawn", state(job, Pinned))
+	require.Equal(t, verify.Equal, again(before, Pinned).Agreement, "no face was looked at then")
+}
+
+// A verdict can be made again by the policy's newest revision, and by the recipe of any other verdict, whose policy and models are then used.
+func TestReverifyByAnotherRecipe(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.subject("ann")
+	w.policy("only_face", onlyFace)
+	path := footage(t, "franck_02159.jpg")
+	run := func() (string, pipeline.Verdict) {
+		t.Helper()
+		f, err := w.core.Run(ctx, w.claim(w.accept("ann", "", "only_face", path).Job))
+		require.NoError(t, err)
+		w.commit(f)
+		row, err := w.store.Verdict(ctx, "t", f.Job, 0)
+		require.NoError(t, err)
+		var v pipeline.Verdict
+		require.NoError(t, json.Unmarshal(row.Body, &v))
+		return f.Job, v
+	}
+	old, first := run()
+	w.policy("only_face", strings.Replace(onlyFace, "{face: {need: always}}", "{liveness: {need: always}}", 1))
+	later, second := run()
+	require.NotEqual(t, first.Recipe, second.Recipe)
+
+	for _, tt := range []struct{ job, asked, recipe string }{
+		{old, Pinned, first.Recipe}, {old, first.Recipe, first.Recipe}, {old, Current, second.Recipe}, {old, second.Recipe, second.Recipe},
+		{later, first.Recipe, first.Recipe}, {later, Current, second.Recipe},
+	} {
+		r, err := w.core.reverify(ctx, "t", tt.job, tt.asked)
+		require.NoError(t, err)
+		require.Equal(t, tt.recipe, r.Verdict.Recipe, tt)
+		if changed := (tt.job == old) != (tt.recipe == first.Recipe); changed {
+			require.Contains(t, r.Recipe[0], "policy: ")
+			require.Equal(t, verify.Different, r.Agreement, "a check that is made by one policy alone")
+		} else {
+			require.Equal(t, verify.Equal, r.Agreement)
+		}
+	}
+
+	state := func(asked string) string {
+		t.Helper()
+		_, err := w.core.reverify(ctx, "t", old, asked)
+		var cannot *CannotReverify
+		require.ErrorAs(t, err, &cannot)
+		require.NotEmpty(t, cannot.Text.ZH)
+		return cannot.State
+	}
+	require.Equal(t, "recipe_unknown", state("sha256:"+strings.Repeat("0", 64)))
+	p, err := w.store.Policy(ctx, "t", "only_face", 0)
+	require.NoError(t, err)
+	p.Deleted = true
+	_, err = w.store.PutPolicy(ctx, p, p.Rev, w.audit("policy.deleted"))
+	require.NoError(t, err)
+	require.Equal(t, "policy_gone", state(Current))
+	r, err := w.core.reverify(ctx, "t", old, Pinned)
+	require.NoError(t, err)
+	require.Equal(t, verify.Equal, r.Agreement, "a policy that was deleted since is still the one of then")
 }
 
 // Which consent counts where a verdict is made again.

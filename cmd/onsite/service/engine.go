@@ -3,7 +3,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -448,38 +447,36 @@ func (f forgetful) Erase(ctx context.Context, tenant, subject string, a results.
 	return err
 }
 
-// Reverify is api.Core. A pinned recipe runs with the set of models of then, also where that is retired.
-func (e *engine) Reverify(ctx context.Context, tenant, job string, current bool) (api.Reverified, error) {
-	t, err := e.takeFor(ctx, tenant, job, current)
+// Reverify is api.Core. A recipe that is not the current one runs with the set of models of then, also where that is retired.
+func (e *engine) Reverify(ctx context.Context, tenant, job, asked string) (out api.Reverified, err error) {
+	defer func() {
+		var cannot *core.CannotReverify
+		if errors.As(err, &cannot) {
+			err = &api.CannotReverify{State: cannot.State, Text: cannot.Text}
+		}
+	}()
+	recipe, err := core.FindRecipe(ctx, e.store, tenant, job, asked)
 	if err != nil {
-		return api.Reverified{}, err
+		return out, err
+	}
+	t, err := e.takeFor(ctx, tenant, recipe)
+	if err != nil {
+		return out, err
 	}
 	defer t.Done()
-	r, err := t.Core.Reverify(ctx, tenant, job, current)
-	var cannot *core.CannotReverify
-	if errors.As(err, &cannot) {
-		err = &api.CannotReverify{State: cannot.State, Text: cannot.Text}
-	}
+	r, err := t.Core.Reverify(ctx, tenant, job, recipe)
 	return api.Reverified{Comparison: r.Comparison, Gone: r.Gone, Verdict: r.Verdict}, err
 }
 
 // takeFor gives the set of models that a verdict is made again with.
-func (e *engine) takeFor(ctx context.Context, tenant, job string, current bool) (registry.Taken, error) {
-	if current {
+func (e *engine) takeFor(ctx context.Context, tenant string, r core.Recipe) (registry.Taken, error) {
+	if r.Asked == core.Current {
 		return e.take(ctx, tenant, "")
 	}
 	if _, err := e.faces(); err != nil {
 		return registry.Taken{}, err
 	}
-	row, err := e.store.Verdict(ctx, tenant, job, 1)
-	if err != nil {
-		return registry.Taken{}, err
-	}
-	var v pipeline.Verdict
-	if err := json.Unmarshal(row.Body, &v); err != nil {
-		return registry.Taken{}, fmt.Errorf("read the verdict of job %s: %w", job, err)
-	}
-	t, err := e.host.Again(ctx, v)
+	t, err := e.host.Again(ctx, r.Like)
 	var unusable *registry.UnusableError
 	if errors.As(err, &unusable) {
 		return t, &api.CannotReverify{State: "models_missing", Text: pipeline.Text{
