@@ -135,8 +135,10 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 	}
 	keys := map[int]string{}
 	for _, e := range rows {
+		if _, two := keys[e.Index]; !f.evidence(v, e, body.Kept, two) {
+			continue
+		}
 		keys[e.Index] = e.Key
-		f.evidence(v, e, body.Kept)
 	}
 	for _, k := range body.Kept {
 		what, key, over := ofJob(v.Job, fmt.Sprintf("keyframe %d", k.Index), fmt.Sprintf("关键帧 %d", k.Index)), keys[k.Index], due(keyframeDays)
@@ -157,15 +159,21 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 	return nil
 }
 
-// evidence holds the row of a kept picture against what the verdict names. One that no verdict names is nobody's evidence.
-func (f *files) evidence(v results.Verdict, e results.Evidence, kept []pipeline.Kept) {
-	for _, k := range kept {
-		if k.Kind != e.Kind || k.Index != e.Index || e.SHA256 == k.SHA256 && e.Bytes == k.Bytes && e.Subject == v.Subject && e.Tenant == v.Tenant {
-			continue
-		}
-		f.add(RowChanged, fmt.Sprintf("row of keyframe %d of job %s", e.Index, v.Job), v.Job, -1, fmt.Sprintf("the row of keyframe %d of job %s names another sha256, size or subject than its verdict: it was changed", e.Index, v.Job),
+// evidence holds the row of a kept picture against what the verdict names, and says whether it is the row of one that it names: what other rows
+// lead to is not opened. two says that there was one for this picture already.
+func (f *files) evidence(v results.Verdict, e results.Evidence, kept []pipeline.Kept, two bool) bool {
+	at := slices.IndexFunc(kept, func(k pipeline.Kept) bool { return k.Kind == "keyframe" && k.Kind == e.Kind && k.Index == e.Index })
+	what := fmt.Sprintf("row of %q %d of job %s", e.Kind, e.Index, v.Job)
+	if at < 0 || two {
+		f.add(RowChanged, what, v.Job, -1, fmt.Sprintf("the %s is of no picture that its verdict names, or there are two of it: it was added or changed", what),
+			fmt.Sprintf("任务 %s 的数据行（类别 %q，序号 %d）不属于结论所记载的图片，或存在重复：数据行为后来添加或已被改动", v.Job, e.Kind, e.Index))
+		return false
+	}
+	if k := kept[at]; e.SHA256 != k.SHA256 || e.Bytes != k.Bytes || e.Subject != v.Subject || e.Tenant != v.Tenant {
+		f.add(RowChanged, what, v.Job, -1, fmt.Sprintf("the %s names another sha256, size or subject than its verdict: it was changed", what),
 			fmt.Sprintf("任务 %s 的关键帧 %d 的数据行所记 sha256、大小或人员与结论不一致：数据行已被改动", v.Job, e.Index))
 	}
+	return true
 }
 
 func mediaDays(s results.Settings) int    { return s.MediaDays }

@@ -155,14 +155,19 @@ func TestFiles(t *testing.T) {
 		"everything is past its time": {func(s *shelf) {
 			s.now, s.rows, s.sub.Media.Key, s.print = taken.AddDate(9, 0, 0), nil, "", results.Print{}
 		}, 3, nil},
-		"the subject was erased":         {func(s *shelf) { s.erased, s.gone, s.rows, s.photos = "2026-11-03", true, nil, nil }, 1, nil},
-		"two keyframes changed places":   {func(s *shelf) { s.rows[0].Key, s.rows[1].Key = s.rows[1].Key, s.rows[0].Key }, 5, []audit.Rule{audit.ObjectBad, audit.ObjectBad}},
-		"a keyframe that nobody named":   {func(s *shelf) { s.rows = append(s.rows, results.Evidence{Index: 9, Key: "t/e/k9"}) }, 7, nil},
-		"another clip lies in its place": {func(s *shelf) { s.objects["t/e/clip"] = "yesterday" }, 6, []audit.Rule{audit.ObjectBad}},
-		"the fingerprint is another":     {func(s *shelf) { s.objects["t/e/print"] = "x" }, 6, []audit.Rule{audit.ObjectBad}},
-		"an enrolled photo is another":   {func(s *shelf) { s.objects["t/e/photo"] = "x" }, 6, []audit.Rule{audit.ObjectBad}},
-		"an enrolled photo is gone":      {func(s *shelf) { delete(s.objects, "t/e/photo") }, 6, []audit.Rule{audit.ObjectMissing}},
-		"a site's photo is damaged":      {func(s *shelf) { s.objects["t/_site.s/r"] = "damaged" }, 6, []audit.Rule{audit.ObjectBad}},
+		"the subject was erased":       {func(s *shelf) { s.erased, s.gone, s.rows, s.photos = "2026-11-03", true, nil, nil }, 1, nil},
+		"two keyframes changed places": {func(s *shelf) { s.rows[0].Key, s.rows[1].Key = s.rows[1].Key, s.rows[0].Key }, 5, []audit.Rule{audit.ObjectBad, audit.ObjectBad}},
+		"a keyframe that nobody named": {func(s *shelf) {
+			s.rows = append(s.rows, results.Evidence{Kind: "keyframe", Tenant: "t", Subject: "e", Index: 9, Key: "t/e/k9"})
+		}, 7, []audit.Rule{audit.RowChanged}},
+		"a row is of another kind":           {func(s *shelf) { s.rows[1].Kind, s.rows[1].SHA256 = "picture", "x" }, 6, []audit.Rule{audit.RowChanged, audit.ObjectMissing}},
+		"a row is of the fingerprint's kind": {func(s *shelf) { s.rows[0].Kind = "fingerprint" }, 6, []audit.Rule{audit.RowChanged, audit.ObjectMissing}},
+		"two rows of one keyframe":           {func(s *shelf) { s.rows = append(s.rows, s.rows[0]); s.rows[2].Revision++ }, 7, []audit.Rule{audit.RowChanged}},
+		"another clip lies in its place":     {func(s *shelf) { s.objects["t/e/clip"] = "yesterday" }, 6, []audit.Rule{audit.ObjectBad}},
+		"the fingerprint is another":         {func(s *shelf) { s.objects["t/e/print"] = "x" }, 6, []audit.Rule{audit.ObjectBad}},
+		"an enrolled photo is another":       {func(s *shelf) { s.objects["t/e/photo"] = "x" }, 6, []audit.Rule{audit.ObjectBad}},
+		"an enrolled photo is gone":          {func(s *shelf) { delete(s.objects, "t/e/photo") }, 6, []audit.Rule{audit.ObjectMissing}},
+		"a site's photo is damaged":          {func(s *shelf) { s.objects["t/_site.s/r"] = "damaged" }, 6, []audit.Rule{audit.ObjectBad}},
 		"an old revision names another": {func(s *shelf) {
 			s.sites[0].Doc.References = []results.SiteReference{{Name: "old", Key: "t/_site.s/old"}}
 		}, 7, []audit.Rule{audit.ObjectMissing}},

@@ -152,9 +152,12 @@ func oddColumn(v results.Verdict) string {
 
 // compareVerdicts holds every verdict against the entry of its revision, and every entry against the verdicts.
 func (i *inspection) compareVerdicts(all []loggedVerdict, keep int) {
-	there := map[string]int{}
+	there := map[string]map[int]bool{} // the revisions of each job
 	for _, v := range all {
-		there[v.job] = max(there[v.job], v.revision)
+		if there[v.job] == nil {
+			there[v.job] = map[int]bool{}
+		}
+		there[v.job][v.revision] = true
 		i.verdict(v)
 	}
 	for t := range i.about {
@@ -163,14 +166,18 @@ func (i *inspection) compareVerdicts(all []loggedVerdict, keep int) {
 			continue
 		}
 		list := i.entriesAbout(verdictTopic, job)
-		if n, ok := there[job]; ok && n >= len(list) || !ok && i.jobOver(job, keep) {
+		first := 1 // that is not there
+		for there[job][first] {
+			first++
+		}
+		if first > len(list) || there[job] == nil && i.jobOver(job, keep) { // all of them go at once
 			continue
 		}
 		if i.fresh(list) { // written since the verdicts were read
 			continue
 		}
-		i.add(VerdictMissing, "verdict "+job, job, -1, fmt.Sprintf("%d revisions of the verdict of job %s were logged, and %d are there", len(list), job, there[job]),
-			fmt.Sprintf("任务 %s 的结论记录了 %d 版，实际有 %d 版", job, len(list), there[job]))
+		i.add(VerdictMissing, "verdict "+job, job, -1, fmt.Sprintf("%d revisions of the verdict of job %s were logged, and %d are there: revision %d is not", len(list), job, len(there[job]), first),
+			fmt.Sprintf("任务 %s 的结论记录了 %d 版，实际有 %d 版：缺少第 %d 版", job, len(list), len(there[job]), first))
 	}
 }
 

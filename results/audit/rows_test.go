@@ -114,6 +114,40 @@ func TestOrderWithinOneMoment(t *testing.T) {
 	}
 }
 
+// A verdict's revisions are those that were logged, from the first to the last: none is taken out between two others.
+func TestRemovedRevisions(t *testing.T) {
+	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		there []int
+		want  []Rule
+	}{
+		"all":                         {[]int{1, 2, 3}, nil},
+		"not the first":               {[]int{2, 3}, []Rule{VerdictMissing}},
+		"not the one between":         {[]int{1, 3}, []Rule{VerdictMissing}},
+		"not the newest":              {[]int{1, 2}, []Rule{VerdictMissing}},
+		"none":                        {nil, []Rule{VerdictMissing}},
+		"one behind for one between":  {[]int{1, 3, 4}, []Rule{VerdictUnlogged, VerdictMissing}},
+		"one in front for one behind": {[]int{0, 1, 2}, []Rule{VerdictUnlogged, VerdictMissing}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := &inspection{Report: &Report{}, began: 100, about: map[string][]results.LoggedEntry{}, seen: map[string]bool{}, from: clock{now: now}}
+			var rows []loggedVerdict
+			for n, action := range []string{results.EventVerdictCreated, results.EventVerdictRevised, results.EventVerdictRevised} {
+				i.note(results.LoggedEntry{AuditEntry: results.AuditEntry{ID: string(rune('a' + n)), Action: action, Target: "job", Digest: string(rune('1' + n)), At: now.Add(time.Duration(n) * time.Hour)}, Seq: int64(n)})
+			}
+			for _, n := range c.there {
+				rows = append(rows, loggedVerdict{job: "job", revision: n, digest: string(rune('0' + n))})
+			}
+			i.compareVerdicts(rows, 30)
+			var rules []Rule
+			for _, f := range i.Findings {
+				rules = append(rules, f.Rule)
+			}
+			require.Equal(t, c.want, rules)
+		})
+	}
+}
+
 type clock struct {
 	Source
 	now time.Time

@@ -52,7 +52,7 @@ func VerdictEntry(about []results.LoggedEntry, revision int, digest string) (e r
 	if again := slices.IndexFunc(list[1:], created); again >= 0 {
 		return list[1+again], Relogged
 	}
-	if len(list) < revision {
+	if revision < 1 || len(list) < revision {
 		return e, Unlogged
 	}
 	own := list[revision-1]
