@@ -49,6 +49,7 @@ const (
 	codePolicy       code = "policy_refused"
 	codeBuiltin      code = "built_in"
 	codeModels       code = "models_missing"
+	codeLoading      code = "models_loading"
 	codeForeign      code = "bucket_not_yours"
 	codePending      code = "verdict_pending"
 	codeNoVerdict    code = "verdict_none"
@@ -145,6 +146,9 @@ var catalogue = map[code]entry{
 	codeModels: {http.StatusServiceUnavailable, say("Models missing", "缺少模型"),
 		say("The models that this needs are not installed on this server. Tell the operator to run \"onsite models install\"; nothing was stored.",
 			"该服务器未安装所需模型。请通知管理员运行 “onsite models install”；未保存任何内容。")},
+	codeLoading: {http.StatusServiceUnavailable, say("Models being loaded", "正在加载模型"),
+		say("The service has just started, and its models are being loaded. Try again after the time in Retry-After; nothing was stored.",
+			"服务刚刚启动，正在加载模型。请在 Retry-After 指定的时间后重试；未保存任何内容。")},
 	codeForeign: {http.StatusForbidden, say("Bucket not yours", "存储桶不属于您"),
 		say("This bucket and prefix cannot be mapped with a key of your tenant. Ask the operator of the service.", "您的租户不能映射该存储桶和前缀。请联系服务管理员。")},
 	codeUnsigned: {http.StatusNotFound, say("Not signed yet", "尚未签名"),

@@ -61,6 +61,9 @@ type NewPhoto struct {
 	Media pipeline.Media
 }
 
+// ErrMeasuring says that this installation measures the service itself and never has models, so that nobody can be looked at.
+var ErrMeasuring = errors.New("this installation is for measurements and has no models (worker.core)")
+
 // Looked is what the core saw in new photos.
 type Looked struct {
 	Photos    []PhotoFinding // one per new photo, in order
@@ -76,7 +79,8 @@ type PhotoFinding struct {
 
 // coreFault names what a machine's error of the core means to a client.
 func coreFault(err error) error {
-	if models.Unusable(err) {
+	var early *models.NotReadyError
+	if models.Unusable(err) && !errors.As(err, &early) { // what is being loaded is not missing: see fault
 		return problem(codeModels).because(err)
 	}
 	var reference *verify.ReferenceError

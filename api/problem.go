@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/text/language"
 
+	"onsite/models"
 	"onsite/pipeline"
 	"onsite/results"
 	"onsite/results/object"
@@ -138,9 +139,15 @@ func pick(t pipeline.Text, lang string) string {
 // internal: its words go to the log, not to the client.
 func fault(err error) *Problem {
 	var p *Problem
+	var early *models.NotReadyError
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.As(err, &early):
+		return problem(codeLoading).because(err).retry(loadRetry)
+	case errors.Is(err, ErrMeasuring):
+		return problem(codeModels).with("This installation is for measurements (worker.core) and has no models: nobody is enrolled or verified here. Nothing was stored.",
+			"该安装仅用于测量（worker.core），没有模型，不能登记或验证人员；未保存任何内容。").because(err)
 	case errors.Is(err, results.ErrNotFound), errors.Is(err, object.ErrNotFound):
 		return problem(codeNotFound).because(err)
 	case errors.Is(err, results.ErrExists):
@@ -172,10 +179,11 @@ func fault(err error) *Problem {
 }
 
 // How long a client should wait before it tries again: a full queue drains by hundreds of jobs a second, a store that is away takes
-// about as long as a failover.
+// about as long as a failover, and models are loaded in some seconds.
 const (
 	fullRetry = 5 * time.Second
 	awayRetry = 3 * time.Second
+	loadRetry = 5 * time.Second
 )
 
 var languages = language.NewMatcher([]language.Tag{language.English, language.Chinese, language.TraditionalChinese})

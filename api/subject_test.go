@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/models"
 	"onsite/pipeline"
 	"onsite/results"
 )
@@ -252,6 +254,16 @@ func TestEnrolmentFaults(t *testing.T) {
 	d.consent("e1")
 	d.core.err = errNoModels
 	d.photos("e1", "face of ann").problem(503, codeModels)
+	d.core.err = fmt.Errorf("enroll: %w", &models.NotReadyError{Why: "the models are being loaded"})
+	loading := d.photos("e1", "face of ann")
+	loading.problem(503, codeLoading)
+	require.Equal(t, "5", loading.header.Get("Retry-After"))
+	require.NotContains(t, string(loading.body), "install")
+	d.core.err = ErrMeasuring
+	measures := d.photos("e1", "face of ann")
+	measures.problem(503, codeModels)
+	require.Contains(t, string(measures.body), "for measurements")
+	require.NotContains(t, string(measures.body), "models install")
 	d.core.err = context.DeadlineExceeded
 	require.Equal(t, 503, d.photos("e1", "face of ann").status)
 	d.core.err = nil

@@ -97,7 +97,7 @@ func (e *MissingError) Error() string {
 // Unwrap gives the file system's error.
 func (e *MissingError) Unwrap() error { return e.Err }
 
-// NotReadyError says that there are no models just now, for a reason that no file is to blame for.
+// NotReadyError says that there are no models yet, for a reason that no file is to blame for: they are being loaded. It passes by itself.
 type NotReadyError struct{ Why string }
 
 func (e *NotReadyError) Error() string { return e.Why }

@@ -32,6 +32,7 @@ const (
 // The rules that this package names. Those of refused media come from the core, others from errors with a Judgement of their own.
 const (
 	RuleModels    = "models_missing"
+	RuleLoading   = "models_loading"
 	RuleDecoder   = "decoder_broken"
 	RuleStore     = "store_away"
 	RuleObjects   = "objects_away"
@@ -88,6 +89,7 @@ func Judge(err error) Judgement {
 	var refusal *media.Refusal
 	var policy *verify.PolicyError
 	var crashed *crash
+	var early *models.NotReadyError
 	switch {
 	case errors.Is(err, results.ErrStale), errors.Is(err, errLost):
 		return Judgement{Action: Drop}
@@ -97,6 +99,8 @@ func Judge(err error) Judgement {
 		return judged.Judgement()
 	case errors.Is(err, results.ErrErased):
 		return Judgement{Action: Refuse, Rule: RuleErased, Text: texts[RuleErased]}
+	case errors.As(err, &early): // before what is unusable: nobody has to do anything
+		return Judgement{Action: Retry, Rule: RuleLoading, Text: texts[RuleLoading], Shared: true}
 	case models.Unusable(err):
 		return Judgement{Action: Hold, Rule: RuleModels, Text: texts[RuleModels], Alarm: true}
 	case errors.Is(err, media.ErrDecoder):
@@ -147,6 +151,7 @@ var texts = map[string]pipeline.Text{
 		EN: "a model that the verification needs is not installed; the job waits and goes on by itself once it is",
 		ZH: "验证所需的模型未安装；安装后任务会自动继续",
 	},
+	RuleLoading: {EN: "the models are being loaded; the job is tried again in some seconds", ZH: "正在加载模型；任务将在几秒后重试"},
 	RuleDecoder: {EN: "the decoder does not work on the server; the job is tried again", ZH: "服务器上的解码器无法工作；任务将重试"},
 	RuleStore:   {EN: "the results store could not be reached; the job is tried again", ZH: "无法连接结果库；任务将重试"},
 	RuleObjects: {EN: "the object store could not be reached; the job is tried again", ZH: "无法连接对象存储；任务将重试"},

@@ -41,6 +41,7 @@ func TestJudge(t *testing.T) {
 		"decoder killed":                {crashed, Retry, "decoder_crashed", true, false},
 		"decoder broken":                {fmt.Errorf("x: %w", media.ErrDecoder), Retry, RuleDecoder, false, true},
 		"provider not there":            {&models.ProviderError{Provider: models.CUDA, Why: "no GPU"}, Hold, RuleModels, false, true},
+		"models being loaded":           {&models.NotReadyError{Why: "being loaded"}, Retry, RuleLoading, false, false},
 		"model missing":                 {&models.MissingError{Task: "face_embed", Err: errors.New("no file")}, Hold, RuleModels, false, true},
 		"model changed":                 {&models.ChecksumError{Task: "face_embed"}, Hold, RuleModels, false, true},
 		"store away":                    {results.ErrAway, Retry, RuleStore, false, false},
@@ -126,7 +127,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestWhatAllJobsNeed(t *testing.T) {
-	for _, err := range []error{results.ErrAway, object.ErrAway, object.ErrNoSpace, object.ErrDenied, media.ErrDecoder} {
+	for _, err := range []error{&models.NotReadyError{}, results.ErrAway, object.ErrAway, object.ErrNoSpace, object.ErrDenied, media.ErrDecoder} {
 		require.True(t, Judge(err).Shared, err)
 	}
 	for _, err := range []error{fmt.Errorf("%w: %w", object.ErrForeign, object.ErrAway), object.ErrNotFound, errTimeout, errors.New("hm")} {

@@ -61,9 +61,6 @@ type engine struct {
 	err     error // why not
 }
 
-// errMeasuring is what enrolment answers where nobody is verified.
-var errMeasuring = &models.NotReadyError{Why: "this installation is for measurements and has no models (worker.core)"}
-
 // newEngine makes the engine of a configuration. fetch is nil where there are no buckets.
 func newEngine(b *base, role config.Role, archive core.Archive, fetch func(context.Context, results.Submission) (vault.Sealed, error)) (*engine, error) {
 	decoder, err := media.NewDecoder(media.Options{})
@@ -200,7 +197,7 @@ func (e *engine) open(ctx context.Context) (*core.Core, error) {
 	return c, nil
 }
 
-// errLoading is why a job waits in the first seconds of a process.
+// errLoading is why a job or a request waits in the first seconds of a process.
 var errLoading = &models.NotReadyError{Why: "the models are being loaded"}
 
 // core gives what runs jobs, or why there is none.
@@ -224,7 +221,7 @@ func (e *engine) faces() (*core.Core, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.full == nil {
-		return nil, errMeasuring
+		return nil, api.ErrMeasuring
 	}
 	return e.full, nil
 }
@@ -405,7 +402,7 @@ func (e *engine) Reconsider(ctx context.Context, tenant, job string) (results.Ve
 	}
 	full, ok := c.(*core.Core)
 	if !ok {
-		return results.Verdict{}, false, errMeasuring
+		return results.Verdict{}, false, api.ErrMeasuring
 	}
 	v, changed, err := full.Reconsider(ctx, tenant, job)
 	if errors.Is(err, core.ErrNoPrint) {

@@ -23,6 +23,7 @@ import (
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"onsite/api"
 	"onsite/cmd/onsite/config"
 	"onsite/models"
 	"onsite/results"
@@ -295,7 +296,14 @@ func TestModelsComeLater(t *testing.T) {
 	e.options.Verifier = nil
 	e.models = models.Options{Dir: filepath.Join(dir, "models"), Library: filepath.Join(dir, "runtime")}
 	_, err := e.Run(t.Context(), results.Lease{})
-	require.Equal(t, workers.Hold, workers.Judge(err).Action, "while they are being loaded")
+	require.Equal(t, workers.RuleLoading, workers.Judge(err).Rule, "while they are being loaded")
+	_, err = e.Enroll(t.Context(), "t", "s", nil, nil)
+	var early *models.NotReadyError
+	require.ErrorAs(t, err, &early)
+	measures := &engine{runs: standIn{}}
+	_, err = measures.Enroll(t.Context(), "t", "s", nil, nil)
+	require.ErrorIs(t, err, api.ErrMeasuring)
+	require.NotErrorAs(t, err, &early, "nothing comes by waiting")
 
 	require.Error(t, e.load(t.Context()))
 	_, err = e.Run(t.Context(), results.Lease{})
