@@ -11,8 +11,11 @@ import (
 
 // In a stream with pictures between two others (B-frames) the encoder says itself where footage was joined: it searched both neighbours for every
 // block, and finds those of a picture before the joint only in the earlier one, those of a picture behind it only in the later one, and much of the
-// picture that it codes across the joint nowhere. A person who moves fast leaves most blocks on both sides. Whatever else makes an encoder choose so, such
-// as the rhythm of an earlier encoding, moves nothing: the picture has to move more at this step than its surroundings, too.
+// picture that it codes across the joint nowhere. A person who moves fast leaves most blocks on both sides.
+//
+// What is asked of a group, in ratios to the groups around it: one picture between is taken from one side (codedSide, codedSides), the share that is
+// taken from nowhere is not much less than theirs (codedFresh), and both ratios times that of the movement reach codedLimit. Whatever else makes an
+// encoder choose so, such as the rhythm of an earlier encoding, moves nothing: the picture has to move about as much as its surroundings, or more (codedMoves).
 const (
 	// codedAround is the time, in seconds, on both sides of which other groups are compared, codedOthers how many of them there must be on each side.
 	codedAround, codedOthers = 0.8, 2
@@ -32,6 +35,10 @@ const (
 )
 
 // group is the pictures of a stream between two of which nothing later is needed to show them, and the second of these.
+//
+// What the decoder calls earlier and later are the encoder's two lists of pictures: libav says no more of a block. The standard fills them by time, the
+// first with earlier and the second with later pictures at its head, but an encoder may order them otherwise. So side does not ask which of the two it
+// was, and fresh is of a picture that is shown after all that were decoded before it.
 type group struct {
 	from, to float64 // seconds: its pictures are shown after from, the last at to
 	fresh    float64 // the share of the last one that was taken from no other picture

@@ -70,20 +70,24 @@ const (
 
 // spikeAt compares the packet that the first picture after a moment needed with those before and after it. Only pictures that others build on
 // count, which are packets in rising order of time: one between two others (a B-frame) is small or large by its place. Complete pictures are
-// left out, a step within which there is one says nothing (the packet behind it is larger in any recording), and so do encoders whose other packets are not alike: VP8, VP9 and AV1 put in hidden pictures whenever they like.
+// left out. The packet behind one is larger in any recording, so a step within which there is one says nothing, nor does one whose packet would be
+// that behind it: with B-frames the next picture that others build on is often shown later than the step. Encoders whose other packets are not
+// alike say nothing either: VP8, VP9 and AV1 put in hidden pictures whenever they like.
 func spikeAt(i *media.Info, p []media.Packet, from, to float64) float64 {
 	if i.Codec != "h264" && i.Codec != "hevc" {
 		return 0
 	}
 	const tick = 1e-4 // times are rounded
 	here, most, before, after := 0, 0, 0, 0
-	latest := math.Inf(-1)
-	for _, k := range p { // in the order of decoding
+	latest, complete := math.Inf(-1), false // of the last picture that others build on
+	for _, k := range p {                   // in the order of decoding
 		at := k.PTS.Seconds()
-		between := at < latest
-		latest = math.Max(latest, at)
+		between, behind := at < latest, complete
+		if latest = math.Max(latest, at); !between {
+			complete = k.Key
+		}
 		switch {
-		case k.Key && at > from+tick && at <= to+tick:
+		case k.Key && at > from+tick && (here == 0 || at <= to+tick):
 			return 0
 		case k.Key || between:
 		case at <= from+tick:
@@ -92,6 +96,9 @@ func spikeAt(i *media.Info, p []media.Packet, from, to float64) float64 {
 				most = max(most, k.Bytes)
 			}
 		case here == 0 || at <= to+tick: // with B-frames the next one that others build on may be shown later
+			if behind {
+				return 0
+			}
 			here = max(here, k.Bytes)
 		case at-to <= spikeAround:
 			after++

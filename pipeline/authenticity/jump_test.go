@@ -100,6 +100,56 @@ func TestAFaintJumpNeedsALargePacketUnraced(t *testing.T) {
 	require.False(t, found, "an encoder with hidden pictures")
 }
 
+// The packet behind a complete picture is larger in any recording: where it would be the step's, the packets say nothing.
+func TestThePacketBehindACompletePictureIsNoWitness(t *testing.T) {
+	sway := func(i int) float64 { return 80 + 8*math.Sin(float64(i)*0.37) + 3*math.Sin(float64(i)*0.83) }
+	clip := swayed(60, func(i int) float64 {
+		if i >= 30 {
+			return sway(i) - 21.5
+		}
+		return sway(i)
+	})
+	clip.Info.Codec = "h264"
+	packet := func(i, bytes int) media.Packet {
+		return media.Packet{PTS: time.Duration(i) * time.Second / 30, Bytes: bytes}
+	}
+	// 30 pictures a second, every fourth of which others build on: none lies between those of 2.9 and 3.0 s (87 and 90), and 91 is the next.
+	try := func(key, large int) (spike float64, found bool) {
+		clip.Packets = []media.Packet{packet(0, 9000)}
+		clip.Packets[0].Key = true
+		for i := 3; i < 180; i += 4 {
+			p := packet(i, 900+i%7*30)
+			switch i {
+			case key:
+				p.Key, p.Bytes = true, 9000
+			case large:
+				p.Bytes = 1700
+			}
+			clip.Packets = append(clip.Packets, p, packet(i-2, 200), packet(i-1, 150))
+		}
+		check := Check(clip, DefaultConfig())
+		require.Greater(t, check.Detail["jump"].(map[string]any)["score"], jumpFaint)
+		spike, _ = check.Detail["jump"].(map[string]any)["packet"].(float64)
+		return spike, slices.Contains(codes(check), pipeline.StreamAltered)
+	}
+	for name, c := range map[string]struct {
+		key, large int
+		found      bool
+	}{
+		"the step's own packet is large":         {0, 91, true},
+		"the next one is":                        {0, 95, false},
+		"complete behind the step, large behind": {91, 95, false},
+		"complete before the step, large behind": {87, 91, false},
+		"complete long before, the step's large": {71, 91, true},
+	} {
+		spike, found := try(c.key, c.large)
+		require.Equal(t, c.found, found, "%s: %v", name, spike)
+		if c.key == 91 || c.key == 87 {
+			require.Zero(t, spike, name)
+		}
+	}
+}
+
 func TestStallsMakeAPattern(t *testing.T) {
 	clip := swayed(80, func(i int) float64 { return 80 + 12*math.Sin(float64(i)*0.37) + 5*math.Sin(float64(i)*0.83) })
 	for _, from := range []int{12, 30, 52} {

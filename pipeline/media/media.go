@@ -61,7 +61,8 @@ type MotionFrame struct {
 	PTS  time.Duration
 	Gray []byte
 	// Earlier and Later are the shares of the picture that its coding took from earlier and from later pictures, 0 to 255 for all of it; a block may
-	// take from both. Both 0: taken from none, or not known, as in every stream but H.264 with B-frames.
+	// take from both. They are H.264's lists 0 and 1, which hold earlier and later pictures first unless an encoder orders them otherwise. Both 0:
+	// taken from none, or not known, as in every stream but H.264 with B-frames.
 	Earlier, Later uint8
 }
 
