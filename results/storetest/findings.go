@@ -114,7 +114,7 @@ func verdictLists(t *testing.T, s results.Store) {
 		Finish(t, s, Claim(t, s, id), func(f *results.Finish) {
 			if i%2 == 0 {
 				f.Verdict.Decision, f.Verdict.Codes = pipeline.DecisionPass, nil
-				f.Verdict.Body = []byte(`{"media":{"sha256":"abcdef0123"},"models":[{"task":"face_embed","version":"1","sha256":"0123456789abcdef"}]}`)
+				f.Verdict.Body = []byte(`{"media":{"sha256":"abcdef0123"},"models":[{"task":"face_embed","version":"1","sha256":"0123456789abcdef"}],"recipe":"sha256:77"}`)
 			}
 		})
 		all = append([]string{id + ".1"}, all...)
@@ -138,6 +138,8 @@ func verdictLists(t *testing.T, s results.Store) {
 		{"passed", results.VerdictFilter{Decision: pipeline.DecisionPass}, []string{all[1], all[3]}},
 		{"passed, at any time", results.VerdictFilter{Decision: pipeline.DecisionPass, AllRevisions: true}, []string{all[1], all[3], all[5]}},
 		{"made with a model", results.VerdictFilter{Model: "01234567", AllRevisions: true}, []string{all[1], all[3], all[5]}},
+		{"made by a recipe", results.VerdictFilter{Recipe: "sha256:77", AllRevisions: true}, []string{all[1], all[3], all[5]}},
+		{"made by no such recipe", results.VerdictFilter{Recipe: "sha256:7", AllRevisions: true}, []string{}},
 		{"made with no such model", results.VerdictFilter{Model: "abcdef01"}, []string{}},
 		{"for review", results.VerdictFilter{Decision: pipeline.DecisionReview}, []string{first + ".2"}},
 		{"by reason", results.VerdictFilter{Code: "logo_missing"}, []string{all[0], all[2], all[4]}},
