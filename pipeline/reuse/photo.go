@@ -8,7 +8,7 @@ import (
 // Photos have no time, so the question is another one: was this photo handed in before, or is it a second photo of the same person and
 // place? Laid over each other as a plane, the points of one photo lie on each other to a fraction of a pixel, however it was coded, cut or
 // turned. In a second photo those of whoever moved do not, and neighbours among them moved together. The reuse method displaces tiles of
-// 16 pixels; a fingerprint keeps no picture, so its points take their place.
+// 16 pixels; a fingerprint keeps no picture but 32 x 32 grey cells, so its points take their place.
 //
 // Chosen on 341 copies of 31 photos (11 kinds, noise, blur and a simulated re-capture among them) and 370 pairs of other photos: frames of
 // other moments of the same person and place, and photos of the same person elsewhere. 93 % of the copies lie above samePhoto, 1.6 % of
