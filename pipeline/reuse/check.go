@@ -229,7 +229,7 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 		turns = append(turns, r.t)
 	}
 	if len(ways) > 0 {
-		m.Inliers, m.matches, m.residual = ways[0].inliers, ways[0].matches, ways[0].residual
+		m.Inliers, m.matches, m.residual, m.smaller = ways[0].inliers, ways[0].matches, ways[0].residual, ways[0].smaller
 	}
 	if m.Inliers < strongTurns {
 		if t := g.turns(); len(t) > 0 {
@@ -306,7 +306,7 @@ func (q *query) fill(ctx context.Context, cfg Config, m *Match, o *Fingerprint, 
 	e := a.all[0].e
 	score := func(s *stretch) float64 {
 		x := forLine(forLength(s.parts.S(), q.track.full.n, (e.up.n+1)/2), s.line, s.share)
-		return forRegistration(x, m.Inliers, m.matches, m.residual)
+		return forRegistration(x, m.Inliers, m.matches, m.smaller)
 	}
 	m.QueryLevel, m.Backdrop = a.queryLevel, a.backdrop
 	first := score(&a.stretch)

@@ -22,7 +22,7 @@ const (
 	nearDistance = 20
 	nearInliers  = 60
 	nearShare    = 0.85
-	nearResidual = 0.6
+	nearResidual = 0.6 // pixels of the earlier picture at pictureSide
 )
 
 // nearDuplicate says whether the pictures themselves, not just their place, are nearly the same.

@@ -27,7 +27,8 @@ type registered struct {
 	t        Transform
 	inliers  int
 	matches  int     // mutual matches it was chosen from
-	residual float64 // median distance of the inliers, pixels at pictureSide of the picture that shows less of it
+	residual float64 // median distance of the inliers, pixels of the earlier picture at pictureSide
+	smaller  float64 // the same, in pixels of whichever of both pictures shows the scene smaller
 
 	// What it was made from: points and their matches, and the way in pixels at pictureSide.
 	q, o   *side
@@ -157,8 +158,8 @@ func register(q, o []side, skip func(flip bool) bool, qw, qh, ow, oh float64) []
 		}
 		if area, ok := t.sane(); ok {
 			// Points of a small picture in the query are as exact as any there; laid over the earlier clip they lie as far off as they are enlarged.
-			residual /= max(1, math.Sqrt(area*ow*oh/(qw*qh)))
-			found = append(found, registered{t, inliers, len(j.m), residual, j.q, j.o, j.m, h})
+			smaller := residual / max(1, math.Sqrt(area*ow*oh/(qw*qh)))
+			found = append(found, registered{t, inliers, len(j.m), residual, smaller, j.q, j.o, j.m, h})
 		}
 	}
 	sort.SliceStable(found, func(a, b int) bool { return found[a].inliers > found[b].inliers })

@@ -51,7 +51,8 @@ type Match struct {
 	again    refound // of a photo's points
 	changed  changed // of its cells
 	silent   float64 // S without what the sound gives
-	residual float64
+	residual float64 // of the best registration, as registered has them
+	smaller  float64
 	matches  int
 }
 

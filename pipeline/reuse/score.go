@@ -62,14 +62,14 @@ const (
 // do neither, and then time must show more. Chosen after seeing two honest pairs of cap12_edit and cap13_edit2 (one man swaying slowly)
 // reach 1.43 and 1.50; of 129 copies it cost one.
 const (
-	exactResidual = 0.85 // pixels at pictureSide, median
+	exactResidual = 0.85 // pixels at pictureSide of the picture that shows the scene smaller, median
 	exactShare    = 0.85 // of the mutual matches
 	looseCost     = 0.3
 )
 
 // forRegistration is S less what a loose registration costs.
-func forRegistration(s float64, inliers, matches int, residual float64) float64 {
-	if inliers >= minInliers && (residual <= exactResidual || float64(inliers) >= exactShare*float64(matches)) {
+func forRegistration(s float64, inliers, matches int, smaller float64) float64 {
+	if inliers >= minInliers && (smaller <= exactResidual || float64(inliers) >= exactShare*float64(matches)) {
 		return s
 	}
 	return s - looseCost
