@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"cmp"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +22,7 @@ import (
 
 	"onsite/pipeline"
 	"onsite/pipeline/policy"
+	"onsite/pipeline/reuse"
 	"onsite/pipeline/verify"
 	"onsite/results"
 	"onsite/results/audit"
@@ -161,6 +164,13 @@ func TestGoldenOfAService(t *testing.T) {
 	}
 	require.Subset(t, names, []string{"verdict.json", "proof.json", "policy.yaml", "claim.json", "received.json", "keyframes/0000.jpg", "fingerprint.bin", "models/face_embed.yaml",
 		"report-en.html", "report-en.pdf", "report-zh.html", "report-zh.pdf", "readme.txt"})
+	z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+	require.NoError(t, err)
+	raw, err = fs.ReadFile(z, "fingerprint.bin")
+	require.NoError(t, err)
+	f, err := reuse.Read(raw)
+	require.NoError(t, err, "a fingerprint of version 3 stays readable")
+	require.NotEmpty(t, f.Stills)
 }
 
 // The recipe in a package's readme holds, word for word, with other people's tools; and with another byte it does not.

@@ -15,14 +15,25 @@ import (
 )
 
 // FormatVersion is the version of the binary form; a change of the form or of what the numbers mean raises it, and cached fingerprints
-// of another version are made again. Version 2 is read, too: it only lacks views.
-const FormatVersion = 3
+// of another version are made again. Stored ones of the versions before are read, too, because they only lack something.
+const FormatVersion = 4
 
-// withoutViews is the version before views were kept.
-const withoutViews = 2
+// Earlier versions that are read: fingerprints of photos without the grid of grey cells, and all of those without views, too.
+const (
+	withoutCells = 3
+	withoutViews = 2
+)
 
 // Reads says whether fingerprints of a version can be read, and so compared with new ones.
-func Reads(version int) bool { return version == FormatVersion || version == withoutViews }
+func Reads(version int) bool { return version >= withoutViews && version <= FormatVersion }
+
+// versionOf is the version that the bytes of a fingerprint name; 0 where they are too short.
+func versionOf(data []byte) int {
+	if len(data) < len(magic)+2 {
+		return 0
+	}
+	return int(order.Uint16(data[len(magic):]))
+}
 
 // maxEncoded bounds an encoded fingerprint: 8 stills of points, 60 s of motion, and room.
 const maxEncoded = 4 << 20
@@ -108,16 +119,16 @@ func (f *Fingerprint) UnmarshalBinary(data []byte) error {
 	return err
 }
 
-// Read reads what MarshalBinary wrote and refuses everything else with an error that wraps ErrFormat. The large sections (points, motion)
+// Read reads what MarshalBinary wrote, also that of the versions before (see Reads), and refuses everything else with an error that wraps ErrFormat. The large sections (points, motion)
 // are checked too; memory stays bounded whatever the bytes are. The result keeps data, which nobody may change afterwards: a history of
 // some hundred fingerprints is not copied once more.
 func Read(data []byte) (Fingerprint, error) {
 	if len(data) < len(magic)+2+4 || len(data) > maxEncoded || !bytes.Equal(data[:4], magic[:]) {
 		return Fingerprint{}, fmt.Errorf("%w: %d bytes without its mark, or too many", ErrFormat, len(data))
 	}
-	version := int(order.Uint16(data[4:]))
+	version := versionOf(data)
 	if !Reads(version) {
-		return Fingerprint{}, fmt.Errorf("%w: version %d, want %d", ErrFormat, version, FormatVersion)
+		return Fingerprint{}, fmt.Errorf("%w: version %d, want %d to %d", ErrFormat, version, withoutViews, FormatVersion)
 	}
 	body, sum := data[:len(data)-4], order.Uint32(data[len(data)-4:])
 	if crc32.ChecksumIEEE(body) != sum {

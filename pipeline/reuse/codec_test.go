@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/pipeline"
 	"onsite/pipeline/media"
 )
 
@@ -44,6 +45,48 @@ func TestFingerprintRoundTrip(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
+}
+
+// asVersion is a fingerprint's bytes as an earlier version wrote them: version 2 had no section of views, which must be empty then.
+func asVersion(raw []byte, version int) []byte {
+	const emptyViews = 1 + 4 + 1
+	out := append([]byte{}, raw...)
+	if version == withoutViews {
+		out = out[:len(out)-emptyViews]
+	}
+	order.PutUint16(out[len(magic):], uint16(version))
+	return sealed(out)
+}
+
+// What earlier versions wrote is compared like any other; it only lacks views, and photos their grid: there the points alone decide.
+func TestReadsEarlierVersionsUnraced(t *testing.T) {
+	room := newStage(1, 7, 320, 240)
+	clip, of := fingerprint(t, film(t, newStage(1, 7, 200, 150), 2, from(0), asIs)), fingerprint(t, photo(t, room, 1, asIs))
+	require.NotEmpty(t, of.motion)
+	of.motion = nil
+	query := fingerprint(t, photo(t, room, 1, darker))
+	for _, version := range []int{withoutViews, withoutCells, FormatVersion} {
+		require.True(t, Reads(version))
+		for _, f := range []Fingerprint{clip, of} {
+			raw, err := f.MarshalBinary()
+			require.NoError(t, err)
+			require.Equal(t, FormatVersion, versionOf(raw))
+			g, err := Read(asVersion(raw, version))
+			require.NoError(t, err)
+			again, err := g.MarshalBinary()
+			require.NoError(t, err)
+			require.Equal(t, raw, again, "written anew it is of this version")
+			if f.Kind != media.Photo {
+				continue
+			}
+			check, res, err := Check(t.Context(), query, []Candidate{{Job: "monday", Fingerprint: g}}, 0, DefaultConfig())
+			require.NoError(t, err)
+			require.Equal(t, pipeline.Uncertain, check.Outcome, "its points ask about a copy")
+			require.Zero(t, res.Matches[0].changed)
+		}
+	}
+	require.False(t, Reads(1))
+	require.False(t, Reads(FormatVersion+1))
 }
 
 func madeUpAreas() []Area {
@@ -200,19 +243,22 @@ func FuzzUnmarshal(f *testing.F) {
 	tr := track{n: 3, w: cells, h: cells, valid: []bool{true, false, true}, v: make([]float32, 3*gridSize)}
 	stills := []pointStill{{pts: time.Second, points: []Point{{X: 3, Y: 4, Size: 5, Angle: 6}, {X: 7}}}}
 	clip := Fingerprint{Kind: media.Video, Width: 64, Height: 48, Duration: time.Second, Stills: []Still{{Quality: 90}}, points: encodePoints(stills), index: makeIndex(stills), motion: encodeMotion(&tr), coarse: makeCoarse(&tr)}
-	for _, g := range []Fingerprint{clip, {Kind: media.Photo, points: encodePoints(nil)}} {
+	one := track{n: 1, w: cells, h: cells, valid: []bool{true}, v: make([]float32, gridSize)}
+	for _, g := range []Fingerprint{clip, {Kind: media.Photo, points: encodePoints(nil)}, {Kind: media.Photo, points: encodePoints(nil), motion: encodeMotion(&one)}} {
 		raw, err := g.MarshalBinary()
 		require.NoError(f, err)
-		f.Add(raw[6 : len(raw)-4])
+		for _, version := range []int{withoutViews, withoutCells, FormatVersion} {
+			of := asVersion(raw, version)
+			f.Add(uint16(version), of[6:len(of)-4])
+		}
 	}
 	clip.Areas, clip.Audio, clip.Views = madeUpAreas(), madeUpAudio(), madeUpViews(f)
 	raw, err := clip.MarshalBinary()
 	require.NoError(f, err)
-	f.Add(raw[6 : len(raw)-4])
-	f.Fuzz(func(t *testing.T, body []byte) {
+	f.Add(uint16(FormatVersion), raw[6:len(raw)-4])
+	f.Fuzz(func(t *testing.T, version uint16, body []byte) {
 		// Mark, version and checksum are put on, so that the fuzzer reaches what lies behind them.
-		raw := append(append([]byte{}, magic[:]...), FormatVersion, 0)
-		raw = append(raw, body...)
+		raw := append(order.AppendUint16(append([]byte{}, magic[:]...), version), body...)
 		raw = order.AppendUint32(raw, crc32.ChecksumIEEE(raw))
 		var g Fingerprint
 		if err := g.UnmarshalBinary(raw); err != nil {
@@ -221,7 +267,7 @@ func FuzzUnmarshal(f *testing.F) {
 		}
 		again, err := g.MarshalBinary()
 		require.NoError(t, err, "what was read cannot be written")
-		require.Equal(t, raw, again, "there is a second encoding")
+		require.Equal(t, raw, asVersion(again, int(version)), "there is a second encoding")
 		if m, err := decodeMotion(g.motion); err == nil {
 			require.LessOrEqual(t, m.n, maxTrackFrames)
 		}

@@ -152,7 +152,7 @@ func (f *Folder) fingerprint(ctx context.Context, name string) (entry, error) {
 	}
 	if b, err := pipeline.ReadFile(f.cached(sha), maxEncoded); err == nil {
 		var fp Fingerprint
-		if fp.UnmarshalBinary(b) == nil && fp.SHA256 == sha {
+		if versionOf(b) == FormatVersion && fp.UnmarshalBinary(b) == nil && fp.SHA256 == sha {
 			return entry{name, sha, b}, nil
 		}
 	}

@@ -83,17 +83,18 @@ func TestFolderListsCachesAndSkips(t *testing.T) {
 	require.Len(t, again, 3)
 	require.Equal(t, list[0], again[0])
 
-	// A damaged or older fingerprint is made again.
+	// A damaged fingerprint is made again, and one of another version, also of one that is read where there is no footage to make it of.
 	stale := filepath.Join(dir, cacheFolder, list[0].SHA256+".fp")
 	raw, err := os.ReadFile(stale)
 	require.NoError(t, err)
-	raw[4]++
-	require.NoError(t, os.WriteFile(stale, sealed(raw), 0o600))
-	before = calls.Load()
-	again, err = open("").Earlier(context.Background())
-	require.NoError(t, err)
-	require.Equal(t, before+2, calls.Load())
-	require.Equal(t, list[0], again[0])
+	for _, old := range [][]byte{asVersion(raw, FormatVersion+1), asVersion(raw, withoutCells), raw[:len(raw)/2], raw[:3]} {
+		require.NoError(t, os.WriteFile(stale, old, 0o600))
+		before = calls.Load()
+		again, err = open("").Earlier(context.Background())
+		require.NoError(t, err)
+		require.Equal(t, before+2, calls.Load())
+		require.Equal(t, list[0], again[0])
+	}
 	left, err := filepath.Glob(filepath.Join(dir, cacheFolder, ".new-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)

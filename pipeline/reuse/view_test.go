@@ -1,7 +1,6 @@
 package reuse
 
 import (
-	"hash/crc32"
 	"math"
 	"strings"
 	"testing"
@@ -86,22 +85,4 @@ func TestUnmarshalRefusesViews(t *testing.T) {
 	f := Fingerprint{Views: Views{Model: embedder}}
 	_, err = encodeViews(&f.Views)
 	require.ErrorContains(t, err, "are none")
-}
-
-// What the version before wrote is compared like any other; it only has no views.
-func TestReadsTheVersionBefore(t *testing.T) {
-	f := fingerprint(t, photo(t, newStage(1, 7, 200, 150), 0, asIs))
-	raw, err := f.MarshalBinary()
-	require.NoError(t, err)
-	const viewsSection = 1 + 4 + 1
-	old := append([]byte{}, raw[:len(raw)-4-viewsSection]...)
-	order.PutUint16(old[4:], withoutViews)
-	old = order.AppendUint32(old, crc32.ChecksumIEEE(old))
-	g, err := Read(old)
-	require.NoError(t, err)
-	again, err := g.MarshalBinary()
-	require.NoError(t, err)
-	require.Equal(t, raw, again, "written anew it is of this version")
-	require.True(t, Reads(FormatVersion))
-	require.False(t, Reads(1))
 }

@@ -145,7 +145,7 @@ func (c *Core) fingerprint(ctx context.Context, row results.Print) (reuse.Finger
 	f, release, err := c.prints.take(ctx, printKey(row), func(ctx context.Context) (reuse.Fingerprint, int64, error) {
 		var f reuse.Fingerprint
 		if !reuse.Reads(row.Format) {
-			return f, 0, fmt.Errorf("fingerprint of job %s: %w: version %d, want %d", row.Job, reuse.ErrFormat, row.Format, reuse.FormatVersion)
+			return f, 0, fmt.Errorf("fingerprint of job %s: %w: version %d, this program writes %d", row.Job, reuse.ErrFormat, row.Format, reuse.FormatVersion)
 		}
 		raw, err := c.Vault.Read(ctx, row.Key, MaxPrint)
 		if err != nil {
