@@ -190,6 +190,12 @@ func (e *env) auditReport(r *auditTenant) {
 			EN: "--no-files: stored files, and the rows of submissions, keyframes and fingerprints, were not looked at", ZH: "--no-files：未检查存储的文件，以及提交、关键帧和指纹的数据行",
 		}))
 	}
+	if r.Untimed > 0 {
+		fmt.Fprintf(e.out, "  %s\n", e.say(pipeline.Text{
+			EN: fmt.Sprintf("%d missing files could not be held against a time: an earlier program logged a change of settings without the days", r.Untimed),
+			ZH: fmt.Sprintf("%d 个缺失的文件无法核对是否已到期：旧版程序记录设置变更时未写明保留天数", r.Untimed),
+		}))
+	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(e.out, "  ! %s: %s\n", f.Rule, e.say(f.Text))
 	}

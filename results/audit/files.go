@@ -92,7 +92,7 @@ type files struct {
 // of looks at what is kept of a subject, and takes nothing of it for a finding where the subject was erased since Inspect: all of it goes in
 // one step with the subject's row. Whoever only writes that row is found by Inspect, which holds it against the log.
 func (f *files) of(ctx context.Context, subject string, look func() error) error {
-	found, more := len(f.Findings), f.More
+	found, more, untimed := len(f.Findings), f.More, f.Untimed
 	if err := look(); err != nil || len(f.Findings) == found && f.More == more || slices.Contains(f.gone, subject) {
 		return err
 	}
@@ -101,7 +101,7 @@ func (f *files) of(ctx context.Context, subject string, look func() error) error
 		return err
 	}
 	if !s.ErasedAt.IsZero() {
-		f.Findings, f.More = f.Findings[:found], more
+		f.Findings, f.More, f.Untimed = f.Findings[:found], more, untimed
 	}
 	return nil
 }
@@ -123,8 +123,15 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 		return err
 	}
 	f.submission(v, sub, body.Verdict)
-	due := func(days func(results.Settings) int) bool {
-		return !f.s.Now().Before(v.SubmittedAt.AddDate(0, 0, min(days(f.days), f.terms.least(v.SubmittedAt, days))))
+	due := func(days func(results.Settings) int) keeping {
+		least, unknown := f.terms.least(v.SubmittedAt, days)
+		switch {
+		case !f.s.Now().Before(v.SubmittedAt.AddDate(0, 0, min(days(f.days), least))):
+			return keptNoMore
+		case unknown:
+			return keptUnknown
+		}
+		return keptStill
 	}
 	if err := f.file(ctx, ofJob(v.Job, "media", "媒体"), sub.Media.Key, body.Media.SHA256, due(mediaDays)); err != nil {
 		return err
@@ -175,6 +182,15 @@ func (f *files) evidence(v results.Verdict, e results.Evidence, kept []pipeline.
 	}
 	return true
 }
+
+// keeping says whether something is still to be kept.
+type keeping int
+
+const (
+	keptStill keeping = iota
+	keptNoMore
+	keptUnknown // nobody wrote down for how long
+)
 
 func mediaDays(s results.Settings) int    { return s.MediaDays }
 func keyframeDays(s results.Settings) int { return s.KeyframeDays }
@@ -272,7 +288,7 @@ func (f *files) people(ctx context.Context, tick func()) error {
 
 func (f *files) photo(ctx context.Context, photo results.Photo) error {
 	name := pipeline.Text{EN: fmt.Sprintf("enrolled photo %s of %s", photo.ID, photo.Subject), ZH: fmt.Sprintf("%s 的登记照片 %s", photo.Subject, photo.ID)}
-	if err := f.file(ctx, name, photo.Key, photo.SHA256, false); err != nil {
+	if err := f.file(ctx, name, photo.Key, photo.SHA256, keptStill); err != nil {
 		return err
 	}
 	return f.templates(ctx, photo)
@@ -312,7 +328,7 @@ func (f *files) sites(ctx context.Context, tick func()) error {
 			}
 			seen[r.Key+r.SHA256] = true
 			name := pipeline.Text{EN: fmt.Sprintf("photo %s of site %s", r.Name, s.ID), ZH: fmt.Sprintf("地点 %s 的照片 %s", s.ID, r.Name)}
-			if err := f.file(ctx, name, r.Key, r.SHA256, false); err != nil {
+			if err := f.file(ctx, name, r.Key, r.SHA256, keptStill); err != nil {
 				return err
 			}
 		}
@@ -326,9 +342,13 @@ func ofJob(job, en, zh string) pipeline.Text {
 }
 
 // file compares one file with the sum that is known of it.
-func (f *files) file(ctx context.Context, name pipeline.Text, key, sum string, due bool) error {
+func (f *files) file(ctx context.Context, name pipeline.Text, key, sum string, due keeping) error {
 	missing := func() {
-		if !due {
+		switch due {
+		case keptNoMore:
+		case keptUnknown:
+			f.Untimed++
+		case keptStill:
 			f.add(ObjectMissing, name.EN, key, -1, name.EN+" is not there, and its time is not over", name.ZH+"不存在，且尚未到期")
 		}
 	}

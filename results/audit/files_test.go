@@ -220,14 +220,17 @@ func TestFilesGoByTheSettingsOfTheirTime(t *testing.T) {
 		changed map[int]string // day
 		now     int
 		missing int
+		untimed int
 	}{
-		"raised after they went":     {map[int]string{200: raised.Target()}, 201, 0},
-		"raised before they would":   {map[int]string{80: raised.Target()}, 85, 4},
-		"raised, and only media due": {map[int]string{20: raised.Target()}, 100, 3},
-		"raised before they came":    {map[int]string{-9: results.Settings{MediaDays: 1}.Target(), -8: raised.Target()}, 201, 4},
-		"lower, and raised again":    {map[int]string{1: results.Settings{MediaDays: 7}.Target(), 9: raised.Target()}, 10, 3},
-		"nobody wrote it down":       {map[int]string{-9: results.LoggedSettings + " verdict_days=1095"}, 5, 0},
-		"it was written down since":  {map[int]string{-9: results.LoggedSettings, -8: raised.Target()}, 5, 4},
+		"raised after they went":        {map[int]string{200: raised.Target()}, 201, 0, 0},
+		"raised before they would":      {map[int]string{80: raised.Target()}, 85, 4, 0},
+		"raised, and only media due":    {map[int]string{20: raised.Target()}, 100, 3, 0},
+		"raised before they came":       {map[int]string{-9: results.Settings{MediaDays: 1}.Target(), -8: raised.Target()}, 201, 4, 0},
+		"lower, and raised again":       {map[int]string{1: results.Settings{MediaDays: 7}.Target(), 9: raised.Target()}, 10, 3, 0},
+		"nobody wrote it down":          {map[int]string{-9: results.LoggedSettings + " verdict_days=1095"}, 5, 0, 4},
+		"nobody did, and it is over":    {map[int]string{-9: results.LoggedSettings, 1: results.Settings{MediaDays: 1, KeyframeDays: 1, PrintDays: 1}.Target()}, 5, 0, 0},
+		"nobody wrote one of them down": {map[int]string{1: results.LoggedSettings}, 5, 0, 4},
+		"it was written down since":     {map[int]string{-9: results.LoggedSettings, -8: raised.Target()}, 5, 4, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShelf()
@@ -239,6 +242,7 @@ func TestFilesGoByTheSettingsOfTheirTime(t *testing.T) {
 			}
 			require.NoError(t, r.Files(t.Context(), s, drawer{s}, nil))
 			require.Len(t, r.Findings, c.missing, "%+v", r.Findings)
+			require.Equal(t, c.untimed, r.Untimed)
 			for _, f := range r.Findings {
 				require.Equal(t, audit.ObjectMissing, f.Rule)
 			}

@@ -86,6 +86,7 @@ type Report struct {
 	Unlogged    int       `json:"unlogged"`       // revisions whose entry has no digest that can be compared: an earlier program wrote it
 	Documents   int       `json:"documents"`      // revisions of sites, policies and enrolled photos, consents, marks, reverifications and rows of one state, compared with their entries
 	Objects     int       `json:"objects"`        // opened and compared
+	Untimed     int       `json:"untimed"`        // files that are not there, and of which nobody can say whether their time was over: an earlier program logged a change of settings without the days
 	Key         string    `json:"key,omitempty"`
 	Pinned      bool      `json:"pinned"` // the key was given by the caller; without one the store's own word is taken for it
 	Findings    []Finding `json:"findings"`

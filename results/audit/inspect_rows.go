@@ -193,7 +193,7 @@ const early = 24 * time.Hour
 // over says that what was first logged at some time may be gone. keep is for how many days verdicts are kept now.
 func (i *inspection) over(since time.Time, keep int) bool {
 	since = since.Add(-early)
-	days := i.terms.least(since, func(s results.Settings) int { return cmp.Or(s.VerdictDays, keep) })
+	days, _ := i.terms.least(since, func(s results.Settings) int { return cmp.Or(s.VerdictDays, keep) })
 	return !i.from.Now().Before(since.AddDate(0, 0, min(keep, days)))
 }
 
@@ -216,17 +216,25 @@ func (i *inspection) readTerms() (all terms) {
 }
 
 // least gives the least number of days that held at some time or was set since then: when something goes is written down with the settings of
-// that moment, and settings that change later do not move it.
-func (t terms) least(since time.Time, days func(results.Settings) int) int {
+// that moment, and settings that change later do not move it. unknown says that a change among them, an earlier program's, does not name the days.
+func (t terms) least(since time.Time, days func(results.Settings) int) (least int, unknown bool) {
 	before, held, least := time.Time{}, results.Settings{}.Filled(), math.MaxInt
+	take := func(n int) {
+		if n == 0 {
+			unknown = true
+			return
+		}
+		least = min(least, n)
+	}
 	for _, one := range t {
 		if one.at.After(since) {
-			least = min(least, days(one.days))
+			take(days(one.days))
 		} else if !one.at.Before(before) {
 			before, held = one.at, one.days
 		}
 	}
-	return min(least, days(held))
+	take(days(held))
+	return least, unknown
 }
 
 // loggedJob is what is compared of a job.
