@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 
 	"onsite/models/plain"
@@ -321,6 +322,14 @@ func Parse(path string, data []byte) (Manifest, error) {
 
 // Decode reads plain YAML, as plain.Decode does: the package lists beside the manifests are read with it, too.
 func Decode(data []byte, into any) error { return plain.Decode(data, into) }
+
+// Pool gives the output that is taken from the inside of the graph (pool_of), where the manifest names one.
+func (m Manifest) Pool() (Output, bool) {
+	if i := slices.IndexFunc(m.Outputs, func(o Output) bool { return o.PoolOf != "" }); i >= 0 {
+		return m.Outputs[i], true
+	}
+	return Output{}, false
+}
 
 // Path is where a file of the model lies: beside its manifest, or in dir for an embedded manifest.
 func (m Manifest) Path(f File, dir string) string {

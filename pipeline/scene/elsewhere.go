@@ -131,13 +131,31 @@ var MadeBy = map[string]models.Task{
 	head.GroupEmbedding: models.SceneEmbed, head.GroupText: models.TextDetect, head.GroupTextPool: models.TextDetect,
 }
 
-// HeadsFit refuses heads that were trained on the features of other models: their numbers mean something else.
+// Gives tells whether a model gives a part of the heads' input as they were trained on it: by the same file, and what is taken from the inside of
+// its graph by an output (pool_of) of that size.
+func Gives(own manifest.Manifest, p manifest.Part) bool {
+	if own.File.SHA256 != p.Model {
+		return false
+	}
+	if p.Name != head.GroupCOCOPool && p.Name != head.GroupTextPool {
+		return true
+	}
+	o, ok := own.Pool()
+	return ok && slices.Equal(o.Shape, []int{1, p.Size})
+}
+
+// HeadsFit refuses heads that were trained on the features of other models, whose numbers mean something else, and those that read an output which
+// a manifest leaves out: heads without one of their features give no vote, and nobody would be told.
 func HeadsFit(m interface {
 	Manifest(task models.Task) (manifest.Manifest, bool)
 }, heads manifest.Manifest) error {
 	for _, p := range heads.Input.Parts {
 		own, ok := m.Manifest(MadeBy[p.Name])
-		if ok && own.File.SHA256 != p.Model {
+		switch {
+		case !ok || Gives(own, p):
+		case own.File.SHA256 == p.Model:
+			return fmt.Errorf("the heads read %d values of %s, and the manifest of %s %s (%s) does not give them: outputs: the last one must have pool_of and shape [1, %d], as in the built-in manifest of that file", p.Size, p.Name, own.Name, own.Version, MadeBy[p.Name], p.Size)
+		default:
 			return fmt.Errorf("the heads were trained on %s of model %.12s, this program measures with %.12s; train them again (onsite scene train)", p.Name, p.Model, own.File.SHA256)
 		}
 	}

@@ -106,3 +106,35 @@ func TestLittleDetailTakesBackNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, WhyLowQuality, c.Why)
 }
+
+// Without the inner output of a detector its heads would give no vote, and nobody would be told.
+func TestHeadsAskForTheInnerOutput(t *testing.T) {
+	all, err := manifest.Builtin()
+	require.NoError(t, err)
+	set := shelf{}
+	for _, m := range all {
+		set[models.Task(m.Task)] = m
+	}
+	require.NoError(t, HeadsFit(set, set[models.SceneHead]))
+	for _, task := range []models.Task{models.TextDetect, models.SceneEmbed} {
+		was := set[task]
+		bare := was
+		bare.Outputs = was.Outputs[:len(was.Outputs)-1]
+		set[task] = bare
+		err := HeadsFit(set, set[models.SceneHead])
+		require.ErrorContains(t, err, "pool_of", task)
+		require.ErrorContains(t, err, string(task))
+		bare.Outputs = append(bare.Outputs[:len(bare.Outputs):len(bare.Outputs)], manifest.Output{Name: "pool", Shape: []int{1, 2}, PoolOf: "x"})
+		set[task] = bare
+		require.ErrorContains(t, HeadsFit(set, set[models.SceneHead]), "shape [1, ", "one of another size is not it")
+		set[task] = was
+	}
+}
+
+// shelf has manifests by task.
+type shelf map[models.Task]manifest.Manifest
+
+func (s shelf) Manifest(task models.Task) (manifest.Manifest, bool) {
+	m, ok := s[task]
+	return m, ok
+}

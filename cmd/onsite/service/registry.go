@@ -218,14 +218,14 @@ func (e *engine) Obstacles(ctx context.Context, doc results.EpochDoc, scope stri
 	return all, nil
 }
 
-// misfit is heads that read values of another model than the one that would run beside them.
+// misfit is heads that read values which the model that would run beside them does not give.
 type misfit struct {
 	heads, beside manifest.Manifest
-	task          models.Task // of the model whose values they read
-	wants         string      // its sha256
+	task          models.Task   // of the model whose values they read
+	part          manifest.Part // the first of those values, with the sha256 of the model
 }
 
-// unfit says which heads of a set were trained on other models than those of the set.
+// unfit says which heads of a set were trained on other models than those of the set, or read an output that the manifest of one leaves out.
 func unfit(set manifests) (out []misfit) {
 	heads, ok := set[models.SceneHead]
 	if !ok {
@@ -234,9 +234,9 @@ func unfit(set manifests) (out []misfit) {
 	seen := map[models.Task]bool{}
 	for _, p := range heads.Input.Parts {
 		task := scene.MadeBy[p.Name]
-		if own, ok := set[task]; ok && own.File.SHA256 != p.Model && !seen[task] {
+		if own, ok := set[task]; ok && !scene.Gives(own, p) && !seen[task] {
 			seen[task] = true
-			out = append(out, misfit{heads, own, task, p.Model})
+			out = append(out, misfit{heads, own, task, p})
 		}
 	}
 	return out
@@ -253,27 +253,52 @@ func (e *engine) partner(ctx context.Context, scope string, u misfit) (string, e
 		if m.State == results.ModelRetired || m.State == results.ModelAdded {
 			continue
 		}
-		fits := m.Task == string(u.task) && m.SHA256 == u.wants
-		if m.Task == string(models.SceneHead) {
-			man, err := manifest.Parse(m.Name, m.Manifest)
-			if err != nil {
-				return "", fmt.Errorf("read the manifest of model %s: %w", m.ID, err)
-			}
-			for _, p := range man.Input.Parts {
-				fits = fits || scene.MadeBy[p.Name] == u.task && p.Model == u.beside.File.SHA256
-			}
+		if m.Task != string(models.SceneHead) && (m.Task != string(u.task) || m.SHA256 != u.part.Model) {
+			continue
 		}
-		if fits {
+		man, err := manifest.Parse(m.Name, m.Manifest)
+		if err != nil {
+			return "", fmt.Errorf("read the manifest of model %s: %w", m.ID, err)
+		}
+		if u.solvedBy(man) {
 			return m.Name + "@" + m.Version, nil
 		}
 	}
 	return "", nil
 }
 
+// solvedBy says whether a model in the place of the heads, or of the model beside them, would end a misfit.
+func (u misfit) solvedBy(man manifest.Manifest) bool {
+	heads, beside := u.heads, man
+	if man.Task == string(models.SceneHead) {
+		heads, beside = man, u.beside
+	}
+	reads := false
+	for _, p := range heads.Input.Parts {
+		if scene.MadeBy[p.Name] == u.task {
+			if !scene.Gives(beside, p) {
+				return false
+			}
+			reads = true
+		}
+	}
+	return reads
+}
+
 func (u misfit) say(partner string) pipeline.Text {
+	if u.beside.File.SHA256 == u.part.Model { // the right file, with a manifest that leaves its inner output out
+		t := pipeline.Text{
+			EN: fmt.Sprintf("%s %s (%s) reads %d values of %s, which the manifest of %s %s (%s) does not give: outputs: the last one must have pool_of and shape [1, %d], as in the built-in manifest of that file", u.heads.Name, u.heads.Version, models.SceneHead, u.part.Size, u.part.Name, u.beside.Name, u.beside.Version, u.task, u.part.Size),
+			ZH: fmt.Sprintf("%s %s（%s）读取 %d 个 %s 值，而 %s %s（%s）的清单未提供：outputs 的最后一项须有 pool_of 且 shape 为 [1, %d]，与该文件的内置清单一致", u.heads.Name, u.heads.Version, models.SceneHead, u.part.Size, u.part.Name, u.beside.Name, u.beside.Version, u.task, u.part.Size),
+		}
+		if partner != "" {
+			t.EN, t.ZH = t.EN+"; "+partner+" fits", t.ZH+"；可用 "+partner
+		}
+		return t
+	}
 	t := pipeline.Text{
-		EN: fmt.Sprintf("%s %s (%s) reads values of %s %.12s and was trained on those; %s %s (%.12s) would run beside it", u.heads.Name, u.heads.Version, models.SceneHead, u.task, u.wants, u.beside.Name, u.beside.Version, u.beside.File.SHA256),
-		ZH: fmt.Sprintf("%s %s（%s）读取并以其训练的模型为 %s %.12s，而将同时运行的是 %s %s（%.12s）", u.heads.Name, u.heads.Version, models.SceneHead, u.task, u.wants, u.beside.Name, u.beside.Version, u.beside.File.SHA256),
+		EN: fmt.Sprintf("%s %s (%s) reads values of %s %.12s and was trained on those; %s %s (%.12s) would run beside it", u.heads.Name, u.heads.Version, models.SceneHead, u.task, u.part.Model, u.beside.Name, u.beside.Version, u.beside.File.SHA256),
+		ZH: fmt.Sprintf("%s %s（%s）读取并以其训练的模型为 %s %.12s，而将同时运行的是 %s %s（%.12s）", u.heads.Name, u.heads.Version, models.SceneHead, u.task, u.part.Model, u.beside.Name, u.beside.Version, u.beside.File.SHA256),
 	}
 	if partner != "" {
 		t.EN, t.ZH = t.EN+"; name "+partner+", too", t.ZH+"；请同时指定 "+partner

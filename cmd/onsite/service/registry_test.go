@@ -22,6 +22,7 @@ import (
 
 	"onsite/cmd/onsite/config"
 	"onsite/models"
+	"onsite/models/manifest"
 	"onsite/pipeline"
 	"onsite/pipeline/compare"
 	"onsite/results"
@@ -364,4 +365,30 @@ func (s *swap) bundle() {
 	e, err = s.db.Epoch(s.Context(), must(s.db.ActiveEpoch(s.Context())))
 	require.NoError(s, err)
 	require.Empty(s, e.Doc.Base, "one is never taken back without the other")
+}
+
+// A manifest of the right file that leaves out what the heads read of its inside is a misfit, too; one with it is the way out.
+func TestHeadsWithoutTheInnerOutputAreAMisfit(t *testing.T) {
+	all, err := manifest.Builtin()
+	require.NoError(t, err)
+	set := manifests{}
+	for _, m := range all {
+		set[models.Task(m.Task)] = m
+	}
+	require.Empty(t, unfit(set))
+	whole := set[models.TextDetect]
+	bare := whole
+	bare.Outputs = whole.Outputs[:1]
+	set[models.TextDetect] = bare
+	found := unfit(set)
+	require.Len(t, found, 1)
+	text := found[0].say("mine@1")
+	for _, said := range []string{text.EN, text.ZH} {
+		require.Contains(t, said, "pool_of")
+		require.Contains(t, said, "[1, 384]")
+		require.Contains(t, said, "mine@1")
+	}
+	require.True(t, found[0].solvedBy(whole))
+	require.False(t, found[0].solvedBy(bare), "no advice that leads nowhere")
+	require.False(t, found[0].solvedBy(set[models.SceneHead]))
 }
