@@ -1,11 +1,11 @@
 //go:build gocv_videoio
 
 // Command onsite-naive is the obvious pipeline, which `onsite bench --baseline naive` measures Onsite against: OpenCV's VideoCapture over
-// every frame of the clip, then every model of video15 on one frame per second at its full size, one picture at a time: faces, their
-// landmarks and vectors, liveness, head and eyes of each face, office objects, the scene's vector, text found at the frame's own size and every line of it read; a PDQ hash
-// of each frame against 200 earlier clips. What a model takes by its nature (a face detector's 320 x 240) is made of the full frame. Left out
-// is what only Onsite does: motion, bursts, key points, where text is likely, small faces in tiles. It decodes outside of any wall, so it
-// is for measuring only: it is not installed, and OpenCV's videoio is linked into this program alone.
+// every frame of the clip, then every model that a check of video15 runs on one frame per second at its full size, one picture at a time: faces,
+// their landmarks and vectors, liveness, the eyes of each face, office objects, the scene's vector, text found at the frame's own size and every line
+// of it read; a PDQ hash of each frame against 200 earlier clips. What a model takes by its nature (a face detector's 320 x 240) is made of the full
+// frame. Left out is what only Onsite does: motion, bursts, key points, where text is likely, small faces in tiles. It decodes outside of any wall,
+// so it is for measuring only: it is not installed, and OpenCV's videoio is linked into this program alone.
 package main
 
 import (
@@ -103,7 +103,7 @@ func (n *naive) verify(ctx context.Context, path, person string) error {
 			return err
 		}
 		if err := n.stage("liveness", func() error {
-			if err := n.poses(ctx, f, &found.Frames[0]); err != nil {
+			if err := n.eyes(ctx, f, &found.Frames[0]); err != nil {
 				return err
 			}
 			check, err := liveness.Check(ctx, n.models, one, found, &liveness.Track{}, liveness.DefaultConfig())
@@ -131,8 +131,8 @@ func (n *naive) verify(ctx context.Context, path, person string) error {
 	return nil
 }
 
-// poses runs the models of head and eyes on every face that has landmarks.
-func (n *naive) poses(ctx context.Context, f media.Frame, found *face.FrameFaces) error {
+// eyes runs the model of open eyes on every face that has landmarks. Where a head looks follows from them, here as in Onsite, without a model.
+func (n *naive) eyes(ctx context.Context, f media.Frame, found *face.FrameFaces) error {
 	grey, err := media.Gray(f.Image)
 	if err != nil {
 		return err
@@ -142,14 +142,6 @@ func (n *naive) poses(ctx context.Context, f media.Frame, found *face.FrameFaces
 		seen := &found.Faces[i]
 		if !seen.HasLandmarks() {
 			continue
-		}
-		w, h := n.models.InputSize(models.HeadPose)
-		head, err := media.Crop(f.Image, seen.Box, w, h)
-		if err != nil {
-			return err
-		}
-		if _, err := n.models.HeadPose(ctx, head); err != nil {
-			return err
 		}
 		for _, corner := range []int{36, 42} { // of the six points of an eye, the first and the fourth are its corners
 			a, b := seen.Landmarks[corner], seen.Landmarks[corner+3]
@@ -225,7 +217,7 @@ func (n *naive) warm(ctx context.Context, still *media.Clip) error {
 	if _, err := liveness.Check(ctx, n.models, still, found, &liveness.Track{}, liveness.DefaultConfig()); err != nil {
 		return err
 	}
-	if err := n.poses(ctx, still.Frames[0], &found.Frames[0]); err != nil {
+	if err := n.eyes(ctx, still.Frames[0], &found.Frames[0]); err != nil {
 		return err
 	}
 	if _, err := n.places.Features(ctx, still.Frames[0].Image, scene.Want{Office: true, Scene: true}); err != nil {
