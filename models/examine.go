@@ -311,7 +311,10 @@ func (e *exam) time(ctx context.Context, set *Set, m *model) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	walls := make([]float64, examRuns)
-	cpu := threadCPU()
+	cpu, err := threadCPU()
+	if err != nil {
+		return err
+	}
 	for i := range walls {
 		began := time.Now()
 		if _, err := set.raw(ctx, m, e.sample(uint32(i))); err != nil {
@@ -319,20 +322,27 @@ func (e *exam) time(ctx context.Context, set *Set, m *model) error {
 		}
 		walls[i] = float64(time.Since(began).Microseconds()) / 1000
 	}
-	e.CPUMS = float64((threadCPU() - cpu).Microseconds()) / 1000 / examRuns
+	after, err := threadCPU()
+	if err != nil {
+		return err
+	}
+	e.CPUMS = float64((after - cpu).Microseconds()) / 1000 / examRuns
 	slices.Sort(walls)
 	e.LatencyMS, e.SlowestMS = walls[examRuns/2], walls[examRuns-1]
 	return nil
 }
 
 // threadCPU is the CPU time of the calling thread.
-func threadCPU() time.Duration {
+func threadCPU() (time.Duration, error) {
 	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
-		return 0
+	if err := clock(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		return 0, fmt.Errorf("read the clock of the thread's processor time (CLOCK_THREAD_CPUTIME_ID): %w", err)
 	}
-	return time.Duration(t.Nano())
+	return time.Duration(t.Nano()), nil
 }
+
+// clock is replaced by tests.
+var clock = unix.ClockGettime
 
 // resident is the memory of this process in bytes, 0 where the system does not tell.
 func resident() int64 {

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -10,12 +11,13 @@ import (
 )
 
 // Recording keeps the tensors that models are given, so that a measurement can hand the very same ones to bare ONNX Runtime again. It holds copies
-// of all of them in memory. Calls of models that hear (the voice models have further inputs) and batches of several jobs are not recorded.
+// of all of them in memory. Calls of models that hear (voices have further inputs, speech any length) and batches of several jobs are counted only.
 type Recording struct {
 	set *Set
 
 	mu    sync.Mutex
 	calls []call
+	other map[Task]int
 }
 
 // call is one run of a session: the input's values and the shapes of the tensors.
@@ -28,7 +30,7 @@ type call struct {
 
 // Record keeps the tensors of all calls until Stop. One Recording at a time; a second takes over from the first.
 func (s *Set) Record() *Recording {
-	r := &Recording{set: s}
+	r := &Recording{set: s, other: map[Task]int{}}
 	for _, m := range s.models {
 		m.tape.Store(r)
 	}
@@ -42,7 +44,14 @@ func (r *Recording) Stop() {
 	}
 }
 
-// Calls says how often each model ran.
+// Other says how often each model ran that is not recorded.
+func (r *Recording) Other() map[Task]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.other)
+}
+
+// Calls says how often each model ran that is recorded.
 func (r *Recording) Calls() map[Task]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -53,9 +62,17 @@ func (r *Recording) Calls() map[Task]int {
 	return out
 }
 
+// miss counts a run of a model that is not recorded.
+func (r *Recording) miss(m *model) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.other[m.task]++
+}
+
 // add copies what a session is about to be run on.
 func (r *Recording) add(m *model, s *slot) {
 	if len(s.extra) > 0 || m.group != nil {
+		r.miss(m)
 		return
 	}
 	c := call{of: m, in: slices.Clone(s.in), shape: slices.Clone(s.input.GetShape())}
@@ -68,7 +85,8 @@ func (r *Recording) add(m *model, s *slot) {
 }
 
 // Replay runs the recorded calls again, in their order, and gives the processor time of the runs alone: neither making pictures into tensors nor
-// reading answers is in it. It counts this thread; a session on the processor works on the thread that calls it.
+// reading answers is in it. It counts this thread: a session on the processor works on the thread that calls it, one of another provider elsewhere.
+// An error of the thread's clock is one of the replay.
 func (r *Recording) Replay(ctx context.Context) (time.Duration, error) {
 	r.mu.Lock()
 	calls := slices.Clone(r.calls)
@@ -96,7 +114,13 @@ func (c *call) again(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	copy(s.in, c.in)
-	began := threadCPU()
-	err = c.of.run(s)
-	return threadCPU() - began, err
+	began, err := threadCPU()
+	if err != nil {
+		return 0, err
+	}
+	if err := c.of.run(s); err != nil {
+		return 0, err
+	}
+	ended, err := threadCPU()
+	return ended - began, err
 }

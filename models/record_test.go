@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestRecordingReplaysWhatTheModelsWereGiven(t *testing.T) {
@@ -39,4 +40,26 @@ func TestRecordingReplaysWhatTheModelsWereGiven(t *testing.T) {
 	cancel()
 	_, err = r.Replay(ended)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// A measurement must know what it leaves out, and a clock that cannot be read is no cost of 0.
+func TestRecordingSaysWhatItDoesNotHold(t *testing.T) {
+	s := open(t, EyeState, VoiceActivity)
+	r := s.Record()
+	windows, err := s.VoiceActivity(t.Context(), PatternSound(1600, 1))
+	require.NoError(t, err)
+	w, h := s.InputSize(EyeState)
+	_, err = s.EyeOpen(t.Context(), Pattern(w, h, 3, 2))
+	require.NoError(t, err)
+	r.Stop()
+	_, err = s.VoiceActivity(t.Context(), PatternSound(1600, 1))
+	require.NoError(t, err)
+	require.Equal(t, map[Task]int{VoiceActivity: len(windows)}, r.Other())
+	require.Equal(t, map[Task]int{EyeState: 1}, r.Calls())
+
+	t.Cleanup(func() { clock = unix.ClockGettime })
+	clock = func(int32, *unix.Timespec) error { return unix.EINVAL }
+	_, err = r.Replay(t.Context())
+	require.ErrorIs(t, err, unix.EINVAL)
+	require.ErrorContains(t, err, "CLOCK_THREAD_CPUTIME_ID")
 }

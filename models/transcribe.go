@@ -110,6 +110,9 @@ func (m *model) say(in []float32, shape []int64) (out []float32, steps int, err 
 		defer n.Destroy() //nolint:errcheck // it was only read
 		inputs = append(inputs, n)
 	}
+	if r := m.tape.Load(); r != nil {
+		r.miss(m)
+	}
 	outputs := []ort.Value{nil} // ONNX Runtime makes it: how many steps there are the model alone knows
 	if err := withoutDenormals(func() error { return m.session.Run(inputs, outputs) }); err != nil {
 		return nil, 0, fmt.Errorf("run model %s on %v: %w", m.task, shape, err)

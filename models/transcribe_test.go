@@ -158,6 +158,7 @@ func TestTranscribe(t *testing.T) {
 	for name, s := range map[string]*Set{"wave": speechModel(t, waveModel(), table(), waveInput), "fbank": speechModel(t, bankModel(bank), table(), fbankInput)} {
 		require.True(t, s.HasTranscriber())
 		require.NoError(t, s.Warm(ctx), name)
+		tape := s.Record()
 		for _, c := range []struct {
 			sound []float32
 			want  string
@@ -177,6 +178,9 @@ func TestTranscribe(t *testing.T) {
 				require.Greater(t, got.Confidence, float32(0.2))
 			}
 		}
+		tape.Stop()
+		require.Positive(t, tape.Other()[Transcribe], "a recording says that it holds none of it")
+		require.Empty(t, tape.Calls())
 		_, err := s.Transcribe(ctx, make([]float32, maxSpoken+1))
 		require.ErrorContains(t, err, "the limit is")
 		gone, cancel := context.WithCancel(ctx)
