@@ -139,8 +139,8 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 	fmt.Fprintf(w, "all, median\t%.0f\t\t\t\n\n", r.CPUSPerClip*1000)
 	fmt.Fprintf(w, "decoding against bare libav\t%.2f\t%.2f\t(bare: %.0f ms)\n", r.DecodeRatio, bench.MaxDecodeRatio, r.BareDecodeMS)
 	if d := r.Detail; d != nil {
-		fmt.Fprintf(w, "efficiency\t%.2f\t\t(libav %.0f, conversion %.0f, ONNX Runtime %.0f (sampled %.0f), OpenCV %.0f, kernels %.0f of child %.0f + pipeline %.0f ms)\n",
-			d.Ratio, d.DecodeMS, d.ConvertMS, d.ModelMS, d.SampledMS, d.OpenCVMS, d.KernelMS, d.ChildMS, d.PipelineMS)
+		fmt.Fprintf(w, "efficiency\t%.2f\t\t(libav %.0f, conversion %.0f, ONNX Runtime %.0f (sampled %.0f; %d runs that were not recorded: %.0f), OpenCV %.0f, kernels %.0f of child %.0f + pipeline %.0f ms)\n",
+			d.Ratio, d.DecodeMS, d.ConvertMS, d.ModelMS, d.SampledMS, d.UnheldRuns, d.UnheldMS, d.OpenCVMS, d.KernelMS, d.ChildMS, d.PipelineMS)
 		for _, f := range slices.SortedFunc(maps.Keys(d.Outside), func(a, b string) int { return cmp.Compare(d.Outside[b], d.Outside[a]) }) {
 			fmt.Fprintf(w, "  outside: %s\t%.0f\t\t\n", f, d.Outside[f])
 		}
@@ -149,7 +149,7 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 		fmt.Fprintf(w, "without a candidate for reuse\t%.0f\t\t%d (reuse %.0f; %d of %d clips)\n", a.CPUSPerClip*1000, bench.MaxApartMS, a.Stages[string(verify.StageReuse)], a.Clips, r.Clips)
 	}
 	if k := r.Kept; k != nil {
-		fmt.Fprintf(w, "pictures that are kept, apart\t%.0f\t\t(%.1f of a clip, %.0f ms each)\n", k.CPUMS, k.Pictures, k.EachMS)
+		fmt.Fprintf(w, "pictures that are kept, apart\t%.0f\t\t(%.1f of a clip, %.0f ms each; %d of %d verdicts pass: those keep 3, others up to 12)\n", k.CPUMS, k.Pictures, k.EachMS, k.Passed, k.Clips)
 	}
 	if x := r.EarlyExit; x != nil {
 		fmt.Fprintf(w, "with early exit\t%.0f\t\t(same outcomes on %.0f %% of the clips, stopped early on %.0f %%)\n", x.CPUSPerClip*1000, x.SameOutcomes*100, x.Stopped*100)

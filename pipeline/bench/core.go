@@ -7,13 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/media"
 	"onsite/pipeline/policy"
@@ -60,7 +58,10 @@ type Options struct {
 	Load     float64
 	Arrivals int
 	Spacing  Spacing
+	// Progress is told how many runs of clips are done of how many, all parts together; nil: nobody is.
 	Progress func(done, total int)
+
+	ran *told
 }
 
 // Stage is one line of the table: of each clip the median over its runs, of these the mean over the clips, so that cheap and costly clips
@@ -91,7 +92,7 @@ type Result struct {
 	P50MS        float64                               `json:"p50_ms"`
 	P95MS        float64                               `json:"p95_ms"`
 	P99MS        float64                               `json:"p99_ms"`
-	PeakRSSBytes int64                                 `json:"peak_rss_bytes"`
+	PeakRSSBytes int64                                 `json:"peak_rss_bytes"` // of this process, while nothing was recorded for Detail
 	Stages       map[string]float64                    `json:"stages"`
 	Table        []Stage                               `json:"table"`
 	BareDecodeMS float64                               `json:"bare_decode_ms"`
@@ -253,19 +254,23 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	sums, bare, ratios := newSeries(len(jobs)), newSeries(len(jobs)), newSeries(len(jobs))
 	var naive comparison
 	var verdicts []pipeline.Verdict // of each clip
-	samples := newSampler()
-	tapes := make([]*models.Recording, len(jobs))
+	samples := newSampler(v.Models.Provider())
 	steps := len(jobs) * o.Runs
+	o.ran = newTold(o, len(jobs))
+	for _, j := range jobs { // models and buffers are there when the first run is measured
+		if _, err := j.alone(ctx, v); err != nil {
+			return Result{}, err
+		}
+		o.ran.one()
+	}
+	peak, err := peakRSS()
+	if err != nil {
+		return Result{}, err
+	}
 	for n := range steps {
 		j := jobs[n%len(jobs)]
 		job := j.job
 		job.InTurn = true // two threads on one physical core would each seem to cost more
-		if n < len(jobs) {
-			var err error
-			if tapes[n], err = record(ctx, v, j); err != nil {
-				return Result{}, err
-			}
-		}
 		if err := samples.start(); err != nil {
 			return Result{}, err
 		}
@@ -277,12 +282,10 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 		if err != nil {
 			return Result{}, fmt.Errorf("bench: bare decoding of %s: %w", j.job.Media.Name(), err)
 		}
-		if err := samples.replay(ctx, tapes[n%len(jobs)]); err != nil {
-			return Result{}, fmt.Errorf("bench: the models of %s: %w", j.job.Media.Name(), err)
+		if err := samples.models(ctx, v, j); err != nil {
+			return Result{}, err
 		}
-		if n+len(jobs) >= steps { // its last run: memory is measured, too
-			tapes[n%len(jobs)] = nil
-		}
+		runtime.GC() // with what was recorded as garbage, the next run would hardly have to collect its own
 		samples.child, samples.convert, samples.bare = samples.child+out.Child.CPU, samples.convert+out.Child.Convert, samples.bare+b
 		spent := addUp(out.Costs, stages, n%len(jobs), len(jobs))
 		sums.add(n%len(jobs), spent)
@@ -296,9 +299,12 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 			}
 		}
 		r.Provider, r.CPU, r.Machine = out.Verdict.Runtime.Provider, out.Verdict.Runtime.CPU, machine(out.Verdict)
-		tell(o.Progress, n+1, 2*steps)
+		o.ran.one()
 	}
-	var err error
+	debug.FreeOSMemory() // the recordings'
+	if err := forgetPeak(); err != nil {
+		return Result{}, err
+	}
 	if o.EarlyExit {
 		if r.EarlyExit, err = early(ctx, v, o, jobs, verdicts); err != nil {
 			return Result{}, err
@@ -321,7 +327,7 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	r.ClipsPerS = float64(steps) / wall.Seconds()
 	for _, w := range o.Curve {
 		c := o
-		c.Workers, c.Progress = w, nil
+		c.Workers = w
 		_, wall, err := throughput(ctx, v, c, jobs, steps)
 		if err != nil {
 			return Result{}, err
@@ -343,20 +349,23 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 		r.Stages[string(s)] = m
 		r.Table = append(r.Table, Stage{Name: s, CPUMS: m, LowMS: low, HighMS: high, BudgetMS: Budget[s]})
 	}
-	r.PeakRSSBytes = peakRSS()
+	after, err := peakRSS()
+	if err != nil {
+		return Result{}, err
+	}
+	r.PeakRSSBytes = max(peak, after)
 	return r, nil
 }
 
-// record keeps what the models are given in a run that is not measured: copying it costs time.
-func record(ctx context.Context, v *verify.Verifier, j *prepared) (*models.Recording, error) {
-	tape := v.Models.Record()
-	defer tape.Stop()
-	job := j.job
+// alone runs a clip without measuring it.
+func (p *prepared) alone(ctx context.Context, v *verify.Verifier) (verify.Result, error) {
+	job := p.job
 	job.InTurn = true
-	if _, err := v.Run(ctx, job); err != nil {
-		return nil, fmt.Errorf("bench: verify %s: %w", j.job.Media.Name(), err)
+	out, err := v.Run(ctx, job)
+	if err != nil {
+		return out, fmt.Errorf("bench: verify %s: %w", job.Media.Name(), err)
 	}
-	return tape, nil
+	return out, nil
 }
 
 // throughput verifies the clips from as many goroutines as workers and gives the latency of each, in ms.
@@ -378,8 +387,8 @@ func throughput(ctx context.Context, v *verify.Verifier, o Options, jobs []*prep
 				}
 				mu.Lock()
 				latency = append(latency, ms(time.Since(t)))
-				tell(o.Progress, steps+len(latency), 2*steps)
 				mu.Unlock()
+				o.ran.one()
 			}
 		})
 	}
@@ -422,12 +431,6 @@ func count(into map[pipeline.CheckName]map[string]int, v pipeline.Verdict) {
 	}
 }
 
-func tell(progress func(done, total int), done, total int) {
-	if progress != nil {
-		progress(done, total)
-	}
-}
-
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // quantile gives the nearest-rank quantile of values; 0 for none.
@@ -438,22 +441,4 @@ func quantile(values []float64, q float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	at := int(q*float64(len(sorted))+0.999999) - 1
 	return sorted[min(max(at, 0), len(sorted)-1)]
-}
-
-// totalMemory is the machine's memory in bytes; 0 where the kernel does not tell.
-func totalMemory() int64 {
-	var s unix.Sysinfo_t
-	if unix.Sysinfo(&s) != nil {
-		return 0
-	}
-	return int64(s.Totalram) * int64(s.Unit)
-}
-
-// peakRSS is the largest memory of this process so far, in bytes; 0 where the kernel does not tell.
-func peakRSS() int64 {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return u.Maxrss * 1024
 }

@@ -28,6 +28,7 @@ func early(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared,
 		if err != nil {
 			return nil, fmt.Errorf("bench: verify %s with early exit: %w", job.Media.Name(), err)
 		}
+		o.ran.one()
 		sums.add(at, addUp(out.Costs, stages, at, len(jobs)))
 		if n >= len(jobs) {
 			continue

@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"image"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +16,11 @@ import (
 
 // A kernel that was renamed or deleted must not stay in the list: its time would silently count as overhead.
 func TestKernelsExist(t *testing.T) {
-	for pkg, list := range kernelList {
+	all := maps.Clone(kernelList)
+	for _, f := range unheld {
+		all["onsite/models"] = append(slices.Clone(all["onsite/models"]), strings.TrimPrefix(f, "onsite/models."))
+	}
+	for pkg, list := range all {
 		there := map[string]bool{}
 		dir := filepath.Join("..", "..", strings.TrimPrefix(pkg, "onsite/"))
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))

@@ -123,6 +123,7 @@ func underLoad(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepa
 				latency, all = append(latency, ms(time.Since(began)-a.at)), append(all, ms(time.Since(taken)))
 				service.add(a.clip, ms(time.Since(taken)))
 				mu.Unlock()
+				o.ran.one()
 			}
 		})
 	}

@@ -56,6 +56,7 @@ func photos(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepared
 			if err != nil {
 				return nil, fmt.Errorf("bench: verify a photo from %s: %w", j.job.Media.Name(), err)
 			}
+			o.ran.one()
 			sums.add(i, addUp(out.Costs, stages, i, len(jobs)))
 			if run == 0 {
 				count(p.Checks, out.Verdict)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"onsite/models"
 )
 
 // profileOf samples work that takes long enough for some samples, however slow the machine is.
@@ -72,7 +74,7 @@ func TestAsleep(t *testing.T) {
 }
 
 func TestEfficiency(t *testing.T) {
-	s := newSampler()
+	s := newSampler(models.CPU)
 	require.Nil(t, s.result(2), "no samples, no share")
 	s.seen = [parts]int64{outside: 25, inModel: 50, inOpenCV: 15, inKernel: 10}
 	s.outside["b"], s.outside["a"] = 20, 5
@@ -81,6 +83,31 @@ func TestEfficiency(t *testing.T) {
 	require.InDelta(t, (300+50+500+150+100)/(500+1000.), e.Ratio, 1e-9)
 	require.InDelta(t, 500, e.ModelMS, 1e-9)
 	require.InDelta(t, 200, e.Outside["b"], 1e-9)
+
+	// A clip with sound: what the recording holds is replayed, the voice is sampled.
+	s.unheld = 10
+	s.add(300*time.Millisecond, map[models.Task]int{models.FaceDetect: 20, models.EyeState: 10}, map[models.Task]int{models.VoiceActivity: 936})
+	e = s.result(2)
+	require.InDelta(t, 500, e.SampledMS, 1e-9)
+	require.InDelta(t, 100, e.UnheldMS, 1e-9)
+	require.InDelta(t, 150+100, e.ModelMS, 1e-9)
+	require.Equal(t, []int{15, 468}, []int{e.ModelRuns, e.UnheldRuns})
+	require.InDelta(t, (300+50+250+150+100)/(500+1000.), e.Ratio, 1e-9)
+
+	// Elsewhere than on the processor the clock of this thread says nothing: nothing is recorded, all is sampled. There is nothing to run a clip with.
+	s = newSampler(models.CUDA)
+	require.NoError(t, s.models(t.Context(), nil, nil))
+	s.seen, s.self = [parts]int64{outside: 25, inModel: 75}, time.Second
+	require.InDelta(t, 375, s.result(2).ModelMS, 1e-9)
+}
+
+// What a recording does not hold is told from the stack, however deep in it.
+func TestHeld(t *testing.T) {
+	run := []string{"runtime.cgocall", "github.com/yalue/onnxruntime_go._Cfunc_RunOrtSession", "onsite/models.(*model).runOn", "onsite/models.(*model).run"}
+	require.True(t, stack{functions: append(run, "onsite/models.(*Set).DetectFaces")}.held())
+	for _, f := range unheld {
+		require.False(t, stack{functions: append(run, f, "onsite/pipeline/verify.(*run).liveness")}.held(), f)
+	}
 }
 
 func FuzzReadProfile(f *testing.F) {
