@@ -24,7 +24,7 @@ func TestResidualOfTheSmallerPicture(t *testing.T) {
 				p.X, p.Y = p.X*float32(c.zoom)+2*r.Float32(), p.Y*float32(c.zoom)+2*r.Float32()
 				o = append(o, p)
 			}
-			found := register([]side{newSide(q, false)}, []side{newSide(o, false)}, func(bool) bool { return false }, w, h, w, h)
+			found := register(querySides([]pointStill{{points: q}}, w), append([]side(nil), newSide(o, false)), func(flip bool) bool { return flip }, w, h, w, h)
 			require.NotEmpty(t, found)
 			require.Positive(t, found[0].residual)
 			require.InDelta(t, c.share*found[0].residual, found[0].smaller, 0.02*found[0].residual)
