@@ -50,6 +50,23 @@ type ComparisonAsk struct {
 	Limits json.RawMessage `json:"limits"` // what the report must stay within
 }
 
+// UnmarshalJSON also reads what was kept before the words were in two languages: then they were English only, under data.
+func (a *ComparisonAsk) UnmarshalJSON(data []byte) error {
+	type fields ComparisonAsk
+	var in struct {
+		fields
+		Data string `json:"data"`
+	}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	*a = ComparisonAsk(in.fields)
+	if a.Words == (pipeline.Text{}) {
+		a.Words = pipeline.Text{EN: in.Data, ZH: in.Data}
+	}
+	return nil
+}
+
 // ComparedKnown is what was handed in of a job of a comparison. It may be personal: it stands with the job alone, so that it goes with the subject.
 type ComparedKnown struct {
 	Label  string            `json:"label,omitempty"`  // genuine, impostor; "": not known
