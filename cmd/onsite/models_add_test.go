@@ -170,8 +170,8 @@ func TestCalibrateNamesWhatIsMissing(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "one", name), raw, 0o600))
 	}
 	code, _, errOut = onsite(t, "--lang", "zh", "models", "calibrate", "--data", dir)
-	require.Equal(t, exitUsage, code)
-	require.Contains(t, errOut, "至少需要 6 个")
+	require.Equal(t, exitUsage, code, errOut)
+	require.Contains(t, errOut, "每一半至少需要 3 人")
 }
 
 func TestCountedReasons(t *testing.T) {

@@ -63,8 +63,8 @@ func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
 	var few *face.TooFewError
 	if errors.As(err, &few) {
 		return &usageError{err: err, text: pipeline.Text{
-			EN: fmt.Sprintf("--data %s: %v; add folders of more people", c.Data, err),
-			ZH: fmt.Sprintf("--data %s：含人脸照片的人员（身份）有 %d 个，至少需要 %d 个，要说明误识率则需更多；请增加更多人的文件夹", c.Data, few.Identities, few.Needed),
+			EN: fmt.Sprintf("--data %s: %s; add folders of more people", c.Data, few.Text().EN),
+			ZH: fmt.Sprintf("--data %s：%s；请增加更多人的文件夹", c.Data, few.Text().ZH),
 		}}
 	}
 	if err != nil {

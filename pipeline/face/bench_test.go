@@ -95,6 +95,23 @@ func TestCalibrationHoldsOnTheOtherHalf(t *testing.T) {
 	_, err = calibrate(trials[:1], 1e-2)
 	var few *TooFewError
 	require.ErrorAs(t, err, &few)
+
+	// Halves follow from names: enough people in all may be too few in one half, and the error says so.
+	var lopsided []Trial
+	for i := 0; len(lopsided) < 12; i++ {
+		name := fmt.Sprint("id", i)
+		if first, _ := halves([]Trial{{name, name, 1}}); len(first) == 1 || len(lopsided) == 11 {
+			lopsided = append(lopsided, Trial{name, name, 1})
+		}
+	}
+	_, err = calibrate(lopsided, 1e-2)
+	require.ErrorAs(t, err, &few)
+	require.Equal(t, 12, few.First+few.Second)
+	require.Less(t, min(few.First, few.Second), few.Needed)
+	require.Contains(t, err.Error(), fmt.Sprintf("has %d people", few.First))
+	require.Contains(t, err.Error(), fmt.Sprintf("has %d; each needs at least 3", few.Second))
+	require.Contains(t, few.Text().ZH, "每一半至少需要 3 人")
+	require.Contains(t, (&TooFewError{First: 1, Second: 0, Needed: 3}).Error(), "1 person ")
 }
 
 // benchDir makes a folder of identities with empty files, and a decoder that draws the person whose number the file's name starts with.

@@ -43,11 +43,22 @@ const (
 // leastHalf is how many identities each half must have.
 const leastHalf = 3
 
-// TooFewError says that photos are of too few people to choose a threshold on one half of them and measure it on the other.
-type TooFewError struct{ Identities, Needed int }
+// TooFewError says that photos are of too few people to choose a threshold on one half of them and measure it on the other. The halves follow from
+// the people's names, so that they may be of unlike size.
+type TooFewError struct{ First, Second, Needed int } // people in the half that chooses, in the one that measures; wanted in each
 
-func (e *TooFewError) Error() string {
-	return fmt.Sprintf("calibrate the face threshold: photos with a face are there of %d people (identities), and at least %d are needed, for a claim about a rate many more", e.Identities, e.Needed)
+func (e *TooFewError) Error() string { return "calibrate the face threshold: " + e.Text().EN }
+
+// Text says it in both languages.
+func (e *TooFewError) Text() pipeline.Text {
+	people := "people"
+	if e.First == 1 {
+		people = "person"
+	}
+	return pipeline.Text{
+		EN: fmt.Sprintf("the half of the identities that the threshold is chosen on has %d %s with a face in a photo, the half that it is measured on has %d; each needs at least %d, for a claim about a rate many more (the halves follow from the names of the folders)", e.First, people, e.Second, e.Needed),
+		ZH: fmt.Sprintf("用于选取阈值的一半身份中有人脸照片的为 %d 人，用于测量的另一半为 %d 人；每一半至少需要 %d 人，要说明误识率则需更多（两半按文件夹名划分）", e.First, e.Second, e.Needed),
+	}
 }
 
 // Calibrate finds an embedder's thresholds for a wanted false match rate on a folder of photos, DIR/<identity>/*, with intervals from drawing

@@ -88,7 +88,7 @@ const (
 func calibrate(trials []Trial, fmr float64) (Calibration, error) {
 	first, second := halves(trials)
 	if len(first) < leastHalf || len(second) < leastHalf {
-		return Calibration{}, &TooFewError{Identities: len(first) + len(second), Needed: 2 * leastHalf}
+		return Calibration{}, &TooFewError{First: len(first), Second: len(second), Needed: leastHalf}
 	}
 	var chosen, held []Trial
 	for _, t := range trials {
@@ -111,8 +111,8 @@ func calibrate(trials []Trial, fmr float64) (Calibration, error) {
 	return c, nil
 }
 
-// halves splits the identities in two by the order of the hashes of their names, so that a person is always in the same half whatever else
-// is in the data.
+// halves splits the identities in two by a bit of the hash of their names, so that a person is always in the same half whatever else is in the
+// data. With few people one half may be much smaller than the other.
 func halves(trials []Trial) (first, second map[string]bool) {
 	all := map[string]bool{}
 	for _, t := range trials {
