@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/oklog/ulid/v2"
 
+	"onsite/models"
 	"onsite/models/manifest"
 	"onsite/pipeline"
 	"onsite/results"
@@ -75,6 +76,9 @@ func (s *Server) addModel(ctx context.Context, in *addModelInput) (*modelOutput,
 			}
 			if man, err = manifest.Parse("manifest", m.Manifest); err != nil {
 				return nil, invalid("form.manifest", "invalid", nil, say("%v", "清单有误：%v", err), say("correct the manifest; docs/models.md describes it", "请修改清单；格式见 docs/models.md"))
+			}
+			if f := models.NameFault(man); f != nil {
+				return nil, invalid("form.manifest", "name", man.Name, pipeline.Text(f.Text), pipeline.Text{})
 			}
 			if err := s.roomForModel(ctx, tenant, man); err != nil { // before a file is read
 				return nil, err

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"onsite/models/manifest"
 	"onsite/pipeline"
 	"onsite/results"
+	"onsite/results/object"
 	"onsite/results/storetest"
 )
 
@@ -61,6 +64,22 @@ func (s *stage) settled() {
 	require.NoError(s.t, s.store.HostModels(s.t.Context(), results.ModelHost{Name: "machine-7", Role: "worker", Ready: e[0].Number}))
 	_, err = s.store.SettleEpoch(s.t.Context(), time.Minute, time.Hour)
 	require.NoError(s.t, err)
+}
+
+// A new model is told that its name cannot be that of a folder before its file is read.
+func TestAModelsNameIsAFolders(t *testing.T) {
+	s := newStage(t, operated, func(s *Server) {
+		objects, err := object.NewFolder(t.TempDir())
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, objects.Close()) })
+		s.Objects = objects
+	})
+	text, err := os.ReadFile("../models/manifest/builtin/liveness.yaml")
+	require.NoError(t, err)
+	body, kind := pieces(t, "manifest", strings.Replace(string(text), "name: faceplugin-liveness", "name: My Embed", 1))
+	a := s.do(http.MethodPost, "/v1/registry/models", s.key("acme", results.RoleModels), body, "Content-Type", kind)
+	require.Equal(t, http.StatusUnprocessableEntity, a.status, string(a.body))
+	require.Contains(t, string(a.body), "cannot be the name of a folder")
 }
 
 // Who does not operate the installation changes its own models only, and sees nothing of other tenants' jobs, models and machines.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -37,6 +38,21 @@ type Port struct {
 	Name  string  `json:"name"`
 	Shape []int64 `json:"shape"`
 	Type  string  `json:"type"`
+}
+
+// plainName is what a model must be called to have a folder of its own.
+var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// NameFault says why a new model cannot be called as its manifest says, since its name becomes that of a folder; nil where it can. Examine does not
+// ask: models of a registry that were uploaded under other names before this was asked go on.
+func NameFault(man manifest.Manifest) *Fault {
+	if plainName.MatchString(man.Name) {
+		return nil
+	}
+	return &Fault{Code: "name", Text: Text{
+		EN: fmt.Sprintf("name: %q cannot be the name of a folder; use lower-case letters, digits, dots, dashes and underscores, at most 64", man.Name),
+		ZH: fmt.Sprintf("name：%q 不能作为文件夹名；请使用小写字母、数字、点、连字符和下划线，最多 64 个字符", man.Name),
+	}}
 }
 
 // Examination is what Examine found. A model with faults may not be used.

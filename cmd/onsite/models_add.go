@@ -147,6 +147,9 @@ func (c *modelsAddCmd) examine(ctx context.Context, man manifest.Manifest, stage
 
 // refuse says why a model cannot have its name here.
 func (c *modelsAddCmd) refuse(man manifest.Manifest) error {
+	if f := models.NameFault(man); f != nil {
+		return &faultError{name: man.Name, faults: []models.Fault{*f}}
+	}
 	if want := len(man.Files()); len(c.Files) != want {
 		return usagef(pipeline.Text{
 			EN: fmt.Sprintf("model %s has %d file(s), %d were given", man.Name, want, len(c.Files)),

@@ -54,6 +54,13 @@ func TestModelsAdd(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, left, "what is refused leaves nothing behind")
 
+	write(strings.Replace(text, "name: my-eyes", "name: ../My Eyes", 1))
+	for _, args := range [][]string{{"add", own, file}, {"check", own}} {
+		code, _, errOut = onsite(t, append([]string{"--lang", "zh", "models"}, args...)...)
+		require.Equal(t, exitOther, code)
+		require.Contains(t, errOut, "不能作为文件夹名")
+	}
+
 	write(strings.Replace(text, "[1, 2]", "[1, 3]", 1))
 	code, _, errOut = onsite(t, "--lang", "en", "models", "add", own, file)
 	require.Equal(t, exitUsage, code, errOut)

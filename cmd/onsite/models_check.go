@@ -41,6 +41,9 @@ func (c *modelsCheckCmd) Run(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
+		if f := models.NameFault(man); f != nil {
+			x.Passed, x.Faults = false, append(x.Faults, *f)
+		}
 		all = append(all, x)
 		if !x.Passed {
 			refused := &faultError{name: man.Name, faults: x.Faults}

@@ -95,8 +95,7 @@ func TestParseRefuses(t *testing.T) {
 		{"unknown key", "liveness", "outputs:", "colour: red\noutputs:", "colour"},
 		{"repeated key", "liveness", "outputs:", "name: again\noutputs:", "name"},
 		{"task", "liveness", "task: liveness", "task: dance", "task: \"dance\""},
-		{"no name", "liveness", "name: faceplugin-liveness", "name: \"\"", "name: \"\" cannot be"},
-		{"no folder's name", "liveness", "name: faceplugin-liveness", "name: My Model", "lower-case letters"},
+		{"no name", "liveness", "name: faceplugin-liveness", "name: \"\"", "name: is missing"},
 		{"file path", "liveness", "name: fr_liveness.onnx", "name: ../fr_liveness.onnx", "file.name"},
 		{"bytes", "liveness", "bytes: 1886811", "bytes: 0", "file.bytes"},
 		{"sha256", "liveness", "sha256: afa7", "sha256: AFA7", "file.sha256"},
@@ -164,6 +163,13 @@ func TestParseRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "limit")
 	_, err = Parse("tag.yaml", []byte("outputs:\n    ! 0"))
 	require.ErrorContains(t, err, "tag.yaml")
+}
+
+// A model that was uploaded before folders were named after models is still read.
+func TestAnOlderNameIsRead(t *testing.T) {
+	m, err := Parse("row", []byte(strings.Replace(sample(t, "liveness"), "name: faceplugin-liveness", "name: My Embed", 1)))
+	require.NoError(t, err)
+	require.Equal(t, "My Embed", m.Name)
 }
 
 func TestValidateReportsEverythingAtOnce(t *testing.T) {

@@ -124,9 +124,6 @@ func Decoders() []string {
 }
 
 var (
-	// plainName is what a model must be called to have a folder of its own.
-	plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
-
 	hex64   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	npmName = regexp.MustCompile(`^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$`)
 	semver  = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
@@ -153,7 +150,7 @@ func (m Manifest) Validate() error {
 	p := &problems{path: m.path}
 	decoders, known := taskDecoders[m.Task]
 	p.want(known, "task", "%q is not one of %s", m.Task, strings.Join(Tasks(), ", "))
-	p.want(plainName.MatchString(m.Name), "name", "%q cannot be the name of a folder; use lower-case letters, digits, dots, dashes and underscores, at most 64", m.Name)
+	p.want(m.Name != "", "name", "is missing") // more is asked of new models only, see models.NameFault
 	p.want(m.Version != "", "version", "is missing")
 	p.want(m.Licence.SPDX != "", "licence.spdx", "is missing")
 	m.validateFiles(p)
