@@ -84,7 +84,7 @@ func (c *evidenceVerifyCmd) Run(e *env) error {
 	}
 	r, err := evidence.Check(raw, key)
 	if err != nil {
-		return usagef(pipeline.Text{EN: c.File + ": " + err.Error(), ZH: c.File + "：不是证据包：" + err.Error()})
+		return noEvidence(c.File, err)
 	}
 	if c.JSON {
 		err = e.printJSON(map[string]any{"intact": r.Intact(), "signer_verified": r.Intact() && r.Signer != "", "result": r})
@@ -131,18 +131,29 @@ func (c *evidenceStampCmd) Run(e *env) error {
 	if err != nil {
 		return pathError("FILE", c.File, err, "check the path and its permissions", "请检查路径及其权限")
 	}
-	token, err := pipeline.ReadFile(c.Token, maxEvidence)
-	if err != nil {
+	refused := func(why *evidence.StampError) error {
+		return usagef(pipeline.Text{EN: c.Token + ": the timestamp token cannot be put in: " + why.Text.EN, ZH: c.Token + "：无法加入该时间戳令牌：" + why.Text.ZH})
+	}
+	token, err := pipeline.ReadFile(c.Token, evidence.MaxStamp)
+	switch {
+	case errors.Is(err, pipeline.ErrTooLong):
+		return refused(evidence.ErrStampLarge)
+	case err != nil:
 		return pathError("TOKEN", c.Token, err, "check the path and its permissions", "请检查路径及其权限")
 	}
 	out, s, err := evidence.AddStamp(raw, token)
+	var wrong *evidence.StampError
+	var damaged *evidence.DamagedError
 	switch {
-	case errors.Is(err, evidence.ErrPackage):
-		return usagef(pipeline.Text{EN: c.File + ": " + err.Error(), ZH: c.File + "：不是证据包：" + err.Error()})
-	case errors.Is(err, evidence.ErrStamp):
-		return usagef(pipeline.Text{EN: c.Token + ": " + err.Error(), ZH: c.Token + "：无法加入该时间戳令牌：" + err.Error()})
+	case errors.As(err, &wrong):
+		return refused(wrong)
+	case errors.As(err, &damaged):
+		e.evidenceResult(damaged.Result)
+		return &errNotIntact{len(damaged.Result.Findings)}
+	case errors.Is(err, evidence.ErrStamped):
+		return usagef(pipeline.Text{EN: c.File + ": " + err.Error(), ZH: c.File + "：证据包中已有时间戳"})
 	case err != nil:
-		return err
+		return noEvidence(c.File, err)
 	}
 	f, err := os.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -158,13 +169,26 @@ func (c *evidenceStampCmd) Run(e *env) error {
 
 // stamped prints what a timestamp token says.
 func (e *env) stamped(s evidence.Stamp) {
-	by := pipeline.Text{EN: "an authority that it does not name", ZH: "未注明的机构"}
-	if s.By != "" {
-		by = pipeline.Text{EN: s.By, ZH: s.By}
-	}
 	at := s.At.Format("2006-01-02 15:04:05Z")
-	fmt.Fprintln(e.out, e.say(pipeline.Text{
-		EN: fmt.Sprintf("  stamped %s by %s; the authority itself is not verified: openssl ts -verify -data manifest.json -in timestamp.tsr -CAfile CA.pem", at, by.EN),
-		ZH: fmt.Sprintf("  %s 由 %s 加盖时间戳；未核实该机构本身：openssl ts -verify -data manifest.json -in timestamp.tsr -CAfile CA.pem", at, by.ZH),
-	}))
+	const how = "openssl ts -verify -data manifest.json -in timestamp.tsr -CAfile CA.pem"
+	say := pipeline.Text{
+		EN: fmt.Sprintf("  stamped %s by %s; the authority itself is not verified: %s", at, s.By, how),
+		ZH: fmt.Sprintf("  %s 由 %s 加盖时间戳；未核实该机构本身：%s", at, s.By, how),
+	}
+	if s.Unchecked != nil {
+		say = pipeline.Text{
+			EN: fmt.Sprintf("  a timestamp that says %s is there; its signature was NOT checked, so anybody may have written it: %s; check it with %s", at, s.Unchecked.EN, how),
+			ZH: fmt.Sprintf("  含有记载 %s 的时间戳；其签名未经核验，任何人都可能写入：%s；请核验：%s", at, s.Unchecked.ZH, how),
+		}
+	}
+	fmt.Fprintln(e.out, e.say(say))
+}
+
+// noEvidence names a file that is no evidence package.
+func noEvidence(file string, err error) error {
+	var none *evidence.PackageError
+	if !errors.As(err, &none) {
+		return err
+	}
+	return usagef(pipeline.Text{EN: file + ": " + none.Text.EN, ZH: file + "：" + none.Text.ZH})
 }

@@ -88,7 +88,7 @@ func (c *evidenceReplayCmd) inputs(e *env) (in opened, err error) {
 	}
 	r, err := evidence.Check(raw, key)
 	if err != nil {
-		return in, usagef(pipeline.Text{EN: c.File + ": " + err.Error(), ZH: c.File + "：不是证据包：" + err.Error()})
+		return in, noEvidence(c.File, err)
 	}
 	if !r.Intact() {
 		e.evidenceResult(r)

@@ -84,7 +84,7 @@ func (r *Result) add(file, en, zh string, args ...any) {
 }
 
 // Check reads a package and says what in it does not hold. public is the log's key as the caller knows it; without one the package's own is
-// used, which shows that the package agrees with itself and no more. The error is ErrPackage for what is no package at all.
+// used, which shows that the package agrees with itself and no more. The error is a PackageError for what is no package at all.
 func Check(raw []byte, public string) (*Result, error) {
 	members, err := unpack(raw)
 	if err != nil {
@@ -98,7 +98,7 @@ func Check(raw []byte, public string) (*Result, error) {
 	_, r.Timestamp = c.files[timestampName]
 	manifest, ok := c.files[manifestName]
 	if !ok {
-		return nil, fmt.Errorf("%w: it has no %s", ErrPackage, manifestName)
+		return nil, noPackage("it has no %s", "没有 %s", manifestName)
 	}
 	var again bytes.Buffer
 	if err := pack(&again, members); err != nil || !bytes.Equal(again.Bytes(), raw) {
@@ -157,8 +157,9 @@ func (c *check) stamp(manifest []byte) {
 		return
 	}
 	s, err := readStamp(c.files[timestampName], manifest)
-	if err != nil {
-		c.add(timestampName, "the timestamp token does not hold: %v", "时间戳令牌无效：%v", err)
+	var wrong *StampError
+	if errors.As(err, &wrong) {
+		c.Findings = append(c.Findings, Finding{timestampName, pipeline.Text{EN: "the timestamp token does not hold: " + wrong.Text.EN, ZH: "时间戳令牌无效：" + wrong.Text.ZH}})
 		return
 	}
 	c.Stamped = &s

@@ -104,7 +104,9 @@ func TestPackageHolds(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{manifestName, signatureName, proofName}, sorted(r), "another key than the pinned one")
 	_, err = Check([]byte("no zip"), "")
-	require.ErrorIs(t, err, ErrPackage)
+	var none *PackageError
+	require.ErrorAs(t, err, &none)
+	require.Equal(t, "不是证据包：无法作为 zip 文件读取", none.Text.ZH)
 
 	c.PDF = func(html []byte) ([]byte, error) { return []byte("%PDF of " + string(html[:9])), nil }
 	r, err = Check(made(t, c), c.Key.Public)
@@ -294,7 +296,8 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := Check(raw, "")
 		if err != nil {
-			require.ErrorIs(t, err, ErrPackage)
+			var none *PackageError
+			require.ErrorAs(t, err, &none)
 			return
 		}
 		require.NotNil(t, r)

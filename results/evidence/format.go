@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"onsite/pipeline"
 	"onsite/results"
 )
 
@@ -101,48 +102,54 @@ func pack(w io.Writer, members []member) error {
 	return z.Close()
 }
 
-// ErrPackage says that a file is no evidence package; the error says why.
-var ErrPackage = errors.New("not an evidence package")
+// PackageError says that a file is no evidence package, and why.
+type PackageError struct{ Text pipeline.Text }
+
+func (e *PackageError) Error() string { return e.Text.EN }
+
+func noPackage(en, zh string, args ...any) error {
+	return &PackageError{pipeline.Text{EN: "not an evidence package: " + fmt.Sprintf(en, args...), ZH: "不是证据包：" + fmt.Sprintf(zh, args...)}}
+}
 
 // unpack reads the members of a package, in their order.
 func unpack(raw []byte) ([]member, error) {
 	if len(raw) > maxPackage {
-		return nil, fmt.Errorf("%w: it has %d bytes, and %d is the most", ErrPackage, len(raw), maxPackage)
+		return nil, noPackage("it has %d bytes, and %d is the most", "有 %d 字节，上限为 %d", len(raw), maxPackage)
 	}
 	z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
 	if err != nil {
-		return nil, fmt.Errorf("%w: it cannot be read as a zip file: %w", ErrPackage, err)
+		return nil, noPackage("it cannot be read as a zip file", "无法作为 zip 文件读取")
 	}
 	if len(z.File) > maxMembers {
-		return nil, fmt.Errorf("%w: it has %d members, and %d is the most", ErrPackage, len(z.File), maxMembers)
+		return nil, noPackage("it has %d members, and %d is the most", "有 %d 个成员，上限为 %d", len(z.File), maxMembers)
 	}
 	seen := map[string]bool{}
 	var out []member
 	all := uint64(0)
 	for _, f := range z.File { // members that share bytes would give more than the file has
 		if all += min(f.UncompressedSize64, maxPackage+1); all > uint64(len(raw)) {
-			return nil, fmt.Errorf("%w: its members say that they have more bytes than the file", ErrPackage)
+			return nil, noPackage("its members say that they have more bytes than the file", "其成员声称的字节数超过文件本身")
 		}
 	}
 	for _, f := range z.File {
 		switch {
 		case !memberName.MatchString(f.Name):
-			return nil, fmt.Errorf("%w: it has a member of the name %q", ErrPackage, f.Name)
+			return nil, noPackage("it has a member of the name %q", "有名为 %q 的成员", f.Name)
 		case seen[f.Name]:
-			return nil, fmt.Errorf("%w: it has two members of the name %s", ErrPackage, f.Name)
+			return nil, noPackage("it has two members of the name %s", "有两个名为 %s 的成员", f.Name)
 		case f.Method != zip.Store:
-			return nil, fmt.Errorf("%w: its member %s is compressed", ErrPackage, f.Name)
+			return nil, noPackage("its member %s is compressed", "其成员 %s 经过压缩", f.Name)
 		case f.UncompressedSize64 > maxMember:
-			return nil, fmt.Errorf("%w: its member %s says that it has %d bytes, and %d is the most", ErrPackage, f.Name, f.UncompressedSize64, maxMember)
+			return nil, noPackage("its member %s says that it has %d bytes, and %d is the most", "其成员 %s 声称有 %d 字节，上限为 %d", f.Name, f.UncompressedSize64, maxMember)
 		}
 		seen[f.Name] = true
 		r, err := f.Open()
 		if err != nil {
-			return nil, fmt.Errorf("%w: its member %s cannot be read: %w", ErrPackage, f.Name, err)
+			return nil, noPackage("its member %s cannot be read", "其成员 %s 无法读取", f.Name)
 		}
 		data, err := io.ReadAll(io.LimitReader(r, maxMember+1))
 		if err = errors.Join(err, r.Close()); err != nil && !errors.Is(err, zip.ErrChecksum) { // a wrong checksum is found by its sha256, with a name
-			return nil, fmt.Errorf("%w: its member %s cannot be read: %w", ErrPackage, f.Name, err)
+			return nil, noPackage("its member %s cannot be read", "其成员 %s 无法读取", f.Name)
 		}
 		out = append(out, member{f.Name, data})
 	}
