@@ -29,7 +29,7 @@ type Result struct {
 	Decision  string    `json:"decision,omitempty"`
 	Signer    string    `json:"signer,omitempty"`  // the key that was given and that signed; empty: none was given
 	Timestamp bool      `json:"timestamp"`         // a token of a timestamping authority is there
-	Stamped   *Stamp    `json:"stamped,omitempty"` // what it says; nil: there is none, or it does not hold
+	Stamped   *Stamp    `json:"stamped,omitempty"` // what it says, checked or not; nil: there is none, or it does not hold
 	Findings  []Finding `json:"findings"`
 
 	files map[string][]byte
