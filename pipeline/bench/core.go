@@ -258,7 +258,7 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 	steps := len(jobs) * o.Runs
 	o.ran = newTold(o, len(jobs))
 	for _, j := range jobs { // models and buffers are there when the first run is measured
-		if _, err := j.alone(ctx, v); err != nil {
+		if err := j.alone(ctx, v); err != nil {
 			return Result{}, err
 		}
 		o.ran.one()
@@ -358,14 +358,13 @@ func measure(ctx context.Context, v *verify.Verifier, o Options, jobs []*prepare
 }
 
 // alone runs a clip without measuring it.
-func (p *prepared) alone(ctx context.Context, v *verify.Verifier) (verify.Result, error) {
+func (p *prepared) alone(ctx context.Context, v *verify.Verifier) error {
 	job := p.job
 	job.InTurn = true
-	out, err := v.Run(ctx, job)
-	if err != nil {
-		return out, fmt.Errorf("bench: verify %s: %w", job.Media.Name(), err)
+	if _, err := v.Run(ctx, job); err != nil {
+		return fmt.Errorf("bench: verify %s: %w", job.Media.Name(), err)
 	}
-	return out, nil
+	return nil
 }
 
 // throughput verifies the clips from as many goroutines as workers and gives the latency of each, in ms.

@@ -193,7 +193,7 @@ func (s *sampler) models(ctx context.Context, v *verify.Verifier, j *prepared) e
 	}
 	tape := v.Models.Record()
 	defer tape.Stop()
-	if _, err := j.alone(ctx, v); err != nil {
+	if err := j.alone(ctx, v); err != nil {
 		return err
 	}
 	tape.Stop() // a replay is no run
