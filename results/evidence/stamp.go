@@ -19,7 +19,7 @@ import (
 	"onsite/pipeline"
 )
 
-// MaxStamp bounds the answer of a timestamping authority in bytes: one with a chain of three RSA-4096 certificates has about 6 KiB, and the parser takes
+// MaxStamp bounds the answer of a timestamping authority whose signature is checked, in bytes: one with a chain of three RSA-4096 certificates has about 6 KiB, and the parser takes
 // time that grows with the square.
 const MaxStamp = 16 << 10
 
@@ -54,6 +54,7 @@ var (
 
 // Why the signature of a token was not checked, which is nothing against it.
 var (
+	tooLarge         = pipeline.Text{EN: ErrStampLarge.Text.EN, ZH: ErrStampLarge.Text.ZH}
 	noCertificate    = pipeline.Text{EN: "the certificate of its signer is not in it, or it names it by a key's id", ZH: "其中没有签名者的证书，或以密钥标识指明"}
 	unknownSignature = pipeline.Text{EN: "its certificates or its signature are of a kind that this program does not know", ZH: "本程序不支持其证书或签名的种类"}
 	unknownImprint   = pipeline.Text{EN: "it is over a hash that this program does not take (SHA-256, SHA-384 and SHA-512 are), so it was not compared with the manifest either", ZH: "本程序不采用其哈希（仅 SHA-256、SHA-384、SHA-512），因此也未与清单比对"}
@@ -102,9 +103,6 @@ var oidStampInfo = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}
 // readStamp reads an answer of a timestamping authority over the manifest. The error is a StampError, for one that is damaged, over something else,
 // or not what its certificate signed. What cannot be examined here is no error: the stamp says so.
 func readStamp(token, manifest []byte) (s Stamp, err error) {
-	if len(token) > MaxStamp {
-		return s, ErrStampLarge
-	}
 	defer func() { // outside bytes in a parser that is not ours
 		if recover() != nil {
 			s, err = Stamp{}, errStampRead
@@ -137,7 +135,11 @@ func readStamp(token, manifest []byte) (s Stamp, err error) {
 	if !bytes.Equal(h.Sum(nil), info.Imprint.Sum) {
 		return Stamp{}, errStampOther
 	}
-	if signed == nil {
+	switch {
+	case len(token) > MaxStamp:
+		s.Unchecked = &tooLarge
+		return s, nil
+	case signed == nil:
 		s.Unchecked = &unknownSignature
 		return s, nil
 	}
@@ -157,7 +159,7 @@ func readStamp(token, manifest []byte) (s Stamp, err error) {
 	return s, nil
 }
 
-// readSigned opens a token: what it signs, and the token for its signature to be checked; nil where the library knows its certificates or its form not.
+// readSigned opens a token: what it signs, and the token for its signature to be checked; nil where the library does not know its certificates or its form, and for one that is too large for it.
 func readSigned(raw []byte) (p *pkcs7.PKCS7, content []byte, err error) {
 	var outer cmsContent
 	var in cmsSigned
@@ -172,6 +174,9 @@ func readSigned(raw []byte) (p *pkcs7.PKCS7, content []byte, err error) {
 	}
 	if len(in.Signers) != 1 {
 		return nil, nil, errStampSigners
+	}
+	if len(raw) > MaxStamp {
+		return nil, content, nil
 	}
 	p, err = pkcs7.Parse(raw)
 	if err != nil || !bytes.Equal(p.Content, content) {
@@ -209,6 +214,8 @@ func AddStamp(raw, token []byte) ([]byte, Stamp, error) {
 		return nil, Stamp{}, &DamagedError{r}
 	case r.Timestamp:
 		return nil, Stamp{}, ErrStamped
+	case len(token) > MaxStamp:
+		return nil, Stamp{}, ErrStampLarge
 	}
 	s, err := readStamp(token, r.files[manifestName])
 	if err != nil {

@@ -132,7 +132,7 @@ func TestTimestampToken(t *testing.T) {
 		"changed":         {changed, "signature does not hold"},
 		"no token":        {[]byte("token"), "cannot be read"},
 		"cut off":         {token[:len(token)/2], "cannot be read"},
-		"too large":       {bytes.Repeat([]byte("x"), MaxStamp+1), "KiB"},
+		"large, and none": {bytes.Repeat([]byte("x"), MaxStamp+1), "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := AddStamp(raw, wrong.token)
@@ -158,6 +158,15 @@ func TestTimestampToken(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, r.Findings, "it is nothing against the package")
 	require.Equal(t, &unknownImprint, r.Stamped.Unchecked)
+	a.openssl("req", "-x509", "-key", "key.pem", "-subj", "/CN=A", "-addext", "nsComment="+strings.Repeat("long ", MaxStamp/5), "-out", "long.pem", "-days", "2")
+	large := a.signs(token, "-certfile", filepath.Join(a.dir, "long.pem"))
+	_, _, err = AddStamp(raw, large)
+	require.ErrorIs(t, err, ErrStampLarge)
+	s, err = readStamp(large, manifest)
+	require.NoError(t, err)
+	require.Equal(t, &tooLarge, s.Unchecked)
+	_, err = readStamp(large, []byte("another"))
+	require.ErrorIs(t, err, errStampOther)
 	_, _, err = AddStamp(stamped, token)
 	require.ErrorIs(t, err, ErrStamped, "one is there already")
 	_, _, err = AddStamp(forge(t, raw, func(map[string]*[]byte, func(string, string)) string { return proofName }), token)
