@@ -169,7 +169,9 @@ func (f *files) verdict(ctx context.Context, v results.Verdict) error {
 // evidence holds the row of a kept picture against what the verdict names, and says whether it is the row of one that it names: what other rows
 // lead to is not opened. two says that there was one for this picture already.
 func (f *files) evidence(v results.Verdict, e results.Evidence, kept []pipeline.Kept, two bool) bool {
-	at := slices.IndexFunc(kept, func(k pipeline.Kept) bool { return k.Kind == "keyframe" && k.Kind == e.Kind && k.Index == e.Index })
+	at := slices.IndexFunc(kept, func(k pipeline.Kept) bool {
+		return e.Kind == "keyframe" && k.Kind == e.Kind && k.Index == e.Index
+	})
 	what := fmt.Sprintf("row of %q %d of job %s", e.Kind, e.Index, v.Job)
 	if at < 0 || two {
 		f.add(RowChanged, what, v.Job, -1, fmt.Sprintf("the %s is of no picture that its verdict names, or there are two of it: it was added or changed", what),
