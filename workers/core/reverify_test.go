@@ -40,7 +40,7 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, changed)
 	for _, job := range jobs {
-		r, err := w.core.reverify(ctx, "t", job, Pinned)
+		r, err := w.core.reverify(ctx, job, Pinned)
 		require.NoError(t, err)
 		diff, err := json.Marshal(r.Comparison)
 		require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 
 	state := func(job string) string {
 		t.Helper()
-		_, err := w.core.reverify(ctx, "t", job, Pinned)
+		_, err := w.core.reverify(ctx, job, Pinned)
 		var c *CannotReverify
 		require.ErrorAs(t, err, &c)
 		require.NotEmpty(t, c.Text.ZH)
@@ -69,7 +69,7 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 	require.Equal(t, "consent_withdrawn", state(first.Job))
 	require.NoError(t, w.vault.Erase(ctx, "t", "ann", w.audit("subject.erased")))
 	require.Equal(t, "media_gone", state(first.Job))
-	_, err = w.core.reverify(ctx, "t", verify.NewJob(), Pinned)
+	_, err = w.core.reverify(ctx, verify.NewJob(), Pinned)
 	require.ErrorIs(t, err, results.ErrNotFound)
 }
 
@@ -125,12 +125,12 @@ media: [photo]
 checks: {face: {need: always}}
 `
 
-func (c *Core) reverify(ctx context.Context, tenant, job, asked string) (Reverified, error) {
-	r, err := FindRecipe(ctx, c.Store, tenant, job, asked)
+func (c *Core) reverify(ctx context.Context, job, asked string) (Reverified, error) {
+	r, err := FindRecipe(ctx, c.Store, "t", job, asked)
 	if err != nil {
 		return Reverified{}, err
 	}
-	return c.Reverify(ctx, tenant, job, r)
+	return c.Reverify(ctx, "t", job, r)
 }
 
 // What somebody consented to later is not looked at, nothing is stored, and what was changed is told instead of compared.
@@ -152,13 +152,13 @@ func TestReverifyHoldsToTheInputs(t *testing.T) {
 	}
 	again := func(job, recipe string) Reverified {
 		t.Helper()
-		r, err := c.reverify(ctx, "t", job, recipe)
+		r, err := c.reverify(ctx, job, recipe)
 		require.NoError(t, err)
 		return r
 	}
 	state := func(job, recipe string) string {
 		t.Helper()
-		_, err := c.reverify(ctx, "t", job, recipe)
+		_, err := c.reverify(ctx, job, recipe)
 		var cannot *CannotReverify
 		require.ErrorAs(t, err, &cannot)
 		require.NotEmpty(t, cannot.Text.ZH)
@@ -217,7 +217,7 @@ func TestReverifyHoldsToTheInputs(t *testing.T) {
 	store.policy = results.ErrNotFound
 	require.Equal(t, "policy_gone", state(job, Current))
 	store.policy = results.ErrAway
-	_, err = c.reverify(ctx, "t", job, Current)
+	_, err = c.reverify(ctx, job, Current)
 	require.ErrorIs(t, err, results.ErrAway, "that is no fault of the verdict")
 	store.policy = nil
 
@@ -253,7 +253,7 @@ func TestReverifyByAnotherRecipe(t *testing.T) {
 		{old, Pinned, first.Recipe}, {old, first.Recipe, first.Recipe}, {old, Current, second.Recipe}, {old, second.Recipe, second.Recipe},
 		{later, first.Recipe, first.Recipe}, {later, Current, second.Recipe},
 	} {
-		r, err := w.core.reverify(ctx, "t", tt.job, tt.asked)
+		r, err := w.core.reverify(ctx, tt.job, tt.asked)
 		require.NoError(t, err)
 		require.Equal(t, tt.recipe, r.Verdict.Recipe, tt)
 		if changed := (tt.job == old) != (tt.recipe == first.Recipe); changed {
@@ -266,7 +266,7 @@ func TestReverifyByAnotherRecipe(t *testing.T) {
 
 	state := func(asked string) string {
 		t.Helper()
-		_, err := w.core.reverify(ctx, "t", old, asked)
+		_, err := w.core.reverify(ctx, old, asked)
 		var cannot *CannotReverify
 		require.ErrorAs(t, err, &cannot)
 		require.NotEmpty(t, cannot.Text.ZH)
@@ -279,7 +279,7 @@ func TestReverifyByAnotherRecipe(t *testing.T) {
 	_, err = w.store.PutPolicy(ctx, p, p.Rev, w.audit("policy.deleted"))
 	require.NoError(t, err)
 	require.Equal(t, "policy_gone", state(Current))
-	r, err := w.core.reverify(ctx, "t", old, Pinned)
+	r, err := w.core.reverify(ctx, old, Pinned)
 	require.NoError(t, err)
 	require.Equal(t, verify.Equal, r.Agreement, "a policy that was deleted since is still the one of then")
 }
