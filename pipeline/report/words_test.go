@@ -43,9 +43,9 @@ func TestStagesAreThoseThatAreMeasured(t *testing.T) {
 	}
 }
 
-// Labels are what the checks mark: faces and the elements of a site.
+// Labels are what the checks mark: faces, the elements of a site, the outline of a screen, stretches with a voice, tasks.
 func TestLabelsAreThoseThatChecksGive(t *testing.T) {
-	want := []string{"face", "other_face", "elsewhere"}
+	want := []string{"face", "other_face", "elsewhere", "outline", "voice", "challenge"}
 	for _, e := range scene.Elements {
 		want = append(want, string(e))
 	}
