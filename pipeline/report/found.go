@@ -12,16 +12,6 @@ func Spans(code pipeline.Code, evidence []pipeline.Evidence) (out []Span) {
 	return out
 }
 
-// Marks gives what evidence points to in keyframes.
-func Marks(evidence []pipeline.Evidence) (out []Mark) {
-	for _, e := range evidence {
-		if e.Keyframe != nil && (e.Box != nil || len(e.Outline) > 0) {
-			out = append(out, Mark{Keyframe: *e.Keyframe, Box: e.Box, Outline: e.Outline, Label: label(e.Label)})
-		}
-	}
-	return out
-}
-
 // Segments gives the stretches of earlier footage that evidence names, without its pictures: these are not in a verdict.
 func Segments(evidence []pipeline.Evidence) (out []Segment) {
 	at := func(ms *int64) int64 {

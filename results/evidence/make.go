@@ -143,7 +143,6 @@ func (c Content) page(v pipeline.Verdict, lang string) ([]byte, error) {
 	for _, r := range v.Reasons {
 		in.Segments = append(in.Segments, report.Segments(r.Evidence)...)
 		in.Timeline.Spans = append(in.Timeline.Spans, report.Spans(r.Code, r.Evidence)...)
-		in.Marks = append(in.Marks, report.Marks(r.Evidence)...)
 	}
 	var b bytes.Buffer
 	if err := report.Write(&b, in); err != nil {

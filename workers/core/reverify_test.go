@@ -55,10 +55,7 @@ func TestReverifySeesWhatWasThen(t *testing.T) {
 	state := func(job string) string {
 		t.Helper()
 		_, err := w.core.reverify(ctx, job, Pinned)
-		var c *CannotReverify
-		require.ErrorAs(t, err, &c)
-		require.NotEmpty(t, c.Text.ZH)
-		return c.State
+		return obstacle(t, err)
 	}
 	photos, err := w.store.Photos(ctx, "t", "ann", 0)
 	require.NoError(t, err)
@@ -133,6 +130,16 @@ func (c *Core) reverify(ctx context.Context, job, asked string) (Reverified, err
 	return c.Reverify(ctx, "t", job, r)
 }
 
+// obstacle gives the state of an error that says why a verdict cannot be made again, in both languages.
+func obstacle(t *testing.T, err error) string {
+	t.Helper()
+	var cannot *CannotReverify
+	require.ErrorAs(t, err, &cannot)
+	require.NotEmpty(t, cannot.Text.EN)
+	require.NotEmpty(t, cannot.Text.ZH)
+	return cannot.State
+}
+
 // What somebody consented to later is not looked at, nothing is stored, and what was changed is told instead of compared.
 func TestReverifyHoldsToTheInputs(t *testing.T) {
 	w := newWorld(t)
@@ -159,10 +166,7 @@ func TestReverifyHoldsToTheInputs(t *testing.T) {
 	state := func(job, recipe string) string {
 		t.Helper()
 		_, err := c.reverify(ctx, job, recipe)
-		var cannot *CannotReverify
-		require.ErrorAs(t, err, &cannot)
-		require.NotEmpty(t, cannot.Text.ZH)
-		return cannot.State
+		return obstacle(t, err)
 	}
 
 	before := run()
@@ -267,10 +271,7 @@ func TestReverifyByAnotherRecipe(t *testing.T) {
 	state := func(asked string) string {
 		t.Helper()
 		_, err := w.core.reverify(ctx, old, asked)
-		var cannot *CannotReverify
-		require.ErrorAs(t, err, &cannot)
-		require.NotEmpty(t, cannot.Text.ZH)
-		return cannot.State
+		return obstacle(t, err)
 	}
 	require.Equal(t, "recipe_unknown", state("sha256:"+strings.Repeat("0", 64)))
 	p, err := w.store.Policy(ctx, "t", "only_face", 0)
