@@ -282,8 +282,8 @@ type Reverification struct {
 	Gone      int                `json:"gone"`
 }
 
-// Reverify makes a verdict again; current: with the models that run there, whatever the verdict names. While the server makes another one
-// it is asked again.
+// Reverify makes a verdict again by a recipe: "pinned" (the one that it names), "current" (the models and the policy's newest revision that hold
+// there) or the digest of another verdict's. While the server makes another one it is asked again.
 func (c *Client) Reverify(ctx context.Context, job, recipe string) (Reverification, error) {
 	q := url.Values{"recipe": {recipe}}
 	var out Reverification
