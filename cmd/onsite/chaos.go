@@ -35,6 +35,9 @@ func (h harness) open(e *env) (dir, binary string, log *slog.Logger, done func(k
 			return "", "", nil, nil, fmt.Errorf("make a folder: %w", err)
 		}
 		done = func(keep bool) {
+			if os.Remove(dir) == nil { // nothing was written into it
+				return
+			}
 			if keep {
 				fmt.Fprintln(e.err, "onsite:", e.say(pipeline.Text{EN: "logs and data are kept in " + dir, ZH: "日志和数据保留在 " + dir}))
 				return

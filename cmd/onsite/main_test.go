@@ -20,7 +20,12 @@ import (
 
 func TestMain(m *testing.M) {
 	// go-redis tries a failed connection again a second later, and notices only then that its pool is closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"), goleak.Cleanup(func(code int) {
+		if compiledDir != "" {
+			_ = os.RemoveAll(compiledDir) // 80 MB each
+		}
+		os.Exit(code)
+	}))
 }
 
 // footage is the demo footage that `make setup-test` fetched.

@@ -26,13 +26,16 @@ import (
 	"onsite/models"
 )
 
+// compiledDir is the folder of the built program, which TestMain removes.
+var compiledDir string
+
 // compiled builds the program once: the processes of these tests are killed, and must be the real thing.
 var compiled = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "onsite-e2e-")
-	if err != nil {
+	var err error
+	if compiledDir, err = os.MkdirTemp("", "onsite-e2e-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "onsite")
+	path := filepath.Join(compiledDir, "onsite")
 	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build onsite: %w: %s", err, out)
