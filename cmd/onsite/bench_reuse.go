@@ -30,7 +30,7 @@ type benchReuseCmd struct {
 
 	Clips   string   `help:"--make: folder of clips." placeholder:"FOLDER"`
 	Photos  string   `help:"--make: folder of photos." placeholder:"FOLDER"`
-	Scenes  string   `help:"--make: CSV file,scene,person that says which files show the same place or person. Default: none do." placeholder:"FILE"`
+	Scenes  string   `help:"--make: CSV file,scene,person that says which files show the same place or person; take,at too: photos cut from one recording, at that second. Default: none do." placeholder:"FILE"`
 	Kinds   []string `help:"--make: only these attacks, by name (crop) or with severity (crop20)."`
 	Seconds float64  `help:"--make: length of a cut." default:"5"`
 	Easy    int      `help:"--make: comparisons with other scenes per attack." default:"2"`
@@ -192,6 +192,12 @@ func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
 	fmt.Fprintf(w, "\nhonest footage\treused\tcannot tell\ttop S\n")
 	for _, h := range p.Honest {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.2f\n", h.Relation, interval(h.Reused), interval(h.CannotTell), h.TopS)
+	}
+	fmt.Fprintf(w, "\nfamilies with look-alikes that were not told apart\treused\tcannot tell\ttop S\n")
+	for _, h := range p.HonestFamilies {
+		if h.Reused.Hits+h.CannotTell.Hits > 0 {
+			fmt.Fprintf(w, "%s\t%d of %d\t%d of %d\t%.2f\n", h.Relation, h.Reused.Hits, h.Reused.N, h.CannotTell.Hits, h.CannotTell.N, h.TopS)
+		}
 	}
 	fmt.Fprintf(w, "\nheld out: none false in one half, reported on the other\nmeasure\tkept out\trecall\tworst run\tfalse hard\tworst run\tfalse easy\tthreshold\n")
 	for _, m := range p.Methods {

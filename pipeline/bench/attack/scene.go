@@ -2,14 +2,17 @@ package attack
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"sort"
+	"strconv"
 
 	"onsite/pipeline"
 )
 
 // The relations between two pieces of footage that are not copies. All but OtherScene are hard: honest footage that looks like a copy.
 const (
+	Soon        = "soon"         // another moment of the same take, at most soonSeconds away: whoever keeps still looks as in a copy
 	Later       = "later"        // another part of the same take
 	OtherTake   = "other_take"   // the same person at the same place, another time
 	OtherPerson = "other_person" // another person at the same place, or one who is not named
@@ -17,20 +20,32 @@ const (
 	OtherScene  = "other_scene"  // nothing in common: easy
 )
 
+// soonSeconds is how far two moments of one take may lie apart to be Soon (the method that the reuse check follows promises nothing for photos
+// taken 1 to 3 s apart of a person who keeps still).
+const soonSeconds = 3
+
+// Relations are all of them, the hardest first.
+var Relations = []string{Soon, Later, OtherTake, OtherPerson, OtherPlace, OtherScene}
+
 // Hard says whether a relation makes honest footage look like a copy.
 func Hard(relation string) bool {
-	return relation == Later || relation == OtherTake || relation == OtherPerson || relation == OtherPlace
+	return relation == Soon || relation == Later || relation == OtherTake || relation == OtherPerson || relation == OtherPlace
 }
 
-// place is where a file was taken, of whom, and the family of all that hangs together with it.
-type place struct{ scene, person, family string }
+// place is where a file was taken, of whom, and the family of all that hangs together with it. take names the recording that a photo was
+// cut from, at the moment at, in seconds; at is negative where nobody knows it.
+type place struct {
+	scene, person, family, take string
+	at                          float64
+}
 
-// families reads file,scene,person (base names; person may be empty, scene of unlisted files is their own name) and joins files that share
+// families reads file,scene,person (base names; person may be empty, scene of unlisted files is their own name) and, where the table has them,
+// take,at of photos that were cut from recordings. It joins files that share
 // a scene or a person: what was chosen on a family must not be reported on it.
 func families(csvPath string, files []string) (map[string]place, error) {
 	out := make(map[string]place, len(files))
 	for _, f := range files {
-		out[f] = place{scene: f}
+		out[f] = place{scene: f, at: -1}
 	}
 	if csvPath != "" {
 		rows, err := pipeline.ReadTable(csvPath, "file", "scene", "person")
@@ -43,7 +58,13 @@ func families(csvPath string, files []string) (map[string]place, error) {
 				return nil, fmt.Errorf("read the scenes: %s, line %d: %q has no scene; give it a name of your own, the same for all files of one place", csvPath, r.Line, name)
 			}
 			if _, ok := out[name]; ok {
-				out[name] = place{scene: "scene " + r.Get("scene"), person: r.Get("person")}
+				p := place{scene: "scene " + r.Get("scene"), person: r.Get("person"), take: r.Get("take"), at: -1}
+				if text := r.Get("at"); text != "" {
+					if p.at, err = strconv.ParseFloat(text, 64); err != nil || p.take == "" || !(p.at >= 0) {
+						return nil, fmt.Errorf("read the scenes: %s, line %d: at is %q; it is the moment of the take that the column of that name names, in seconds from 0", csvPath, r.Line, text)
+					}
+				}
+				out[name] = p
 			}
 		}
 	}
@@ -83,7 +104,9 @@ func families(csvPath string, files []string) (map[string]place, error) {
 // relation is how two library cuts of different footage hang together.
 func relation(a, b cut) string {
 	switch {
-	case a.file == b.file:
+	case a.place.take != "" && a.place.take == b.place.take && min(a.place.at, b.place.at) >= 0 && math.Abs(a.place.at-b.place.at) <= soonSeconds:
+		return Soon
+	case a.file == b.file || a.place.take != "" && a.place.take == b.place.take:
 		return Later
 	case a.place.scene == b.place.scene && a.place.person != "" && a.place.person == b.place.person:
 		return OtherTake

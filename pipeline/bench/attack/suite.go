@@ -35,7 +35,7 @@ const OriginalFamily = "original_family"
 type Options struct {
 	Clips   string // folder of clips; empty: none
 	Photos  string // folder of photos; empty: none
-	Scenes  string // CSV file,scene,person; empty: each file is a family of its own
+	Scenes  string // CSV file,scene,person[,take,at]; empty: each file is a family of its own
 	Seed    uint64
 	Kinds   []string // names (crop) or tags (crop20) of transforms; empty: all
 	Seconds float64  // length of a library cut; 0: 5

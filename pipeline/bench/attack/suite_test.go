@@ -179,6 +179,24 @@ func TestFamilies(t *testing.T) {
 	require.Equal(t, OtherScene, relation(c("a"), c("d")))
 }
 
+// Photos that were cut from one recording: seconds apart they look as a copy does, later they are another part.
+func TestTakes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "scenes.csv")
+	require.NoError(t, os.WriteFile(path, []byte("file,scene,person,take,at\na,1,ann,x,0.5\nb,1,ann,x,3.5\nc,1,ann,x,3.6\nd,1,ann,x,\ne,1,ann,y,0.5\nf,1,ann,,\n"), 0o644))
+	got, err := families(path, []string{"a", "b", "c", "d", "e", "f"})
+	require.NoError(t, err)
+	c := func(f string) cut { return cut{file: f, place: got[f]} }
+	for other, want := range map[string]string{"b": Soon, "c": Later, "d": Later, "e": OtherTake, "f": OtherTake} {
+		require.Equal(t, want, relation(c("a"), c(other)), other)
+	}
+	require.True(t, Hard(Soon))
+	for _, line := range []string{"a,1,ann,x,soon", "a,1,ann,x,-1", "a,1,ann,x,NaN", "a,1,ann,,2"} {
+		require.NoError(t, os.WriteFile(path, []byte("file,scene,person,take,at\n"+line+"\n"), 0o644))
+		_, err := families(path, []string{"a"})
+		require.ErrorContains(t, err, "line 2: at is", line)
+	}
+}
+
 func TestStretches(t *testing.T) {
 	for _, c := range []struct{ have, want, first, later float64 }{{15, 5, 5, 5}, {7, 5, 3, 3}, {6, 5, 5, 0}, {3, 5, 3, 0}, {5, 2, 2, 2}} {
 		first, later := stretches(c.have, c.want)

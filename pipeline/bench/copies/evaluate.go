@@ -66,7 +66,7 @@ type Method struct {
 	All       *HeldOut `json:"all_kept_out"`
 }
 
-// Honest is what the check says about one relation.
+// Honest is what the check says about one relation, or about several together.
 type Honest struct {
 	Relation   string  `json:"relation"`
 	Reused     Share   `json:"reused"`
@@ -76,25 +76,27 @@ type Honest struct {
 
 // Part is the table of the clips, or of the photos.
 type Part struct {
-	Same       int                           `json:"same"`
-	Hard       int                           `json:"hard"`
-	Easy       int                           `json:"easy"`
-	Families   int                           `json:"families"`
-	Lookalikes int                           `json:"families_with_hard"`
-	Recording  Fixed                         `json:"same_recording"`
-	Content    Fixed                         `json:"same_content"`
-	Asked      Share                         `json:"cannot_tell_of_same"`
-	Lookup     Fixed                         `json:"lookup"`            // the tenant-wide index; its threshold is in bits
-	History    *History                      `json:"history,omitempty"` // with Options.History
-	Honest     []Honest                      `json:"honest"`
-	Kinds      []Kind                        `json:"kinds"`
-	Methods    []Method                      `json:"methods"`
-	Curves     map[string]map[string][]Point `json:"curves"` // "hard" and "easy", then measure
-	MSPerPair  map[string]float64            `json:"ms_per_pair"`
-	MSPerClip  float64                       `json:"ms_per_fingerprint"` // decoding not counted
-	MSPerStill float64                       `json:"ms_per_still"`       // PDQ with its eight forms alone
-	BytesMean  int                           `json:"bytes_per_fingerprint"`
-	BytesPer5s int                           `json:"bytes_per_5s"`
+	Same       int      `json:"same"`
+	Hard       int      `json:"hard"`
+	Easy       int      `json:"easy"`
+	Families   int      `json:"families"`
+	Lookalikes int      `json:"families_with_hard"`
+	Recording  Fixed    `json:"same_recording"`
+	Content    Fixed    `json:"same_content"`
+	Asked      Share    `json:"cannot_tell_of_same"`
+	Lookup     Fixed    `json:"lookup"`            // the tenant-wide index; its threshold is in bits
+	History    *History `json:"history,omitempty"` // with Options.History
+	Honest     []Honest `json:"honest"`
+	// HonestFamilies are the look-alikes of each family; its name stands where a relation does.
+	HonestFamilies []Honest                      `json:"honest_families"`
+	Kinds          []Kind                        `json:"kinds"`
+	Methods        []Method                      `json:"methods"`
+	Curves         map[string]map[string][]Point `json:"curves"` // "hard" and "easy", then measure
+	MSPerPair      map[string]float64            `json:"ms_per_pair"`
+	MSPerClip      float64                       `json:"ms_per_fingerprint"` // decoding not counted
+	MSPerStill     float64                       `json:"ms_per_still"`       // PDQ with its eight forms alone
+	BytesMean      int                           `json:"bytes_per_fingerprint"`
+	BytesPer5s     int                           `json:"bytes_per_5s"`
 }
 
 // Report is the evaluation of one suite.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strings"
 
 	"onsite/pipeline"
 	"onsite/pipeline/bench/attack"
@@ -70,10 +72,9 @@ func load(dir string) ([]Row, error) {
 	of := map[string]string{} // original to family, where another row tells it
 	for _, t := range table {
 		r := Row{Query: t.Get("query"), Original: t.Get("original"), Same: t.Get("label") == "same", Transform: t.Get("transform"), Severity: t.Get("severity"), Family: t.Get("family"), Other: t.Get(attack.OriginalFamily), Photo: t.Get("kind") == "photo"}
-		known := t.Get("label") == "same" || t.Get("label") == "different" && (attack.Hard(r.Transform) || r.Transform == attack.OtherScene)
+		known := t.Get("label") == "same" || t.Get("label") == "different" && slices.Contains(attack.Relations, r.Transform)
 		if r.Query == "" || r.Original == "" || r.Family == "" || !known {
-			return nil, fmt.Errorf("read the suite: %s, line %d: want query, original, family, and the label same, or different with %s, %s, %s, %s or %s as transform", path, t.Line,
-				attack.Later, attack.OtherTake, attack.OtherPerson, attack.OtherPlace, attack.OtherScene)
+			return nil, fmt.Errorf("read the suite: %s, line %d: want query, original, family, and the label same, or different one of %s as transform", path, t.Line, strings.Join(attack.Relations, ", "))
 		}
 		if r.Same || r.hard() { // a look-alike hangs together with what it is like
 			of[r.Original] = r.Family

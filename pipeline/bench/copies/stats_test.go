@@ -149,6 +149,20 @@ func TestSummary(t *testing.T) {
 	require.Equal(t, "blur", p.Kinds[0].Transform)
 	require.Equal(t, 4, p.Kinds[0].CannotTell.Hits)
 	require.InDelta(t, 1, *p.Kinds[1].HeldOut, 1e-9)
-	require.Len(t, p.Honest, 2)
+	relations := func(p *Part) (names []string) {
+		for _, h := range p.Honest {
+			names = append(names, fmt.Sprint(h.Relation, " ", h.CannotTell.Hits+h.Reused.Hits, " of ", h.Reused.N))
+		}
+		return names
+	}
+	require.Equal(t, []string{"later 4 of 4", "other_scene 0 of 4", "all look-alikes 4 of 4"}, relations(p))
+	require.Len(t, p.HonestFamilies, 4)
+	for i := range rows {
+		if rows[i].hard() && rows[i].Family == "f01" {
+			rows[i].Transform, rows[i].Verdict = attack.Soon, reuse.CannotTell
+		}
+	}
+	p = summarise(rows, nil, Options{Seed: 1, Splits: 3, Config: reuse.DefaultConfig()}, false)
+	require.Equal(t, []string{"soon 1 of 1", "later 3 of 3", "other_scene 0 of 4", "all look-alikes 4 of 4", "... without soon 3 of 3"}, relations(p))
 	require.Nil(t, summarise(rows, nil, Options{}, true))
 }

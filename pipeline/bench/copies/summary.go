@@ -1,6 +1,8 @@
 package copies
 
 import (
+	"maps"
+	"slices"
 	"sort"
 
 	"onsite/pipeline/bench/attack"
@@ -62,20 +64,7 @@ func summarise(all []Row, prints map[string]printed, o Options, photo bool) *Par
 		}
 	}
 
-	for _, relation := range []string{attack.Later, attack.OtherTake, attack.OtherPerson, attack.OtherPlace, attack.OtherScene} {
-		var of []*Row
-		h := Honest{Relation: relation}
-		for _, r := range rows {
-			if !r.Same && r.Transform == relation {
-				of = append(of, r)
-				h.TopS = max(h.TopS, r.S)
-			}
-		}
-		if len(of) > 0 {
-			h.Reused, h.CannotTell = count(of, o.Seed, reused), count(of, o.Seed, unsure)
-			p.Honest = append(p.Honest, h)
-		}
-	}
+	p.honest(rows, o.Seed)
 
 	byTag := map[string][]*Row{}
 	for _, r := range same {
@@ -102,6 +91,48 @@ func summarise(all []Row, prints map[string]printed, o Options, photo bool) *Par
 	}
 	p.costs(prints, photo)
 	return p
+}
+
+// Relations of Honest that are several relations together.
+const (
+	allHard     = "all look-alikes"
+	hardNotSoon = "... without " + attack.Soon
+)
+
+// honest tells what the check says about footage that is no copy: by relation, and look-alikes by family.
+func (p *Part) honest(rows []*Row, seed uint64) {
+	add := func(to *[]Honest, name string, in func(*Row) bool) {
+		var of []*Row
+		h := Honest{Relation: name}
+		for _, r := range rows {
+			if !r.Same && in(r) {
+				of = append(of, r)
+				h.TopS = max(h.TopS, r.S)
+			}
+		}
+		if len(of) > 0 {
+			h.Reused = count(of, seed, func(r *Row) bool { return r.Verdict == reuse.Same })
+			h.CannotTell = count(of, seed, func(r *Row) bool { return r.Verdict == reuse.CannotTell })
+			*to = append(*to, h)
+		}
+	}
+	for _, relation := range attack.Relations {
+		add(&p.Honest, relation, func(r *Row) bool { return r.Transform == relation })
+	}
+	soon := slices.ContainsFunc(p.Honest, func(h Honest) bool { return h.Relation == attack.Soon })
+	add(&p.Honest, allHard, (*Row).hard)
+	if soon {
+		add(&p.Honest, hardNotSoon, func(r *Row) bool { return r.hard() && r.Transform != attack.Soon })
+	}
+	families := map[string]bool{}
+	for _, r := range rows {
+		if r.hard() {
+			families[r.Family] = true
+		}
+	}
+	for _, f := range slices.Sorted(maps.Keys(families)) {
+		add(&p.HonestFamilies, f, func(r *Row) bool { return r.hard() && r.Family == f })
+	}
 }
 
 // of is the recall of one transform; nil when no run had it.
