@@ -109,6 +109,8 @@ typedef struct od_photo {
   int partial;        // the decoder complained: a part of the picture is missing
 } od_photo;
 int od_photo_decode(const char *codec, const uint8_t *data, int64_t size, int orientation, int max_side, int64_t max_pixels, od_photo *p);
+const char *od_heic_load(void);    // before the walls stand; what is wrong, or NULL
+const char *od_heic_version(void); // of the library that is loaded; else of the one that this program was built for
 int od_heic_size(const uint8_t *data, int64_t size, int *w, int *h, char *err, int err_size);
 int od_heic_decode(const uint8_t *data, int64_t size, int max_side, od_photo *p, char *err, int err_size);
 

@@ -1,6 +1,7 @@
 // Photos: JPEG, PNG and WebP through libavcodec, HEIC through libheif.
 #include "decode.h"
 
+#include <dlfcn.h>
 #include <libavutil/imgutils.h>
 #include <libheif/heif.h>
 #include <errno.h>
@@ -58,13 +59,33 @@ out:
   return err;
 }
 
+// libheif is loaded for HEIC alone: it brings encoders of its own, and loading them with every clip took as long as all the rest of starting.
+#define HEIF(X) \
+  X(context_alloc) X(context_free) X(context_get_primary_image_handle) X(context_read_from_memory_without_copy) X(context_set_max_decoding_threads) X(context_set_maximum_image_size_limit) X(decode_image) X(image_get_plane) X(image_get_primary_height) X(image_get_primary_width) X(image_handle_get_height) X(image_handle_get_width) X(image_handle_release) X(image_release) X(get_version) X(init)
+#define POINTER(name) __typeof__(heif_##name) *name;
+static struct {
+  HEIF(POINTER)
+} lib;
+
+const char *od_heic_load(void) {
+  void *found = dlopen("libheif.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (!found) return dlerror();
+#define FIND(name) \
+  if (!(lib.name = (__typeof__(lib.name))dlsym(found, "heif_" #name))) return dlerror();
+  HEIF(FIND)
+  lib.init(NULL);
+  return NULL;
+}
+
+const char *od_heic_version(void) { return lib.get_version ? lib.get_version() : LIBHEIF_VERSION; }
+
 static int heic_open(const uint8_t *data, int64_t size, int only_size, struct heif_context **ctx, struct heif_image_handle **h, char *text, int text_size) {
   struct heif_error e;
-  *ctx = heif_context_alloc();
-  heif_context_set_max_decoding_threads(*ctx, 0);
-  if (only_size) heif_context_set_maximum_image_size_limit(*ctx, 1 << 28); // our own limit names itself
-  e = heif_context_read_from_memory_without_copy(*ctx, data, (size_t)size, NULL);
-  if (e.code == heif_error_Ok) e = heif_context_get_primary_image_handle(*ctx, h);
+  *ctx = lib.context_alloc();
+  lib.context_set_max_decoding_threads(*ctx, 0);
+  if (only_size) lib.context_set_maximum_image_size_limit(*ctx, 1 << 28); // our own limit names itself
+  e = lib.context_read_from_memory_without_copy(*ctx, data, (size_t)size, NULL);
+  if (e.code == heif_error_Ok) e = lib.context_get_primary_image_handle(*ctx, h);
   if (e.code != heif_error_Ok) snprintf(text, (size_t)text_size, "%s", e.message ? e.message : "unknown error");
   return e.code;
 }
@@ -73,9 +94,9 @@ int od_heic_size(const uint8_t *data, int64_t size, int *w, int *h, char *err, i
   struct heif_context *ctx = NULL;
   struct heif_image_handle *handle = NULL;
   int code = heic_open(data, size, 1, &ctx, &handle, err, err_size);
-  if (!code) *w = heif_image_handle_get_width(handle), *h = heif_image_handle_get_height(handle);
-  if (handle) heif_image_handle_release(handle);
-  heif_context_free(ctx);
+  if (!code) *w = lib.image_handle_get_width(handle), *h = lib.image_handle_get_height(handle);
+  if (handle) lib.image_handle_release(handle);
+  lib.context_free(ctx);
   return code;
 }
 
@@ -86,21 +107,21 @@ int od_heic_decode(const uint8_t *data, int64_t size, int max_side, od_photo *p,
   struct heif_image *img = NULL;
   int code = heic_open(data, size, 0, &ctx, &handle, err, err_size);
   if (!code) {
-    struct heif_error e = heif_decode_image(handle, &img, heif_colorspace_RGB, heif_chroma_interleaved_RGB, NULL);
+    struct heif_error e = lib.decode_image(handle, &img, heif_colorspace_RGB, heif_chroma_interleaved_RGB, NULL);
     code = e.code;
     if (code) snprintf(err, (size_t)err_size, "%s", e.message ? e.message : "unknown error");
   }
   if (!code) {
     AVFrame *f = av_frame_alloc();
-    f->width = heif_image_get_primary_width(img), f->height = heif_image_get_primary_height(img);
+    f->width = lib.image_get_primary_width(img), f->height = lib.image_get_primary_height(img);
     f->format = AV_PIX_FMT_RGB24;
-    f->data[0] = heif_image_get_plane(img, heif_channel_interleaved, &f->linesize[0]);
+    f->data[0] = lib.image_get_plane(img, heif_channel_interleaved, &f->linesize[0]);
     code = finish(f, 1, max_side, p);
     f->data[0] = NULL;
     av_frame_free(&f);
   }
-  if (img) heif_image_release(img);
-  if (handle) heif_image_handle_release(handle);
-  heif_context_free(ctx);
+  if (img) lib.image_release(img);
+  if (handle) lib.image_handle_release(handle);
+  lib.context_free(ctx);
   return code;
 }

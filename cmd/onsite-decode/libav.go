@@ -1,7 +1,8 @@
 package main
 
 /*
-#cgo pkg-config: libavformat libavcodec libavutil libswscale libswresample libheif libseccomp
+#cgo pkg-config: libseccomp
+#cgo LDFLAGS: -l:libavformat.a -l:libavcodec.a -l:libswresample.a -l:libswscale.a -l:libavutil.a -l:libz.so.1 -l:libbz2.so.1.0 -lm
 #cgo CFLAGS: -O3 -Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -D_GNU_SOURCE
 #include "decode.h"
 #include <errno.h>

@@ -70,7 +70,9 @@ func answer(in io.Reader, out *bufio.Writer) error {
 	if err := json.Unmarshal(raw, &req); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
-	setup(req.Container)
+	if err := setup(req.Container); err != nil {
+		return err
+	}
 	status := openStatus()
 	hello := wire.Hello{Libav: versions()}
 	if hello.Sandbox, hello.Missing, err = raiseWalls(req.Limits, nil); err != nil {

@@ -2,24 +2,28 @@ package main
 
 /*
 #include "decode.h"
-#include <libheif/heif.h>
 #include <stdlib.h>
 */
 import "C"
 
 import (
 	"errors"
+	"fmt"
 	"unsafe"
 )
 
-func heifVersion() string { return C.GoString(C.heif_get_version()) }
+func heifVersion() string { return C.GoString(C.od_heic_version()) }
 
-// setup loads what the libraries read from disk when they start, while they still can.
-func setup(container string) {
+// setup loads libraries, and what they read from disk when they start, while files can still be opened.
+func setup(container string) error {
 	C.od_setup()
-	if container == "heic" {
-		C.heif_init(nil)
+	if container != "heic" {
+		return nil
 	}
+	if missing := C.od_heic_load(); missing != nil {
+		return fmt.Errorf("load libheif, which HEIC photos need (Debian package libheif1): %s", C.GoString(missing))
+	}
+	return nil
 }
 
 // picture is a decoded photo: H x W x 3 BGR in display orientation.

@@ -23,7 +23,10 @@ func probe() int {
 		out.Error = err.Error()
 		return tell(out)
 	}
-	setup("heic")
+	if err := setup("heic"); err != nil {
+		out.Error = err.Error()
+		return tell(out)
+	}
 	ask, answer := make(chan struct{}), make(chan []wire.Attempt)
 	go func() {
 		runtime.LockOSThread()
