@@ -80,24 +80,28 @@ func loadFilm(ctx context.Context, path string, from, length float64, side int) 
 	return f, nil
 }
 
-// save writes the frames that draw gives as H.264. The file takes its name only when it is whole.
-func save(ctx context.Context, path string, w, h int, fps float64, n, crf int, draw func(i int) picture) error {
+// save writes a shot, as H.264 when it has no codec of its own. The file takes its name only when it is whole.
+func save(ctx context.Context, path string, s *shot) error {
 	ext := filepath.Ext(path)
 	part := strings.TrimSuffix(path, ext) + ".part" + ext
 	r, wr := io.Pipe()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for i := range n {
-			if _, err := wr.Write(draw(i).pix); err != nil {
+		for i := range s.n {
+			if _, err := wr.Write(s.motion(i).pix); err != nil {
 				_ = wr.CloseWithError(err)
 				return
 			}
 		}
 		_ = wr.Close()
 	}()
-	_, err := run(ctx, "ffmpeg", r, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", fmt.Sprintf("%dx%d", w, h), "-r", fmt.Sprintf("%.4f", fps), "-i", "-",
-		"-c:v", "libx264", "-preset", "superfast", "-threads", "1", "-crf", strconv.Itoa(crf), "-pix_fmt", "yuv420p", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", part)
+	args := []string{"-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", fmt.Sprintf("%dx%d", s.w, s.h), "-r", fmt.Sprintf("%.4f", s.fps), "-i", "-"}
+	if s.codec.args == nil {
+		args = append(args, "-c:v", "libx264", "-preset", "superfast", "-crf", strconv.Itoa(s.crf))
+	}
+	args = append(append(args, s.codec.args...), "-threads", "1", "-pix_fmt", "yuv420p", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", part)
+	_, err := run(ctx, "ffmpeg", r, args...)
 	r.CloseWithError(io.ErrClosedPipe)
 	<-done // its error is that ffmpeg went away, which err tells better
 	if err == nil {

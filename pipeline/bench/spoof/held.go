@@ -31,6 +31,8 @@ type object struct {
 	sat        float32    // colour left, 0..1
 	blur       float32
 	noise      float64
+	panel      *panel   // the stripes of a screen as a sensor sees them; nil: none
+	fingers    *fingers // that hold it; nil: none
 }
 
 // render gives the pictures of the object. The movement is chosen by r.
@@ -71,6 +73,12 @@ func (o *object) render(r *rand.Rand, fps float64) func(i int) picture {
 					o.back(behind, out.pix[at:at+3], x, y, dx, dy)
 					continue
 				}
+				if o.fingers != nil {
+					if c, ok := o.fingers.cover(u, v); ok {
+						out.pix[at], out.pix[at+1], out.pix[at+2] = clip(c[0]), clip(c[1]), clip(c[2])
+						continue
+					}
+				}
 				iu, iv := (u-o.rim[0])/(1-o.rim[0]-o.rim[2]), (v-o.rim[1])/(1-o.rim[1]-o.rim[3])
 				add := float32(0)
 				if o.glare > 0 {
@@ -94,6 +102,12 @@ func (o *object) render(r *rand.Rand, fps float64) func(i int) picture {
 						c[0] *= 1 + m*sine(a+0.33) + m*0.5*sine(b)
 						c[1] *= 1 + m*sine(a) + m*0.5*sine(b)
 						c[2] *= 1 + m*sine(a-0.33) + m*0.5*sine(b)
+					}
+					if o.panel != nil {
+						for k := range c {
+							su, sv := p.uv(site(k, x, y))
+							c[k] *= o.panel.stripes(k, su, sv)
+						}
 					}
 					if o.band > 0 {
 						k := 1 + float32(o.band)*sine(v*bandCount-t*bandRate)

@@ -20,6 +20,7 @@ type shot struct {
 	n      int
 	crf    int
 	motion func(i int) picture
+	codec  codec
 }
 
 // species is one way to attack.
@@ -40,6 +41,9 @@ var all = []species{
 	{"phone_beside", "screen", phoneBeside},
 	{"monitor", "screen", monitor},
 	{"monitor_close", "screen", monitorClose},
+	{"webcam_phone", "screen", webcamPhone},
+	{"webcam_beside", "screen", webcamBeside},
+	{"webcam_close", "screen", webcamClose},
 	{"loop", "loop", loop},
 	{"loop_back", "loop", loopBack},
 	{"loop_long", "loop", loopLong},
@@ -56,6 +60,7 @@ var honest = []species{
 	{"plain", "", honestPlain},
 	{"shaken", "", honestShaken},
 	{"noisy", "", honestNoisy},
+	{"webcam", "", honestWebcam},
 }
 
 func between(r *rand.Rand, lo, hi float64) float64 { return lo + (hi-lo)*r.Float64() }
@@ -64,13 +69,13 @@ func between(r *rand.Rand, lo, hi float64) float64 { return lo + (hi-lo)*r.Float
 func drawn(t take, o *object, crf int) shot {
 	fps := math.Min(t.film.fps, 20) // drawing is slow, and nobody looks at more
 	n := int(t.film.seconds() * fps)
-	return shot{o.w, o.h, fps, n, crf, o.render(t.r, fps)}
+	return shot{w: o.w, h: o.h, fps: fps, n: n, crf: crf, motion: o.render(t.r, fps)}
 }
 
 // played shows frames of the film in another order.
 func played(t take, fps float64, order []picture) shot {
 	crf := 23 + t.r.IntN(8)
-	return shot{t.film.w, t.film.h, fps, len(order), crf, func(i int) picture { return order[i] }}
+	return shot{w: t.film.w, h: t.film.h, fps: fps, n: len(order), crf: crf, motion: func(i int) picture { return order[i] }}
 }
 
 // one is a single picture of the film, for ever.
@@ -375,7 +380,7 @@ func vcamStill(t take) shot {
 	n := int(7 * fps)
 	to := between(t.r, 1.1, 1.4)
 	w, h := o.ow, o.oh
-	return shot{o.w, o.h, fps, n, 22 + t.r.IntN(8), func(i int) picture {
+	return shot{w: o.w, h: o.h, fps: fps, n: n, crf: 22 + t.r.IntN(8), motion: func(i int) picture {
 		k := 1 + (to-1)*float64(i)/float64(n)
 		o.ow, o.oh = w*k, h*k
 		return o.render(rand.New(rand.NewPCG(1, 1)), fps)(0) //nolint:gosec // G404: nothing is chosen, the object does not move

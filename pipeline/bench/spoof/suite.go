@@ -1,6 +1,7 @@
 package spoof
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -74,11 +75,11 @@ func Make(ctx context.Context, dir string, o Options) ([]Row, error) {
 			}
 		}
 		for k, kind := range append(slices.Clone(honest), kinds...) {
-			row := Row{Person: c.person, Species: "real", Source: fmt.Sprintf("%s@%.1f", filepath.Base(c.path), c.from), File: filepath.Join("real", c.name()+"__"+kind.name+".mp4")}
+			row := Row{Person: c.person, Species: "real", Source: fmt.Sprintf("%s@%.1f", filepath.Base(c.path), c.from), File: filepath.Join("real", c.name()+"__"+kind.name)}
 			if k >= len(honest) {
-				row.Species, row.Group, row.File = kind.name, kind.group, filepath.Join("fake", kind.name, c.name()+".mp4")
+				row.Species, row.Group, row.File = kind.name, kind.group, filepath.Join("fake", kind.name, c.name())
 			}
-			if err := s.draw(ctx, kind, row); err != nil {
+			if err := s.draw(ctx, kind, &row); err != nil {
 				return nil, err
 			}
 			rows = append(rows, row)
@@ -97,8 +98,12 @@ type suite struct {
 	film, second, other *film
 }
 
-// draw makes one file, unless it is there.
-func (s *suite) draw(ctx context.Context, kind species, row Row) error {
+// draw makes one file, unless it is there, and gives its row the extension of its codec.
+func (s *suite) draw(ctx context.Context, kind species, row *Row) error {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d|%s|%s|%s", s.o.Seed, row.Person, row.Source, kind.name))
+	r := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16]))) //nolint:gosec // G404: reproducible choices, no secret
+	shot := kind.make(take{r: r, film: s.film, second: s.second, other: s.other})
+	row.File += cmp.Or(shot.codec.ext, ".mp4")
 	path := filepath.Join(s.dir, row.File)
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		return nil
@@ -106,10 +111,7 @@ func (s *suite) draw(ctx context.Context, kind species, row Row) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make %s: %w", path, err)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d|%s|%s|%s", s.o.Seed, row.Person, row.Source, kind.name))
-	r := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16]))) //nolint:gosec // G404: reproducible choices, no secret
-	shot := kind.make(take{r: r, film: s.film, second: s.second, other: s.other})
-	return save(ctx, path, shot.w, shot.h, shot.fps, shot.n, shot.crf, shot.motion)
+	return save(ctx, path, &shot)
 }
 
 func (s *suite) table(rows []Row) error {

@@ -28,11 +28,11 @@ func TestMakeASuite(t *testing.T) {
 	o.Progress = func(done, total int) {
 		calls++
 		require.Equal(t, calls, done)
-		require.Equal(t, 2*(3+2), total, "three species of honest clips")
+		require.Equal(t, 2*(4+2), total, "four species of honest clips")
 	}
 	rows, err := Make(context.Background(), out, o)
 	require.NoError(t, err)
-	require.Len(t, rows, 10)
+	require.Len(t, rows, 12)
 	sums := map[string]int64{}
 	for _, r := range rows {
 		info, err := os.Stat(filepath.Join(out, r.File))
