@@ -146,7 +146,12 @@ func (c *benchReuseCmd) index(ctx context.Context, e *env) error {
 		for _, l := range r {
 			fmt.Fprintf(w, "%d\t%.2f\t%.2f\t%.0f\t%.1f\t%.0f\t%.2f\t%.2f\t%.1f\t%.0f\t%.1f\t%.1f\t%d of %d\n", l.Hashes, l.AddS, l.BuildS, l.OpenMS, float64(l.Bytes)/1e6, l.PerHash, l.P50MS, l.P99MS, l.BruteMS, l.Faster, l.Found, l.Flooded, l.Mistaken, l.Checked)
 		}
-		fmt.Fprintf(w, "CPU time of one core; a lookup is a whole clip of 8 pictures in two forms\n")
+		fmt.Fprintf(w, "CPU time of one core; a lookup is a whole clip of 8 pictures in two forms\n\nhashes\tpictures\tp50 ms\tp99 ms\n")
+		for _, l := range r {
+			for _, x := range l.Longer {
+				fmt.Fprintf(w, "%d\t%d\t%.2f\t%.2f\n", l.Hashes, x.Stills, x.P50MS, x.P99MS)
+			}
+		}
 	})
 }
 
@@ -199,7 +204,7 @@ func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
 			fmt.Fprintf(w, "%s\t%d of %d\t%d of %d\t%.2f\n", h.Relation, h.Reused.Hits, h.Reused.N, h.CannotTell.Hits, h.CannotTell.N, h.TopS)
 		}
 	}
-	fmt.Fprintf(w, "\nheld out: none false in one half, reported on the other\nmeasure\tkept out\trecall\tworst run\tfalse hard\tworst run\tfalse easy\tthreshold\n")
+	fmt.Fprintf(w, "\nheld out: none false in one half of the families, reported on the other; intervals by family\nmeasure\tkept out\tcopies found\tworst run\tlook-alikes called so\tworst run\tstrangers called so\tthreshold\n")
 	for _, m := range p.Methods {
 		for _, x := range []struct {
 			what string
@@ -209,7 +214,7 @@ func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
 				fmt.Fprintf(w, "%s\t%s\t-\t\t\t\t\t(too few families)\n", m.Name, x.what)
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.3f\t%s\t%s\t%s\t%.3f (%.3f to %.3f)\n", m.Name, x.what, x.h.Recall, x.h.Worst, share(x.h.FalseHard), share(x.h.WorstHard), share(x.h.FalseEasy), x.h.Threshold[1], x.h.Threshold[0], x.h.Threshold[2])
+			fmt.Fprintf(w, "%s\t%s\t%s\t%.3f\t%s\t%s\t%s\t%.3f (%.3f to %.3f)\n", m.Name, x.what, interval(x.h.Copies), x.h.Worst, interval(x.h.Lookalikes), share(x.h.WorstHard), interval(x.h.Strangers), x.h.Threshold[1], x.h.Threshold[0], x.h.Threshold[2])
 		}
 	}
 	fmt.Fprintf(w, "\ntransform\tn\treused\tcannot tell\tsame content\tlookup\theld out: reused\tcontent\tplain PDQ\n")

@@ -305,8 +305,8 @@ func motionLevel(t *track) float64 {
 func (q *query) fill(ctx context.Context, cfg Config, m *Match, o *Fingerprint, a *aligned, motion *track, w, h float64) error {
 	e := a.all[0].e
 	score := func(s *stretch) float64 {
-		x := forLine(forLength(s.parts.S(), q.track.full.n, (e.up.n+1)/2), s.line, s.share)
-		return forRegistration(x, m.Inliers, m.matches, m.smaller)
+		nq, no := q.track.full.n, (e.up.n+1)/2
+		return cfg.forBrief(m.forRegistration(forLine(forLength(s.parts.S(), nq, no), s.line, s.share)), m, s, nq, no)
 	}
 	m.QueryLevel, m.Backdrop = a.queryLevel, a.backdrop
 	first := score(&a.stretch)

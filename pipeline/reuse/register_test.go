@@ -34,6 +34,48 @@ func TestResidualOfTheSmallerPicture(t *testing.T) {
 	require.True(t, nearDuplicate(&near))
 	near.residual = 2 * nearResidual
 	require.False(t, nearDuplicate(&near))
-	require.InDelta(t, 1, forRegistration(1, minInliers, 4*minInliers, exactResidual), 0)
-	require.InDelta(t, 1-looseCost, forRegistration(1, minInliers, 4*minInliers, 1.1*exactResidual), 1e-9)
+	m := Match{Inliers: minInliers, matches: 4 * minInliers, smaller: exactResidual, Distance: alikeBits}
+	require.InDelta(t, 1, m.forRegistration(1), 0)
+	m.smaller = 1.1 * exactResidual
+	require.InDelta(t, 1-looseCost, m.forRegistration(1), 1e-9)
+	// Coded so hard that points move, but the same picture: most of them still agree.
+	m.Inliers, m.matches = 4*minInliers, 5*minInliers
+	require.InDelta(t, 1, m.forRegistration(1), 0)
+	m.Distance = alikeBits + 1
+	require.InDelta(t, 1-looseCost, m.forRegistration(1), 1e-9)
+}
+
+// A short stretch leads to a question where it needs something unusual, and to no more.
+func TestForBrief(t *testing.T) {
+	c := DefaultConfig()
+	exact := Match{Inliers: 90, matches: 100, smaller: 0.3}
+	loose := Match{Inliers: 40, matches: 100, smaller: 2}
+	usual := line{speed: 1, dir: 1}
+	for name, x := range map[string]struct {
+		m    *Match
+		l    line
+		to   int // of 50 samples
+		kept bool
+	}{
+		"short, as it is":                   {&exact, usual, 15, true},
+		"short, backwards":                  {&exact, line{speed: 1, dir: -1}, 20, false},
+		"short, faster":                     {&exact, line{speed: 1.25, dir: 1}, 15, false},
+		"half of a faster one":              {&exact, line{speed: 1.25, dir: 1}, 20, true}, // of 40: a clip of 50 is played in that
+		"all of it, backwards":              {&exact, line{speed: 1, dir: -1}, 48, true},
+		"short, pictures hardly agree":      {&loose, usual, 15, false},
+		"all of it, pictures hardly agree":  {&loose, usual, 48, true},
+		"short, no points at all":           {&Match{}, usual, 15, false},
+		"short, by another speed and loose": {&loose, line{speed: 0.75, dir: -1}, 24, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := c.forBrief(1.8, x.m, &stretch{line: x.l, to: x.to}, 50, 50)
+			if x.kept {
+				require.InDelta(t, 1.8, s, 0)
+				return
+			}
+			require.Less(t, Score(s), c.Threshold)
+			require.Greater(t, Score(s), c.CannotTell)
+			require.InDelta(t, 1, c.forBrief(1, x.m, &stretch{line: x.l, to: x.to}, 50, 50), 0) // what is lower stays
+		})
+	}
 }

@@ -17,7 +17,6 @@ type Sound struct {
 // threshold, and never makes it the same recording.
 const (
 	soundGain  = 0.15
-	soundShort = 0.01 // of S: what stays below the threshold
 	soundApart = 150 * time.Millisecond
 	soundLeast = 3.0 // seconds of heard sound
 	soundLow   = 0.5 // S before the gain, from which, with hardly any motion, motion and sound together are left to a person
@@ -46,5 +45,5 @@ func (c Config) forSound(s float64, heard *Sound) float64 {
 	if heard == nil || !heard.Agrees {
 		return s
 	}
-	return max(s, min(s+soundGain, sAt(c.Threshold)-soundShort))
+	return max(s, min(s+soundGain, c.most()))
 }

@@ -16,6 +16,11 @@ func TestMeasureIndex(t *testing.T) {
 	require.Zero(t, l.Mistaken)
 	require.GreaterOrEqual(t, l.Found, 1.0)
 	require.Positive(t, l.Bytes)
+	require.Len(t, l.Longer, len(longer))
+	for i, n := range longer {
+		require.Equal(t, n, l.Longer[i].Stills)
+		require.Positive(t, l.Longer[i].P50MS)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err = MeasureIndex(ctx, []int{4000}, 1, nil)

@@ -1,10 +1,10 @@
 package copies
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sort"
 )
 
 // Share is a part of a number of pairs, with an interval from resampling families.
@@ -38,16 +38,18 @@ func count(rows []*Row, seed uint64, hit func(*Row) bool) Share {
 	if s.N == 0 {
 		return s
 	}
+	s.interval(per, seed)
+	return s
+}
+
+// interval fills in rate and interval from hits and pairs per family; there is at least one pair.
+func (s *Share) interval(per map[string]*[2]int, seed uint64) {
 	rate := float64(s.Hits) / float64(s.N)
 	s.Rate = &rate
 	if len(per) < 2 {
-		return s
+		return
 	}
-	var families []string
-	for f := range per {
-		families = append(families, f)
-	}
-	sort.Strings(families)
+	families := slices.Sorted(maps.Keys(per))
 	r := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // G404: reproducible, no secret
 	got := make([]float64, resamples)
 	for i := range got {
@@ -67,7 +69,33 @@ func count(rows []*Row, seed uint64, hit func(*Row) bool) Share {
 	case s.N:
 		s.CI95[0] = limit
 	}
-	return s
+}
+
+// tally counts test pairs of all runs by family: a pair counts once per run.
+type tally struct {
+	all Share
+	per map[string]*[2]int
+}
+
+func (t *tally) add(r *Row, hit bool) {
+	if t.per == nil {
+		t.per = map[string]*[2]int{}
+	}
+	c := t.per[r.Family]
+	if c == nil {
+		c = new([2]int)
+		t.per[r.Family] = c
+	}
+	t.all.N, c[1] = t.all.N+1, c[1]+1
+	t.all.Hits, c[0] = t.all.Hits+one(hit), c[0]+one(hit)
+}
+
+// share is the rate over the pairs of all runs, with an interval from resampling families: more runs make it no narrower.
+func (t *tally) share(seed uint64) Share {
+	if t.all.N > 0 {
+		t.all.interval(t.per, seed)
+	}
+	return t.all
 }
 
 // choose gives the lowest threshold (a score at or above it counts) at which no honest pair is called a copy; ok is false without any.
@@ -87,15 +115,15 @@ func choose(rows []*Row, m Measure, honest func(*Row) bool) (t float64, ok bool)
 // HeldOut is what thresholds that were chosen on one half of the families do on the other half, over all splits, both ways round.
 type HeldOut struct {
 	Runs      int                `json:"runs"`
-	Threshold [3]float64         `json:"threshold"`       // least, median, greatest
-	Recall    float64            `json:"recall"`          // mean over runs; those whose test half has no copies are none
-	Worst     float64            `json:"worst_recall"`    // of a run
-	FalseHard *float64           `json:"false_hard"`      // share of look-alikes called a copy, pooled over the pairs of all runs; null without
-	WorstHard *float64           `json:"worst_hard"`      // of a run
-	FalseEasy *float64           `json:"false_easy"`      // share of strangers, pooled likewise
-	ByTag     map[string]float64 `json:"recall_by_kind"`  // pooled over the copies of all runs
-	Strangers int                `json:"strangers_tried"` // pairs of the test halves of all runs; a pair counts once per run
-	Lookalike int                `json:"look_alikes_tried"`
+	Threshold [3]float64         `json:"threshold"`      // least, median, greatest
+	Recall    float64            `json:"recall"`         // mean over runs; those whose test half has no copies are none
+	Worst     float64            `json:"worst_recall"`   // of a run
+	WorstHard *float64           `json:"worst_hard"`     // share of look-alikes called a copy, of a run; null without
+	ByTag     map[string]float64 `json:"recall_by_kind"` // pooled over the copies of all runs
+	// Copies, look-alikes and strangers of the test halves of all runs; a pair counts once per run, and intervals come from resampling families.
+	Copies     Share `json:"copies"`
+	Lookalikes Share `json:"look_alikes"`
+	Strangers  Share `json:"strangers"`
 }
 
 // heldOut runs the protocol for one measure. honest says which honest pairs the threshold has to keep out. It is nil when there are too
@@ -103,7 +131,7 @@ type HeldOut struct {
 func heldOut(rows []*Row, all []Row, m Measure, seed uint64, splits int, honest func(*Row) bool) *HeldOut {
 	out := HeldOut{ByTag: map[string]float64{}, Worst: 1}
 	var thresholds []float64
-	var falseHard, falseEasy int
+	var copies, lookalikes, strangers tally
 	tags := map[string][2]int{}
 	worstHard := 0.0
 	for split := range splits {
@@ -123,20 +151,19 @@ func heldOut(rows []*Row, all []Row, m Measure, seed uint64, splits int, honest 
 					c := tags[r.tag()]
 					tags[r.tag()] = [2]int{c[0] + one(called), c[1] + 1}
 					found += one(called)
+					copies.add(r, called)
 				case r.hard():
 					hard++
 					wrong += one(called)
+					lookalikes.add(r, called)
 				default:
-					out.Strangers++
-					falseEasy += one(called)
+					strangers.add(r, called)
 				}
 			}
 			thresholds = append(thresholds, t)
 			recall := float64(found) / float64(len(same))
 			out.Recall += recall
 			out.Worst = min(out.Worst, recall)
-			out.Lookalike += hard
-			falseHard += wrong
 			if hard > 0 {
 				worstHard = max(worstHard, float64(wrong)/float64(hard))
 			}
@@ -152,13 +179,9 @@ func heldOut(rows []*Row, all []Row, m Measure, seed uint64, splits int, honest 
 	for tag, c := range tags {
 		out.ByTag[tag] = float64(c[0]) / float64(c[1])
 	}
-	if out.Lookalike > 0 {
-		x := float64(falseHard) / float64(out.Lookalike)
-		out.FalseHard, out.WorstHard = &x, &worstHard
-	}
-	if out.Strangers > 0 {
-		x := float64(falseEasy) / float64(out.Strangers)
-		out.FalseEasy = &x
+	out.Copies, out.Lookalikes, out.Strangers = copies.share(seed), lookalikes.share(seed), strangers.share(seed)
+	if out.Lookalikes.N > 0 {
+		out.WorstHard = &worstHard
 	}
 	return &out
 }

@@ -50,21 +50,24 @@ func TestHeldOut(t *testing.T) {
 	require.Equal(t, 10, h.Runs)
 	require.InDelta(t, 0.5, h.Recall, 1e-9) // crop alone is above the look-alikes
 	require.Equal(t, map[string]float64{"crop": 1, "blur": 0}, h.ByTag)
-	require.Zero(t, *h.FalseHard)
+	require.Zero(t, *h.Lookalikes.Rate)
 	require.InDelta(t, 0.6, h.Threshold[1], 1e-9)
 
 	h = heldOut(pointers(rows), rows, Recording, 1, 5, strangers)
 	require.InDelta(t, 1, h.Recall, 1e-9)
-	require.InDelta(t, 1, *h.FalseHard, 1e-9) // what keeps strangers out lets every look-alike in
-	require.Zero(t, *h.FalseEasy)
-	require.Positive(t, h.Strangers)
-	require.Less(t, h.Strangers, 10*8) // pairs that cross the halves belong to neither
+	require.InDelta(t, 1, *h.Lookalikes.Rate, 1e-9) // what keeps strangers out lets every look-alike in
+	require.Zero(t, *h.Strangers.Rate)
+	require.Positive(t, h.Strangers.N)
+	require.Less(t, h.Strangers.N, 10*8) // pairs that cross the halves belong to neither
 
 	// A look-alike in one family, higher than all others: false exactly where that family is not the one that chose.
 	rows[2].Scores[Recording] = 0.95
 	h = heldOut(pointers(rows), rows, Recording, 1, 5, all)
 	require.InDelta(t, 0.25, h.Recall, 1e-9) // crop is found in the runs that did not see it
-	require.InDelta(t, 5.0/40, *h.FalseHard, 1e-9)
+	require.InDelta(t, 5.0/40, *h.Lookalikes.Rate, 1e-9)
+	require.Equal(t, [2]int{5, 40}, [2]int{h.Lookalikes.Hits, h.Lookalikes.N})
+	require.Zero(t, h.Lookalikes.CI95[0])                // eight families, and one of them makes all of it:
+	require.InDelta(t, 3.0/8, h.Lookalikes.CI95[1], 0.2) // how many runs there were makes the interval no narrower
 	require.InDelta(t, 0.25, *h.WorstHard, 1e-9)
 
 	require.Nil(t, heldOut(nil, rows, PDQ, 1, 5, all))
