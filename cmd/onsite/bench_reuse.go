@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"onsite/pipeline"
@@ -44,6 +45,9 @@ type benchReuseCmd struct {
 }
 
 func (c *benchReuseCmd) Run(ctx context.Context, e *env) error {
+	if c.Splits < 1 {
+		return usagef(pipeline.Text{EN: fmt.Sprintf("--splits: %d, want 1 or more", c.Splits), ZH: fmt.Sprintf("--splits：%d，应不小于 1", c.Splits)})
+	}
 	if c.Make != "" {
 		return c.make(ctx, e)
 	}
@@ -62,7 +66,7 @@ func (c *benchReuseCmd) Run(ctx context.Context, e *env) error {
 	r, err := reuse.Pairs(ctx, c.Pairs, core.DecodeSound, reuse.DefaultConfig(), bar.count("pairs"))
 	bar.close()
 	if err != nil {
-		return err
+		return pairsError(c.Pairs, err)
 	}
 	return c.show(e, r, func(w *tabwriter.Writer) {
 		fmt.Fprintf(w, "pairs\t%d\n", len(r.Pairs))
@@ -78,17 +82,46 @@ func (c *benchReuseCmd) Run(ctx context.Context, e *env) error {
 	})
 }
 
+// pairsError says what is wrong with a table of pairs, or with a file that it names.
+func pairsError(path string, err error) error {
+	var table *reuse.TableError
+	var pair *reuse.PairError
+	switch {
+	case errors.As(err, &table):
+		return pathError("--pairs", path, table.Err, "name a CSV file with the columns query, original and label (same or different)", "请指定带 query、original、label（same 或 different）列的 CSV 文件")
+	case errors.As(err, &pair) && !errors.Is(err, context.Canceled):
+		t := words(pair.Err)
+		var pe *fs.PathError
+		if errors.As(pair.Err, &pe) {
+			t = pipeline.Text{EN: pe.Err.Error(), ZH: pe.Err.Error()}
+		}
+		return &usageError{err: err, text: pipeline.Text{
+			EN: fmt.Sprintf("--pairs %s, line %d, %s: %s; mend the file or take the line out", path, pair.Line, pair.File, t.EN),
+			ZH: fmt.Sprintf("--pairs %s 第 %d 行，%s：%s；请修复该文件或删除该行", path, pair.Line, pair.File, t.ZH)}}
+	default:
+		return err
+	}
+}
+
 // make writes a suite.
 func (c *benchReuseCmd) make(ctx context.Context, e *env) error {
 	if c.Clips == "" && c.Photos == "" {
 		return &usageError{err: errors.New("--make: no material"), text: pipeline.Text{
 			EN: "--make needs something to make attacks of: --clips FOLDER, --photos FOLDER or both", ZH: "--make 需要素材：请用 --clips 或 --photos 指定文件夹"}}
 	}
+	if c.Seconds == 0 {
+		return usagef(pipeline.Text{EN: "--seconds: 0, want 1.5 to 60", ZH: "--seconds：0，应为 1.5 到 60"})
+	}
 	bar := newProgress(e)
 	m, err := attack.Make(ctx, c.Make, attack.Options{Clips: c.Clips, Photos: c.Photos, Scenes: c.Scenes, Seed: c.Seed, Kinds: c.Kinds, Seconds: c.Seconds, Easy: c.Easy, Progress: bar.count("files")})
 	bar.close()
 	if errors.Is(err, attack.ErrNoFFmpeg) {
 		return &usageError{err: err, text: pipeline.Text{EN: err.Error(), ZH: "PATH 中没有 ffmpeg 和 ffprobe：请先安装 ffmpeg（Debian：apt-get install ffmpeg），或使用在别处生成的测试集"}}
+	}
+	var input *attack.InputError
+	if errors.As(err, &input) {
+		given := map[string]string{"Clips": c.Clips, "Photos": c.Photos, "Scenes": c.Scenes, "Kinds": strings.Join(c.Kinds, ","), "Seconds": fmt.Sprint(c.Seconds)}[input.Option]
+		return pathError("--"+strings.ToLower(input.Option), given, input.Err, "see `onsite bench reuse --help`", "请参阅 onsite bench reuse --help")
 	}
 	if err != nil {
 		return err
@@ -104,6 +137,9 @@ func (c *benchReuseCmd) make(ctx context.Context, e *env) error {
 // evaluate measures a suite.
 func (c *benchReuseCmd) evaluate(ctx context.Context, e *env, core *core) error {
 	if _, err := os.Stat(filepath.Join(c.Suite, attack.Table)); errors.Is(err, fs.ErrNotExist) {
+		if _, none := os.Stat(c.Suite); none == nil {
+			err = errors.New(attack.Table + " is not in it")
+		}
 		return pathError("--suite", c.Suite, err, "name a folder that `onsite bench reuse --make` wrote", "请指定由 onsite bench reuse --make 生成的文件夹")
 	}
 	bar := newProgress(e)

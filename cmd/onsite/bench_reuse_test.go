@@ -45,6 +45,9 @@ func TestBenchReuseSuite(t *testing.T) {
 }
 
 func TestBenchReuseBadInput(t *testing.T) {
+	empty, table := t.TempDir(), filepath.Join(t.TempDir(), "pairs.csv")
+	require.NoError(t, os.WriteFile(table, []byte("query,original,label\nnosuch.mp4,other.mp4,same\n"), 0o600))
+	out := filepath.Join(t.TempDir(), "suite")
 	for _, c := range []struct {
 		want string
 		args []string
@@ -53,10 +56,20 @@ func TestBenchReuseBadInput(t *testing.T) {
 		{"--clips FOLDER", []string{"--make", t.TempDir()}},
 		{"--make", []string{"--suite", t.TempDir()}},
 		{"half", []string{"--suite", t.TempDir(), "--half", "c"}},
-		{"crop99", []string{"--make", t.TempDir(), "--clips", t.TempDir(), "--kinds", "crop99"}},
+		{"crop99", []string{"--make", out, "--clips", empty, "--kinds", "crop99"}},
+		{"has no files", []string{"--make", out, "--clips", empty}},
+		{"--photos", []string{"--make", out, "--photos", filepath.Join(empty, "none")}},
+		{"--seconds", []string{"--make", out, "--clips", empty, "--seconds", "0"}},
+		{"--seconds", []string{"--make", out, "--clips", empty, "--seconds", "61"}},
+		{"suite.csv is not in it", []string{"--suite", empty}},
+		{"--splits", []string{"--suite", empty, "--splits", "0"}},
+		{"line 2, nosuch.mp4: no such file", []string{"--pairs", table}},
+		{"请修复该文件", []string{"--lang", "zh", "--pairs", table}},
+		{"no such file", []string{"--pairs", filepath.Join(empty, "none.csv")}},
 	} {
 		code, _, errOut := onsite(t, append([]string{"bench", "reuse"}, c.args...)...)
-		require.NotZero(t, code)
+		require.Equal(t, exitUsage, code, c.args)
 		require.Contains(t, errOut, c.want)
 	}
+	require.NoDirExists(t, out, "nothing is made of what is refused")
 }

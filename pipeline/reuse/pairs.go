@@ -2,6 +2,7 @@ package reuse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -22,7 +23,27 @@ type PairRow struct {
 	Content   float64 `json:"content"` // same content in view, 0..1
 	Reused    bool    `json:"reused"`  // the decision: fail
 	Outcome   string  `json:"outcome"` // of the check: fail, uncertain, pass
+
+	line int // of the table
 }
+
+// TableError says that the table of pairs cannot be used as it is.
+type TableError struct{ Err error }
+
+func (e *TableError) Error() string { return "read the pairs: " + e.Err.Error() }
+func (e *TableError) Unwrap() error { return e.Err }
+
+// PairError says which file, named in which line of which table, cannot be compared.
+type PairError struct {
+	Table, File string
+	Line        int
+	Err         error
+}
+
+func (e *PairError) Error() string {
+	return fmt.Sprintf("%s, line %d: %s: %v", e.Table, e.Line, e.File, e.Err)
+}
+func (e *PairError) Unwrap() error { return e.Err }
 
 // Recall is how many of the same pairs were found.
 type Recall struct {
@@ -44,8 +65,8 @@ type PairsReport struct {
 }
 
 // Pairs runs the check on every pair of a CSV file with a header and the columns query, original, label (same or different), optionally
-// transform and others; paths are relative to the file. Each pair is a history of one. A file that cannot be decoded ends it with an
-// error that names the line.
+// transform and others; paths are relative to the file. Each pair is a history of one. A table that cannot be read gives a TableError, a file
+// that cannot be decoded a PairError.
 func Pairs(ctx context.Context, csvPath string, decode Decode, cfg Config, progress func(done, total int)) (PairsReport, error) {
 	list, err := readPairs(csvPath)
 	if err != nil {
@@ -58,16 +79,16 @@ func Pairs(ctx context.Context, csvPath string, decode Decode, cfg Config, progr
 		row := &list[i]
 		q, err := prints.get(ctx, row.Query)
 		if err != nil {
-			return PairsReport{}, fmt.Errorf("%s, pair %d: %w", csvPath, i+1, err)
+			return PairsReport{}, &PairError{csvPath, row.Query, row.line, err}
 		}
 		o, err := prints.get(ctx, row.Original)
 		if err != nil {
-			return PairsReport{}, fmt.Errorf("%s, pair %d: %w", csvPath, i+1, err)
+			return PairsReport{}, &PairError{csvPath, row.Original, row.line, err}
 		}
 		began := time.Now()
 		check, res, err := Check(ctx, q, []Candidate{{Job: row.Original, Fingerprint: o}}, 0, cfg)
 		if err != nil {
-			return PairsReport{}, fmt.Errorf("%s, pair %d: %w", csvPath, i+1, err)
+			return PairsReport{}, &PairError{csvPath, row.Query, row.line, err}
 		}
 		spent += time.Since(began)
 		row.Score, row.Content = res.Matches[0].Score, res.Matches[0].Content
@@ -130,12 +151,12 @@ func (c *printCache) get(ctx context.Context, name string) (Fingerprint, error) 
 	}
 	clip, err := c.decode(ctx, pipeline.File(filepath.Join(c.dir, filepath.FromSlash(name))))
 	if err != nil {
-		return Fingerprint{}, fmt.Errorf("decode %s: %w", name, err)
+		return Fingerprint{}, fmt.Errorf("decode: %w", err)
 	}
 	defer clip.Close()
 	f, err := Compute(clip)
 	if err != nil {
-		return Fingerprint{}, fmt.Errorf("%s: %w", name, err)
+		return Fingerprint{}, err
 	}
 	c.have[name] = f
 	return f, nil
@@ -145,18 +166,18 @@ func (c *printCache) get(ctx context.Context, name string) (Fingerprint, error) 
 func readPairs(path string) ([]PairRow, error) {
 	rows, err := pipeline.ReadTable(path, "query", "original", "label")
 	if err != nil {
-		return nil, fmt.Errorf("read the pairs: %w", err)
+		return nil, &TableError{err}
 	}
 	out := make([]PairRow, 0, len(rows))
 	for _, r := range rows {
-		p := PairRow{Query: r.Get("query"), Original: r.Get("original"), Label: r.Get("label"), Transform: r.Get("transform")}
+		p := PairRow{Query: r.Get("query"), Original: r.Get("original"), Label: r.Get("label"), Transform: r.Get("transform"), line: r.Line}
 		if p.Query == "" || p.Original == "" || p.Label != "same" && p.Label != "different" {
-			return nil, fmt.Errorf("read the pairs: %s, line %d: want a query, an original and the label same or different, got %q, %q, %q", path, r.Line, p.Query, p.Original, p.Label)
+			return nil, &TableError{fmt.Errorf("line %d: want a query, an original and the label same or different, got %q, %q, %q", r.Line, p.Query, p.Original, p.Label)}
 		}
 		out = append(out, p)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("read the pairs: %s has no pairs", path)
+		return nil, &TableError{errors.New("no pairs in it")}
 	}
 	return out, nil
 }

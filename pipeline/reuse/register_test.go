@@ -50,6 +50,8 @@ func TestForBrief(t *testing.T) {
 	c := DefaultConfig()
 	exact := Match{Inliers: 90, matches: 100, smaller: 0.3}
 	loose := Match{Inliers: 40, matches: 100, smaller: 2}
+	still := Match{Inliers: 65, matches: 100, smaller: 0.7, Level: 3, QueryLevel: 0.9 * c.LowMotion}
+	moves := Match{Inliers: 65, matches: 100, smaller: 0.7, Level: 3, QueryLevel: 4}
 	usual := line{speed: 1, dir: 1}
 	for name, x := range map[string]struct {
 		m    *Match
@@ -60,7 +62,11 @@ func TestForBrief(t *testing.T) {
 		"short, as it is":                   {&exact, usual, 15, true},
 		"short, backwards":                  {&exact, line{speed: 1, dir: -1}, 20, false},
 		"short, faster":                     {&exact, line{speed: 1.25, dir: 1}, 15, false},
-		"half of a faster one":              {&exact, line{speed: 1.25, dir: 1}, 20, true}, // of 40: a clip of 50 is played in that
+		"most of a faster one":              {&exact, line{speed: 1.25, dir: 1}, 31, true}, // of 40: a clip of 50 is played in that
+		"half of it, backwards":             {&exact, line{speed: 1, dir: -1}, 30, false},
+		"short, one hardly moves":           {&still, usual, 15, true},
+		"short, both move, points disagree": {&moves, usual, 15, false},
+		"all of it, both move":              {&moves, usual, 48, true},
 		"all of it, backwards":              {&exact, line{speed: 1, dir: -1}, 48, true},
 		"short, pictures hardly agree":      {&loose, usual, 15, false},
 		"all of it, pictures hardly agree":  {&loose, usual, 48, true},

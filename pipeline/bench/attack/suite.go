@@ -93,9 +93,19 @@ type query struct {
 	host int // index of the other cut in it; -1: none
 }
 
+// InputError says which option names something that no suite can be made of: Clips, Photos, Scenes, Kinds or Seconds.
+type InputError struct {
+	Option string
+	Err    error
+}
+
+func (e *InputError) Error() string { return "make a reuse suite: " + e.Err.Error() }
+func (e *InputError) Unwrap() error { return e.Err }
+
 // Make writes a suite into dir: library/, query/, suite.csv and suite.json, which says what it was made from. Files that are there are kept,
 // so that an interrupted run goes on where it was, or more kinds are added; but not where they were made from other sources or with other
-// options: that is a MixedError. The same seed makes the same choices. The error is ErrNoFFmpeg where ffmpeg is missing; a file that ffmpeg cannot read ends it.
+// options: that is a MixedError. The same seed makes the same choices. The error is ErrNoFFmpeg where ffmpeg is missing, and an
+// InputError where an option is wrong; a file that ffmpeg cannot read ends it.
 func Make(ctx context.Context, dir string, o Options) (Made, error) {
 	t, err := findTools()
 	if err != nil {
@@ -108,20 +118,20 @@ func Make(ctx context.Context, dir string, o Options) (Made, error) {
 		o.Easy = 2
 	}
 	if o.Seconds < shortestS || o.Seconds > 60 {
-		return Made{}, fmt.Errorf("make a reuse suite: seconds is %g, want %g to 60", o.Seconds, shortestS)
+		return Made{}, &InputError{"Seconds", fmt.Errorf("%g s, want %g to 60", o.Seconds, shortestS)}
 	}
 	how, err := chosen(o.Kinds)
 	if err != nil {
-		return Made{}, err
+		return Made{}, &InputError{"Kinds", err}
 	}
 	s := &suite{tools: t, dir: dir, o: o, made: Made{Table: filepath.Join(dir, Table), Skipped: []string{}}}
+	if err := s.find(ctx); err != nil {
+		return Made{}, err
+	}
 	for _, sub := range []string{"library", "query"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return Made{}, fmt.Errorf("make a reuse suite: %w", err)
 		}
-	}
-	if err := s.find(ctx); err != nil {
-		return Made{}, err
 	}
 	if err := s.sameOrigin(); err != nil {
 		return Made{}, err
@@ -167,7 +177,7 @@ func chosen(kinds []string) ([]transform, error) {
 	}
 	for _, k := range kinds {
 		if !known[k] {
-			return nil, fmt.Errorf("make a reuse suite: there is no kind %q; there are %s", k, strings.Join(Kinds(), ", "))
+			return nil, fmt.Errorf("there is no kind %q; there are %s", k, strings.Join(Kinds(), ", "))
 		}
 	}
 	return out, nil
@@ -207,13 +217,13 @@ func clean(file string) string {
 }
 
 // list gives the files of a folder, hidden ones left out.
-func list(what, dir string) ([]string, error) {
+func list(dir string) ([]string, error) {
 	if dir == "" {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("make a reuse suite: read the folder of %s: %w", what, err)
+		return nil, err //nolint:wrapcheck // names the folder; the caller says which option it is
 	}
 	var out []string
 	for _, e := range entries {
@@ -222,27 +232,27 @@ func list(what, dir string) ([]string, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("make a reuse suite: the folder of %s, %s, has no files", what, dir)
+		return nil, fmt.Errorf("%s has no files", dir)
 	}
 	return out, nil
 }
 
 // find lists the sources and says where each is cut.
 func (s *suite) find(ctx context.Context) error {
-	clips, err := list("clips", s.o.Clips)
+	clips, err := list(s.o.Clips)
 	if err != nil {
-		return err
+		return &InputError{"Clips", err}
 	}
-	photos, err := list("photos", s.o.Photos)
+	photos, err := list(s.o.Photos)
 	if err != nil {
-		return err
+		return &InputError{"Photos", err}
 	}
 	if len(clips)+len(photos) == 0 {
 		return errors.New("make a reuse suite: name a folder of clips or of photos")
 	}
 	places, err := families(s.o.Scenes, append(append([]string{}, clips...), photos...))
 	if err != nil {
-		return err
+		return &InputError{"Scenes", err}
 	}
 	names := map[string]string{}
 	for i, file := range append(append([]string{}, clips...), photos...) {

@@ -120,12 +120,12 @@ func TestMakeSaysWhatIsWrong(t *testing.T) {
 	scenes := filepath.Join(empty, ".scenes.csv")
 	require.NoError(t, os.WriteFile(scenes, []byte("file,scene,person\nb.mp4,,\n"), 0o644))
 	for want, o := range map[string]Options{
-		"name a folder":    {},
-		"has no files":     {Clips: empty},
-		`no kind "crop99"`: {Clips: empty, Kinds: []string{"crop99"}},
-		"seconds is 0.5":   {Clips: empty, Seconds: 0.5},
-		"look into":        {Photos: photos},
-		"has no scene":     {Photos: photos, Scenes: scenes},
+		"name a folder":         {},
+		"has no files":          {Clips: empty},
+		`no kind "crop99"`:      {Clips: empty, Kinds: []string{"crop99"}},
+		"0.5 s, want 1.5 to 60": {Clips: empty, Seconds: 0.5},
+		"look into":             {Photos: photos},
+		"has no scene":          {Photos: photos, Scenes: scenes},
 	} {
 		_, err := Make(context.Background(), t.TempDir(), o)
 		require.ErrorContains(t, err, want)
