@@ -65,7 +65,10 @@ const (
 // History says which earlier footage the reuse check of the service compares with; `onsite verify` compares with the folder that it is
 // given. A nil field means the default.
 type History struct {
-	Scope  Scope `yaml:"scope" json:"scope"`
+	Scope Scope `yaml:"scope" json:"scope"`
+	// Alike is whose footage is searched for near-identical frames besides, by their hashes: the scope's where it is empty, which is no wider one. A policy
+	// of a version that had no such field keeps its digest.
+	Alike  Scope `yaml:"alike" json:"alike,omitempty"`
 	Newest *int  `yaml:"newest" json:"newest"` // at most that many, the newest
 	Days   *int  `yaml:"days" json:"days"`     // none older
 }

@@ -161,7 +161,7 @@ checks:
   scene: {need: with_site, on_fail: ignore, on_uncertain: review}
 reasons: {face_mismatch: punish, bad_mood: review, check_failed: ignore}
 thresholds: {face: {threshold: 1.5}, liveness: {threshold: .nan}, scene: {inliers: 2}}
-history: {scope: world, newest: 0, days: 5000}
+history: {scope: world, alike: world, newest: 0, days: 5000}
 `))
 	var all Problems
 	require.ErrorAs(t, err, &all)
@@ -177,7 +177,7 @@ history: {scope: world, newest: 0, days: 5000}
 		"checks.aura", "checks.face.need", "checks.face.on_fail", "checks.face.on_uncertain",
 		"checks.scene.on_uncertain", "reasons.bad_mood", "reasons.check_failed", "reasons.face_mismatch",
 		"thresholds.face.threshold", "thresholds.liveness.threshold", "thresholds.scene.inliers",
-		"history.scope", "history.newest", "history.days",
+		"history.scope", "history.alike", "history.newest", "history.days",
 	}, fields)
 	require.Equal(t, `checks.face.on_uncertain: "abnormal" is not accepted; allowed: review, ignore; an uncertain check never makes a verdict abnormal`, all[11].Error())
 }
@@ -244,6 +244,7 @@ func TestDigest(t *testing.T) {
 		small + "limits: {max_duration_ms: 20000}\n",
 		small + "early_exit: true\n",
 		small + "history: {scope: subject}\n",
+		small + "history: {alike: tenant}\n",
 		small + "history: {newest: 100}\n",
 		small + "history: {days: 30}\n",
 		strings.ReplaceAll(small, "[video]", "[video, photo]"),

@@ -201,6 +201,9 @@ func (v *validator) history(h History) {
 	if h.Scope != "" {
 		oneOf(v, "history.scope", h.Scope, scopes, "say whose earlier footage is compared with, or leave the field out")
 	}
+	if h.Alike != "" {
+		oneOf(v, "history.alike", h.Alike, scopes, "say whose earlier footage is searched for near-identical frames, or leave the field out")
+	}
 	for _, n := range []struct {
 		field string
 		value *int

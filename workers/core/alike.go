@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,18 +29,19 @@ const (
 	idEarly = 8 * 24 * time.Hour
 )
 
-// Alike looks in the whole scope of the policy for footage that is not among its newest: near-identical frames, as they stand or mirrored.
-// Where the newest are all there is, there is nothing to look for.
+// Alike looks in all that the policy has searched for footage that is not among the newest: near-identical frames, as they stand or mirrored.
+// Where that is the scope, and the newest are all there is in it, there is nothing to look for.
 func (h *history) Alike(ctx context.Context, f *reuse.Fingerprint, known []reuse.Candidate) ([]reuse.Candidate, error) {
 	asked := f.Asked(false)
-	if h.Archive == nil || !h.cut || len(asked) == 0 {
+	whose := cmp.Or(h.alike, policy.Scope(h.scope.Kind))
+	if h.Archive == nil || len(asked) == 0 || !h.cut && whose == policy.Scope(h.scope.Kind) {
 		return nil, nil
 	}
 	q := index.Query{
 		Tenant: h.scope.Tenant, Frames: asked, Radius: index.MaxRadius, Before: h.job, AsOf: h.asOf,
 		Most: h.scope.Newest + alikeMost, // the newest are among them
 	}
-	switch policy.Scope(h.scope.Kind) {
+	switch whose {
 	case policy.ScopeTenant:
 	case policy.ScopeSite:
 		q.Subject, q.Site = h.scope.Subject, h.scope.Site
@@ -65,7 +67,7 @@ func (h *history) Alike(ctx context.Context, f *reuse.Fingerprint, known []reuse
 		if slices.ContainsFunc(known, func(c reuse.Candidate) bool { return c.Job == m.Job }) {
 			continue
 		}
-		c, ok, err := h.alike(ctx, m.Job)
+		c, ok, err := h.found(ctx, m.Job)
 		if err != nil {
 			return nil, h.broken(err)
 		}
@@ -76,8 +78,8 @@ func (h *history) Alike(ctx context.Context, f *reuse.Fingerprint, known []reuse
 	return out, nil
 }
 
-// alike reads a job that the archive found. The store has the last word on whether it is still there, and whether this job may see it.
-func (h *history) alike(ctx context.Context, job string) (reuse.Candidate, bool, error) {
+// found reads a job that the archive found. The store has the last word on whether it is still there, and whether this job may see it.
+func (h *history) found(ctx context.Context, job string) (reuse.Candidate, bool, error) {
 	row, err := h.Store.Print(ctx, h.scope.Tenant, job)
 	switch {
 	case errors.Is(err, results.ErrNotFound), errors.Is(err, results.ErrErased):

@@ -78,6 +78,29 @@ func TestFootageBeyondTheNewestIsFound(t *testing.T) {
 	require.ErrorIs(t, away.ended(), results.ErrAway, "the attempt ends, instead of a verdict from less")
 }
 
+// A colleague's copy from another site, not the same bytes, is found where the policy has the whole tenant searched, however few the site's own are.
+func TestFootageOfAnotherSiteIsFound(t *testing.T) {
+	w := newWorld(t)
+	w.core = w.make(Options{Verifier: w.core.Verifier, Archive: archive.New(archive.Options{Store: w.store})})
+	w.scoped("near", "site")
+	w.scoped("far", "site, alike: tenant")
+	for _, id := range []string{"ann", "bob", "eve"} {
+		w.person(id)
+	}
+	original := clip(t, "20", "5")
+	w.run("ann", "shop", "near", original)
+	again := func(name string) string {
+		return ffmpeg(t, name, "-i", copied(t, original), "-an", "-c:v", "libx264", "-preset", "veryfast")
+	}
+	_, v := w.run("bob", "office", "near", again("near.mp4"))
+	require.NotEqual(t, pipeline.Fail, reused(v).Outcome)
+	f, v := w.run("eve", "depot", "far", again("far.mp4"))
+	require.Equal(t, pipeline.Fail, reused(v).Outcome, "%+v", reused(v))
+	require.Equal(t, []pipeline.Code{pipeline.FootageReused}, f.Verdict.Codes)
+	_, v = w.run("eve", "depot", "far", clip(t, "60", "5"))
+	require.NotEqual(t, pipeline.Fail, reused(v).Outcome, "another part of the film")
+}
+
 // always is an archive that finds one job, whatever is asked.
 type always struct{ job string }
 

@@ -34,6 +34,7 @@ type history struct {
 	*Core
 	job   string
 	scope results.Scope
+	alike policy.Scope // whose footage is searched by its frames; empty: the scope's
 	asOf  int64
 	marks marks
 	cut   bool // there is more in scope than Candidates gave
