@@ -52,6 +52,9 @@ func (c *benchLivenessCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(r.Items, func(it liveness.BenchItem) bool { return it.Error == "" }) {
+		return fmt.Errorf("bench liveness: none of the %d files of %s can be measured; the first: %s: %s", len(r.Items), c.Data, r.Items[0].File, r.Items[0].Error)
+	}
 	if c.Fit != "" {
 		raw, err := liveness.Refit(r.Items, fmt.Sprintf("%d files of a generated suite, fitDecay and priors as in fuse.go and fit.go", len(r.Items)))
 		if err != nil {

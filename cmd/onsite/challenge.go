@@ -47,7 +47,7 @@ func (c *challengeShowCmd) Run(ctx context.Context, e *env) error {
 	return e.challenge(got, err, c.JSON)
 }
 
-// challenge prints the id alone, so that a script can take it, and on the other stream what is asked.
+// challenge prints the id alone where a script may take it, and on the other stream what is asked, until when, and which submission used it.
 func (e *env) challenge(c client.Challenge, err error, asJSON bool) error {
 	if err != nil {
 		return remotely(err)
@@ -62,6 +62,9 @@ func (e *env) challenge(c client.Challenge, err error, asJSON bool) error {
 	rows = append(rows, []string{c.ID, localTime(c.ExpiresAt), c.Job})
 	if isTerminal(e.out) {
 		return columns(e.out, rows)
+	}
+	if err := columns(e.err, rows); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintln(e.out, c.ID)
 	return err

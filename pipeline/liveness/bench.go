@@ -154,6 +154,9 @@ func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Ben
 // listItems lists the files of a folder, sorted; hidden files are left out.
 func listItems(dir string) ([]BenchItem, error) {
 	var out []BenchItem
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("bench liveness: %w", err)
+	}
 	for _, part := range []string{realSpecies, "fake"} {
 		root := filepath.Join(dir, part)
 		if target, err := filepath.EvalSymlinks(root); err == nil {

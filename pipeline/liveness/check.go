@@ -18,11 +18,12 @@ const (
 	LackSurroundings = "surroundings" // the face fills the photo
 	LackTime         = "single_frame" // a photo whose one score lies in between
 	LackClean        = "noisy"        // the picture is so noisy that the model's no is not worth much
+	LackColours      = "colours"      // in balanced colours the model says the contrary
 	LackAccord       = "accord"       // some signs of a print or a screen, too few to say so
 )
 
 // Lacks lists them.
-var Lacks = []string{LackSmall, LackLight, LackVotes, LackSurroundings, LackTime, LackClean, LackAccord}
+var Lacks = []string{LackSmall, LackLight, LackVotes, LackSurroundings, LackTime, LackClean, LackColours, LackAccord}
 
 // shown is how many of the least live faces a finding points to.
 const shown = 3
@@ -139,9 +140,9 @@ func bySigns(w *weights, c cues, hesitates bool, cfg *Config) pipeline.Outcome {
 	return pipeline.Pass
 }
 
-// hesitates says that the model's votes are below the threshold or just above it, and not because of noise.
+// hesitates says that the model's votes are below the threshold or just above it, and not because of noise or of the light.
 func (b *ballot) hesitates(cfg *Config) bool {
-	return len(b.votes) > 0 && b.score() < cfg.Threshold+cfg.Near && b.noise <= cfg.NoisyView
+	return len(b.votes) > 0 && b.score() < cfg.Threshold+cfg.Near && b.noise <= cfg.NoisyView && b.balanced < cfg.Threshold
 }
 
 func rounded(m map[string]float64) map[string]float64 {
@@ -181,11 +182,15 @@ func judgeSubject(out *pipeline.Check, own *ballot, photo bool, cfg *Config) {
 		doubt(out, own, LackTime)
 	case score < cfg.Threshold && own.noise > cfg.NoisyView:
 		doubt(out, own, LackClean)
+	case score < cfg.Threshold && own.balanced >= cfg.Threshold:
+		doubt(out, own, LackColours)
+	case score < cfg.Threshold && score >= cfg.ClearSpoof:
+		doubt(out, own, LackAccord)
 	case score < cfg.Threshold:
 		suspect(out, own, cfg.Threshold, "face")
 	}
-	if own.noise > 0 {
-		out.Detail["noise"] = round(own.noise)
+	if score < cfg.Threshold+cfg.Near {
+		out.Detail["noise"], out.Detail["balanced_score"] = round(own.noise), round(own.balanced)
 	}
 }
 
@@ -201,7 +206,15 @@ func judgeOther(out *pipeline.Check, b *ballot, photo bool, cfg *Config) {
 	if photo {
 		need, votes = 2*cfg.PhotoMinWeight, 1
 	}
-	if score < cfg.ClearSpoof && b.light() >= cfg.DarkFace && b.noise <= cfg.NoisyView && len(b.votes) >= votes && b.weight() >= need {
+	if score >= cfg.ClearSpoof || b.light() < cfg.DarkFace || len(b.votes) < votes || b.weight() < need {
+		return
+	}
+	switch {
+	case b.noise > cfg.NoisyView || b.balanced >= cfg.Threshold:
+		if out.Outcome == pipeline.Pass {
+			doubt(out, b, LackAccord)
+		}
+	default:
 		suspect(out, b, cfg.ClearSpoof, "other_face")
 		if out.Score == nil || score < *out.Score { // the score that decides is the one that is shown
 			out.Score, out.Threshold = &score, &cfg.ClearSpoof

@@ -21,6 +21,8 @@ const (
 	cueSlip    = "slip"     // movement beside the head against the far background, per cent of the face
 	cuePattern = "pattern"  // moire and pixel grid
 	cueFringe  = "fringe"   // coloured stripes
+	cueWide    = "wide"     // a pattern of fine lines all over the picture
+	cueStained = "stained"  // coloured stripes all over it
 	cueBlack   = "black"    // grey level of the darkest parts
 	cueWhite   = "white"    // grey level of the brightest parts
 	cueGlare   = "glare"    // share of face and surroundings that is burnt out
@@ -60,6 +62,15 @@ func measure(clip *media.Clip, found *face.Found, tracks []int, track *Track, c 
 		}
 		if t == tracks[0] && s != (surface{}) {
 			out[cueBlack], out[cueWhite], out[cueGlare], out[cueFocus] = s.black, s.white, s.glare, s.focus
+		}
+	}
+	if clip.Info.Kind == media.Video {
+		light, colour, ok, err := widePattern(clip)
+		if err != nil {
+			return nil, rim{}, err
+		}
+		if ok {
+			out[cueWide], out[cueStained] = light, colour
 		}
 	}
 	track = track.usable()

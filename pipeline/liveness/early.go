@@ -25,20 +25,18 @@ func halves(n int) []int {
 	return out
 }
 
-// settled tells whether left further votes, each of a weight of at most 1, can change nothing that the outcome hangs on: on which side of the
-// threshold the weighted median lies, with the band in which it would be near, whether there are enough votes and weight, whether there is enough light.
+// settled tells whether left further votes, each of a weight of at most 1, can change nothing that the outcome hangs on: that the weighted median lies
+// above the threshold and the band in which it would be near, that there are enough votes and weight, that there is enough light. Where it lies
+// below, how far below counts as well, and what the same faces look like in other colours: then all of them are asked about.
 func (b *ballot) settled(left int, c *Config) bool {
 	if len(b.votes) < c.MinVotes || b.weight() < b.need(c) {
 		return false
 	}
-	high, low, lit := 0.0, 0.0, 0.0
+	high, lit := 0.0, 0.0
 	for i := range b.votes {
 		v := &b.votes[i]
-		switch {
-		case v.live >= c.Threshold+c.Near:
+		if v.live >= c.Threshold+c.Near {
 			high += v.weight
-		case v.live <= c.Threshold-c.Near:
-			low += v.weight
 		}
 		lit += v.weight * v.light
 	}
@@ -46,7 +44,7 @@ func (b *ballot) settled(left int, c *Config) bool {
 	if lit/(all+rest) < c.DarkFace {
 		return false
 	}
-	return high > all-high+rest || low > all-low+rest
+	return high > all-high+rest
 }
 
 // byTime orders the votes as the clip shows them.

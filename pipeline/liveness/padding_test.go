@@ -100,7 +100,7 @@ func TestAFrameAroundAClipChangesNothing(t *testing.T) {
 func TestNoiseFailsNobody(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for sigma, want := range map[float64]pipeline.Outcome{0: pipeline.Fail, 6: pipeline.Uncertain} {
-		clip, found := painted(t, media.Video, 6, person{live: same(0.2, 6), size: 160, x: 200, light: 120})
+		clip, found := painted(t, media.Video, 6, person{live: same(0.1, 6), size: 160, x: 200, light: 120})
 		for i := range clip.Frames {
 			pix, err := clip.Frames[i].Image.DataPtrUint8()
 			require.NoError(t, err)

@@ -223,21 +223,7 @@ const alonePattern, aloneFringe = 0.4, 1.0
 // spectralPeak is the logarithm of the strongest peak's power over that of its surroundings, among frequencies from lo to hi cycles per pixel. On
 // the axes the coder's blocks are left out.
 func spectralPeak(power []float64, n int, lo, hi float64) float64 {
-	// The half plane that says everything, with a margin to look around in, as sums of rectangles.
-	const m = 5
-	wide, high := n+2*m, n/2+2*m
-	sums := make([]float64, (wide+1)*(high+1))
-	for y := range high {
-		line := 0.0
-		for x := range wide {
-			line += power[(y-m+n)%n*n+(x-m+n/2+n)%n]
-			sums[(y+1)*(wide+1)+x+1] = sums[y*(wide+1)+x+1] + line
-		}
-	}
-	around := func(x, y, r int) float64 { // power of a square of side 2r+1
-		x, y = x+m, y+m
-		return sums[(y+r+1)*(wide+1)+x+r+1] - sums[(y-r)*(wide+1)+x+r+1] - sums[(y+r+1)*(wide+1)+x-r] + sums[(y-r)*(wide+1)+x-r]
-	}
+	sums := integral(power, n)
 	best, size := 0.0, float64(n*n)
 	for v := range n/2 - 2 {
 		for x := 3; x < n-3; x++ {
@@ -245,12 +231,45 @@ func spectralPeak(power []float64, n int, lo, hi float64) float64 {
 			if r := float64(u*u + v*v); r < lo*lo*size || r > hi*hi*size || v < 3 && block(u, n) || u > -3 && u < 3 && block(v, n) {
 				continue
 			}
-			inner := around(x, v, 1) / 9
-			outer := (around(x, v, 4) - around(x, v, 2)) / 56
-			best = math.Max(best, inner/(outer+1e-6))
+			best = math.Max(best, sums.ratio(x, v))
 		}
 	}
 	return math.Log(math.Max(best, 1e-3))
+}
+
+// powerSums are sums over rectangles of the half plane of a spectrum that says everything, with a margin to look around in.
+type powerSums struct {
+	v    []float64
+	wide int
+}
+
+const powerMargin = 5
+
+// integral adds the power up, n x n values.
+func integral(power []float64, n int) powerSums {
+	const m = powerMargin
+	s := powerSums{make([]float64, (n+2*m+1)*(n/2+2*m+1)), n + 2*m + 1}
+	for y := range n/2 + 2*m {
+		line := 0.0
+		for x := range n + 2*m {
+			line += power[(y-m+n)%n*n+(x-m+n/2+n)%n]
+			s.v[(y+1)*s.wide+x+1] = s.v[y*s.wide+x+1] + line
+		}
+	}
+	return s
+}
+
+// around is the power of a square of side 2r+1.
+func (s *powerSums) around(x, y, r int) float64 {
+	x, y = x+powerMargin, y+powerMargin
+	return s.v[(y+r+1)*s.wide+x+r+1] - s.v[(y-r)*s.wide+x+r+1] - s.v[(y+r+1)*s.wide+x-r] + s.v[(y-r)*s.wide+x-r]
+}
+
+// ratio is the mean power of a place over that of its surroundings.
+func (s *powerSums) ratio(x, y int) float64 {
+	inner := s.around(x, y, 1) / 9
+	outer := (s.around(x, y, 4) - s.around(x, y, 2)) / 56
+	return inner / (outer + 1e-6)
 }
 
 // block tells whether a place on an axis of the spectrum belongs to the coder's blocks of 8 and 4 pixels.

@@ -38,7 +38,9 @@ type ballot struct {
 	seen  int     // faces of the track in the sampled frames, voting or not
 	left  int     // faces that were not asked about, because no answer could have changed anything
 	noise float64 // median of what the model saw in its votes, grey levels; measured where they hesitate, 0 elsewhere
-	share float64 // of the faces that weigh (ten at most) those that are asked about; 0: all
+	// balanced is what the score would be without the lamp's colour and brightness; asked where the votes hesitate, 1 elsewhere.
+	balanced float64
+	share    float64 // of the faces that weigh (ten at most) those that are asked about; 0: all
 }
 
 // weighed is of how many faces Config.MinWeight is the least weight.
@@ -142,8 +144,56 @@ func poll(ctx context.Context, m Models, clip *media.Clip, found *face.Found, tr
 		if b.noise, err = b.noiseOf(clip, c); err != nil {
 			return ballot{}, err
 		}
+		if b.balanced, err = b.balancedScore(ctx, m, clip, c); err != nil {
+			return ballot{}, err
+		}
 	}
 	return b, nil
+}
+
+// balancedScore asks about the same faces once more, each view with its colours made grey on the average and its face of about balancedLight: the
+// model takes a lamp's or a camera's colour for an attack. Of three real attacks it rejects all the same.
+func (b *ballot) balancedScore(ctx context.Context, m Models, clip *media.Clip, c *Config) (float64, error) {
+	w, h := m.InputSize(models.Liveness)
+	again := ballot{votes: append([]vote(nil), b.votes...)}
+	for i := range again.votes {
+		v := &again.votes[i]
+		picture := clip.Frames[v.spot.Frame].Image
+		crop, err := media.Crop(picture, square(v.box, c.Crop, picture.Cols(), picture.Rows()), w, h)
+		if err != nil {
+			return 0, err
+		}
+		live, err := m.LiveScore(ctx, balance(&crop))
+		if err != nil {
+			return 0, fmt.Errorf("liveness of the face at %v in frame %d, in balanced colours: %w", v.box, v.frame, err)
+		}
+		v.live = float64(live)
+	}
+	return again.score(), nil
+}
+
+// balancedLight is the mean grey of a face in a balanced view.
+const balancedLight = 125
+
+// balance gives a BGR crop with the same mean in its three colours (the grey world of Buchsbaum 1980) and a middle, the face, of about balancedLight.
+func balance(im *models.Image) models.Image {
+	out := models.Image{W: im.W, H: im.H, C: im.C, Pix: append([]byte(nil), im.Pix...)}
+	var sum [3]float64
+	for i, v := range im.Pix {
+		sum[i%3] += float64(v)
+	}
+	grey := (sum[0] + sum[1] + sum[2]) / 3
+	gain := balancedLight / math.Max(light(im), 1)
+	var tone [3][256]byte
+	for k := range tone {
+		for v := range tone[k] {
+			tone[k][v] = byte(min(float64(v)*gain*grey/math.Max(sum[k], 1), 255))
+		}
+	}
+	for i, v := range out.Pix {
+		out.Pix[i] = tone[i%3][v]
+	}
+	return out
 }
 
 // noiseOf is the median noise of what the model saw, grey levels.

@@ -114,6 +114,9 @@ func Check(in Input, cfg Config) (pipeline.Check, Result) {
 			c.out.Why = whyNoFence
 		}
 	}
+	if c.out.Outcome == pipeline.Fail && c.out.Score != nil && *c.out.Score <= *c.out.Threshold {
+		c.out.Score, c.out.Threshold, c.out.Near = nil, nil, false // the distance is none that fails: another rule decided
+	}
 	c.result.Outcome = c.out.Outcome
 	return c.out, c.result
 }

@@ -362,6 +362,7 @@ var lackTexts = map[string]pipeline.Text{
 	"surroundings": {EN: "the face fills the picture, and nothing around it can be judged", ZH: "人脸占满画面，无法判断周围的情况"},
 	"single_frame": {EN: "a single picture is not enough", ZH: "单张画面不足以判断"},
 	"noisy":        {EN: "the picture is very noisy", ZH: "画面噪点过多"},
+	"colours":      {EN: "the light's colour makes the face look unlike one, and without it nothing is wrong", ZH: "光线的颜色使人脸看起来不自然，校正颜色后未见异常"},
 	"accord":       {EN: "some signs of a print or a screen were seen, too few to be sure", ZH: "出现少量打印照片或屏幕的迹象，但不足以确定"},
 }
 

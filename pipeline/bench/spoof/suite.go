@@ -34,6 +34,9 @@ type Row struct {
 	Source  string // the clip it was made of, and from which second
 }
 
+// minSeconds is the least length of a cut: a loop of it, or a joint in it, needs some time before and after.
+const minSeconds = 1.0
+
 // Table is the name of the list of files in a suite.
 const Table = "suite.csv"
 
@@ -45,6 +48,9 @@ func Make(ctx context.Context, dir string, o Options) ([]Row, error) {
 	}
 	if o.Side == 0 {
 		o.Side = 512
+	}
+	if o.Seconds < minSeconds {
+		return nil, fmt.Errorf("make a suite: cuts of %g s are too short, want %g s or more", o.Seconds, minSeconds)
 	}
 	kinds, err := chosen(o.Species)
 	if err != nil {
@@ -168,6 +174,9 @@ func (c *cut) name() string {
 
 // list finds the clips of a folder and of its folders, by name.
 func list(dir string) ([]cut, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("list the clips: %w", err)
+	}
 	var out []cut
 	for _, pattern := range []string{"*", "*/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))

@@ -1,0 +1,111 @@
+package liveness
+
+import (
+	"fmt"
+	"image"
+	"math"
+	"sort"
+
+	"onsite/pipeline/media"
+)
+
+const (
+	wideFrames = 4  // sampled frames that are searched
+	wideTiles  = 12 // tiles of each
+	wideLeast  = 6  // tiles without which there is no middle one
+	wideSeen   = 3  // frames without which noise stands out, too
+)
+
+// widePattern looks for a pattern of fine lines all over the picture: how far the strongest stands out of the spectrum in the middle one of many tiles,
+// natural logarithm, in the light and in the colours. A screen that fills the picture has its grid or its moire everywhere; a blind, a brick wall or a
+// shirt is in a few tiles. A tile's spectrum is flattened before, so that none of them decides, and what lies on the axes is left out: there are the
+// coder's blocks, and their remains where a picture was scaled.
+func widePattern(clip *media.Clip) (light, colour float64, ok bool, err error) {
+	if len(clip.Frames) < wideSeen {
+		return 0, 0, false, nil
+	}
+	w, h := clip.Frames[0].Image.Cols(), clip.Frames[0].Image.Rows()
+	n := 128
+	if min(w, h) < 2*n {
+		n = 64
+	}
+	places := tiles(w, h, n, wideTiles)
+	if len(places) < wideLeast {
+		return 0, 0, false, nil
+	}
+	sums := make([]powers, len(places))
+	hann := hannOf(n)
+	for _, k := range spread(len(clip.Frames), wideFrames) {
+		picture := clip.Frames[k].Image
+		if picture.Cols() != w || picture.Rows() != h {
+			continue
+		}
+		for i, r := range places {
+			patch, err := media.Crop(picture, r, n, n)
+			if err != nil {
+				return 0, 0, false, fmt.Errorf("spectrum of the picture at %v: %w", r, err)
+			}
+			if err := sums[i].add(&patch, n, hann); err != nil {
+				return 0, 0, false, err
+			}
+		}
+	}
+	var lights, colours [][]float64
+	for i := range sums {
+		lights, colours = append(lights, standing(sums[i].light, n)), append(colours, standing(sums[i].colour, n))
+	}
+	return commonPeak(lights, n, 0.12, 0.48), commonPeak(colours, n, 0.05, 0.45), true, nil
+}
+
+// tiles are up to most squares of n pixels, spread over a picture.
+func tiles(w, h, n, most int) []image.Rectangle {
+	cols, rows := w/n, h/n
+	for cols*rows > most {
+		if cols >= rows {
+			cols--
+		} else {
+			rows--
+		}
+	}
+	var out []image.Rectangle
+	for y := range rows {
+		for x := range cols {
+			at := image.Pt((2*x+1)*w/(2*cols)-n/2, (2*y+1)*h/(2*rows)-n/2)
+			out = append(out, image.Rectangle{at, at.Add(image.Pt(n, n))})
+		}
+	}
+	return out
+}
+
+// standing is how far each frequency of a half plane (n/2 rows of n, the constant in the middle of the first) stands out of its surroundings, natural
+// logarithm.
+func standing(power []float64, n int) []float64 {
+	sums := integral(power, n)
+	out := make([]float64, n/2*n)
+	for v := range n / 2 {
+		for x := range n {
+			out[v*n+x] = math.Log(math.Max(sums.ratio(x, v), 1e-3))
+		}
+	}
+	return out
+}
+
+// commonPeak is the highest middle value over the tiles.
+func commonPeak(maps [][]float64, n int, lo, hi float64) float64 {
+	best, size := math.Inf(-1), float64(n*n)
+	values := make([]float64, len(maps))
+	for v := 3; v < n/2-2; v++ {
+		for x := 3; x < n-3; x++ {
+			u := x - n/2
+			if r := float64(u*u + v*v); r < lo*lo*size || r > hi*hi*size || u > -3 && u < 3 {
+				continue
+			}
+			for i, m := range maps {
+				values[i] = m[v*n+x]
+			}
+			sort.Float64s(values)
+			best = math.Max(best, values[len(values)/2])
+		}
+	}
+	return best
+}
