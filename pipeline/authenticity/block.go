@@ -37,7 +37,7 @@ const (
 )
 
 // blocksJump gives the clearest jump among the hints.
-func (s *series) blocksJump(m *media.Motion, hints []hint) jump {
+func (s *series) blocksJump(b *blockTrack, hints []hint) jump {
 	slices.SortStableFunc(hints, func(a, b hint) int {
 		switch {
 		case a.ratio > b.ratio:
@@ -47,7 +47,6 @@ func (s *series) blocksJump(m *media.Motion, hints []hint) jump {
 		}
 		return 0
 	})
-	b := newBlockTrack(m, s.every)
 	var best jump
 	for _, h := range hints[:min(len(hints), hintMost)] {
 		if score := b.jumped(h.i, s.n()-1) / blockClear; score > best.score {
@@ -63,10 +62,11 @@ type blockTrack struct {
 	every int
 	half  map[int][]byte
 	left  map[int][]float64 // per step: what is left of each block, grey levels
+	keeps map[int][]float64 // per step: what each block changed by for good, grey levels
 }
 
 func newBlockTrack(m *media.Motion, every int) *blockTrack {
-	return &blockTrack{m: m, every: every, half: map[int][]byte{}, left: map[int][]float64{}}
+	return &blockTrack{m: m, every: every, half: map[int][]byte{}, left: map[int][]float64{}, keeps: map[int][]float64{}}
 }
 
 // ratio is how many times more is left of the step from picture i to the next than of those around it. n is the number of steps.

@@ -91,6 +91,7 @@ func TestGroups(t *testing.T) {
 	require.True(t, g[1].between)
 	require.InDelta(t, 1-(220-16)/255.0, g[1].fresh, 1e-9)
 	require.InDelta(t, 14/255.0, g[1].side, 1e-9)
+	require.InDelta(t, 223/255.0, g[1].weak, 1e-9)
 
 	clip.Packets[3].Key = true // a complete picture is taken from nothing, and says nothing
 	require.Len(t, groupsOf(&clip.Motion, clip.Packets), 4)
@@ -117,7 +118,7 @@ func FuzzGroups(f *testing.F) {
 		g := groupsOf(&m, p)
 		for i := range g {
 			require.LessOrEqual(t, g[i].from, g[i].to)
-			if s := surpriseOf(g, i); math.IsNaN(s) || math.IsInf(s, 0) || s < 0 {
+			if s := surpriseOf(g, i) + weaknessOf(g, i); math.IsNaN(s) || math.IsInf(s, 0) || s < 0 {
 				t.Fatalf("surprise %v of %+v", s, g[i])
 			}
 		}

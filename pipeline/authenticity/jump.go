@@ -144,8 +144,8 @@ func (s *series) surprise(i *media.Info, p []media.Packet) (best jump) {
 }
 
 // findJump gives the clearest place where the footage may have been joined; score 0: none. A change of the light alone is none, nor is a gap in
-// the pictures' times. m is the track that the series was made of.
-func (s *series) findJump(m *media.Motion) jump {
+// the pictures' times.
+func (s *series) findJump(b *blockTrack) jump {
 	n := s.n()
 	steps := make([]float64, max(n-1, 0))
 	for i := range steps {
@@ -178,7 +178,7 @@ func (s *series) findJump(m *media.Motion) jump {
 			best = jump{last: s.t[i], at: s.t[i+1], score: score}
 		}
 	}
-	if j := s.blocksJump(m, hints); j.score > best.score {
+	if j := s.blocksJump(b, hints); j.score > best.score {
 		best = j
 	}
 	return best
@@ -266,11 +266,15 @@ func (s *series) findStalls() (count int, time float64, first frozen) {
 // joined reports a jump and a pattern of stalls. Both are for a person to look at: a phone that is short of breath stalls too.
 func (c *checker) joined(s *series) {
 	one := 1.0
-	j := s.findJump(&c.clip.Motion)
+	b := newBlockTrack(&c.clip.Motion, s.every)
+	j := s.findJump(b)
 	if o := s.surprise(&c.clip.Info, c.clip.Packets); o.score > j.score {
 		j = o
 	}
-	if o := s.codedJump(&c.clip.Motion, c.clip.Packets); o.score > j.score {
+	if o := s.codedJump(b, c.clip.Packets); o.score > j.score {
+		j = o
+	}
+	if o := s.keptJump(b, c.clip.Packets); o.score > j.score {
 		j = o
 	}
 	if j.score >= 0.5 {

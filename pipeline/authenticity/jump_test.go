@@ -172,7 +172,8 @@ func TestALampIsNoJump(t *testing.T) {
 			clip.Motion.Frames[i].Gray[k] = byte(float64(v)*0.6 + 20)
 		}
 	}
-	require.Less(t, newSeries(&clip.Motion).findJump(&clip.Motion).score, 1.0)
+	s := newSeries(&clip.Motion)
+	require.Less(t, s.findJump(newBlockTrack(&clip.Motion, s.every)).score, 1.0)
 }
 
 func codes(c pipeline.Check) []pipeline.Code {
