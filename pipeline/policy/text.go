@@ -106,12 +106,12 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "画面中的内容属于另一地点[：“{name}”][，读到名称“{read}”][，看起来像{place}]，且没有找到该地点的任何特征。",
 	},
 	pipeline.FootageReused: {
-		EN: "This recording, or part of it, is the same footage as an earlier one[: “{job}”].",
-		ZH: "该录像的全部或部分与先前的录像[“{job}”]是同一段画面。",
+		EN: "This recording, or part of it, is the same footage as an earlier one[: “{job}”].[ {earlier}]",
+		ZH: "该录像的全部或部分与先前的录像[“{job}”]是同一段画面。[{earlier}]",
 	},
 	pipeline.SameContent: {
-		EN: "The same place and content were recorded before[ (“{job}”)]; it could not be told whether this is the same recording.[ The picture itself, not just the place, seems to have been handed in before: {agree} of its points lie where they did.]",
-		ZH: "此前有过相同地点和内容的录像[（“{job}”）]，无法判断两者是否为同一次拍摄。[不仅地点相同，画面本身似乎此前已提交过：{agree} 的特征点位置一致。]",
+		EN: "The same place and content were recorded before[ (“{job}”)]; it could not be told whether this is the same recording.[ The picture itself, not just the place, seems to have been handed in before: {agree} of its points lie where they did.][ {earlier}][ {still}]",
+		ZH: "此前有过相同地点和内容的录像[（“{job}”）]，无法判断两者是否为同一次拍摄。[不仅地点相同，画面本身似乎此前已提交过：{agree} 的特征点位置一致。][{earlier}][{still}]",
 	},
 	pipeline.HistoryIncomplete: {
 		EN: "This recording was not compared with all earlier ones.[ Of these, {missing} could not be read.][ All of its pictures that can be looked up ({flooded}) are like so much earlier footage that none of it was looked up; if they show a background, it can be marked.]",
@@ -366,6 +366,12 @@ var lackTexts = map[string]pipeline.Text{
 	"accord":       {EN: "some signs of a print or a screen were seen, too few to be sure", ZH: "出现少量打印照片或屏幕的迹象，但不足以确定"},
 }
 
+// earlierTexts say what is to be known of earlier footage, the codes of {earlier} and {still}.
+var earlierTexts = map[string]pipeline.Text{
+	"other_subject": {EN: "The earlier one was handed in for another person.", ZH: "先前的录像是以另一人的名义提交的。"},
+	"backdrop":      {EN: "What stands still behind the people looks the same in both: one fixed camera shows that, and so does one background picture.", ZH: "两者中人物身后静止的部分看起来相同：可能是同一固定机位，也可能是同一张背景图。"},
+}
+
 // problemTexts say what is the matter with a challenge, the codes of {problem}.
 var problemTexts = map[string]pipeline.Text{
 	"used":         {EN: "it was used for an earlier upload", ZH: "该任务已用于此前的提交"},
@@ -389,7 +395,7 @@ var problemTexts = map[string]pipeline.Text{
 }
 
 // bilingual reads a finding's arguments: "why_en" and "why_zh" are {why} in the two languages, "from_ms" is {from} as a time in the clip,
-// a known code of "lacking" or "problem" is its words, "task" the title of a kind of challenge, anything else is itself in both.
+// a known code of "lacking", "problem", "earlier" or "still" is its words, "task" the title of a kind of challenge, anything else is itself in both.
 func bilingual(args map[string]string) map[string]pipeline.Text {
 	both := make(map[string]pipeline.Text, len(args))
 	for _, k := range sorted(args) {
@@ -403,6 +409,8 @@ func bilingual(args map[string]string) map[string]pipeline.Text {
 		} else if t, ok := lackTexts[v]; ok && k == "lacking" {
 			both[k] = t
 		} else if t, ok := problemTexts[v]; ok && k == "problem" {
+			both[k] = t
+		} else if t, ok := earlierTexts[v]; ok && (k == "earlier" || k == "still") {
 			both[k] = t
 		} else if k == "task" {
 			both[k] = ChallengeTitle(pipeline.ChallengeKind(v))

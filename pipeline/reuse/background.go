@@ -6,11 +6,12 @@ import "math"
 const (
 	backdropStill = 0.6 // rms change per 0.1 s below which a cell stands still
 	backdropCells = 100 // still cells without which nothing is said
+	backdropSame  = 0.8 // correlation from which a reader is told, where the earlier footage is another person's; it decides nothing
 )
 
 // backdrop is the correlation, 0..1, of the mean grey levels of the cells that stand still in both clips; 0 where too little does. A virtual background or a printed wall behind different people gives nearly
-// 1, and so does a tablet that is screwed to a wall: nothing in a fingerprint tells these apart. So it is told in the check's detail, for
-// whoever looks into several people before one wall, and is never a finding.
+// 1, and so does a tablet that is screwed to a wall: nothing in a fingerprint tells these apart. So it is told in the check's detail and,
+// of another person's footage, in words, for whoever looks into several people before one wall, and is never a finding by itself.
 func (v *overlay) backdrop(e *earlierMotion) float64 {
 	ours, theirs := cellMeans(&v.grid), cellMeans(&e.up)
 	our, their := changes(&v.grid, 1), e.motion

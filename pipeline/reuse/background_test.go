@@ -30,3 +30,22 @@ func TestBackdropIsToldAndAccusesNobodyUnraced(t *testing.T) {
 		})
 	}
 }
+
+// Whose the earlier footage was is told; that the background is the same only where it is another person's and nothing more is known.
+func TestWords(t *testing.T) {
+	for name, c := range map[string]struct {
+		m    Match
+		want map[string]string
+	}{
+		"own":                       {Match{Verdict: CannotTell, Backdrop: 1}, map[string]string{}},
+		"another's":                 {Match{OtherSubject: true, Verdict: Same, Backdrop: 1}, map[string]string{"earlier": "other_subject"}},
+		"another's, same backdrop":  {Match{OtherSubject: true, Verdict: CannotTell, Backdrop: backdropSame}, map[string]string{"earlier": "other_subject", "still": "backdrop"}},
+		"another's, other backdrop": {Match{OtherSubject: true, Verdict: CannotTell, Backdrop: 0.9 * backdropSame}, map[string]string{"earlier": "other_subject"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := map[string]string{}
+			c.m.words(args)
+			require.Equal(t, c.want, args)
+		})
+	}
+}

@@ -101,7 +101,7 @@ func identical(fp *Fingerprint, c *Candidate) (Match, bool) {
 	if sha == "" {
 		sha = o.SHA256
 	}
-	m := Match{Job: c.Job, SHA256: sha, Verdict: Same, Score: 1, Content: 1, Near: true, Transform: "none", Speed: 1, TheirDurationMS: o.Duration.Milliseconds()}
+	m := Match{Job: c.Job, SHA256: sha, Verdict: Same, Score: 1, Content: 1, Near: true, Transform: "none", Speed: 1, TheirDurationMS: o.Duration.Milliseconds(), OtherSubject: c.OtherSubject}
 	switch {
 	case hasSHA(fp.SHA256) && fp.SHA256 == sha:
 		m.Identical = "file"
@@ -210,7 +210,7 @@ const shownPairs = 4
 // full compares with one earlier clip: registration by points, then time, then the verdict.
 func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (Match, error) {
 	o := &c.Fingerprint
-	m := Match{Job: c.Job, SHA256: c.SHA256, Verdict: Different, Distance: g.distance, Transform: "none", Speed: 1, TheirDurationMS: o.Duration.Milliseconds()}
+	m := Match{Job: c.Job, SHA256: c.SHA256, Verdict: Different, Distance: g.distance, Transform: "none", Speed: 1, TheirDurationMS: o.Duration.Milliseconds(), OtherSubject: c.OtherSubject}
 	if m.SHA256 == "" {
 		m.SHA256 = o.SHA256
 	}

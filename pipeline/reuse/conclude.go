@@ -85,7 +85,7 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 	if len(res.Matches) > 0 {
 		m := &res.Matches[0]
 		c.Detail["closest"] = map[string]any{"job": m.Job, "verdict": string(m.Verdict), "s": round3(m.S), "n15": round3(m.Parts.N15), "t_top": round3(m.Parts.TTop), "g2": round3(m.Parts.G2), "z": round3(m.Parts.Z),
-			"content": round3(m.Content), "identical": m.Identical, "transform": m.Transform, "speed": m.Speed, "reversed": m.Reversed, "motion": round3(m.Level), "pairs": m.Pairs, "backdrop": round3(m.Backdrop), "segments": m.Segments}
+			"content": round3(m.Content), "identical": m.Identical, "transform": m.Transform, "speed": m.Speed, "reversed": m.Reversed, "motion": round3(m.Level), "pairs": m.Pairs, "backdrop": round3(m.Backdrop), "other_subject": m.OtherSubject, "segments": m.Segments}
 		if m.Sound != nil {
 			c.Detail["closest"].(map[string]any)["sound"] = m.Sound
 		}

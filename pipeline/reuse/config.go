@@ -64,5 +64,6 @@ func Score(s float64) float64 {
 	if s <= 0 || math.IsNaN(s) {
 		return 0
 	}
-	return s * s / (s*s + sameRecordingS*sameRecordingS)
+	even := float64(sameRecordingS) // rounded as s is, so that the threshold is one half to the last bit
+	return s * s / (s*s + even*even)
 }

@@ -121,8 +121,15 @@ func (c Config) still(m *Match, p photoMatch) float64 {
 	return c.CannotTell + (c.Threshold-c.CannotTell)*0.9*sure
 }
 
-// words adds what a reader should know about a photo that seems to have been handed in before.
+// words adds what a reader should know about a photo that seems to have been handed in before, and about footage that was handed in for
+// another person.
 func (m *Match) words(args map[string]string) {
+	if m.OtherSubject {
+		args["earlier"] = "other_subject"
+		if m.Verdict == CannotTell && m.Backdrop >= backdropSame {
+			args["still"] = "backdrop"
+		}
+	}
 	if m.Photo > 0 {
 		args["agree"] = strconv.Itoa(int(math.Round(100*m.Photo))) + " %"
 	}

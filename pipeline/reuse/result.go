@@ -45,6 +45,8 @@ type Match struct {
 
 	Segments []Segment // all common segments, in the order in which this clip shows them
 
+	OtherSubject bool // as the candidate's
+
 	ClearedBy string  // id of the mark by which an investigator took the match back; its verdict is Different then
 	Cleared   Verdict // what the verdict would be without the mark
 
@@ -76,7 +78,9 @@ type Candidate struct {
 	Job         string
 	SHA256      string // of the media; may differ from the fingerprint's only where that is empty
 	Fingerprint Fingerprint
-	Mark        string // id of the mark by which an investigator said that this pair is no copy; "" for none
+	// OtherSubject says that it was handed in for another person. Nothing is decided by it; an investigator is told.
+	OtherSubject bool
+	Mark         string // id of the mark by which an investigator said that this pair is no copy; "" for none
 }
 
 // Known is a history that holds its fingerprints read. A service compares job after job with the same earlier footage; reading it anew

@@ -91,7 +91,7 @@ func (h *history) found(ctx context.Context, job string) (reuse.Candidate, bool,
 		return reuse.Candidate{}, false, nil
 	}
 	f, ok, err := h.read(ctx, row)
-	return reuse.Candidate{Job: row.Job, SHA256: row.SHA256, Fingerprint: f, Mark: h.marks.pairs[row.Job]}, ok, err
+	return reuse.Candidate{Job: row.Job, SHA256: row.SHA256, Fingerprint: f, OtherSubject: row.Subject != h.scope.Subject, Mark: h.marks.pairs[row.Job]}, ok, err
 }
 
 // firstID is the smallest id of a time.

@@ -97,6 +97,7 @@ func TestFootageOfAnotherSiteIsFound(t *testing.T) {
 	f, v := w.run("eve", "depot", "far", again("far.mp4"))
 	require.Equal(t, pipeline.Fail, reused(v).Outcome, "%+v", reused(v))
 	require.Equal(t, []pipeline.Code{pipeline.FootageReused}, f.Verdict.Codes)
+	require.Contains(t, v.Reasons[0].Text.EN, "handed in for another person")
 	_, v = w.run("eve", "depot", "far", clip(t, "60", "5"))
 	require.NotEqual(t, pipeline.Fail, reused(v).Outcome, "another part of the film")
 }

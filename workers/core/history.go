@@ -72,7 +72,7 @@ func (h *history) Candidates(ctx context.Context) ([]reuse.Candidate, error) {
 	for i, row := range rows {
 		g.Go(func() error {
 			f, ok, err := h.read(gctx, row)
-			found[i], there[i] = reuse.Candidate{Job: row.Job, SHA256: row.SHA256, Fingerprint: f, Mark: h.marks.pairs[row.Job]}, ok
+			found[i], there[i] = reuse.Candidate{Job: row.Job, SHA256: row.SHA256, Fingerprint: f, OtherSubject: row.Subject != h.scope.Subject, Mark: h.marks.pairs[row.Job]}, ok
 			return err
 		})
 	}
@@ -98,7 +98,7 @@ func (h *history) Twin(ctx context.Context, file, packets string) (reuse.Candida
 	case err != nil:
 		return reuse.Candidate{}, false, h.broken(fmt.Errorf("look for earlier footage with the same bytes: %w", err))
 	}
-	c := reuse.Candidate{Job: row.Job, SHA256: row.SHA256, Fingerprint: reuse.Fingerprint{SHA256: row.SHA256, PacketsSHA256: row.Packets}}
+	c := reuse.Candidate{Job: row.Job, SHA256: row.SHA256, Fingerprint: reuse.Fingerprint{SHA256: row.SHA256, PacketsSHA256: row.Packets}, OtherSubject: row.Subject != h.scope.Subject}
 	f, err := h.permitted(ctx, row, h.soundOf)
 	switch {
 	case err == nil:

@@ -81,6 +81,8 @@ func TestReuseInScope(t *testing.T) {
 			f, v := w.run("bob", c.site, c.policy, c.path)
 			require.Equal(t, pipeline.Fail, reused(v).Outcome, "%+v", reused(v))
 			require.Equal(t, first.Job, v.Reasons[0].Evidence[0].Job)
+			require.Contains(t, v.Reasons[0].Text.EN, "handed in for another person")
+			require.Contains(t, v.Reasons[0].Text.ZH, "另一人")
 			require.Equal(t, []pipeline.Code{pipeline.FootageReused}, f.Verdict.Codes)
 			require.Positive(t, v.Inputs.HistoryAsOf)
 		})

@@ -92,7 +92,7 @@ func (c *Core) recheck(ctx context.Context, late results.Print, candidate reuse.
 		if m, err = c.marksFor(ctx, sub); err != nil {
 			return err
 		}
-		candidate.Mark = m.pairs[late.Job]
+		candidate.Mark, candidate.OtherSubject = m.pairs[late.Job], late.Subject != sub.Subject
 		err = c.revise(ctx, sub, p, verify.Late{Print: print, Earlier: []reuse.Candidate{candidate}, Position: late.Seq, Backgrounds: m.backgrounds, Marks: m.asOf})
 		if err == nil {
 			return c.marked(ctx, sub, m)
