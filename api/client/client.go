@@ -141,9 +141,9 @@ func (p *Problem) Error() string {
 
 // String is one line.
 func (f FieldError) String() string {
-	text := f.Field + " " + f.Detail
+	text := f.Field + ": " + f.Detail
 	if f.Fix != "" {
-		text += ", " + f.Fix
+		text += "; " + f.Fix
 	}
 	return text
 }

@@ -347,7 +347,7 @@ func TestSiteCommands(t *testing.T) {
 	r.file("pics/wall.jpg", "grey")
 	code, _, errOut = onsite(t, "site", "put", file)
 	require.Equal(t, exitRefused, code)
-	require.Contains(t, errOut, "references[0].photo is too plain")
+	require.Contains(t, errOut, "references[0].photo: is too plain")
 	code, _, errOut = onsite(t, "--lang", "zh", "site", "put", r.file("bad.yaml", "id: x\nreferences:\n- {kind: door, photo: gone.jpg}\n"))
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "文件不存在")

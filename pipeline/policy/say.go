@@ -36,7 +36,7 @@ const (
 
 var whyTexts = map[string]pipeline.Text{
 	WhyNotWanted:   {EN: "the policy does not ask for it", ZH: "策略不要求此项"},
-	WhyNoSite:      {EN: "no site was given to compare with", ZH: "没有提供可比对的地点"},
+	WhyNoSite:      {EN: "no site or references given", ZH: "没有可比对的地点，或该地点没有参考图片"},
 	WhyNoConsent:   {EN: "there is no consent to process the face", ZH: "没有处理人脸信息的同意记录"},
 	WhyNoHistory:   {EN: "no earlier footage was given to compare with", ZH: "没有提供可比对的历史录像"},
 	WhyNoReference: {EN: "nothing is enrolled to compare with", ZH: "没有登记可供比对的图片"},
