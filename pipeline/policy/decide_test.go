@@ -311,3 +311,12 @@ func BenchmarkDecide(b *testing.B) {
 		p.Decide(given)
 	}
 }
+
+// A submission that names no policy is searched for as the built-in ones say (DefaultAlike).
+func TestBuiltInPoliciesLookEverywhere(t *testing.T) {
+	for _, name := range []string{"video15", "photo"} {
+		p, err := Default(name)
+		require.NoError(t, err)
+		require.Equal(t, DefaultAlike, p.History.Alike, name)
+	}
+}

@@ -60,6 +60,8 @@ const (
 	DefaultScope  = ScopeSite
 	DefaultNewest = 200
 	DefaultDays   = 90
+	// DefaultAlike is History.Alike of the built-in policies, and where a submission names none. It fills no policy: those of somebody's own mean what they meant.
+	DefaultAlike = ScopeTenant
 )
 
 // History says which earlier footage the reuse check of the service compares with; `onsite verify` compares with the folder that it is

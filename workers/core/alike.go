@@ -29,6 +29,14 @@ const (
 	idEarly = 8 * 24 * time.Hour
 )
 
+// alikeOf says whose footage is searched by its frames; the zero policy stands for a built-in one.
+func alikeOf(p policy.Policy) policy.Scope {
+	if p.Name == "" {
+		return policy.DefaultAlike
+	}
+	return p.History.Alike
+}
+
 // Alike looks in all that the policy has searched for footage that is not among the newest: near-identical frames, as they stand or mirrored.
 // Where that is the scope, and the newest are all there is in it, there is nothing to look for.
 func (h *history) Alike(ctx context.Context, f *reuse.Fingerprint, known []reuse.Candidate) ([]reuse.Candidate, error) {

@@ -84,7 +84,7 @@ func TestFootageOfAnotherSiteIsFound(t *testing.T) {
 	w.core = w.make(Options{Verifier: w.core.Verifier, Archive: archive.New(archive.Options{Store: w.store})})
 	w.scoped("near", "site")
 	w.scoped("far", "site, alike: tenant")
-	for _, id := range []string{"ann", "bob", "eve"} {
+	for _, id := range []string{"ann", "bob", "eve", "dan"} {
 		w.person(id)
 	}
 	original := clip(t, "20", "5")
@@ -98,6 +98,8 @@ func TestFootageOfAnotherSiteIsFound(t *testing.T) {
 	require.Equal(t, pipeline.Fail, reused(v).Outcome, "%+v", reused(v))
 	require.Equal(t, []pipeline.Code{pipeline.FootageReused}, f.Verdict.Codes)
 	require.Contains(t, v.Reasons[0].Text.EN, "handed in for another person")
+	_, v = w.run("dan", "kiosk", "", again("none.mp4"))
+	require.Equal(t, pipeline.Fail, reused(v).Outcome, "who names no policy has a built-in one: %+v", reused(v))
 	_, v = w.run("eve", "depot", "far", clip(t, "60", "5"))
 	require.NotEqual(t, pipeline.Fail, reused(v).Outcome, "another part of the film")
 }

@@ -83,7 +83,7 @@ func (c *Core) reconsider(ctx context.Context, sub results.Submission, p policy.
 		}
 	}
 	newest := rows[len(rows)-1]
-	h := &history{Core: c, job: sub.Job, scope: scopeOf(sub, p), alike: p.History.Alike, asOf: revisions[len(rows)-1].Inputs.HistoryAsOf, marks: m}
+	h := &history{Core: c, job: sub.Job, scope: scopeOf(sub, p), alike: alikeOf(p), asOf: revisions[len(rows)-1].Inputs.HistoryAsOf, marks: m}
 	earlier, err := verify.Earlier(ctx, h, &print)
 	if err != nil {
 		return newest, false, err

@@ -115,7 +115,7 @@ func (a *attempt) prepare(ctx context.Context) (verify.Job, error) {
 	if err != nil {
 		return verify.Job{}, err
 	}
-	a.history = &history{Core: a.Core, job: a.Sub.Job, scope: scopeOf(a.Sub, a.policy), alike: a.policy.History.Alike, asOf: asOf, marks: marks}
+	a.history = &history{Core: a.Core, job: a.Sub.Job, scope: scopeOf(a.Sub, a.policy), alike: alikeOf(a.policy), asOf: asOf, marks: marks}
 	label := a.media.Name
 	if label == "" {
 		label = "upload"
