@@ -1,9 +1,6 @@
 package reuse
 
-import (
-	"math"
-	"math/bits"
-)
+import "math"
 
 // glance is what a first, cheap look at an earlier clip gives.
 type glance struct {
@@ -98,8 +95,10 @@ func likeness(q, o *indexed) []indexPair {
 		away[j] = partner{codeLimit + 1, -1}
 	}
 	var to [indexStills * indexPoints]int16
-	for i, c := range q.codes {
-		to[i] = int16(nearestCode(c, o.codes, away, int16(i)))
+	all, done := distancesOf(q.codes, o.codes)
+	defer done()
+	for i := range q.codes {
+		to[i] = int16(nearestCode(all.row(i), away, int16(i)))
 	}
 	var out []indexPair
 	for i := range q.codes {
@@ -114,29 +113,6 @@ func likeness(q, o *indexed) []indexPair {
 type partner struct {
 	distance int16
 	at       int16
-}
-
-// nearestCode gives the position of the nearest code, the first of several; -1 where none is near enough to count as a likeness. It notes in
-// away for which of the codes c, at position at of its own index, is the nearest so far.
-//
-//go:noinline
-func nearestCode(c code, in []code, away []partner, at int16) int {
-	best, found := codeLimit+1, -1
-	low, high := c[0], c[1] // in registers, as the caller's many values are not when this is part of it
-	away = away[:len(in)]
-	for j := range in {
-		d := bits.OnesCount64(low^in[j][0]) + bits.OnesCount64(high^in[j][1])
-		if d > codeLimit {
-			continue
-		}
-		if d < best {
-			best, found = d, j
-		}
-		if int16(d) < away[j].distance {
-			away[j] = partner{int16(d), at}
-		}
-	}
-	return found
 }
 
 // maxProposals bounds how many pairs propose a similarity; one in four of them right is enough to miss it once in 10,000 times.

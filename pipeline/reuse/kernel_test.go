@@ -70,14 +70,18 @@ func TestNearestOfAll(t *testing.T) {
 	few := func() uint64 { return r.Uint64() & r.Uint64() & r.Uint64() & r.Uint64() } // many equal distances
 	for range 200 {
 		c := code{few(), few()}
-		in := make([]code, r.IntN(12))
+		in := make([]code, r.IntN(40))
 		hashes := make([]hashed, len(in))
 		order := make([]int, len(in))
 		for i := range in {
 			in[i], hashes[i].bits, order[i] = code{few(), few()}, Bits256{few(), few(), few(), few()}, i
 		}
 		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(c.distance(in[a]), c.distance(in[b])) })
-		for i, d := range nearestThree(c, in) {
+		all, done := distancesOf([]code{{few(), few()}, c}, in)
+		for j := range in {
+			require.EqualValues(t, c.distance(in[j]), all.row(1)[j])
+		}
+		for i, d := range nearestThree(all.row(1), all.n) {
 			if i >= len(in) {
 				require.EqualValues(t, 1<<31-1, d)
 				continue
@@ -88,7 +92,8 @@ func TestNearestOfAll(t *testing.T) {
 		for i := range away {
 			away[i] = partner{codeLimit + 1, -1}
 		}
-		at := nearestCode(c, in, away, 7)
+		at := nearestCode(all.row(1), away, 7)
+		done()
 		for j, p := range away {
 			if d := c.distance(in[j]); d <= codeLimit {
 				require.Equal(t, partner{int16(d), 7}, p)

@@ -77,9 +77,11 @@ func matchSides(q, o *side) []match {
 		c, d float32
 	}
 	chosen := make([]choice, len(q.points))
+	all, done := distancesOf(q.codes, o.codes)
+	defer done()
 	for i := range q.points {
 		ch := choice{o: -1}
-		for _, d := range nearestThree(q.codes[i], o.codes) {
+		for _, d := range nearestThree(all.row(i), all.n) {
 			if d == math.MaxInt32 {
 				break
 			}
@@ -105,23 +107,26 @@ func matchSides(q, o *side) []match {
 	return out
 }
 
-// nearestThree gives distance<<16 | position of the three nearest codes, of equal ones the first; math.MaxInt32 where there are fewer.
-//
-//go:noinline
-func nearestThree(c code, in []code) [3]int32 {
+// nearestThree gives distance<<16 | position of the three nearest of a row's n codes, of equal ones the first; math.MaxInt32 where there are fewer.
+func nearestThree(row []uint8, n int) [3]int32 {
 	n0, n1, n2 := int32(math.MaxInt32), int32(math.MaxInt32), int32(math.MaxInt32)
-	low, high := c[0], c[1] // see nearestCode
-	far := math.MaxInt      // the distance of the third
-	for j := range in {
-		away := bits.OnesCount64(low^in[j][0]) + bits.OnesCount64(high^in[j][1])
-		if away >= far {
-			continue
+	take := func(j int) {
+		if int32(row[j]) >= n2>>16 {
+			return
 		}
-		d := int32(away)<<16 | int32(j)
+		d := int32(row[j])<<16 | int32(j)
 		n2 = max(n1, d)
 		n1 = max(n0, min(n1, d))
 		n0 = min(n0, d)
-		far = int(n2 >> 16)
+	}
+	j := 0
+	for ; j < n && j < 8; j++ { // the first eight, which also gives a limit
+		take(j)
+	}
+	for ; j < n && n2>>16 > 0; j += 8 {
+		for near := below(row[j:], int(n2>>16)); near != 0; near &= near - 1 {
+			take(j + bits.TrailingZeros64(near)/8)
+		}
 	}
 	return [3]int32{n0, n1, n2}
 }
