@@ -192,6 +192,13 @@ func (c *checker) slides(s *series, share float64) {
 // repeat reports a stretch that is shown again.
 func (c *checker) repeat(s *series) {
 	p, sus := s.findRepeat()
+	if sus >= c.cfg.RepeatUncertain {
+		// The exposure of a webcam swings and comes back every few seconds: of somebody who hardly moves that alone would be a loop. What is played
+		// again repeats with it and without.
+		if q, without := s.evened().findRepeat(); without < sus {
+			p, sus = q, without
+		}
+	}
 	if sus == 0 {
 		return
 	}

@@ -17,14 +17,14 @@ const (
 	keptTimes, keptOver = 1.4, 0.3
 	// keptOthers is added to the number of blocks: few that change say little.
 	keptOthers = 3
-	// keptStep is the least step, keptSteps the least that a step times its ratio to those around it may be, grey levels. keptGoesOn is how many times
-	// larger the step from a picture earlier to a picture later may be: at a joint it is nearly the same. keptRatio is the least ratio to the steps around
-	// it, of the picture and of what no movement explains.
-	keptStep, keptSteps, keptGoesOn, keptRatio = 0.5, 0.7, 1.3, 0.5
+	// keptStep is the least step, keptSteps the least that a step times its ratio to those around it may be, grey levels. The step from a picture earlier to
+	// a picture later must be between keptBack and keptGoesOn times as large: at a joint it is nearly the same. keptRatio is the least ratio to the steps
+	// around it, of the picture and of what no movement explains; keptLate how many usual steps it may last: where a picture is missing, more has moved.
+	keptStep, keptSteps, keptBack, keptGoesOn, keptRatio, keptLate = 0.6, 0.9, 0.8, 1.3, 0.5, 1.6
 	// keptBelow is added to the mean logarithm of the blocks' ratios, keptMost is the largest ratio that counts. keptLimit is the share of the blocks that
-	// jumped, times that mean, times the geometric mean of both ratios of the step, that is a jump. Of 178 honest clips the largest is 0.07; of 30 cuts
-	// that no other sign found ten reach 0.2 to 1.
-	keptBelow, keptMost, keptLimit = 0.2, 4.0, 0.15
+	// jumped, times that mean, times the geometric mean of both ratios of the step, that is a jump. Of 220 honest clips the largest is
+	// 0.07; of 30 cuts that no other sign found ten reach 0.3 to 1.
+	keptBelow, keptMost, keptLimit = 0.2, 4.0, 0.2
 )
 
 // keptJump gives the clearest step after which most of what changed stays as it is. A step within which there is a complete picture says nothing: all
@@ -36,10 +36,10 @@ func (s *series) keptJump(b *blockTrack, p []media.Packet) jump {
 		steps[i] = s.levelled(i, i+1)
 	}
 	for i := 2; i < len(steps)-2; i++ {
-		if steps[i] < keptStep || s.gap(i) || s.gap(i-1) {
+		if steps[i] < keptStep || s.t[i+1]-s.t[i] > keptLate*s.step || s.gap(i-1) {
 			continue
 		}
-		if wide := s.levelled(i-1, i+2); wide < hintStays*steps[i] || wide > keptGoesOn*steps[i] {
+		if wide := s.levelled(i-1, i+2); wide < keptBack*steps[i] || wide > keptGoesOn*steps[i] {
 			continue
 		}
 		around := 0.0

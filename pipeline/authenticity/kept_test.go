@@ -96,3 +96,22 @@ func BenchmarkKeptJump(b *testing.B) {
 		s.keptJump(newBlockTrack(&clip.Motion, s.every), clip.Packets)
 	}
 }
+
+// Automatic exposure that swings around what it seeks: brighter and darker by 4 % every 1.64 s, which comes back again and again.
+func TestExposureThatSwingsIsNoLoop(t *testing.T) {
+	nearlyStill := func(t float64) (x, y float64) { return 80 + 0.1*t*t + 0.5*math.Sin(0.5*t*t), 60 + 0.5*math.Sin(0.33*t*t+1) } // never again the same
+	clip := &media.Clip{Info: media.Info{Kind: media.Video}, Motion: made{w: 160, h: 120, seconds: 6, rate: 12, disc: nearlyStill, noise: 1, seed: 5}.motion()}
+	for i := range clip.Motion.Frames {
+		f := &clip.Motion.Frames[i]
+		gain := 1 + 0.04*math.Sin(2*math.Pi*f.PTS.Seconds()/1.64)
+		for k, v := range f.Gray {
+			f.Gray[k] = byte(math.Min(float64(v)*gain, 255))
+		}
+	}
+	s := newSeries(&clip.Motion)
+	_, swinging := s.findRepeat()
+	require.GreaterOrEqual(t, swinging, DefaultConfig().RepeatUncertain, "or the test shows nothing")
+	_, without := s.evened().findRepeat()
+	require.Less(t, without, 0.5)
+	require.NotContains(t, codes(Check(clip, DefaultConfig())), pipeline.ReplayedWithinClip)
+}

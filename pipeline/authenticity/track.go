@@ -60,12 +60,36 @@ func newSeries(m *media.Motion) *series {
 		shrink(f.Gray, m.W, cell, part, cw, ch)
 		blur3(part, tmp, cw, ch)
 	}
-	s.measure()
 	s.step = usualStep(s.t)
-	for i := range s.ref {
-		s.ref[i] = s.motionAt(i)
-	}
+	s.measure()
 	return s
+}
+
+// maxEvened is how many times the contrast of a picture is raised or lowered at most: a dark one is mostly noise.
+const maxEvened = 2
+
+// evened is the series with all pictures of one brightness and of the contrast that is usual in the clip.
+func (s *series) evened() *series {
+	n := s.n()
+	means, devs := make([]float32, n), make([]float64, n)
+	for i := range n {
+		mean, dev := moments(s.picture(i))
+		means[i], devs[i] = mean, float64(dev)
+	}
+	usual := quantile(devs, 0.5)
+	e := &series{t: s.t, dist: make([]float32, n*n), ref: make([]float64, n), step: s.step, pix: make([]float32, len(s.pix)), cells: s.cells, every: s.every}
+	for i := range n {
+		gain := float32(1)
+		if devs[i] > 1e-3 {
+			gain = float32(min(max(usual/devs[i], 1.0/maxEvened), maxEvened))
+		}
+		p := e.picture(i)
+		for c, v := range s.picture(i) {
+			p[c] = (v - means[i]) * gain
+		}
+	}
+	e.measure()
+	return e
 }
 
 // shrink averages cells of c x c pixels of a picture w pixels wide into cw x ch values.
@@ -85,8 +109,8 @@ func shrink(gray []byte, w, c int, dst []float32, cw, ch int) {
 	}
 }
 
-// measure fills the table of distances: the mean squared difference of every two pictures, as |a|² + |b|² - 2ab, whose products are one matrix
-// product. What all pictures have in common is taken away first, so that the differences are not lost in 32 bits.
+// measure fills the table of distances, the mean squared difference of every two pictures, as |a|² + |b|² - 2ab, whose products are one matrix
+// product, and what moves at each picture. What all pictures have in common is taken away first, so that the differences are not lost in 32 bits.
 func (s *series) measure() {
 	n, k := s.n(), s.cells
 	mean := make([]float32, k)
@@ -113,6 +137,9 @@ func (s *series) measure() {
 			v := max(square[i]+square[j]-2*s.dist[i*n+j], 0)
 			s.dist[i*n+j], s.dist[j*n+i] = v, v
 		}
+	}
+	for i := range s.ref {
+		s.ref[i] = s.motionAt(i)
 	}
 }
 
