@@ -51,6 +51,7 @@ func TestForBrief(t *testing.T) {
 	exact := Match{Inliers: 90, matches: 100, smaller: 0.3}
 	loose := Match{Inliers: 40, matches: 100, smaller: 2}
 	still := Match{Inliers: 65, matches: 100, smaller: 0.7, Level: 3, QueryLevel: 0.9 * c.LowMotion}
+	fine := Match{Inliers: 65, matches: 100, smaller: 0.4, Level: 3, QueryLevel: 4}
 	moves := Match{Inliers: 65, matches: 100, smaller: 0.7, Level: 3, QueryLevel: 4}
 	usual := line{speed: 1, dir: 1}
 	for name, x := range map[string]struct {
@@ -66,6 +67,7 @@ func TestForBrief(t *testing.T) {
 		"half of it, backwards":             {&exact, line{speed: 1, dir: -1}, 30, false},
 		"short, one hardly moves":           {&still, usual, 15, true},
 		"short, both move, points disagree": {&moves, usual, 15, false},
+		"short, both move, to a fraction":   {&fine, usual, 15, true},
 		"all of it, both move":              {&moves, usual, 48, true},
 		"all of it, backwards":              {&exact, line{speed: 1, dir: -1}, 48, true},
 		"short, pictures hardly agree":      {&loose, usual, 15, false},
@@ -74,6 +76,7 @@ func TestForBrief(t *testing.T) {
 		"short, by another speed and loose": {&loose, line{speed: 0.75, dir: -1}, 24, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			require.InDelta(t, briefMost, c.forBrief(briefMost, x.m, &stretch{line: x.l, to: x.to}, 50, 50), 0) // no lean comes that far
 			s := c.forBrief(1.8, x.m, &stretch{line: x.l, to: x.to}, 50, 50)
 			if x.kept {
 				require.InDelta(t, 1.8, s, 0)

@@ -88,23 +88,27 @@ func (m *Match) forRegistration(s float64) float64 {
 
 // A short stretch can be one lean forward, which people do the same way again and again, and a lean back looks like it played backwards. Who
 // plays a clip backwards or faster plays all of it. So where the common segment is short (of what the clips could have in common on its
-// line), a person is asked and nothing is called reused: on odd lines, and where the pictures do not register to a fraction of a pixel, or
-// both clips move much, and many of the points disagree. Of 888 honest pairs of parts of cap12_edit, cap13_edit2, franck.mp4 and four others,
-// 13 had come to 1.30 to 1.80 so, all of one man who leans back and forward; of 555 copies that were found it leaves one to a person. Their
-// odd lines all explain 94 % and more.
+// line), a person is asked and nothing is called reused: on odd lines, and where the pictures do not register well, or worse where both clips
+// move, and many of the points disagree. Of 888 honest pairs of parts of cap12_edit, cap13_edit2, franck.mp4 and four others, 13 had come to
+// 1.30 to 1.80 so, all of one man who leans back and forward; of 555 copies that were found it leaves one to a person. Their odd lines all
+// explain 94 % and more.
 const (
-	briefOdd   = 0.75 // share of what there could be, on odd lines
-	briefUsual = 0.5  // likewise at the usual speed
-	looseShare = 0.5  // of the mutual matches, where the pictures hardly register
-	movedShare = 0.7  // likewise, where both clips move
+	briefOdd      = 0.75 // share of what there could be, on odd lines
+	briefUsual    = 0.5  // likewise at the usual speed
+	briefMost     = 2.5  // S from which a short stretch is no lean
+	looseShare    = 0.5  // of the mutual matches, where the pictures hardly register
+	movedShare    = 0.7  // likewise, where both clips move and
+	movedResidual = 0.5  // the median of the inliers lies farther off than that, pixels as exactResidual
 )
 
 // forBrief is S, kept below the threshold where a short stretch proves nothing. nq and no are the lengths of the clips at 10 frames per second.
 func (c Config) forBrief(s float64, m *Match, f *stretch, nq, no int) float64 {
 	part := float64(f.to-f.from) / max(1, min(float64(nq), float64(no)/f.line.speed))
 	share := float64(m.Inliers) / float64(max(1, m.matches))
-	moves := min(m.Level, m.QueryLevel) >= c.LowMotion
-	if !f.line.usual() && part < briefOdd || part < briefUsual && (m.loose() && share <= looseShare || moves && share <= movedShare) {
+	moves := min(m.Level, m.QueryLevel) >= c.LowMotion && m.smaller > movedResidual
+	odd := !f.line.usual() && part < briefOdd
+	apart := part < briefUsual && (m.loose() && share <= looseShare || moves && share <= movedShare)
+	if s < briefMost && (odd || apart) {
 		return min(s, c.most())
 	}
 	return s
