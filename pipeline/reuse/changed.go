@@ -16,17 +16,18 @@ import (
 // sharpness and place explain, and by noise, which the calmer half of its own cells tells; whoever moved leaves cells that differ by much
 // more. An overlay does too, but it fills a box; one such box is left out.
 //
-// Chosen on 897 copies and 2,496 pairs of photos of one person or place of 23 families, all in view: by their points alone 95 % of the copies and, on
-// a sample, 7.1 % of the others are asked about; with at most 20 cells 83.7 and 4.4 %, with 32, 87.2 and 5.0 %. Four in ten stickers of a fifth of the picture are not asked about
-// then, nor a quarter of the simulated re-captures. Where half of the cells are off by more than unlikeGrey, noise would be taken from what
-// changed, and nothing stood out: nothing is said then. (Of 280 blurred, dark, noisy, hard compressed and inverted copies of 56 photos none is off by more
-// than 5; of those with clipped lights one in twenty by more than 8; of 168 pairs of strangers 19 in 20.) In the grid's outermost cells a picture has its frame, a line or bars: they are not compared.
+// How many of them changed is one of the things that file photo.go weighs; where no points could be looked for again, changedMost decides
+// alone, and more than changedEver are always another photo. Where half of the cells are off by more than unlikeGrey, noise would be taken from what changed, and nothing stood out: nothing is
+// said then. (Of 280 blurred, dark, noisy, hard compressed and inverted copies of 56 photos none is off by more than 5; of those with clipped
+// lights one in twenty by more than 8; of 168 pairs of strangers 19 in 20.) In the grid's outermost cells a picture has its frame, a line or
+// bars: they are not compared.
 const (
 	changedSide  = 160 // long side, pixels, at which the query is laid over, as a clip's motion is
 	changedLeast = 60  // cells without which nothing is said
 	changedTimes = 4.0 // times what noise predicts from which a cell has changed
 	changedGrey  = 5.0 // and grey levels
-	changedMost  = 32  // cells that may have changed
+	changedMost  = 32  // cells that may have changed where no points could be looked for again
+	changedEver  = 100 // and where they could: somebody in plain clothes has no points, and is a tenth of the picture
 	unlikeGrey   = 8.0 // grey levels by which the middle one of the cells may be off
 	noiseLeast   = 1.0 // grey levels
 	edgeLeast    = 0.05

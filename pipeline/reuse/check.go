@@ -272,7 +272,7 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 				}
 			}
 		}
-		if p.same(m.Distance) && p.enough() && q.f.Kind == media.Photo && o.Kind == media.Photo {
+		if p.open() && q.f.Kind == media.Photo && o.Kind == media.Photo {
 			if motion, err = decodeMotion(o.motion); err == nil {
 				p.changed, err = q.f.picture.changes(&motion, ways[0].t)
 			}

@@ -90,7 +90,7 @@ func conclude(fp *Fingerprint, res *Result) pipeline.Check {
 			c.Detail["closest"].(map[string]any)["sound"] = m.Sound
 		}
 		if a := m.again; a.enough() {
-			c.Detail["closest"].(map[string]any)["points"] = map[string]any{"looked_for": a.points, "moved": round3(a.moved), "lost": round3(a.lost)}
+			c.Detail["closest"].(map[string]any)["points"] = map[string]any{"looked_for": a.points, "moved": round3(a.moved), "lost": round3(a.lost), "elsewhere": []float64{round3(a.elsewhere[0]), round3(a.elsewhere[1])}}
 		}
 		if a := m.changed; a.enough() {
 			c.Detail["closest"].(map[string]any)["cells"] = map[string]any{"compared": a.cells, "changed": a.found}

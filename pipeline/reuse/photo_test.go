@@ -96,3 +96,36 @@ func TestHashesAreAskedOnlyWithoutPoints(t *testing.T) {
 	require.True(t, few.same(nearDistance))
 	require.False(t, few.same(nearDistance+1))
 }
+
+// No single number decides: the same few changed cells, or lost points, are a copy's beside one picture and a second photo's beside another.
+func TestPhotoWeighsEverything(t *testing.T) {
+	plain := photoMatch{pairs: 100, exact: 95, agree: 0.95, again: refound{points: 100, elsewhere: [2]float64{0.1, 0.3}}, changed: changed{cells: 900}}
+	for name, c := range map[string]struct {
+		change func(*photoMatch)
+		same   bool
+	}{
+		"a plain copy":               {func(*photoMatch) {}, true},
+		"under a sticker":            {func(p *photoMatch) { p.again.lost, p.changed.found = 0.3, 60 }, true},
+		"one point found elsewhere":  {func(p *photoMatch) { p.again.moved, p.changed.found = 0.02, 10 }, true},
+		"noise, and nobody moved":    {func(p *photoMatch) { p.agree, p.again.elsewhere = 0.6, [2]float64{0.3, 0.5} }, true},
+		"points a little off":        {func(p *photoMatch) { p.agree, p.again.elsewhere, p.changed.found = 0.8, [2]float64{0.6, 1.2}, 20 }, false},
+		"very many cells":            {func(p *photoMatch) { p.changed.found = changedEver + 1 }, false},
+		"many moved":                 {func(p *photoMatch) { p.again.moved, p.again.elsewhere, p.changed.found = 0.1, [2]float64{0.5, 1.5}, 30 }, false},
+		"points that do not agree":   {func(p *photoMatch) { p.agree = perhapsPhoto - 0.01 }, false},
+		"no cells, one point moved":  {func(p *photoMatch) { p.changed, p.again.moved = changed{}, photoMoved }, true},
+		"no cells, two points moved": {func(p *photoMatch) { p.changed, p.again.moved = changed{}, 2*photoMoved }, false},
+		"no picture, many cells":     {func(p *photoMatch) { p.again, p.changed.found = refound{}, changedMost+1 }, false},
+		"no picture, few cells":      {func(p *photoMatch) { p.again, p.changed.found = refound{}, changedMost }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := plain
+			c.change(&p)
+			require.Equal(t, c.same, p.same(256), "%.2f", p.copied())
+		})
+	}
+	p := plain
+	p.again.moved, p.changed = 2*photoMoved, changed{}
+	require.True(t, p.open(), "the cells may still say that it is one")
+	p.again.elsewhere[0] = 3
+	require.False(t, p.open())
+}

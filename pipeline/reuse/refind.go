@@ -33,10 +33,15 @@ const (
 
 // refound is what became of the earlier photo's points in the query; the zero value says nothing.
 type refound struct {
-	points int     // that were looked for
-	moved  float64 // share that is found, and clearly elsewhere
-	lost   float64 // share that is not found
+	points    int     // that were looked for
+	moved     float64 // share that is found, and clearly elsewhere
+	lost      float64 // share that is not found
+	elsewhere [2]float64
 }
+
+// elsewhereAt are the shares of the points that refound.elsewhere goes by: of those that are found, so many are less better placed off their
+// place. How much better is the logarithm of what the cosine misses of 1 on the point's place, by what it misses where it is most alike.
+var elsewhereAt = [2]float64{0.9, 0.97}
 
 // enough says that there were points enough to decide by.
 func (r refound) enough() bool { return r.points >= refindLeast }
@@ -101,14 +106,23 @@ func refind(picture *grey, points []Point, turn Transform, w, h int) (refound, e
 	at := smoothField(found, float64(w), float64(h))
 	out := refound{points: len(found)}
 	moved, lost := 0, 0
+	var better []float64
 	for i := range found {
 		p := &found[i]
-		dx, dy := at(p.x, p.y)
-		switch {
-		case p.best < refindAlike:
+		if p.best < refindAlike {
 			lost++
-		case math.Hypot(p.dx-dx, p.dy-dy) > refindFar && 1-p.alike(dx, dy)+refindSlack > refindBetter*(1-p.best+refindSlack):
+			continue
+		}
+		dx, dy := at(p.x, p.y)
+		times := (1 - p.alike(dx, dy) + refindSlack) / (1 - p.best + refindSlack)
+		if math.Hypot(p.dx-dx, p.dy-dy) > refindFar && times > refindBetter {
 			moved++
+		}
+		better = append(better, math.Log(times))
+	}
+	if len(better) > 0 {
+		for i, share := range elsewhereAt {
+			out.elsewhere[i] = percentile(better, share)
 		}
 	}
 	out.moved, out.lost = float64(moved)/float64(len(found)), float64(lost)/float64(len(found))

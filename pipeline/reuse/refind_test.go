@@ -59,6 +59,9 @@ func TestRefindTellsWhatMovedUnraced(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.same, check.Outcome == pipeline.Uncertain, "%+v", res.Matches[0])
 			require.Contains(t, check.Detail["closest"], "points", "a person who looks at it sees what it hangs on")
+			off := res.Matches[0].again.elsewhere
+			require.LessOrEqual(t, off[0], off[1])
+			require.Equal(t, c.same, off[1] < 1, "%v", off)
 			if c.same {
 				return
 			}
