@@ -71,7 +71,42 @@ type benchCoreCmd struct {
 
 var errNotRun = errors.New("bench: a wanted check was not made on every clip; the table says which")
 
+// check says what of the flags cannot be, before minutes are spent.
+func (c *benchCoreCmd) check() error {
+	for _, f := range []struct {
+		ok   bool
+		flag string
+		want pipeline.Text
+	}{
+		{c.Runs >= 1, fmt.Sprintf("--runs %d", c.Runs), pipeline.Text{EN: "1 or more", ZH: "1 或以上"}},
+		{c.Workers >= 0, fmt.Sprintf("--workers %d", c.Workers), pipeline.Text{EN: "1 or more, or 0 for one per core", ZH: "1 或以上；0 表示每个核心一个"}},
+		{c.Batch >= 0, fmt.Sprintf("--batch %d", c.Batch), pipeline.Text{EN: "1 or more, or 0 for the usual", ZH: "1 或以上；0 表示默认值"}},
+		{c.Load >= 0 && c.Load < 1, fmt.Sprintf("--load %g", c.Load), pipeline.Text{EN: "a share of the throughput below 1, or 0 to leave it out", ZH: "小于 1 的吞吐量比例；0 表示不测"}},
+		{c.Load == 0 || c.Arrivals >= 1, fmt.Sprintf("--arrivals %d", c.Arrivals), pipeline.Text{EN: "1 or more", ZH: "1 或以上"}},
+	} {
+		if !f.ok {
+			return usagef(pipeline.Text{EN: f.flag + ": want " + f.want.EN, ZH: f.flag + "：应为" + f.want.ZH})
+		}
+	}
+	if c.Compare != "" {
+		if _, err := bench.ReadResult(c.Compare); err != nil {
+			return pathError("--compare", c.Compare, err, "name what `onsite bench core --json` printed", "请指定 onsite bench core --json 的输出文件")
+		}
+	}
+	if c.HTML != "" {
+		f, err := os.OpenFile(c.HTML, os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // G302: a page to be read
+		if err != nil {
+			return pathError("--html", c.HTML, err, "name a file that can be written", "请指定可写入的文件")
+		}
+		return f.Close()
+	}
+	return nil
+}
+
 func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	core, err := newCoreOn(media.Options{}, service.ModelOptions(config.Worker{Provider: c.Provider, Device: c.Device, Runtime: c.Runtime, Batch: c.Batch}))
 	if err != nil {
 		return err

@@ -32,6 +32,12 @@ func (c *benchCoreCmd) clips(ctx context.Context, e *env, dir string) ([]bench.C
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(files) == 1 {
+		fmt.Fprintln(e.err, "onsite:", e.say(pipeline.Text{
+			EN: "--clips: one clip alone has no earlier footage to be compared with, so reuse costs nothing here; give two or more for the whole workload",
+			ZH: "--clips：只有一段视频时没有可比对的历史素材，因此复用检查不计成本；要测完整工作负载请给出两段以上",
+		}))
+	}
 	out := make([]bench.Clip, 0, len(files))
 	for i, m := range files {
 		clip, err := cutClip(ctx, filepath.Join(c.Clips, m.Name()), filepath.Join(dir, strconv.Itoa(i)))
@@ -55,12 +61,13 @@ func cutClip(ctx context.Context, path, dir string) (bench.Clip, error) {
 		return bench.Clip{}, err
 	}
 	raw, err := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path).Output() //nolint:gosec // G204: a path
-	if err != nil {
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
 		return bench.Clip{}, fmt.Errorf("bench: ask ffprobe for the length of %s: %w", path, err)
 	}
 	length, err := strconv.ParseFloat(strings.TrimSpace(string(raw)), 64)
-	if err != nil {
-		return bench.Clip{}, fmt.Errorf("bench: %s has no length: %w", path, err)
+	if err != nil || exit != nil {
+		return bench.Clip{}, pathError("--clips", path, errors.New("this is no clip that ffprobe can read"), "keep clips alone in that folder", "该文件夹中只能放视频")
 	}
 	end := length - min(cutSeconds, cutShare*length)
 	clip := filepath.Join(dir, filepath.Base(path))

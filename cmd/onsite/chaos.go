@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -46,6 +47,10 @@ func (h harness) open(e *env) (dir, binary string, log *slog.Logger, done func(k
 		}
 	} else if dir, err = filepath.Abs(dir); err != nil {
 		return "", "", nil, nil, err
+	} else if entries, err := os.ReadDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", nil, nil, pathError("--dir", h.Dir, err, "name a new or an empty folder", "请指定新的或空的文件夹")
+	} else if len(entries) > 0 {
+		return "", "", nil, nil, pathError("--dir", h.Dir, errors.New("not empty"), "name a new or an empty folder", "请指定新的或空的文件夹")
 	} else if err = os.MkdirAll(dir, 0o700); err != nil {
 		return "", "", nil, nil, err
 	}

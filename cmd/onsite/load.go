@@ -96,6 +96,17 @@ func (c *loadCmd) check() error {
 	if len(c.Workers) == 0 && (c.Core == config.CoreFull || c.Hosts != 0 || c.Sites != 0) {
 		return usagef(pipeline.Text{EN: "--core full, --sites and --hosts are for a service that is started here; give --workers, too", ZH: "--core full、--sites 和 --hosts 只用于在此启动的服务；请同时给出 --workers"})
 	}
+	for _, n := range c.Workers {
+		if n < 1 {
+			return usagef(pipeline.Text{EN: "--workers: at least one process is needed", ZH: "--workers：至少需要 1 个进程"})
+		}
+	}
+	if len(c.Workers) > 0 && len(c.Subject) > 0 {
+		return usagef(pipeline.Text{
+			EN: "--subject is for a running service; with --workers a service is started that has employees of its own: leave one of them out",
+			ZH: "--subject 用于正在运行的服务；--workers 会启动自带员工的服务：两者只能给出一个",
+		})
+	}
 	if c.Sites != 0 && c.Core != config.CoreFull || c.Sites < 0 {
 		return usagef(pipeline.Text{EN: "--sites: a number from 1 on, together with --core full", ZH: "--sites：须为 1 以上的整数，并与 --core full 同时使用"})
 	}
@@ -200,10 +211,6 @@ func (c *loadCmd) own(ctx context.Context, e *env, o load.Options) ([]load.Resul
 	}
 	var runs []load.Result
 	for _, n := range c.Workers {
-		if n < 1 {
-			err = usagef(pipeline.Text{EN: "--workers: at least one process is needed", ZH: "--workers：至少需要 1 个进程"})
-			break
-		}
 		var r load.Result
 		if r, err = c.stand(ctx, e, o, actors, n, chaos.Options{
 			Binary: binary, Dir: filepath.Join(dir, strconv.Itoa(n)), Store: chaos.Postgres, S3: c.Objects == "s3", Workers: n, APIs: 1, Core: c.Core, AtOnce: c.AtOnce,

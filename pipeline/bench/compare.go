@@ -17,18 +17,27 @@ type Compared struct {
 	Fair    float64            `json:"total_by_machine"` // Total over Machine
 }
 
-// Compare reads the JSON of an earlier run.
-func (r *Result) Compare(path string) error {
+// ReadResult reads the JSON of an earlier run.
+func ReadResult(path string) (Result, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("bench: read the earlier result: %w", err)
+		return Result{}, fmt.Errorf("bench: read the earlier result: %w", err)
 	}
 	var old Result
 	if err := json.Unmarshal(raw, &old); err != nil {
-		return fmt.Errorf("bench: %s is no result of `onsite bench --json`: %w", path, err)
+		return Result{}, fmt.Errorf("bench: %s is no result of `onsite bench --json`: %w", path, err)
 	}
 	if old.CPUSPerClip <= 0 || old.BareDecodeMS <= 0 {
-		return fmt.Errorf("bench: %s is no result of `onsite bench --json`: it has no CPU time", path)
+		return Result{}, fmt.Errorf("bench: %s is no result of `onsite bench --json`: it has no CPU time", path)
+	}
+	return old, nil
+}
+
+// Compare puts the result beside the earlier one in a file.
+func (r *Result) Compare(path string) error {
+	old, err := ReadResult(path)
+	if err != nil {
+		return err
 	}
 	if !slices.Equal(old.Files, r.Files) {
 		return fmt.Errorf("bench: %s measured other clips (%v) than this run (%v); measure the same ones", path, old.Files, r.Files)
