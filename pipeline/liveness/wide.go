@@ -26,7 +26,7 @@ func widePattern(clip *media.Clip) (light, colour float64, ok bool, err error) {
 	}
 	w, h := clip.Frames[0].Image.Cols(), clip.Frames[0].Image.Rows()
 	n := 128
-	if min(w, h) < 2*n {
+	if (w/n)*(h/n) < wideLeast {
 		n = 64
 	}
 	places := tiles(w, h, n, wideTiles)
