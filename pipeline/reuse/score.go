@@ -66,7 +66,7 @@ const (
 const (
 	exactResidual = 0.85 // pixels at pictureSide of the picture that shows the scene smaller, median
 	exactShare    = 0.85 // of the mutual matches
-	alikeBits     = 10   // of PDQ between the nearest stills: the same whole picture
+	alikeBits     = 8    // of PDQ between the nearest stills: the same whole picture
 	alikeShare    = 0.65 // of the mutual matches, where it is
 	looseCost     = 0.3
 )

@@ -309,6 +309,13 @@ func stretches(have, want float64) (first, later float64) {
 
 // plan says which attacks are made on which cuts. The later part of a take serves as an honest negative; it is itself only re-encoded.
 func (s *suite) plan(how []transform) {
+	clips := slices.ContainsFunc(s.cuts, func(c cut) bool { return !c.photo })
+	photos := slices.ContainsFunc(s.cuts, func(c cut) bool { return c.photo })
+	for _, t := range how {
+		if len(s.o.Kinds) > 0 && !(t.video && clips || t.photo && photos) {
+			s.made.Skipped = append(s.made.Skipped, fmt.Sprintf("%s: there is no footage of its kind (clips: %t, photos: %t)", t.tag(), t.video, t.photo))
+		}
+	}
 	for i, c := range s.cuts {
 		first := true
 		for _, t := range how {

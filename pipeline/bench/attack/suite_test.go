@@ -101,6 +101,7 @@ func TestMakePhotos(t *testing.T) {
 	m, err := Make(context.Background(), dir, Options{Photos: photos, Seed: 1, Kinds: []string{"jpeg10", "rot90", "combo3", "reverse"}})
 	require.NoError(t, err)
 	require.Equal(t, 6, m.Queries) // a photo has no time to reverse
+	require.Equal(t, []string{"reverse: there is no footage of its kind (clips: true, photos: false)"}, m.Skipped)
 	require.Equal(t, 2, m.Families)
 	f, err := mustTools(t).probe(context.Background(), filepath.Join(dir, "query", "photo_x__rot90.jpg"))
 	require.NoError(t, err)
