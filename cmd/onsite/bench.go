@@ -208,7 +208,11 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 	fmt.Fprintf(w, "clips, runs\t%d, %d\t\t\n", r.Clips, r.Runs)
 	for _, name := range pipeline.CheckNames {
 		if n := r.Checks[name]; len(n) > 0 {
-			fmt.Fprintf(w, "%s\t%v\t\t\n", name, n)
+			var outcomes []string
+			for _, o := range slices.Sorted(maps.Keys(n)) {
+				outcomes = append(outcomes, fmt.Sprintf("%s %d", o, n[o]))
+			}
+			fmt.Fprintf(w, "%s\t%s\t\t\n", name, strings.Join(outcomes, ", "))
 		}
 	}
 	if b := r.Baseline; b != nil {

@@ -7,6 +7,6 @@
 // independent samples than chance allows (score S, file score.go). Only stage B, or identical bytes, gives footage_reused.
 //
 // It may import gocv (SIFT and homographies alone; no decoding), gonum (dot products, FFT), the packages pipeline, pipeline/media and models
-// (for byte views). It keeps no picture: a fingerprint holds hashes, descriptors, a 32 x 32 grey motion grid and sound hashes
+// (for byte views); one loop is in C (distance.c: codes against codes). It keeps no picture: a fingerprint holds hashes, descriptors, a 32 x 32 grey motion grid and sound hashes
 // (docs/fingerprint.md). Package index below it looks hashes up in the whole archive.
 package reuse
