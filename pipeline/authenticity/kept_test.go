@@ -35,7 +35,7 @@ func calm(n, joint, key int, shift float64) *media.Clip {
 	return clip
 }
 
-func TestWhatChangesForGood(t *testing.T) {
+func TestWhatChangesForGoodUnraced(t *testing.T) {
 	score := func(clip *media.Clip) jump {
 		s := newSeries(&clip.Motion)
 		return s.keptJump(newBlockTrack(&clip.Motion, s.every), clip.Packets)
@@ -47,7 +47,7 @@ func TestWhatChangesForGood(t *testing.T) {
 	require.Less(t, score(calm(60, 31, 31, 4)).score, 1.0, "a complete picture just there codes all of it anew")
 }
 
-func TestACalmPersonWhoIsElsewhereAtOnce(t *testing.T) {
+func TestACalmPersonWhoIsElsewhereAtOnceUnraced(t *testing.T) {
 	check := Check(calm(60, 31, 0, 4), DefaultConfig())
 	require.Contains(t, codes(check), pipeline.StreamAltered, "%v", check.Detail)
 	require.Equal(t, pipeline.Uncertain, check.Outcome)
@@ -98,8 +98,10 @@ func BenchmarkKeptJump(b *testing.B) {
 }
 
 // Automatic exposure that swings around what it seeks: brighter and darker by 4 % every 1.64 s, which comes back again and again.
-func TestExposureThatSwingsIsNoLoop(t *testing.T) {
-	nearlyStill := func(t float64) (x, y float64) { return 80 + 0.1*t*t + 0.5*math.Sin(0.5*t*t), 60 + 0.5*math.Sin(0.33*t*t+1) } // never again the same
+func TestExposureThatSwingsIsNoLoopUnraced(t *testing.T) {
+	nearlyStill := func(t float64) (x, y float64) {
+		return 80 + 0.1*t*t + 0.5*math.Sin(0.5*t*t), 60 + 0.5*math.Sin(0.33*t*t+1)
+	} // never again the same
 	clip := &media.Clip{Info: media.Info{Kind: media.Video}, Motion: made{w: 160, h: 120, seconds: 6, rate: 12, disc: nearlyStill, noise: 1, seed: 5}.motion()}
 	for i := range clip.Motion.Frames {
 		f := &clip.Motion.Frames[i]
