@@ -27,7 +27,7 @@ const (
 	changedTimes = 4.0 // times what noise predicts from which a cell has changed
 	changedGrey  = 5.0 // and grey levels
 	changedMost  = 32  // cells that may have changed where no points could be looked for again
-	changedEver  = 100 // and where they could: somebody in plain clothes has no points, and is a tenth of the picture
+	changedEver  = 150 // and where they could: somebody in plain clothes has no points, and takes a seventh of the picture
 	unlikeGrey   = 8.0 // grey levels by which the middle one of the cells may be off
 	noiseLeast   = 1.0 // grey levels
 	edgeLeast    = 0.05
