@@ -3,7 +3,6 @@ package reuse
 import (
 	"math"
 	"slices"
-	"sort"
 )
 
 // line says which moment of the earlier clip a moment of the query shows: sample j = round(dir*unit*speed*i) + offset for query sample i.
@@ -179,7 +178,16 @@ func newFound(p plan) found {
 func onLine(index []int32, b, n int) (i0, i1 int) {
 	rises := len(index) > 0 && index[0] <= index[len(index)-1]
 	from := func(j int) int { // the first sample at or behind moment j of the earlier clip, in the line's direction
-		return sort.Search(len(index), func(i int) bool { return (int(index[i])+b >= j) == rises })
+		low, high := 0, len(index) // sort.Search without its calls: there are two for every line of a search
+		for low < high {
+			i := int(uint(low+high) >> 1)
+			if (int(index[i])+b >= j) == rises {
+				high = i
+			} else {
+				low = i + 1
+			}
+		}
+		return low
 	}
 	if rises {
 		i0, i1 = from(0), from(n)
