@@ -87,6 +87,10 @@ func (c *checker) add(f pipeline.Finding) {
 // suspect raises the check's score. 10 is as sure as it gets.
 func (c *checker) suspect(v float64) { c.score = math.Max(c.score, math.Min(v, 10)) }
 
+// plainClear is by how many times a still must stay below its limit, as it is or registered, to be one beyond doubt: 11 stills coded as videos reach 3.3
+// to 7, a photo with grain 1.8, a calm person before a dim webcam, whose noise hides what moves, 1.5.
+const plainClear = 1.7
+
 // still reports whether the whole clip shows one still picture.
 func (c *checker) still() bool {
 	s, ok := findStill(&c.clip.Motion, c.cfg.StillLimit, c.cfg.StillShare)
@@ -98,14 +102,16 @@ func (c *checker) still() bool {
 	moved := math.Min(c.cfg.MovedLimit/math.Max(s.moved, 1e-3), s.spread/c.cfg.StillSpread)
 	switch {
 	case plain >= 1:
-		// Half the limit is what noise drawn over a still reaches; between it and the limit a very calm person is not ruled out.
-		kind, certain = stillPlain, plain >= 1.4
+		kind, certain = stillPlain, plain >= plainClear
 	case moved >= 1:
 		kind = stillMoved
 	}
 	// A still that is panned or zoomed leaves little, or moves nearly everywhere; a very calm person before a camera that shakes reached 0.57 of the
 	// limit with a fifth of the picture.
-	clear := kind == stillPlain || s.moved <= c.cfg.MovedLimit/2 || s.spread >= 3*c.cfg.StillSpread
+	clear := s.moved <= c.cfg.MovedLimit/2 || s.spread >= 3*c.cfg.StillSpread
+	if kind == stillPlain {
+		clear = math.Min(s.raw, s.moved) <= c.cfg.StillLimit/plainClear
+	}
 	sus := math.Max(plain, moved)
 	if !c.cfg.ExpectPerson || !clear {
 		sus = math.Min(sus, 0.99)
