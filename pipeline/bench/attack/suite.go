@@ -312,7 +312,7 @@ func (s *suite) plan(how []transform) {
 	clips := slices.ContainsFunc(s.cuts, func(c cut) bool { return !c.photo })
 	photos := slices.ContainsFunc(s.cuts, func(c cut) bool { return c.photo })
 	for _, t := range how {
-		if len(s.o.Kinds) > 0 && !(t.video && clips || t.photo && photos) {
+		if len(s.o.Kinds) > 0 && (!t.video || !clips) && (!t.photo || !photos) {
 			s.made.Skipped = append(s.made.Skipped, fmt.Sprintf("%s: there is no footage of its kind (clips: %t, photos: %t)", t.tag(), t.video, t.photo))
 		}
 	}
