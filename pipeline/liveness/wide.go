@@ -29,7 +29,7 @@ func widePattern(clip *media.Clip) (light, colour float64, ok bool, err error) {
 	if (w/n)*(h/n) < wideLeast {
 		n = 64
 	}
-	places := tiles(w, h, n, wideTiles)
+	places := tiles(w, h, n)
 	if len(places) < wideLeast {
 		return 0, 0, false, nil
 	}
@@ -57,10 +57,10 @@ func widePattern(clip *media.Clip) (light, colour float64, ok bool, err error) {
 	return commonPeak(lights, n, 0.12, 0.48), commonPeak(colours, n, 0.05, 0.45), true, nil
 }
 
-// tiles are up to most squares of n pixels, spread over a picture.
-func tiles(w, h, n, most int) []image.Rectangle {
+// tiles are up to wideTiles squares of n pixels, spread over a picture.
+func tiles(w, h, n int) []image.Rectangle {
 	cols, rows := w/n, h/n
-	for cols*rows > most {
+	for cols*rows > wideTiles {
 		if cols >= rows {
 			cols--
 		} else {

@@ -62,9 +62,9 @@ func TestAPatternAllOverThePicture(t *testing.T) {
 	_, _, ok, err := widePattern(room(t, 2, 30, all))
 	require.NoError(t, err)
 	require.False(t, ok, "two frames show too little")
-	require.Less(t, len(tiles(200, 100, 64, wideTiles)), wideLeast, "so does a small picture")
-	require.Len(t, tiles(1920, 1080, 128, wideTiles), 12)
-	for _, r := range tiles(640, 480, 128, wideTiles) {
+	require.Less(t, len(tiles(200, 100, 64)), wideLeast, "so does a small picture")
+	require.Len(t, tiles(1920, 1080, 128), 12)
+	for _, r := range tiles(640, 480, 128) {
 		require.True(t, r.In(all))
 	}
 }
