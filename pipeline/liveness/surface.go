@@ -135,8 +135,12 @@ func (p *powers) add(patch *models.Image, n int, hann []float64) error {
 		p.light, p.colour = make([]float64, n*n), make([]float64, n*n)
 	}
 	for v := range n {
+		facing, mirrored := (n-v)%n*n, 0 // the place opposite: its row, and its column, which is 0 for the first and then falls from n-1
 		for x := range n {
-			z, w := 2*(v*n+x), 2*((n-v)%n*n+(n-x)%n)
+			z, w := 2*(v*n+x), 2*(facing+mirrored)
+			if mirrored--; mirrored < 0 {
+				mirrored = n - 1
+			}
 			zr, zi, wr, wi := float64(data[z]), float64(data[z+1]), float64(data[w]), float64(data[w+1])
 			re, im := zr+wr, zi-wi
 			p.light[v*n+x] += re*re + im*im
@@ -251,8 +255,12 @@ func integral(power []float64, n int) powerSums {
 	s := powerSums{make([]float64, (n+2*m+1)*(n/2+2*m+1)), n + 2*m + 1}
 	for y := range n/2 + 2*m {
 		line := 0.0
+		row, at := power[(y-m+n)%n*n:][:n], (n/2-m+n)%n
 		for x := range n + 2*m {
-			line += power[(y-m+n)%n*n+(x-m+n/2+n)%n]
+			line += row[at]
+			if at++; at == n {
+				at = 0
+			}
 			s.v[(y+1)*s.wide+x+1] = s.v[y*s.wide+x+1] + line
 		}
 	}

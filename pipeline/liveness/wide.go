@@ -103,8 +103,16 @@ func commonPeak(maps [][]float64, n int, lo, hi float64) float64 {
 			for i, m := range maps {
 				values[i] = m[v*n+x]
 			}
-			sort.Float64s(values)
-			best = math.Max(best, values[len(values)/2])
+			more := 0
+			for _, x := range values {
+				if x > best {
+					more++
+				}
+			}
+			if more >= len(values)-len(values)/2 { // else the middle one is no higher than the best so far
+				sort.Float64s(values)
+				best = math.Max(best, values[len(values)/2])
+			}
 		}
 	}
 	return best
