@@ -28,6 +28,7 @@ const (
 	changedGrey  = 5.0 // and grey levels
 	changedMost  = 32  // cells that may have changed where no points could be looked for again
 	changedEver  = 150 // and where they could: somebody in plain clothes has no points, and takes a seventh of the picture
+	changedFew   = 10  // cells up to which it is a copy where all points are found in their places, however fine its texture is
 	unlikeGrey   = 8.0 // grey levels by which the middle one of the cells may be off
 	noiseLeast   = 1.0 // grey levels
 	edgeLeast    = 0.05

@@ -91,7 +91,8 @@ func (p photoMatch) same(distance int) bool {
 	case p.changed.enough() && p.changed.found > changedEver:
 		return false
 	case p.again.enough() && p.changed.enough():
-		return p.score() >= perhapsPhoto && p.copied() > 0
+		whole := p.again.moved == 0 && p.again.lost == 0 && p.changed.found <= changedFew
+		return p.score() >= perhapsPhoto && (whole || p.copied() > 0)
 	case p.again.enough():
 		return p.score() >= perhapsPhoto && p.again.moved <= photoMoved && p.again.lost <= photoLost
 	case p.changed.enough() && p.changed.found > changedMost:

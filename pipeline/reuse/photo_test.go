@@ -110,6 +110,8 @@ func TestPhotoWeighsEverything(t *testing.T) {
 		"noise, and nobody moved":    {func(p *photoMatch) { p.agree, p.again.elsewhere = 0.6, [2]float64{0.3, 0.5} }, true},
 		"points a little off":        {func(p *photoMatch) { p.agree, p.again.elsewhere, p.changed.found = 0.8, [2]float64{0.6, 1.2}, 20 }, false},
 		"very many cells":            {func(p *photoMatch) { p.changed.found = changedEver + 1 }, false},
+		"fine texture, all there":    {func(p *photoMatch) { p.again.elsewhere, p.changed.found = [2]float64{1, 1.2}, changedFew }, true},
+		"one point lost":             {func(p *photoMatch) { p.again.lost, p.again.elsewhere = 0.01, [2]float64{1.5, 2} }, false},
 		"many moved":                 {func(p *photoMatch) { p.again.moved, p.again.elsewhere, p.changed.found = 0.1, [2]float64{0.5, 1.5}, 30 }, false},
 		"points that do not agree":   {func(p *photoMatch) { p.agree = perhapsPhoto - 0.01 }, false},
 		"no cells, one point moved":  {func(p *photoMatch) { p.changed, p.again.moved = changed{}, photoMoved }, true},
