@@ -240,12 +240,12 @@ func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
 			fmt.Fprintf(w, "%s\t%d of %d\t%d of %d\t%.2f\n", h.Relation, h.Reused.Hits, h.Reused.N, h.CannotTell.Hits, h.CannotTell.N, h.TopS)
 		}
 	}
-	fmt.Fprintf(w, "\nheld out: none false in one half of the families, reported on the other; intervals by family\nmeasure\tkept out\tcopies found\tworst run\tlook-alikes called so\tworst run\tstrangers called so\tthreshold\n")
+	fmt.Fprintf(w, "\nheld out: thresholds by one half of the families, reported on the other; intervals by family\nmeasure\tchosen so that\tcopies found\tworst run\tlook-alikes called so\tworst run\tstrangers called so\tthreshold\n")
 	for _, m := range p.Methods {
 		for _, x := range []struct {
 			what string
 			h    *copies.HeldOut
-		}{{"strangers", m.Strangers}, {"all", m.All}} {
+		}{{"no stranger is called so", m.Strangers}, {"no look-alike either", m.All}, {"95 % of the copies are", m.Found}} {
 			if x.h == nil {
 				fmt.Fprintf(w, "%s\t%s\t-\t\t\t\t\t(too few families)\n", m.Name, x.what)
 				continue

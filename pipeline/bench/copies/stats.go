@@ -98,18 +98,40 @@ func (t *tally) share(seed uint64) Share {
 	return t.all
 }
 
-// choose gives the lowest threshold (a score at or above it counts) at which no honest pair is called a copy; ok is false without any.
-func choose(rows []*Row, m Measure, honest func(*Row) bool) (t float64, ok bool) {
-	top := math.Inf(-1)
-	for _, r := range rows {
-		if !r.Same && honest(r) {
-			top = max(top, r.Scores[m])
+// A chooser gives a threshold (a score at or above it counts) by the pairs of one half of the families; ok is false where they give none.
+type chooser func(rows []*Row) (t float64, ok bool)
+
+// keepOut gives the lowest threshold at which no honest pair is called a copy.
+func keepOut(m Measure, honest func(*Row) bool) chooser {
+	return func(rows []*Row) (float64, bool) {
+		top := math.Inf(-1)
+		for _, r := range rows {
+			if !r.Same && honest(r) {
+				top = max(top, r.Scores[m])
+			}
 		}
+		return math.Nextafter(top, math.Inf(1)), !math.IsInf(top, -1)
 	}
-	if math.IsInf(top, -1) {
-		return 0, false
+}
+
+// foundShare is the share of the copies that thresholds of keepIn find.
+const foundShare = 0.95
+
+// keepIn gives the highest threshold at which foundShare of the copies are called so: of an operating point that is set by what must be found, the most careful.
+func keepIn(m Measure) chooser {
+	return func(rows []*Row) (float64, bool) {
+		var same []float64
+		for _, r := range rows {
+			if r.Same {
+				same = append(same, r.Scores[m])
+			}
+		}
+		slices.Sort(same)
+		if len(same) == 0 {
+			return 0, false
+		}
+		return same[int(float64(len(same))*(1-foundShare)+1e-9)], true
 	}
-	return math.Nextafter(top, math.Inf(1)), true
 }
 
 // HeldOut is what thresholds that were chosen on one half of the families do on the other half, over all splits, both ways round.
@@ -126,9 +148,8 @@ type HeldOut struct {
 	Strangers  Share `json:"strangers"`
 }
 
-// heldOut runs the protocol for one measure. honest says which honest pairs the threshold has to keep out. It is nil when there are too
-// few families for any run.
-func heldOut(rows []*Row, all []Row, m Measure, seed uint64, splits int, honest func(*Row) bool) *HeldOut {
+// heldOut runs the protocol for one measure. It is nil when there are too few families for any run.
+func heldOut(rows []*Row, all []Row, m Measure, seed uint64, splits int, choose chooser) *HeldOut {
 	out := HeldOut{ByTag: map[string]float64{}, Worst: 1}
 	var thresholds []float64
 	var copies, lookalikes, strangers tally
@@ -137,7 +158,7 @@ func heldOut(rows []*Row, all []Row, m Measure, seed uint64, splits int, honest 
 	for split := range splits {
 		half := halves(all, seed, split)
 		for _, first := range []bool{true, false} {
-			t, ok := choose(within(rows, half, first), m, honest)
+			t, ok := choose(within(rows, half, first))
 			test := within(rows, half, !first)
 			same := slices.DeleteFunc(slices.Clone(test), func(r *Row) bool { return !r.Same })
 			if !ok || len(same) == 0 {

@@ -46,14 +46,14 @@ func TestHeldOut(t *testing.T) {
 	rows := made(8, 0.6, 0.1)
 	all := func(*Row) bool { return true }
 	strangers := func(r *Row) bool { return !r.hard() }
-	h := heldOut(pointers(rows), rows, Recording, 1, 5, all)
+	h := heldOut(pointers(rows), rows, Recording, 1, 5, keepOut(Recording, all))
 	require.Equal(t, 10, h.Runs)
 	require.InDelta(t, 0.5, h.Recall, 1e-9) // crop alone is above the look-alikes
 	require.Equal(t, map[string]float64{"crop": 1, "blur": 0}, h.ByTag)
 	require.Zero(t, *h.Lookalikes.Rate)
 	require.InDelta(t, 0.6, h.Threshold[1], 1e-9)
 
-	h = heldOut(pointers(rows), rows, Recording, 1, 5, strangers)
+	h = heldOut(pointers(rows), rows, Recording, 1, 5, keepOut(Recording, strangers))
 	require.InDelta(t, 1, h.Recall, 1e-9)
 	require.InDelta(t, 1, *h.Lookalikes.Rate, 1e-9) // what keeps strangers out lets every look-alike in
 	require.Zero(t, *h.Strangers.Rate)
@@ -62,7 +62,7 @@ func TestHeldOut(t *testing.T) {
 
 	// A look-alike in one family, higher than all others: false exactly where that family is not the one that chose.
 	rows[2].Scores[Recording] = 0.95
-	h = heldOut(pointers(rows), rows, Recording, 1, 5, all)
+	h = heldOut(pointers(rows), rows, Recording, 1, 5, keepOut(Recording, all))
 	require.InDelta(t, 0.25, h.Recall, 1e-9) // crop is found in the runs that did not see it
 	require.InDelta(t, 5.0/40, *h.Lookalikes.Rate, 1e-9)
 	require.Equal(t, [2]int{5, 40}, [2]int{h.Lookalikes.Hits, h.Lookalikes.N})
@@ -70,9 +70,23 @@ func TestHeldOut(t *testing.T) {
 	require.InDelta(t, 3.0/8, h.Lookalikes.CI95[1], 0.2) // how many runs there were makes the interval no narrower
 	require.InDelta(t, 0.25, *h.WorstHard, 1e-9)
 
-	require.Nil(t, heldOut(nil, rows, PDQ, 1, 5, all))
+	require.Nil(t, heldOut(nil, rows, PDQ, 1, 5, keepOut(PDQ, all)))
 	same := made(3, 0, 0)[:1]
-	require.Nil(t, heldOut(pointers(same), same, Recording, 1, 5, all), "no honest pair, no threshold")
+	require.Nil(t, heldOut(pointers(same), same, Recording, 1, 5, keepOut(Recording, all)), "no honest pair, no threshold")
+}
+
+func TestKeepIn(t *testing.T) {
+	var rows []*Row
+	for i := range 40 {
+		r := &Row{}
+		r.Same, r.Scores[Recording] = true, float64(i)
+		rows = append(rows, r, &Row{})
+	}
+	at, ok := keepIn(Recording)(rows)
+	require.True(t, ok)
+	require.InDelta(t, 2, at, 1e-9, "two of forty are below it")
+	_, ok = keepIn(Recording)([]*Row{{}})
+	require.False(t, ok, "no copy, no threshold")
 }
 
 // Both halves have look-alikes when two families have; every family is in one half.

@@ -55,7 +55,8 @@ func summarise(all []Row, prints map[string]printed, o Options, photo bool) *Par
 	stranger := func(r *Row) bool { return !r.hard() }
 	anyone := func(*Row) bool { return true }
 	for m := range measures {
-		p.Methods = append(p.Methods, Method{m.String(), heldOut(rows, all, m, o.Seed, o.Splits, stranger), heldOut(rows, all, m, o.Seed, o.Splits, anyone)})
+		held := func(by chooser) *HeldOut { return heldOut(rows, all, m, o.Seed, o.Splits, by) }
+		p.Methods = append(p.Methods, Method{m.String(), held(keepOut(m, stranger)), held(keepOut(m, anyone)), held(keepIn(m))})
 		if c := curve(rows, m, (*Row).hard); c != nil {
 			p.Curves["hard"][m.String()] = c
 		}
