@@ -41,6 +41,7 @@ deps:
 build: deps ## build bin/onsite and the decoder child beside it
 	@mkdir -p bin
 	@echo "build: bin/onsite-decode"
+	@rm -f bin/onsite-decode # linked anew each time: Go does not see that the static libav below it was updated
 	@CGO_LDFLAGS= CGO_CXXFLAGS= go build -o bin/onsite-decode ./cmd/onsite-decode
 	@echo "build: bin/onsite (the first time compiles the OpenCV bindings: about a minute)"
 	@go build -ldflags "-X onsite/pipeline/verify.Version=$(VERSION)" -o bin/onsite ./cmd/onsite
