@@ -157,12 +157,17 @@ type call struct {
 	body   func() (body io.ReadCloser, kind string, length int64, err error)
 	repeat bool // sending it twice does no more than sending it once
 	into   any  // pointer for JSON, io.Writer for everything else, nil for nothing
+	// again looks at an answer that was read; an error of it is one of the request, so that it may be sent once more. nil: the answer will do.
+	again func() error
 }
 
 // do sends a call, again where that is safe and of use, and reads the answer.
 func (c *Client) do(ctx context.Context, k call) (http.Header, error) {
 	for try := 1; ; try++ {
 		header, err := c.once(ctx, k)
+		if err == nil && k.again != nil {
+			err = k.again()
+		}
 		after, again := retry(err, try)
 		if err == nil || !k.repeat || !again || try >= c.o.Tries || ctx.Err() != nil {
 			return header, err

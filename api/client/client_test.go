@@ -9,8 +9,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -70,7 +72,7 @@ func TestProblems(t *testing.T) {
 	var p *Problem
 	require.ErrorAs(t, err, &p)
 	require.Equal(t, 422, p.Status)
-	require.Equal(t, "T: D; f d, x", p.Error())
+	require.Equal(t, "T: D; f: d; x", p.Error())
 	require.Empty(t, *waits, "what is wrong stays wrong")
 
 	c, _ = serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusForbidden) })
@@ -125,6 +127,60 @@ func TestRepeatsWhatMayBeRepeated(t *testing.T) {
 	require.ErrorAs(t, err, &p)
 	require.Equal(t, time.Second, p.RetryAfter)
 	require.Len(t, *waits, 1, "without a key it is sent once")
+}
+
+// trip answers without a network.
+type trip func(*http.Request) string
+
+func (f trip) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(f(r))), Request: r}, nil
+}
+
+// A service that has just started refuses rows, not the list.
+func TestEnrolsOnceTheModelsAreThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n int
+		answers := []string{
+			`{"enrolled":1,"refused":1,"rows":[{"subject":"e0","status":"enrolled"},{"subject":"e1","status":"refused","problem":{"code":"models_loading","title":"loading"}}]}`,
+			`{"enrolled":1,"unchanged":1,"rows":[{"subject":"e0","status":"unchanged"},{"subject":"e1","status":"enrolled","added":["ann.jpg"]}]}`,
+		}
+		var waits []time.Duration
+		c, err := New(Options{Server: "http://x", Key: key, Waiting: func(_ error, after time.Duration) { waits = append(waits, after) }, HTTP: &http.Client{Transport: trip(func(r *http.Request) string {
+			f, _, err := r.FormFile("ann.jpg")
+			require.NoError(t, err, "each time all photos are sent")
+			require.NoError(t, f.Close())
+			n++
+			return answers[n-1]
+		})}})
+		require.NoError(t, err)
+		began := time.Now()
+		a, err := c.Bulk(t.Context(), []byte("list"), []File{{Name: "ann.jpg", Bytes: []byte("picture")}}, false, nil)
+		require.NoError(t, err)
+		require.Equal(t, []time.Duration{loadingWait}, waits)
+		require.Equal(t, loadingWait, time.Since(began))
+		require.Equal(t, []string{"enrolled", "enrolled"}, []string{a.Rows[0].Status, a.Rows[1].Status})
+		require.Nil(t, a.Rows[1].Problem)
+		require.Equal(t, []int{2, 0, 0}, []int{a.Enrolled, a.Unchanged, a.Refused})
+	})
+
+	// Tried often enough, the rows say it.
+	c, waits := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"refused":1,"rows":[{"subject":"e1","status":"refused","problem":{"code":"models_loading","title":"loading"}}]}`)
+	})
+	c.o.Tries = 1
+	a, err := c.Bulk(t.Context(), []byte("list"), nil, false, nil)
+	require.NoError(t, err)
+	require.Equal(t, codeLoading, a.Rows[0].Problem.Code)
+	require.Empty(t, *waits)
+}
+
+// However long a server wants us to wait, and however often.
+func TestWaitsWithinABound(t *testing.T) {
+	after, again := retry(&Problem{Status: http.StatusServiceUnavailable, RetryAfter: time.Hour}, 1)
+	require.True(t, again)
+	require.Equal(t, longestWait, after)
+	after, _ = retry(&Problem{Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second}, 1)
+	require.Equal(t, 5*time.Second, after)
 }
 
 func TestUnreachable(t *testing.T) {

@@ -132,7 +132,16 @@ type Bulk struct {
 	Rows      []BulkRow `json:"rows"`
 }
 
-// Bulk sends a list of people (CSV or NDJSON) and their photos, whose names are those of the list, in the order of its rows.
+// codeLoading is the problem of a service that has just started; of a row, the answer has no Retry-After for it.
+const (
+	codeLoading = "models_loading"
+	loadingWait = 5 * time.Second
+)
+
+func (r *BulkRow) loading() bool { return r.Problem != nil && r.Problem.Code == codeLoading }
+
+// Bulk sends a list of people (CSV or NDJSON) and their photos, whose names are those of the list, in the order of its rows. Rows that came
+// while the models were being loaded are sent again, with all others, whose first answer stays.
 func (c *Client) Bulk(ctx context.Context, people []byte, photos []File, dryRun bool, progress func(sent, total int64)) (Bulk, error) {
 	f := newForm(progress)
 	errs := []error{f.file("people", File{Name: "people", Bytes: people}, "text/plain; charset=utf-8")}
@@ -147,7 +156,44 @@ func (c *Client) Bulk(ctx context.Context, people []byte, photos []File, dryRun 
 	if dryRun {
 		q.Set("dry_run", "true")
 	}
-	var out Bulk
-	_, err = c.do(ctx, call{method: http.MethodPost, path: at("subjects", "bulk"), query: q, body: body, repeat: true, into: &out})
+	var got, out Bulk
+	early := func() error {
+		out, got = got.over(out), Bulk{}
+		for i := range out.Rows {
+			if out.Rows[i].loading() {
+				p := *out.Rows[i].Problem
+				p.Status, p.RetryAfter = http.StatusServiceUnavailable, loadingWait
+				return &p
+			}
+		}
+		return nil
+	}
+	_, err = c.do(ctx, call{method: http.MethodPost, path: at("subjects", "bulk"), query: q, body: body, repeat: true, into: &got, again: early})
+	var p *Problem
+	if errors.As(err, &p) && p.Code == codeLoading && len(out.Rows) > 0 {
+		return out, nil // not all could be done; the rows say which
+	}
 	return out, err
+}
+
+// over is the answer to a list that was sent again: what was done by the first time is not called unchanged.
+func (b Bulk) over(first Bulk) Bulk {
+	if len(first.Rows) != len(b.Rows) {
+		return b
+	}
+	b.Enrolled, b.Unchanged, b.Refused = 0, 0, 0
+	for i := range b.Rows {
+		if !first.Rows[i].loading() {
+			b.Rows[i] = first.Rows[i]
+		}
+		switch b.Rows[i].Status {
+		case "refused":
+			b.Refused++
+		case "unchanged":
+			b.Unchanged++
+		default:
+			b.Enrolled++
+		}
+	}
+	return b
 }
