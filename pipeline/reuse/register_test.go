@@ -85,6 +85,13 @@ func TestForBrief(t *testing.T) {
 			require.Less(t, Score(s), c.Threshold)
 			require.Greater(t, Score(s), c.CannotTell)
 			require.InDelta(t, 1, c.forBrief(1, x.m, &stretch{line: x.l, to: x.to}, 50, 50), 0) // what is lower stays
+			for _, low := range []float64{0.5, 0.42, 0.3} {                                     // of a policy, which takes the bands along
+				strict := c
+				strict.Threshold, strict.CannotTell, strict.Weak = low, min(low, c.CannotTell), min(low, c.Weak)
+				m := *x.m
+				m.Score = Score(strict.forBrief(1.8, x.m, &stretch{line: x.l, to: x.to}, 50, 50))
+				require.NotEqual(t, Different, strict.judge(&m), "threshold %g", low)
+			}
 		})
 	}
 }

@@ -101,15 +101,16 @@ const (
 	movedResidual = 0.5  // the median of the inliers lies farther off than that, pixels as exactResidual
 )
 
-// forBrief is S, kept below the threshold where a short stretch proves nothing. nq and no are the lengths of the clips at 10 frames per second.
+// forBrief is S, kept below the threshold where a short stretch proves nothing; but not where a policy's low threshold leaves no room for a
+// question below it: there the stretch would pass, and the stricter the policy the more. nq and no are the lengths of the clips at 10 frames per second.
 func (c Config) forBrief(s float64, m *Match, f *stretch, nq, no int) float64 {
 	part := float64(f.to-f.from) / max(1, min(float64(nq), float64(no)/f.line.speed))
 	share := float64(m.Inliers) / float64(max(1, m.matches))
 	moves := min(m.Level, m.QueryLevel) >= c.LowMotion && m.smaller > movedResidual
 	odd := !f.line.usual() && part < briefOdd
 	apart := part < briefUsual && (m.loose() && share <= looseShare || moves && share <= movedShare)
-	if s < briefMost && (odd || apart) {
-		return min(s, c.most())
+	if limit := c.most(); s < briefMost && (odd || apart) && Score(limit) >= c.CannotTell {
+		return min(s, limit)
 	}
 	return s
 }
