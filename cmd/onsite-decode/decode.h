@@ -24,13 +24,12 @@ typedef struct od_packet {
 // What the headers say. Sizes are coded, before orientation.
 typedef struct od_header {
   char codec[32];
-  char audio[32];
   int width, height;
   int sar_num, sar_den;
   int orientation; // 1..8 as in EXIF
   int streams;
   int encrypted;
-  int has_picture, has_audio;
+  int has_picture, has_audio, sound_known; // sound_known: registry.c has a decoder for the sound
   int64_t duration_us;
   int range, primaries, transfer, matrix, reorder; // as libav numbers them
   int sound_rate, sound_channels;

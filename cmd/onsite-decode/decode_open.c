@@ -107,8 +107,8 @@ int od_headers(od_clip *c, od_header *h) {
     if (p->codec_type == AVMEDIA_TYPE_AUDIO && c->audio < 0) c->audio = (int)i;
   }
   h->has_audio = c->audio >= 0;
-  if (c->audio >= 0) av_strlcpy(h->audio, avcodec_get_name(c->fmt->streams[c->audio]->codecpar->codec_id), sizeof h->audio);
   if (c->audio >= 0) {
+    h->sound_known = avcodec_find_decoder(c->fmt->streams[c->audio]->codecpar->codec_id) != NULL;
     h->sound_rate = c->fmt->streams[c->audio]->codecpar->sample_rate;
     h->sound_channels = c->fmt->streams[c->audio]->codecpar->ch_layout.nb_channels;
   }

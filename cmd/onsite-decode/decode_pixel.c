@@ -92,7 +92,10 @@ static int grey_by_sws(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, 
 
 // Adds rows of luma to column sums, four at a time: this loop touches every pixel of the motion track, so it must vectorize. 16 bits hold
 // 257 rows of 255; a cell of the largest allowed clip has 26.
-__attribute__((target_clones("avx2", "default"))) static void add_rows8(const uint8_t *restrict p, ptrdiff_t stride, int rows, int width, uint16_t *restrict sum) {
+#if defined(__x86_64__)
+__attribute__((target_clones("avx2", "default")))
+#endif
+static void add_rows8(const uint8_t *restrict p, ptrdiff_t stride, int rows, int width, uint16_t *restrict sum) {
   for (; rows >= 4; rows -= 4, p += 4 * stride) {
     const uint8_t *q = p + stride, *r = q + stride, *s = r + stride;
     for (int x = 0; x < width; x++) sum[x] = (uint16_t)(sum[x] + p[x] + q[x] + r[x] + s[x]);

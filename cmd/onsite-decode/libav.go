@@ -70,16 +70,16 @@ type clip struct{ c *C.od_clip }
 
 // header is what the container says; sizes are coded, before orientation.
 type header struct {
-	codec, audio         string
-	width, height        int
-	sarNum, sarDen       int
-	orientation          int
-	streams              int
-	encrypted            bool
-	hasPicture, hasAudio bool
-	durationUS           int64
-	video                origin.Video
-	sound                origin.Sound
+	codec                            string
+	width, height                    int
+	sarNum, sarDen                   int
+	orientation                      int
+	streams                          int
+	encrypted                        bool
+	hasPicture, hasAudio, soundKnown bool
+	durationUS                       int64
+	video                            origin.Video
+	sound                            origin.Sound
 }
 
 // packet is one coded packet in decoding order; ptsUS is absolute.
@@ -114,9 +114,9 @@ func (v *clip) header() header {
 	var h C.od_header
 	C.od_headers(v.c, &h)
 	return header{
-		codec: C.GoString(&h.codec[0]), audio: C.GoString(&h.audio[0]), width: int(h.width), height: int(h.height),
+		codec: C.GoString(&h.codec[0]), width: int(h.width), height: int(h.height),
 		sarNum: int(h.sar_num), sarDen: int(h.sar_den), orientation: int(h.orientation), streams: int(h.streams),
-		encrypted: h.encrypted != 0, hasPicture: h.has_picture != 0, hasAudio: h.has_audio != 0, durationUS: int64(h.duration_us),
+		encrypted: h.encrypted != 0, hasPicture: h.has_picture != 0, hasAudio: h.has_audio != 0, soundKnown: h.sound_known != 0, durationUS: int64(h.duration_us),
 		video: origin.Video{Range: int(h._range), Primaries: int(h.primaries), Transfer: int(h.transfer), Matrix: int(h.matrix), Reorder: int(h.reorder)},
 		sound: origin.Sound{Rate: int(h.sound_rate), Channels: int(h.sound_channels)},
 	}

@@ -17,9 +17,6 @@ import (
 // codecs are the picture streams that this program decodes.
 var codecs = []string{"h264", "hevc", "vp8", "vp9"}
 
-// sounds are the sound streams that it decodes; others are left out.
-var sounds = []string{"aac", "opus", "vorbis", "mp3", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8", "amr_nb", "amr_wb", "alac", "flac"}
-
 func movie(req wire.Request, status selfStatus, out *bufio.Writer) error {
 	before := cpuTime()
 	format := "mov"
@@ -42,7 +39,7 @@ func movie(req wire.Request, status selfStatus, out *bufio.Writer) error {
 	if err := checkHeader(h, req); err != nil {
 		return err
 	}
-	wantSound := req.Audio && h.hasAudio && slices.Contains(sounds, h.audio)
+	wantSound := req.Audio && h.soundKnown // other sounds are left out
 	limit := time.Duration(req.Limits.DurationMS) * time.Millisecond
 	if err := c.scan(req.Limits.Packets, wantSound); err != nil {
 		switch {

@@ -2,12 +2,16 @@
 //
 // libav is linked statically, and its own tables of everything it can do (allcodecs.c, allformats.c, protocols.c) are replaced by these, so that the
 // linker takes a twentieth of it and none of the 130 libraries that the rest asks for. Loading those took 60 ms of processor time for each clip,
-// and what is not in the program cannot be attacked. The names are those of FFmpeg 5.1 (Debian 12); another version that names something
-// else does not link.
+// and what is not in the program cannot be attacked. The names are those of FFmpeg 5.1 (Debian 12); another version may name
+// something else, or mean something else by the same name, so it does not compile.
 #include "decode.h"
 
 #include <libavutil/hwcontext.h>
 #include <string.h>
+
+#if LIBAVCODEC_VERSION_MAJOR != 59 || LIBAVFORMAT_VERSION_MAJOR != 59
+#error "registry.c is written for FFmpeg 5.1 (libavcodec 59, libavformat 59): compare its lists with those of this version first"
+#endif
 
 // Decoders: a stream is decoded by the first that fits.
 #define DECODERS(X) X(h264) X(hevc) X(vp8) X(vp9) X(mjpeg) X(png) X(webp) X(aac) X(opus) X(vorbis) X(mp3float) X(amrnb) X(amrwb) X(alac) X(flac) \
@@ -111,7 +115,7 @@ DEVICES(NO_DEVICE)
 
 const char swri_soxr_resampler[512];
 
-int ff_gnutls_init(void);
-int ff_gnutls_init(void) { return 0; }
+void ff_gnutls_init(void);
+void ff_gnutls_init(void) {}
 void ff_gnutls_deinit(void);
 void ff_gnutls_deinit(void) {}

@@ -143,6 +143,17 @@ func (s *series) surprise(i *media.Info, p []media.Packet) (best jump) {
 	return best
 }
 
+// largestAround is the largest of the steps around step i, without itself.
+func largestAround(steps []float64, i int) float64 {
+	around := 0.0
+	for k := max(i-jumpAround, 0); k <= min(i+jumpAround, len(steps)-1); k++ {
+		if k != i {
+			around = math.Max(around, steps[k])
+		}
+	}
+	return around
+}
+
 // findJump gives the clearest place where the footage may have been joined; score 0: none. A change of the light alone is none, nor is a gap in
 // the pictures' times.
 func (s *series) findJump(b *blockTrack) jump {
@@ -157,13 +168,7 @@ func (s *series) findJump(b *blockTrack) jump {
 		if steps[i] < hintLeast || s.gap(i) || s.gap(i-1) {
 			continue
 		}
-		around := 0.0
-		for k := max(i-jumpAround, 0); k <= min(i+jumpAround, len(steps)-1); k++ {
-			if k != i {
-				around = math.Max(around, steps[k])
-			}
-		}
-		ratio := steps[i] / (around + jumpSoft)
+		ratio := steps[i] / (largestAround(steps, i) + jumpSoft)
 		if ratio >= hintRatio && s.levelled(i-1, i+2) >= hintStays*steps[i] {
 			hints = append(hints, hint{i, ratio})
 		}

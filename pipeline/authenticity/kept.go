@@ -42,13 +42,7 @@ func (s *series) keptJump(b *blockTrack, p []media.Packet) jump {
 		if wide := s.levelled(i-1, i+2); wide < keptBack*steps[i] || wide > keptGoesOn*steps[i] {
 			continue
 		}
-		around := 0.0
-		for k := max(i-jumpAround, 0); k <= min(i+jumpAround, len(steps)-1); k++ {
-			if k != i {
-				around = math.Max(around, steps[k])
-			}
-		}
-		ratio := steps[i] / (around + jumpSoft)
+		ratio := steps[i] / (largestAround(steps, i) + jumpSoft)
 		if ratio < keptRatio || steps[i]*ratio < keptSteps || completeWithin(p, s.t[i], s.t[i+1]) {
 			continue
 		}

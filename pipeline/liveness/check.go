@@ -19,11 +19,12 @@ const (
 	LackTime         = "single_frame" // a photo whose one score lies in between
 	LackClean        = "noisy"        // the picture is so noisy that the model's no is not worth much
 	LackColours      = "colours"      // in balanced colours the model says the contrary
-	LackAccord       = "accord"       // some signs of a print or a screen, too few to say so
+	LackSure         = "unsure"       // the model's score lies below Threshold, but not below ClearSpoof
+	LackAccord       = "accord"       // some signs of a recorded face (a face that hardly moves is one), too few to say so
 )
 
 // Lacks lists them.
-var Lacks = []string{LackSmall, LackLight, LackVotes, LackSurroundings, LackTime, LackClean, LackColours, LackAccord}
+var Lacks = []string{LackSmall, LackLight, LackVotes, LackSurroundings, LackTime, LackClean, LackColours, LackSure, LackAccord}
 
 // shown is how many of the least live faces a finding points to.
 const shown = 3
@@ -185,7 +186,7 @@ func judgeSubject(out *pipeline.Check, own *ballot, photo bool, cfg *Config) {
 	case score < cfg.Threshold && own.balanced >= cfg.Threshold:
 		doubt(out, own, LackColours)
 	case score < cfg.Threshold && score >= cfg.ClearSpoof:
-		doubt(out, own, LackAccord)
+		doubt(out, own, LackSure)
 	case score < cfg.Threshold:
 		suspect(out, own, cfg.Threshold, "face")
 	}
@@ -209,16 +210,12 @@ func judgeOther(out *pipeline.Check, b *ballot, photo bool, cfg *Config) {
 	if score >= cfg.ClearSpoof || b.light() < cfg.DarkFace || len(b.votes) < votes || b.weight() < need {
 		return
 	}
-	switch {
-	case b.noise > cfg.NoisyView || b.balanced >= cfg.Threshold:
-		if out.Outcome == pipeline.Pass {
-			doubt(out, b, LackAccord)
-		}
-	default:
-		suspect(out, b, cfg.ClearSpoof, "other_face")
-		if out.Score == nil || score < *out.Score { // the score that decides is the one that is shown
-			out.Score, out.Threshold = &score, &cfg.ClearSpoof
-		}
+	if b.noise > cfg.NoisyView || b.balanced >= cfg.Threshold {
+		return // a poster in a noisy picture, or in a lamp's light, is nobody's fault
+	}
+	suspect(out, b, cfg.ClearSpoof, "other_face")
+	if out.Score == nil || score < *out.Score { // the score that decides is the one that is shown
+		out.Score, out.Threshold = &score, &cfg.ClearSpoof
 	}
 }
 

@@ -38,7 +38,7 @@ type ballot struct {
 	seen  int     // faces of the track in the sampled frames, voting or not
 	left  int     // faces that were not asked about, because no answer could have changed anything
 	noise float64 // median of what the model saw in its votes, grey levels; measured where they hesitate, 0 elsewhere
-	// balanced is what the score would be without the lamp's colour and brightness; asked where the votes hesitate, 1 elsewhere.
+	// balanced is what the score would be without the lamp's colour and brightness; asked where the votes hesitate, 0 elsewhere.
 	balanced float64
 	share    float64 // of the faces that weigh (ten at most) those that are asked about; 0: all
 }

@@ -99,6 +99,22 @@ func TestALampFailsNobody(t *testing.T) {
 	require.Equal(t, LackColours, got.Detail["lacking"])
 	require.InDelta(t, 0.95, got.Detail["balanced_score"], 1e-6)
 
+	// Nor does that of somebody on a poster: only the place beside the subject has the cast here.
+	clip, found = painted(t, media.Video, 6, person{live: same(1, 6), size: 160, x: 340, light: 250}, person{live: same(1, 6), size: 110, x: 40, light: 80})
+	for i := range clip.Frames {
+		pix, err := clip.Frames[i].Image.DataPtrUint8()
+		require.NoError(t, err)
+		for k := 2; k < len(pix); k += 3 {
+			if k/3%clip.Frames[i].Image.Cols() < 250 {
+				pix[k] = byte(min(float64(pix[k])*1.7, 255))
+			}
+		}
+	}
+	got, err = Check(t.Context(), &warm{}, clip, found, &Track{}, DefaultConfig())
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Pass, got.Detail["votes"], "%v", got.Detail)
+	require.InDelta(t, 0.05, got.Detail["others"].([]map[string]any)[0]["score"], 1e-6, "or the test shows nothing")
+
 	im := models.Image{W: 4, H: 4, C: 3, Pix: make([]byte, 48)}
 	for i := range im.Pix {
 		im.Pix[i] = []byte{40, 60, 90}[i%3]

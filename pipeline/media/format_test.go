@@ -91,6 +91,24 @@ func TestVideoFormats(t *testing.T) {
 	}
 }
 
+// Sounds that have a decoder are heard; the others are left out, and the pictures stand.
+func TestSounds(t *testing.T) {
+	for codec, heard := range map[string]bool{"alac": true, "flac": true, "libmp3lame": true, "pcm_s16le": true, "pcm_s24le": true, "pcm_u8": true, "ac3": false} {
+		raw := made(t, codec+".mkv", "-f", "lavfi", "-t", "1", "-i", "testsrc2=size=160x120:rate=10", "-f", "lavfi", "-t", "1", "-i", beep,
+			"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", codec)
+		req := DefaultRequest()
+		req.Audio = true
+		clip := decoded(t, file(t, codec, raw), req)
+		require.True(t, clip.Info.HasAudio, codec)
+		require.Len(t, clip.Packets, 10, codec)
+		if heard {
+			require.InDelta(t, 16000, len(clip.PCM), 2000, codec)
+		} else {
+			require.Empty(t, clip.PCM, codec)
+		}
+	}
+}
+
 func audioFor(container string) string {
 	if container == "webm" || container == "mkv" {
 		return "libopus"

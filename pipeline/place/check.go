@@ -114,7 +114,7 @@ func Check(in Input, cfg Config) (pipeline.Check, Result) {
 			c.out.Why = whyNoFence
 		}
 	}
-	if c.out.Outcome == pipeline.Fail && c.out.Score != nil && *c.out.Score <= *c.out.Threshold {
+	if c.out.Outcome == pipeline.Fail && c.out.Score != nil && c.result.Outside <= *c.out.Threshold {
 		c.out.Score, c.out.Threshold, c.out.Near = nil, nil, false // the distance is none that fails: another rule decided
 	}
 	c.result.Outcome = c.out.Outcome
@@ -205,6 +205,9 @@ func (c *checker) fence(site *pipeline.Site, where *pipeline.Location, own bool,
 	allowed := c.cfg.Allowance * accuracy
 	c.result.Outside = math.Max(0, metres)
 	score := math.Round(c.result.Outside)
+	if c.result.Outside > allowed && score <= allowed { // so little more than allowed that whole metres hide it
+		score = math.Ceil(c.result.Outside*10) / 10
+	}
 	c.out.Score, c.out.Threshold = &score, &allowed
 	c.out.Near = math.Abs(c.result.Outside-allowed) < 1
 	detail := map[string]any{"outside_m": score, "accuracy_m": math.Round(accuracy), "allowed_m": math.Round(allowed), "radius_m": radius, "position": position}

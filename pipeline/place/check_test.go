@@ -209,6 +209,22 @@ func TestScoreIsTheDistanceOutside(t *testing.T) {
 	require.Equal(t, "J0", result.Previous.Job)
 }
 
+// Whole metres must not hide by how little a position is too far outside.
+func TestScoreOfAFenceThatFailsByLittle(t *testing.T) {
+	in := honest()
+	in.Claim.Location = exact(north(150+30.098), 15)
+	got, _ := Check(in, DefaultConfig())
+	require.Equal(t, pipeline.Fail, got.Outcome)
+	require.InDelta(t, 30.1, *got.Score, 0.01)
+	require.InDelta(t, 30, *got.Threshold, 1e-9)
+
+	in = honest() // within the fence, but another rule fails: its distance is none that fails
+	in.Claim.Device.MockLocation = true
+	got, _ = Check(in, DefaultConfig())
+	require.Equal(t, pipeline.Fail, got.Outcome)
+	require.Nil(t, got.Score)
+}
+
 func TestWhyNotChecked(t *testing.T) {
 	in := honest()
 	in.Site = nil

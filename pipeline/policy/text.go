@@ -363,7 +363,8 @@ var lackTexts = map[string]pipeline.Text{
 	"single_frame": {EN: "a single picture is not enough", ZH: "单张画面不足以判断"},
 	"noisy":        {EN: "the picture is very noisy", ZH: "画面噪点过多"},
 	"colours":      {EN: "the light's colour makes the face look unlike one, and without it nothing is wrong", ZH: "光线的颜色使人脸看起来不自然，校正颜色后未见异常"},
-	"accord":       {EN: "some signs of a print or a screen were seen, too few to be sure", ZH: "出现少量打印照片或屏幕的迹象，但不足以确定"},
+	"unsure":       {EN: "the face looks neither clearly live nor clearly like a picture of one", ZH: "人脸看起来既不能确定是真人，也不能确定是翻拍"},
+	"accord":       {EN: "something, such as a face that hardly moves, may come from a recorded picture, but too little speaks for that", ZH: "存在个别可疑之处（例如面部几乎不动），可能来自翻拍画面，但依据不足"},
 }
 
 // earlierTexts say what is to be known of earlier footage, the codes of {earlier} and {still}.
