@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -94,9 +95,13 @@ func (c *benchCoreCmd) check() error {
 		}
 	}
 	if c.HTML != "" {
+		_, there := os.Stat(c.HTML)
 		f, err := os.OpenFile(c.HTML, os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // G302: a page to be read
 		if err != nil {
 			return pathError("--html", c.HTML, err, "name a file that can be written", "请指定可写入的文件")
+		}
+		if errors.Is(there, fs.ErrNotExist) {
+			defer func() { _ = os.Remove(c.HTML) }() // made to try it only; a run that fails leaves no empty page
 		}
 		return f.Close()
 	}

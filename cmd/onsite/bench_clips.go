@@ -60,14 +60,9 @@ func cutClip(ctx context.Context, path, dir string) (bench.Clip, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return bench.Clip{}, err
 	}
-	raw, err := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path).Output() //nolint:gosec // G204: a path
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return bench.Clip{}, fmt.Errorf("bench: ask ffprobe for the length of %s: %w", path, err)
-	}
-	length, err := strconv.ParseFloat(strings.TrimSpace(string(raw)), 64)
-	if err != nil || exit != nil {
-		return bench.Clip{}, pathError("--clips", path, errors.New("this is no clip that ffprobe can read"), "keep clips alone in that folder", "该文件夹中只能放视频")
+	length, err := clipLength(ctx, path)
+	if err != nil {
+		return bench.Clip{}, err
 	}
 	end := length - min(cutSeconds, cutShare*length)
 	clip := filepath.Join(dir, filepath.Base(path))
@@ -87,6 +82,30 @@ func cutClip(ctx context.Context, path, dir string) (bench.Clip, error) {
 		}
 	}
 	return out, nil
+}
+
+// clipLength is how long a clip is, in seconds. Browsers write WebM without a duration; there it is the time of the last packet.
+func clipLength(ctx context.Context, path string) (float64, error) {
+	for _, entry := range []string{"format=duration", "packet=pts_time"} {
+		raw, err := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", entry, "-of", "csv=p=0", path).Output() //nolint:gosec // G204: a path
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			return 0, fmt.Errorf("bench: ask ffprobe for the length of %s: %w", path, err)
+		}
+		if exit != nil {
+			break
+		}
+		length := 0.0
+		for line := range strings.Lines(string(raw)) {
+			if at, err := strconv.ParseFloat(strings.Trim(line, ", \r\n"), 64); err == nil {
+				length = max(length, at)
+			}
+		}
+		if length > 0 {
+			return length, nil
+		}
+	}
+	return 0, pathError("--clips", path, errors.New("this is no clip that ffprobe can read"), "keep clips alone in that folder", "该文件夹中只能放视频")
 }
 
 func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 3, 64) }

@@ -28,10 +28,27 @@ func TestBenchCoreFlags(t *testing.T) {
 		require.Contains(t, usage.text.ZH, flag)
 	}
 	require.NoError(t, (&benchCoreCmd{Runs: 1, Load: .7, Arrivals: 1, HTML: filepath.Join(dir, "page.html")}).check())
+	require.NoFileExists(t, filepath.Join(dir, "page.html"), "to look whether it can be written leaves nothing")
+	require.NoError(t, (&benchCoreCmd{Runs: 1, HTML: text}).check())
+	require.FileExists(t, text, "what was there stays")
 	_, err := cutClip(t.Context(), text, filepath.Join(dir, "cut"))
 	var usage *usageError
 	require.ErrorAs(t, err, &usage)
 	require.Contains(t, usage.text.EN, text)
+}
+
+// WebM as a browser records it says nowhere how long it is.
+func TestClipLength(t *testing.T) {
+	args := []string{"-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10", "-t", "2", "-c:v", "libvpx", "-deadline", "realtime", "-live", "1"}
+	for name, want := range map[string]float64{"live.webm": 1.9, "whole.webm": 2} {
+		use := args
+		if name == "whole.webm" {
+			use = args[:len(args)-2]
+		}
+		length, err := clipLength(t.Context(), ffmpeg(t, name, use...))
+		require.NoError(t, err, name)
+		require.InDelta(t, want, length, .01, name)
+	}
 }
 
 func TestHarnessTakesNoFilledFolder(t *testing.T) {

@@ -34,6 +34,9 @@ func (c *benchLivenessCmd) Run(ctx context.Context, e *env) error {
 	if c.Make != "" {
 		return c.make(ctx, e)
 	}
+	if err := filled(c.Data); err != nil {
+		return pathError("--data", c.Data, err, "name a folder with honest photos and clips in real/ and attacks in fake/", "请指定文件夹：真实素材放在 real/，攻击素材放在 fake/")
+	}
 	o := liveness.DefaultBenchOptions()
 	suite, err := originsOf(c.Data)
 	if err != nil {
@@ -114,11 +117,29 @@ func originsOf(dir string) (map[string]liveness.Origin, error) {
 	return out, nil
 }
 
+// filled says why a folder cannot be read, or that nothing is in it.
+func filled(dir string) error {
+	if err := listable(dir); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) == 0 {
+		err = errors.New("nothing is in it")
+	}
+	return err
+}
+
 // make writes a suite.
 func (c *benchLivenessCmd) make(ctx context.Context, e *env) error {
 	if c.Clips == "" {
 		return &usageError{err: errors.New("--make: no material"), text: pipeline.Text{
 			EN: "--make needs real clips to make attacks of: --clips FOLDER", ZH: "--make 需要真实视频作为素材：请用 --clips 指定文件夹"}}
+	}
+	if c.Seconds < spoof.MinSeconds {
+		return usagef(pipeline.Text{EN: fmt.Sprintf("--seconds: %g, want %g or more", c.Seconds, spoof.MinSeconds), ZH: fmt.Sprintf("--seconds：%g，应不小于 %g", c.Seconds, spoof.MinSeconds)})
+	}
+	if err := filled(c.Clips); err != nil {
+		return pathError("--clips", c.Clips, err, "name a folder of real clips", "请指定存放真实视频的文件夹")
 	}
 	bar := newProgress(e)
 	rows, err := spoof.Make(ctx, c.Make, spoof.Options{Clips: c.Clips, Seed: c.Seed, Species: c.Species, Seconds: c.Seconds, Progress: bar.count("files")})

@@ -112,6 +112,9 @@ func (c *benchReuseCmd) make(ctx context.Context, e *env) error {
 	if c.Seconds == 0 {
 		return usagef(pipeline.Text{EN: "--seconds: 0, want 1.5 to 60", ZH: "--seconds：0，应为 1.5 到 60"})
 	}
+	if c.Easy < 1 {
+		return usagef(pipeline.Text{EN: fmt.Sprintf("--easy: %d, want 1 or more", c.Easy), ZH: fmt.Sprintf("--easy：%d，应不小于 1", c.Easy)})
+	}
 	bar := newProgress(e)
 	m, err := attack.Make(ctx, c.Make, attack.Options{Clips: c.Clips, Photos: c.Photos, Scenes: c.Scenes, Seed: c.Seed, Kinds: c.Kinds, Seconds: c.Seconds, Easy: c.Easy, Progress: bar.count("files")})
 	bar.close()

@@ -56,6 +56,8 @@ func TestBenchReuseBadInput(t *testing.T) {
 		{"--clips FOLDER", []string{"--make", t.TempDir()}},
 		{"--make", []string{"--suite", t.TempDir()}},
 		{"half", []string{"--suite", t.TempDir(), "--half", "c"}},
+		{"--easy: 0, want 1", []string{"--make", out, "--clips", empty, "--easy", "0"}},
+		{"--easy: -1, want 1", []string{"--make", out, "--clips", empty, "--easy=-1"}},
 		{"crop99", []string{"--make", out, "--clips", empty, "--kinds", "crop99"}},
 		{"has no files", []string{"--make", out, "--clips", empty}},
 		{"--photos", []string{"--make", out, "--photos", filepath.Join(empty, "none")}},

@@ -51,7 +51,7 @@ var kernelList = map[string][]string{
 	"onsite/pipeline/reuse": {
 		"resample", "columns", "axpy", "lowDCT", "addRow", "halveRows", "greyRow", "pdqBits", "pdqQuality", "dot", "products", "nearestThree",
 		"nearestCode", "nearestBits", "codeOf", "kthOf", "appendKeys", "split", "halveLines", "Bits256.Distance", "differences", "changes", "cellMotion",
-		"cellMeans", "centre", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied",
+		"cellMeans", "abs32", "centre", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied",
 	},
 	"onsite/pipeline/authenticity": {
 		"smooth", "blur3", "half", "shrink", "(*series).measure", "(*equations).affine", "(*equations).projective", "plane.sample", "blockScores", "blockLeft",
@@ -106,6 +106,8 @@ func (s stack) where() (part, string) {
 			return inModel, f
 		case strings.HasPrefix(f, "gocv.io/x/gocv._Cfunc_"):
 			return inOpenCV, f
+		case strings.HasPrefix(f, "onsite/pipeline/reuse._Cfunc_"): // distance.c, which holds the loop alone
+			return inKernel, f
 		case isKernel(f):
 			return inKernel, f
 		case strings.HasPrefix(f, "onsite/"):

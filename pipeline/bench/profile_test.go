@@ -50,6 +50,8 @@ func TestWhere(t *testing.T) {
 		{inOpenCV, "gocv.io/x/gocv._Cfunc_Resize", []string{"runtime.cgocall", "gocv.io/x/gocv._Cfunc_Resize", "gocv.io/x/gocv.Resize", "onsite/pipeline/media.Resized"}},
 		{inKernel, "onsite/pipeline/reuse.lowDCT", []string{"onsite/pipeline/reuse.lowDCT", "onsite/pipeline/reuse.phash"}},
 		{inKernel, "onsite/models.fillBGR", []string{"onsite/models.fillBGR", "onsite/models.(*model).fill"}},
+		{inKernel, "onsite/pipeline/reuse._Cfunc_reuse_distances", []string{"runtime.cgocall", "onsite/pipeline/reuse._Cfunc_reuse_distances", "onsite/pipeline/reuse.distancesOf"}},
+		{inKernel, "onsite/pipeline/reuse.abs32", []string{"onsite/pipeline/reuse.abs32", "onsite/pipeline/reuse.stepsBetween"}},
 		{outside, "onsite/pipeline/reuse.phash", []string{"sort.Slice", "onsite/pipeline/reuse.phash"}},
 		{outside, "onsite/pipeline/reuse.lowDCTs", []string{"onsite/pipeline/reuse.lowDCTs"}},
 		{outside, "runtime.mallocgc", []string{"runtime.memclr", "runtime.mallocgc", "onsite/pipeline/reuse.lowDCT"}},

@@ -41,7 +41,7 @@ type place struct {
 
 // families reads file,scene,person (base names; person may be empty, scene of unlisted files is their own name) and, where the table has them,
 // take,at of photos that were cut from recordings. It joins files that share
-// a scene or a person: what was chosen on a family must not be reported on it.
+// a scene, a person or a take: what was chosen on a family must not be reported on it.
 func families(csvPath string, files []string) (map[string]place, error) {
 	out := make(map[string]place, len(files))
 	for _, f := range files {
@@ -60,7 +60,7 @@ func families(csvPath string, files []string) (map[string]place, error) {
 			if _, ok := out[name]; ok {
 				p := place{scene: "scene " + r.Get("scene"), person: r.Get("person"), take: r.Get("take"), at: -1}
 				if text := r.Get("at"); text != "" {
-					if p.at, err = strconv.ParseFloat(text, 64); err != nil || p.take == "" || !(p.at >= 0) {
+					if p.at, err = strconv.ParseFloat(text, 64); err != nil || p.take == "" || !(p.at >= 0) || math.IsInf(p.at, 0) {
 						return nil, fmt.Errorf("read the scenes: %s, line %d: at is %q; it is the moment of the take that the column of that name names, in seconds from 0", csvPath, r.Line, text)
 					}
 				}
@@ -81,9 +81,11 @@ func families(csvPath string, files []string) (map[string]place, error) {
 	sort.Strings(sorted)
 	for _, f := range sorted {
 		p := out[f]
-		if p.person != "" {
-			a, b := root("s"+p.scene), root("p"+p.person)
-			if a != b {
+		for _, with := range []struct{ kind, name string }{{"p", p.person}, {"t", p.take}} {
+			if with.name == "" {
+				continue
+			}
+			if a, b := root("s"+p.scene), root(with.kind+with.name); a != b {
 				parent[b] = a
 			}
 		}
@@ -104,7 +106,7 @@ func families(csvPath string, files []string) (map[string]place, error) {
 // relation is how two library cuts of different footage hang together.
 func relation(a, b cut) string {
 	switch {
-	case a.place.take != "" && a.place.take == b.place.take && min(a.place.at, b.place.at) >= 0 && math.Abs(a.place.at-b.place.at) <= soonSeconds:
+	case a.photo && b.photo && a.place.take != "" && a.place.take == b.place.take && min(a.place.at, b.place.at) >= 0 && math.Abs(a.place.at-b.place.at) <= soonSeconds:
 		return Soon
 	case a.file == b.file || a.place.take != "" && a.place.take == b.place.take:
 		return Later

@@ -93,7 +93,7 @@ type query struct {
 	host int // index of the other cut in it; -1: none
 }
 
-// InputError says which option names something that no suite can be made of: Clips, Photos, Scenes, Kinds or Seconds.
+// InputError says which option names something that no suite can be made of: Clips, Photos, Scenes, Kinds, Seconds or Easy.
 type InputError struct {
 	Option string
 	Err    error
@@ -119,6 +119,9 @@ func Make(ctx context.Context, dir string, o Options) (Made, error) {
 	}
 	if o.Seconds < shortestS || o.Seconds > 60 {
 		return Made{}, &InputError{"Seconds", fmt.Errorf("%g s, want %g to 60", o.Seconds, shortestS)}
+	}
+	if o.Easy < 1 {
+		return Made{}, &InputError{"Easy", fmt.Errorf("%d comparisons, want 1 or more", o.Easy)}
 	}
 	how, err := chosen(o.Kinds)
 	if err != nil {

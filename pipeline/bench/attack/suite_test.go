@@ -186,12 +186,20 @@ func TestTakes(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("file,scene,person,take,at\na,1,ann,x,0.5\nb,1,ann,x,3.5\nc,1,ann,x,3.6\nd,1,ann,x,\ne,1,ann,y,0.5\nf,1,ann,,\n"), 0o644))
 	got, err := families(path, []string{"a", "b", "c", "d", "e", "f"})
 	require.NoError(t, err)
-	c := func(f string) cut { return cut{file: f, place: got[f]} }
+	c := func(f string) cut { return cut{file: f, photo: true, place: got[f]} }
 	for other, want := range map[string]string{"b": Soon, "c": Later, "d": Later, "e": OtherTake, "f": OtherTake} {
 		require.Equal(t, want, relation(c("a"), c(other)), other)
 	}
 	require.True(t, Hard(Soon))
-	for _, line := range []string{"a,1,ann,x,soon", "a,1,ann,x,-1", "a,1,ann,x,NaN", "a,1,ann,,2"} {
+	first, later := c("a"), c("a") // both cuts of a clip have the clip's moment
+	first.photo, later.photo = false, false
+	require.Equal(t, Later, relation(first, later))
+	require.NoError(t, os.WriteFile(path, []byte("file,scene,person,take,at\na,1,,x,0.5\nb,2,,x,1.5\nc,3,,,\n"), 0o644))
+	got, err = families(path, []string{"a", "b", "c"})
+	require.NoError(t, err)
+	require.Equal(t, got["a"].family, got["b"].family, "one take is one family, whatever its scenes are called")
+	require.NotEqual(t, got["a"].family, got["c"].family)
+	for _, line := range []string{"a,1,ann,x,soon", "a,1,ann,x,-1", "a,1,ann,x,NaN", "a,1,ann,x,Inf", "a,1,ann,,2"} {
 		require.NoError(t, os.WriteFile(path, []byte("file,scene,person,take,at\n"+line+"\n"), 0o644))
 		_, err := families(path, []string{"a"})
 		require.ErrorContains(t, err, "line 2: at is", line)

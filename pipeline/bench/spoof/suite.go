@@ -34,8 +34,8 @@ type Row struct {
 	Source  string // the clip it was made of, and from which second
 }
 
-// minSeconds is the least length of a cut: a loop of it, or a joint in it, needs some time before and after.
-const minSeconds = 1.0
+// MinSeconds is the least length of a cut: a loop of it, or a joint in it, needs some time before and after.
+const MinSeconds = 1.0
 
 // Table is the name of the list of files in a suite.
 const Table = "suite.csv"
@@ -49,8 +49,8 @@ func Make(ctx context.Context, dir string, o Options) ([]Row, error) {
 	if o.Side == 0 {
 		o.Side = 512
 	}
-	if o.Seconds < minSeconds {
-		return nil, fmt.Errorf("make a suite: cuts of %g s are too short, want %g s or more", o.Seconds, minSeconds)
+	if o.Seconds < MinSeconds {
+		return nil, fmt.Errorf("make a suite: cuts of %g s are too short, want %g s or more", o.Seconds, MinSeconds)
 	}
 	kinds, err := chosen(o.Species)
 	if err != nil {
