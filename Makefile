@@ -94,8 +94,9 @@ $(GOLANGCI):
 	@echo "lint: building golangci-lint $(GOLANGCI_VERSION) (a minute or two, once)"
 	@GOFLAGS= CGO_LDFLAGS= CGO_CXXFLAGS= GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 
+# Neither the linter's cache nor, without -trimpath, what cgo wrote for another checkout: both name files, and those of a checkout that is gone cannot be read.
 lint: deps $(GOLANGCI) ## golangci-lint with the rules of the house
-	@$(GOLANGCI) run ./...
+	@GOFLAGS="$(filter-out -trimpath,$(GOFLAGS))" GOLANGCI_LINT_CACHE=$(CURDIR)/build/lint $(GOLANGCI) run ./...
 
 clean: ## remove what was built; the cache of models stays
 	rm -rf bin build
