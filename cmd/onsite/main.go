@@ -10,9 +10,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"gocv.io/x/gocv"
@@ -62,6 +64,20 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// moment reads a time; the parser's own mapper speaks of Go's layouts.
+func moment(k *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := k.Scan.PopValueInto("time", &text); err != nil {
+		return err
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return fmt.Errorf("%q is no time; write it like 2026-11-22T08:55:00+08:00 or 2026-11-22T00:55:00Z", text)
+	}
+	target.Set(reflect.ValueOf(t))
+	return nil
+}
+
 func run(args []string, out, errOut io.Writer) int {
 	// One thread per OpenCV call: concurrency comes from running checks and jobs side by side.
 	gocv.SetNumThreads(1)
@@ -79,6 +95,7 @@ func run(args []string, out, errOut io.Writer) int {
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.TypeMapper(reflect.TypeFor[time.Time](), kong.MapperFunc(moment)),
 	)
 	if err != nil {
 		fmt.Fprintln(errOut, "onsite:", err)

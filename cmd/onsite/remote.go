@@ -108,6 +108,10 @@ func problemExit(p *client.Problem) int {
 	return exitUsage
 }
 
+// ours says in the words of the command line what the service says in those of the API.
+var ours = strings.NewReplacer("body.", "", "form.", "", "path.", "", "query.", "",
+	"PUT /v1/subjects/{id}", "onsite enroll", "PUT /v1/sites/{id}", "onsite site put", "POST /v1/challenges", "onsite challenge new")
+
 // problemText gives a line for each thing that is wrong. The service speaks the language that was asked for, so both are the same.
 func problemText(p *client.Problem) pipeline.Text {
 	text := p.Title
@@ -115,7 +119,7 @@ func problemText(p *client.Problem) pipeline.Text {
 		text += ": " + p.Detail
 	}
 	for _, f := range p.Errors {
-		text += "\n  " + f.String()
+		text += "\n  " + ours.Replace(f.String())
 	}
 	if p.Status >= http.StatusInternalServerError && p.RequestID != "" {
 		text += " (" + p.RequestID + ")"

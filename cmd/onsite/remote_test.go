@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"onsite/api"
+	"onsite/api/client"
 	"onsite/cmd/onsite/service"
 	"onsite/pipeline"
 	"onsite/pipeline/scene"
@@ -496,4 +497,19 @@ func TestRemoteFaults(t *testing.T) {
 	code, _, errOut = onsite(t, "jobs", "--server", page.URL, "--key", key)
 	require.Equal(t, exitOther, code)
 	require.Contains(t, errOut, "is it an Onsite server?")
+}
+
+// What the service says about a field reads as the command line has it.
+func TestProblemInTheWordsOfTheCommand(t *testing.T) {
+	text := problemText(&client.Problem{Title: "Invalid", Errors: []client.FieldError{{Field: "form.subject", Detail: "there is no such subject", Fix: "create it first with PUT /v1/subjects/{id}"}}})
+	require.Equal(t, "Invalid\n  subject: there is no such subject; create it first with onsite enroll", text.EN)
+}
+
+func TestTimesAreNamedAsTheyAreWritten(t *testing.T) {
+	code, _, errOut := onsite(t, "verify", "clip.mp4", "--taken-at", "yesterday")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "write it like 2026-11-22T08:55:00+08:00")
+	code, _, errOut = onsite(t, "verify", filepath.Join(t.TempDir(), "nosuch.mp4"), "--taken-at", "2026-11-22T08:55:00+08:00")
+	require.Equal(t, exitUsage, code)
+	require.NotContains(t, errOut, "is no time")
 }

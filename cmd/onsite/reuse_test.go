@@ -58,7 +58,7 @@ func TestReuseCommands(t *testing.T) {
 		{[]string{"mark", jobs[0], "--at=-5", "--note", "n"}, "0 or more"},
 		{[]string{"mark", jobs[0], "--at", "0"}, "--note"},
 		{[]string{"mark", jobs[0], "--at", "0", "--note", "n"}, "pictures of this job"},
-		{[]string{"mark", jobs[0], "--other", jobs[0], "--note", "n"}, "body.other"},
+		{[]string{"mark", jobs[0], "--other", jobs[0], "--note", "n"}, "other"},
 		{[]string{"unmark", id}, "revoked before"},
 		{[]string{"marks", "--limit", "0"}, "--limit"},
 	} {

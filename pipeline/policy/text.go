@@ -46,8 +46,8 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "无法判断镜头前是否为真人[：{lacking}]。",
 	},
 	pipeline.StaticImage: {
-		EN: "The video shows a still picture: nothing in it moves[ for {seconds} seconds].",
-		ZH: "该视频是静止画面[，持续 {seconds} 秒]，其中没有任何运动。",
+		EN: "The video shows a still picture: next to nothing in it moves[ for {seconds} seconds].",
+		ZH: "该视频是静止画面[，持续 {seconds} 秒]，其中几乎没有任何运动。",
 	},
 	pipeline.ReplayedWithinClip: {
 		EN: "Part of the recording is played again, frame by frame the same[: what is seen from {from} to {to} returns later].",
