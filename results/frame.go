@@ -24,7 +24,7 @@ type JobFrames struct {
 type FrameFilter struct {
 	After         string // only jobs after this one: the last of the page before
 	From, Before  string // only jobs from this one on, and before this one; "": no bound
-	UpTo          int64  // only jobs at positions up to this
+	Since, UpTo   int64  // only jobs at positions after the one and up to the other
 	Subject, Site string // only of this subject or of this site; both empty: the whole tenant
 }
 

@@ -297,8 +297,9 @@ type Findings interface {
 	// SameBytes gives the first earlier job of the tenant with the same file or the same coded packets, whatever the scope, but none of
 	// except; ErrNotFound.
 	SameBytes(ctx context.Context, tenant, before string, asOf int64, sha256, packets string, except []string) (Print, error)
-	// Recheck takes up to n jobs whose footage came late: finished jobs, accepted after one whose print they did not see. Each is given
-	// with the prints that it missed, and stays taken until lease is over or Rechecked is called.
+	// Recheck takes up to n prints that came late, each with the finished jobs, accepted after it, that did not see it; or with Look, once for
+	// each job that ran at the same time as others where the later-accepted one has more searched by its frames than its scope. They stay
+	// taken until lease is over or Rechecked is called.
 	Recheck(ctx context.Context, worker string, lease time.Duration, n int) ([]Late, error)
 	Rechecked(ctx context.Context, l Late) error
 }
@@ -307,6 +308,9 @@ type Findings interface {
 type Late struct {
 	Print Print    // the one that came late
 	Jobs  []string // finished jobs, accepted after it, that did not see it: same subject, same site, or same bytes; or itself: it was marked
+	// Look says that the print's frames are to be looked for among those at positions before its own: of what was accepted before it and came
+	// after it began, and of what was accepted after it. A pair is looked for once, by whichever of the two came later.
+	Look bool
 }
 
 // Marks holds what investigators said about the reuse check.

@@ -327,6 +327,7 @@ type Print struct {
 	Seq        int64  // that of the job's first verdict
 	AsOf       int64  // the history position that its job saw
 	Scope      string // what its job's policy compares it with: subject, site or tenant; "" is site
+	Alike      string // whose footage is searched by its frames besides, where that is more than the scope: site or tenant; "": nobody's
 	Format     int    // version of the fingerprint's form and meaning
 	SHA256     string
 	Packets    string // sha256 of the coded packets, hex; "" for photos

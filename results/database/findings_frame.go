@@ -28,7 +28,7 @@ func scanFrames(r row) (f results.JobFrames, err error) {
 // there is no condition, since no text is last in all of them.
 func (s *Store) Frames(ctx context.Context, tenant string, f results.FrameFilter, n int) ([]results.JobFrames, error) {
 	q := query{text: `SELECT ` + frameColumns + ` FROM prints p JOIN frame_hashes h ON h.job = p.job
-		WHERE p.tenant = $1 AND p.seq <= $2 AND h.format = $3`, args: []any{tenant, f.UpTo, results.FrameFormat}}
+		WHERE p.tenant = $1 AND p.seq <= $2 AND p.seq > $4 AND h.format = $3`, args: []any{tenant, f.UpTo, results.FrameFormat, f.Since}}
 	q.and(`p.job > ?`, f.After, f.After != "")
 	q.and(`p.job >= ?`, f.From, f.From != "")
 	q.and(`p.job < ?`, f.Before, f.Before != "")

@@ -7,11 +7,11 @@ import (
 	"onsite/results"
 )
 
-const printColumns = `job, tenant, subject, site, coalesce(seq, 0) AS seq, as_of, scope, format, sha256, packets, object_key, bytes, accepted_at`
+const printColumns = `job, tenant, subject, site, coalesce(seq, 0) AS seq, as_of, scope, alike, format, sha256, packets, object_key, bytes, accepted_at`
 
 func scanPrint(r row) (results.Print, error) {
 	var p results.Print
-	err := r.Scan(&p.Job, &p.Tenant, &p.Subject, &p.Site, &p.Seq, &p.AsOf, &p.Scope, &p.Format, &p.SHA256, &p.Packets, &p.Key, &p.Bytes, at(&p.AcceptedAt))
+	err := r.Scan(&p.Job, &p.Tenant, &p.Subject, &p.Site, &p.Seq, &p.AsOf, &p.Scope, &p.Alike, &p.Format, &p.SHA256, &p.Packets, &p.Key, &p.Bytes, at(&p.AcceptedAt))
 	return p, err
 }
 

@@ -45,7 +45,7 @@ func (s *Store) Recheck(ctx context.Context, worker string, lease time.Duration,
 		}
 		var b []statement
 		for _, p := range prints {
-			all = append(all, results.Late{Print: p, Jobs: jobs[p.Job]})
+			all = append(all, lateOf(p, jobs[p.Job]))
 			b = append(b, do(`UPDATE rechecks SET worker = $3, lease_until = $4 WHERE late = $1 AND job = ANY($2)`,
 				p.Job, jobs[p.Job], worker, now.Add(lease)))
 			lates = slices.DeleteFunc(lates, func(job string) bool { return job == p.Job })
@@ -62,9 +62,21 @@ func (s *Store) Recheck(ctx context.Context, worker string, lease time.Duration,
 	return all, nil
 }
 
+// look stands in the place of a job where the print's frames are to be looked for; see lookSQL.
+const look = ""
+
+func lateOf(p results.Print, jobs []string) results.Late {
+	found := slices.DeleteFunc(slices.Clone(jobs), func(job string) bool { return job == look })
+	return results.Late{Print: p, Jobs: found, Look: len(found) < len(jobs)}
+}
+
 // Rechecked says that these jobs were compared with the late print.
 func (s *Store) Rechecked(ctx context.Context, l results.Late) error {
-	if _, err := s.db.Exec(ctx, `DELETE FROM rechecks WHERE late = $1 AND job = ANY($2)`, l.Print.Job, l.Jobs); err != nil {
+	jobs := l.Jobs
+	if l.Look {
+		jobs = append(slices.Clone(jobs), look)
+	}
+	if _, err := s.db.Exec(ctx, `DELETE FROM rechecks WHERE late = $1 AND job = ANY($2)`, l.Print.Job, jobs); err != nil {
 		return fmt.Errorf("note that footage was compared with job %s: %w", l.Print.Job, err)
 	}
 	return nil

@@ -131,6 +131,15 @@ const unseenSQL = `INSERT INTO rechecks (late, job, tenant, worker, lease_until,
 			OR (p.packets = q.packets AND q.packets <> '') OR q.scope = 'tenant')
 	WHERE q.job = ANY($1) ON CONFLICT DO NOTHING`
 
+// lookSQL leaves those of jobs $1 to be looked for by their frames that ran at the same time as another one, where the later-accepted of the
+// two has more searched than its scope. Each of them sees what has a position before its own, so that one of a pair does.
+const lookSQL = `INSERT INTO rechecks (late, job, tenant, worker, lease_until, created_at)
+	SELECT p.job, '` + look + `', p.tenant, '', 0, $2::bigint FROM prints p WHERE p.job = ANY($1) AND (
+		p.alike <> '' AND EXISTS (SELECT 1 FROM verdicts v JOIN prints q ON q.job = v.job
+			WHERE v.tenant = p.tenant AND v.seq > p.as_of AND v.seq < p.seq AND v.seq IS NOT NULL AND v.revision = 1 AND v.job < p.job)
+		OR EXISTS (SELECT 1 FROM prints q WHERE q.tenant = p.tenant AND q.alike <> '' AND q.job > p.job AND q.seq < p.seq)
+	) ON CONFLICT DO NOTHING`
+
 // missed notes which of the new prints others did not see, and which the new ones did not see themselves. A pair is found when the second
 // of the two gets its position.
 func (s *Store) missed(ctx context.Context, q querier, list []fresh) error {
@@ -164,7 +173,7 @@ func (s *Store) missed(ctx context.Context, q querier, list []fresh) error {
 		return err
 	}
 	now := s.Now()
-	b := []statement{do(lateSQL, jobs, now), do(markedSQL, jobs, now)}
+	b := []statement{do(lateSQL, jobs, now), do(markedSQL, jobs, now), do(lookSQL, jobs, now)}
 	for _, tenant := range slices.Sorted(maps.Keys(began)) {
 		b = append(b, do(unseenSQL, byTenant[tenant], now, tenant, began[tenant]))
 	}

@@ -132,9 +132,9 @@ func finishOne(ctx context.Context, q querier, f results.Finish, now time.Time) 
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, of.job, revision, e.Kind, e.Index, of.tenant, of.subject, e.Key, e.SHA256, e.Bytes))
 	}
 	if p := f.Print; p != nil {
-		b = append(b, do(`INSERT INTO prints (job, tenant, subject, site, as_of, scope, format, sha256, packets, object_key, bytes, accepted_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-			of.job, of.tenant, of.subject, of.site, p.AsOf, scopeKind(p), p.Format, p.SHA256, p.Packets, p.Key, p.Bytes, p.AcceptedAt))
+		b = append(b, do(`INSERT INTO prints (job, tenant, subject, site, as_of, scope, alike, format, sha256, packets, object_key, bytes, accepted_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			of.job, of.tenant, of.subject, of.site, p.AsOf, scopeKind(p), p.Alike, p.Format, p.SHA256, p.Packets, p.Key, p.Bytes, p.AcceptedAt))
 		b = append(b, framed(of.job, of.tenant, f.Frames)...)
 	}
 	if m := f.Media; m != nil {

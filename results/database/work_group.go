@@ -35,36 +35,36 @@ WITH input AS (
 	FROM unnest($18::bigint[], $19::text[], $20::bigint[], $21::text[], $22::text[], $23::bigint[])
 		AS e (ord, kind, idx, object_key, sha256, bytes) JOIN won w USING (ord)
 ), p AS (
-	INSERT INTO prints (job, tenant, subject, site, as_of, scope, format, sha256, packets, object_key, bytes, accepted_at)
-	SELECT w.id, w.tenant, w.subject, w.site, p.as_of, p.scope, p.format, p.sha256, p.packets, p.object_key, p.bytes, p.accepted_at
-	FROM unnest($24::bigint[], $25::bigint[], $26::text[], $27::bigint[], $28::text[], $29::text[], $30::text[], $31::bigint[], $32::bigint[])
-		AS p (ord, as_of, scope, format, sha256, packets, object_key, bytes, accepted_at) JOIN won w USING (ord)
+	INSERT INTO prints (job, tenant, subject, site, as_of, scope, alike, format, sha256, packets, object_key, bytes, accepted_at)
+	SELECT w.id, w.tenant, w.subject, w.site, p.as_of, p.scope, p.alike, p.format, p.sha256, p.packets, p.object_key, p.bytes, p.accepted_at
+	FROM unnest($24::bigint[], $25::bigint[], $26::text[], $27::text[], $28::bigint[], $29::text[], $30::text[], $31::text[], $32::bigint[], $33::bigint[])
+		AS p (ord, as_of, scope, alike, format, sha256, packets, object_key, bytes, accepted_at) JOIN won w USING (ord)
 ), m AS (
 	UPDATE submissions s SET media_key = m.key, media_sha256 = m.sha256, media_bytes = m.bytes,
 		media_name = CASE WHEN m.name = '' THEN s.media_name ELSE m.name END
-	FROM unnest($33::bigint[], $34::text[], $35::text[], $36::bigint[], $37::text[]) AS m (ord, key, sha256, bytes, name) JOIN won w USING (ord)
+	FROM unnest($34::bigint[], $35::text[], $36::text[], $37::bigint[], $38::text[]) AS m (ord, key, sha256, bytes, name) JOIN won w USING (ord)
 	WHERE s.job = w.id
 ), d AS (
 	INSERT INTO deadlines (tenant, job, kind, subject, due)
-	SELECT w.tenant, w.id, d.kind, w.subject, d.due FROM unnest($38::bigint[], $39::text[], $40::bigint[]) AS d (ord, kind, due) JOIN won w USING (ord)
+	SELECT w.tenant, w.id, d.kind, w.subject, d.due FROM unnest($39::bigint[], $40::text[], $41::bigint[]) AS d (ord, kind, due) JOIN won w USING (ord)
 	ON CONFLICT (tenant, job, kind) DO UPDATE SET due = excluded.due
 ), n AS (
 	INSERT INTO webhook_deliveries (id, tenant, endpoint, message, type, payload, job, state, attempt, next_at, due_at, worker, last_status,
 		last_error, created_at, done_at)
 	SELECT n.message || '.' || e.id, e.tenant, e.id, n.message, n.event, n.payload, w.id, 'pending', 0, $8, 0, '', 0, '', $8, 0
-	FROM unnest($41::bigint[], $42::text[], $43::text[], $44::bytea[]) AS n (ord, event, message, payload) JOIN won w USING (ord)
+	FROM unnest($42::bigint[], $43::text[], $44::text[], $45::bytea[]) AS n (ord, event, message, payload) JOIN won w USING (ord)
 	JOIN webhook_endpoints e ON e.tenant = w.tenant AND e.disabled_at = 0 AND (e.events = '' OR e.events LIKE '%,' || n.event || ',%')
 ), kept AS (
 	DELETE FROM pending_objects WHERE object_key IN (
-		SELECT k.object_key FROM unnest($45::bigint[], $46::text[]) AS k (ord, object_key) JOIN won USING (ord))
+		SELECT k.object_key FROM unnest($46::bigint[], $47::text[]) AS k (ord, object_key) JOIN won USING (ord))
 ), audited AS (
 	INSERT INTO audit (tenant, id, at, actor, action, subject, target, digest)
 	SELECT a.tenant, a.id, a.at, a.actor, a.action, a.subject, a.target, a.digest
-	FROM unnest($47::bigint[], $48::text[], $49::text[], $50::bigint[], $51::text[], $52::text[], $53::text[], $54::text[], $55::text[])
+	FROM unnest($48::bigint[], $49::text[], $50::text[], $51::bigint[], $52::text[], $53::text[], $54::text[], $55::text[], $56::text[])
 		AS a (ord, tenant, id, at, actor, action, subject, target, digest) JOIN won USING (ord)
 ), f AS (
 	INSERT INTO frame_hashes (job, tenant, format, frames)
-	SELECT w.id, w.tenant, f.format, f.frames FROM unnest($56::bigint[], $57::bigint[], $58::bytea[]) AS f (ord, format, frames) JOIN won w USING (ord)
+	SELECT w.id, w.tenant, f.format, f.frames FROM unnest($57::bigint[], $58::bigint[], $59::bytea[]) AS f (ord, format, frames) JOIN won w USING (ord)
 )
 SELECT ord FROM won`
 
@@ -121,7 +121,7 @@ type finishInput struct {
 	}
 	print struct {
 		ord, asOf, format, bytes, accepted []int64
-		scope, sha256, packets, key        []string
+		scope, alike, sha256, packets, key []string
 	}
 	media struct {
 		ord, bytes        []int64
@@ -191,7 +191,7 @@ func (c *finishInput) add(f results.Finish, ord int64, now time.Time) error {
 		to := &c.print
 		to.ord, to.asOf, to.format = append(to.ord, ord), append(to.asOf, p.AsOf), append(to.format, int64(p.Format))
 		to.bytes, to.accepted = append(to.bytes, p.Bytes), append(to.accepted, millis(p.AcceptedAt))
-		to.scope = append(to.scope, scopeKind(p))
+		to.scope, to.alike = append(to.scope, scopeKind(p)), append(to.alike, p.Alike)
 		to.sha256, to.packets, to.key = append(to.sha256, p.SHA256), append(to.packets, p.Packets), append(to.key, p.Key)
 	}
 	if len(f.Frames) > 0 {
@@ -225,7 +225,7 @@ func (c *finishInput) args(now time.Time) []any {
 		v.ord, v.decision, v.codes, v.policy, v.body, v.submitted, v.created,
 		c.code.ord, c.code.code,
 		e.ord, e.kind, e.idx, e.key, e.sha256, e.bytes,
-		p.ord, p.asOf, p.scope, p.format, p.sha256, p.packets, p.key, p.bytes, p.accepted,
+		p.ord, p.asOf, p.scope, p.alike, p.format, p.sha256, p.packets, p.key, p.bytes, p.accepted,
 		m.ord, m.key, m.sha256, m.bytes, m.name,
 		d.ord, d.kind, d.due,
 		n.ord, n.typ, n.id, n.payload,

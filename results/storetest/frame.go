@@ -65,6 +65,9 @@ func frameLists(t *testing.T, s results.Store) {
 	part, err = s.Frames(ctx, tenant, results.FrameFilter{UpTo: all[0].Seq - 1}, 10)
 	require.NoError(t, err)
 	require.Equal(t, []string{second, third}, jobsOf(part), "the late one came at a later position")
+	part, err = s.Frames(ctx, tenant, results.FrameFilter{Since: all[0].Seq - 1, UpTo: math.MaxInt64}, 10)
+	require.NoError(t, err)
+	require.Equal(t, []string{early}, jobsOf(part))
 
 	feed, err := s.NewFrames(ctx, tenant, 0, 10)
 	require.NoError(t, err)

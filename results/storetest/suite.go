@@ -40,6 +40,7 @@ func groups() []group {
 		{"trail", trailCases},
 		{"work", workCases},
 		{"findings", findingsCases},
+		{"late footage", lateCases},
 		{"frames", frameCases},
 		{"marks", markCases},
 		{"challenges", challengeCases},

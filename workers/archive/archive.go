@@ -135,7 +135,7 @@ func (a *Archive) scan(ctx context.Context, q index.Query) (index.Result, error)
 	if err != nil {
 		return index.Result{}, err
 	}
-	f := results.FrameFilter{From: q.From, Before: q.Before, UpTo: q.AsOf, Subject: q.Subject, Site: q.Site}
+	f := results.FrameFilter{From: q.From, Before: q.Before, Since: q.Since, UpTo: q.AsOf, Subject: q.Subject, Site: q.Site}
 	err = a.each(ctx, q.Tenant, f, func(rows []results.JobFrames) error {
 		for _, c := range a.clips(rows) {
 			s.Clip(&c)

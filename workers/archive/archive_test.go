@@ -142,6 +142,7 @@ func TestBothWaysGiveTheSame(t *testing.T) {
 			require.NoError(t, err)
 		}
 		q := index.Query{Tenant: tenant, Frames: asked(c), Radius: index.MaxRadius, AsOf: position(t, s, tenant), Before: jobs[r.IntN(len(jobs))]}
+		q.Since = r.Int64N(q.AsOf+1) / 2
 		switch i % 3 {
 		case 0:
 			q.Before = ""

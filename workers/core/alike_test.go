@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -102,6 +103,86 @@ func TestFootageOfAnotherSiteIsFound(t *testing.T) {
 	require.Equal(t, pipeline.Fail, reused(v).Outcome, "who names no policy has a built-in one: %+v", reused(v))
 	_, v = w.run("eve", "depot", "far", clip(t, "60", "5"))
 	require.NotEqual(t, pipeline.Fail, reused(v).Outcome, "another part of the film")
+}
+
+// Two colleagues hand in one recording at two sites at the same time, not as the same bytes. Whoever's job ends last, the later upload gets a further
+// revision that says so; who hands in something else does not, and a policy that has no more searched than its site changes nothing.
+func TestFootageOfAnotherSiteAtTheSameTimeIsFound(t *testing.T) {
+	w := newWorld(t)
+	w.core = w.make(Options{Verifier: w.core.Verifier, Archive: archive.New(archive.Options{Store: w.store})})
+	w.scoped("near", "site")
+	w.scoped("far", "site, alike: tenant")
+	original, other := clip(t, "20", "5"), clip(t, "60", "5")
+	again := ffmpeg(t, "again.mp4", "-i", copied(t, original), "-an", "-c:v", "libx264", "-preset", "veryfast")
+	for _, c := range []struct {
+		name, policy string
+		laterFirst   bool
+		want         int
+	}{{"the earlier upload ends last", "far", true, 2}, {"the later upload ends last", "far", false, 2}, {"its own site only", "near", true, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			people := [3]string{}
+			for i := range people {
+				people[i] = verify.NewJob()
+				w.person(people[i])
+			}
+			earlier := w.accept(people[0], "of-"+people[0], "near", original)
+			later := w.accept(people[1], "of-"+people[1], c.policy, again)
+			stranger := w.accept(people[2], "of-"+people[2], c.policy, other)
+			e, l, s := w.claim(earlier.Job), w.claim(later.Job), w.claim(stranger.Job)
+			leases := []results.Lease{e, l, s}
+			if c.laterFirst {
+				leases = []results.Lease{l, s, e}
+			}
+			var ended []results.Finish
+			for _, lease := range leases {
+				f, err := w.core.Run(t.Context(), lease)
+				require.NoError(t, err)
+				require.Equal(t, pipeline.DecisionPass, f.Verdict.Decision, "%s", f.Verdict.Body)
+				ended = append(ended, f)
+			}
+			for _, f := range ended {
+				w.commit(f)
+			}
+			due, err := w.store.Recheck(t.Context(), "w", time.Minute, 10)
+			require.NoError(t, err)
+			require.Equal(t, c.want == 1, len(due) == 0)
+			for _, d := range due {
+				require.True(t, d.Look)
+				require.NoError(t, w.core.Recheck(t.Context(), d))
+				require.NoError(t, w.core.Recheck(t.Context(), d), "again, after a crash")
+				require.NoError(t, w.store.Rechecked(t.Context(), d))
+			}
+			all, err := w.store.VerdictRevisions(t.Context(), "t", later.Job)
+			require.NoError(t, err)
+			require.Len(t, all, c.want)
+			for _, job := range []string{earlier.Job, stranger.Job} {
+				one, err := w.store.VerdictRevisions(t.Context(), "t", job)
+				require.NoError(t, err)
+				require.Len(t, one, 1, "the copy is always the later upload")
+			}
+			if c.want > 1 {
+				v := verdict(t, all[1].Body)
+				require.Equal(t, pipeline.DecisionAbnormal, v.Decision)
+				require.Equal(t, []pipeline.Code{pipeline.FootageReused}, all[1].Codes)
+				require.Equal(t, earlier.Job, v.Reasons[0].Evidence[0].Job)
+				require.Contains(t, v.Reasons[0].Text.EN, "handed in for another person")
+			}
+			for _, id := range people { // and out of the way of the next case
+				require.NoError(t, w.vault.Erase(t.Context(), "t", id, w.audit("subject.erased")))
+			}
+		})
+	}
+
+	w.core.Archive = never{}
+	w.person("zoe")
+	f, err := w.core.Run(t.Context(), w.claim(w.accept("zoe", "shop", "near", original).Job))
+	require.NoError(t, err)
+	w.commit(f)
+	own, err := w.store.Print(t.Context(), "t", f.Job)
+	require.NoError(t, err)
+	require.ErrorIs(t, w.core.Recheck(t.Context(), results.Late{Print: own, Look: true}), results.ErrAway, "it is tried again")
+	w.core.Archive = nil
+	require.NoError(t, w.core.Recheck(t.Context(), results.Late{Print: own, Look: true}))
 }
 
 // always is an archive that finds one job, whatever is asked.

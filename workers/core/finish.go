@@ -106,8 +106,8 @@ func (a *attempt) keep(ctx context.Context, r verify.Result, settings results.Se
 		last := put[len(put)-1]
 		files = append(files, pipeline.Kept{Kind: evidencePrint, Bytes: last.Bytes, SHA256: last.SHA256})
 		f.Print = &results.Print{
-			Job: a.Sub.Job, Tenant: a.Sub.Tenant, Subject: a.Sub.Subject, Site: a.Sub.Site, AsOf: a.history.asOf, Scope: a.history.scope.Kind, Format: reuse.FormatVersion,
-			SHA256: r.Fingerprint.SHA256, Packets: r.Fingerprint.PacketsSHA256, Key: last.Key, Bytes: last.Bytes, AcceptedAt: a.Sub.ReceivedAt,
+			Job: a.Sub.Job, Tenant: a.Sub.Tenant, Subject: a.Sub.Subject, Site: a.Sub.Site, AsOf: a.history.asOf, Scope: a.history.scope.Kind, Alike: wider(a.history.scope, a.history.alike),
+			Format: reuse.FormatVersion, SHA256: r.Fingerprint.SHA256, Packets: r.Fingerprint.PacketsSHA256, Key: last.Key, Bytes: last.Bytes, AcceptedAt: a.Sub.ReceivedAt,
 		}
 		f.Frames = FramesOf(&r.Fingerprint)
 		kinds = append(kinds, results.DeadlinePrint)

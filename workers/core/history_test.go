@@ -246,9 +246,9 @@ func TestScope(t *testing.T) {
 	at := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 	sub := results.Submission{Tenant: "t", Subject: "ann", Site: "shop", ReceivedAt: at}
 	require.Equal(t, results.Scope{Tenant: "t", Subject: "ann", Site: "shop", Kind: "site", Newest: 200, Since: at.AddDate(0, 0, -90)}, scopeOf(sub, policy.Policy{}))
-	own, late := results.Print{SHA256: "1", Packets: "a"}, results.Print{SHA256: "2", Packets: "b", Subject: "bob", Site: "shop", AcceptedAt: at}
+	own, late := results.Print{SHA256: "1", Packets: "a", Subject: "ann", Site: "shop"}, results.Print{SHA256: "2", Packets: "b", Subject: "bob", Site: "shop", AcceptedAt: at}
 	in := func(scope policy.Scope) bool {
-		return within(sub, own, late, policy.Policy{History: policy.History{Scope: scope}})
+		return within(sub, own, late, policy.Policy{History: policy.History{Scope: scope}}, false)
 	}
 	require.True(t, in(policy.ScopeSite) && in(policy.ScopeTenant) && !in(policy.ScopeSubject))
 	late.Site = "elsewhere"

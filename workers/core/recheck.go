@@ -29,6 +29,11 @@ func (c *Core) Recheck(ctx context.Context, late results.Late) error {
 		}
 		late.Jobs = slices.DeleteFunc(slices.Clone(late.Jobs), func(job string) bool { return job == late.Print.Job })
 	}
+	if late.Look && ctx.Err() == nil {
+		if err := c.look(ctx, late.Print); err != nil {
+			errs = append(errs, fmt.Errorf("look for footage like that of job %s that ran at the same time: %w", late.Print.Job, err))
+		}
+	}
 	if len(late.Jobs) == 0 || ctx.Err() != nil {
 		return errors.Join(errs...)
 	}
@@ -41,17 +46,10 @@ func (c *Core) Recheck(ctx context.Context, late results.Late) error {
 		c.Logger.Warn("footage that came late cannot be read", "job", late.Print.Job, "error", err)
 		return errors.Join(errs...)
 	}
-	candidate := reuse.Candidate{Job: late.Print.Job, SHA256: late.Print.SHA256, Fingerprint: earlier}
 	for _, job := range late.Jobs {
-		pair := fmt.Sprintf("%s|%d|%s", late.Print.Job, late.Print.Seq, job)
-		_, release, err := c.compared.take(ctx, pair, func(ctx context.Context) (struct{}, int64, error) {
-			return struct{}{}, 1, c.recheck(ctx, late.Print, candidate, job)
-		})
-		if err == nil {
-			release()
-			continue
+		if err := c.recheck(ctx, late.Print, earlier, job, false); err != nil {
+			errs = append(errs, err)
 		}
-		errs = append(errs, fmt.Errorf("compare job %s with footage of job %s that came late: %w", job, late.Print.Job, err))
 		if ctx.Err() != nil {
 			break
 		}
@@ -59,7 +57,21 @@ func (c *Core) Recheck(ctx context.Context, late results.Late) error {
 	return errors.Join(errs...)
 }
 
-func (c *Core) recheck(ctx context.Context, late results.Print, candidate reuse.Candidate, job string) error {
+// recheck compares a finished job with footage that came late, once. alike says that it was found by its frames, in what the job's policy has
+// searched.
+func (c *Core) recheck(ctx context.Context, late results.Print, earlier reuse.Fingerprint, job string, alike bool) error {
+	pair := fmt.Sprintf("%s|%d|%s|%t", late.Job, late.Seq, job, alike)
+	_, release, err := c.compared.take(ctx, pair, func(ctx context.Context) (struct{}, int64, error) {
+		return struct{}{}, 1, c.compare(ctx, late, earlier, job, alike)
+	})
+	if err != nil {
+		return fmt.Errorf("compare job %s with footage of job %s that came late: %w", job, late.Job, err)
+	}
+	release()
+	return nil
+}
+
+func (c *Core) compare(ctx context.Context, late results.Print, earlier reuse.Fingerprint, job string, alike bool) error {
 	own, err := c.Store.Print(ctx, late.Tenant, job)
 	if gone(err) {
 		return nil
@@ -84,15 +96,16 @@ func (c *Core) recheck(ctx context.Context, late results.Print, candidate reuse.
 	if err != nil {
 		return err
 	}
-	if !within(sub, own, late, p) {
+	if !within(sub, own, late, p, alike) {
 		return nil
 	}
+	candidate := reuse.Candidate{Job: late.Job, SHA256: late.SHA256, Fingerprint: earlier, OtherSubject: late.Subject != sub.Subject}
 	for range reviseTries {
 		var m marks
 		if m, err = c.marksFor(ctx, sub); err != nil {
 			return err
 		}
-		candidate.Mark, candidate.OtherSubject = m.pairs[late.Job], late.Subject != sub.Subject
+		candidate.Mark = m.pairs[late.Job]
 		err = c.revise(ctx, sub, p, verify.Late{Print: print, Earlier: []reuse.Candidate{candidate}, Position: late.Seq, Backgrounds: m.backgrounds, Marks: m.asOf})
 		if err == nil {
 			return c.marked(ctx, sub, m)
@@ -177,8 +190,8 @@ func gone(err error) bool {
 	return errors.Is(err, results.ErrNotFound) || errors.Is(err, results.ErrErased)
 }
 
-// within says whether a job's policy compares it with an earlier print: the same bytes always, else by its scope.
-func within(sub results.Submission, own, late results.Print, p policy.Policy) bool {
+// within says whether a job's policy compares it with an earlier print: the same bytes always, else by its scope, or because it is alike.
+func within(sub results.Submission, own, late results.Print, p policy.Policy, alike bool) bool {
 	if own.SHA256 == late.SHA256 || own.Packets != "" && own.Packets == late.Packets {
 		return true
 	}
@@ -186,12 +199,17 @@ func within(sub results.Submission, own, late results.Print, p policy.Policy) bo
 	if late.AcceptedAt.Before(scope.Since) {
 		return false
 	}
-	switch policy.Scope(scope.Kind) {
+	return alike || inScope(scope.Kind, late, own)
+}
+
+// inScope says whether an earlier print is in a scope of a later one's.
+func inScope(kind string, earlier, later results.Print) bool {
+	switch policy.Scope(kind) {
 	case policy.ScopeTenant:
 		return true
 	case policy.ScopeSite:
-		return late.Subject == sub.Subject || sub.Site != "" && late.Site == sub.Site
+		return earlier.Subject == later.Subject || later.Site != "" && earlier.Site == later.Site
 	default:
-		return late.Subject == sub.Subject
+		return earlier.Subject == later.Subject
 	}
 }

@@ -109,7 +109,7 @@ func NewScan(q Query) (*Scan, error) {
 
 // Clip compares one clip of the tenant. Those that the query does not ask for are passed over; none may come twice.
 func (s *Scan) Clip(c *Clip) {
-	if s.q.Before != "" && c.Job >= s.q.Before || c.Job < s.q.From || c.Seq > s.q.AsOf || !s.inScope(c) {
+	if s.q.Before != "" && c.Job >= s.q.Before || c.Job < s.q.From || c.Seq <= s.q.Since || c.Seq > s.q.AsOf || !s.inScope(c) {
 		return
 	}
 	id := uint64(len(s.clips))

@@ -89,6 +89,7 @@ func TestSearchIsExactUnraced(t *testing.T) {
 			q.Site, q.Subject = c.Site, clips[r.IntN(len(clips))].Subject
 		case 3:
 			q.Before, q.AsOf = clips[r.IntN(len(clips))].Job, int64(r.IntN(len(clips)))
+			q.Since = r.Int64N(q.AsOf + 1)
 		case 4:
 			q.From, q.Most, q.Flood = clips[r.IntN(len(clips))].Job, 5, 60
 		}

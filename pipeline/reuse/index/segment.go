@@ -87,13 +87,13 @@ type wanted struct {
 	hasSub        bool
 	hasSite       bool
 	from, to      uint32 // clips in the order of their ids
-	asOf          int64
+	since, asOf   int64
 	before, after string // of a tail
 	unsorted      bool
 }
 
 func (s *segment) wanted(q *Query) wanted {
-	w := wanted{s: s, all: q.Subject == "" && q.Site == "", to: uint32(s.clips), asOf: q.AsOf}
+	w := wanted{s: s, all: q.Subject == "" && q.Site == "", to: uint32(s.clips), since: q.Since, asOf: q.AsOf}
 	if !w.all {
 		w.subject, w.hasSub = s.nameNumber(q.Subject)
 		w.site, w.hasSite = s.nameNumber(q.Site)
@@ -119,7 +119,7 @@ func (w *wanted) clip(c uint32) bool {
 			return false
 		}
 	}
-	return c >= w.from && c < w.to && w.s.seq[c] <= w.asOf && !w.s.isDead(c) &&
+	return c >= w.from && c < w.to && w.s.seq[c] > w.since && w.s.seq[c] <= w.asOf && !w.s.isDead(c) &&
 		(w.all || w.hasSub && w.s.subject[c] == w.subject || w.hasSite && w.s.site[c] == w.site)
 }
 

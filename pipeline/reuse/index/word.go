@@ -54,6 +54,7 @@ type Query struct {
 	Before string // only jobs below; "": all
 	From   string // only jobs from this one on; "": all
 	AsOf   int64  // only up to this position of the feed; Newest: all
+	Since  int64  // only after this position of the feed; 0: all
 
 	Most  int // clips in the result, the best ones; 0: 100
 	Flood int // a picture with more matches than this in one of its forms says nothing; 0: 1,000
