@@ -106,7 +106,7 @@ func (s stack) where() (part, string) {
 			return inModel, f
 		case strings.HasPrefix(f, "gocv.io/x/gocv._Cfunc_"):
 			return inOpenCV, f
-		case strings.HasPrefix(f, "onsite/pipeline/reuse._Cfunc_"): // distance.c, which holds the loop alone
+		case strings.HasPrefix(f, "onsite/pipeline/reuse._Cfunc_"): // distance.c and sweep.c, which hold the loops alone
 			return inKernel, f
 		case isKernel(f):
 			return inKernel, f

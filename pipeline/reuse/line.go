@@ -80,6 +80,7 @@ func search(x []float32, q, o *gradients, p plan) found {
 		z      float64
 	}
 	var lines []tried
+	along := newSweep(&r, p.unit)
 	p.each(func(base line, prior float64) {
 		r.turn(base, p.unit)
 		reach := int(float64(p.unit) * base.speed * float64(q.n))
@@ -87,33 +88,36 @@ func search(x []float32, q, o *gradients, p plan) found {
 		if base.dir < 0 {
 			lo, hi = 0, o.n+reach
 		}
-		for b := lo; b < hi; b += p.unit {
-			i0, i1 := onLine(r.index, b, o.n)
-			if i1-i0 < least {
-				continue
-			}
-			base.offset = b
-			n := r.total(b, i0, i1, float32(base.dir))
-			if n < least {
-				continue
-			}
-			first, last := &r.sums[i0], &r.sums[i1]
-			all := float64(last.x-first.x) / math.Sqrt(float64(last.q-first.q+p.eps*float32(n))*float64(last.o-first.o+p.eps*float32(n))+1e-9)
-			z := all * math.Sqrt(float64(n)) * prior
-			if z > whole {
-				whole, wholeNCC = z, all
-			}
-			if z > f.z {
-				f.z, f.line, f.from, f.length = z, base, 0, q.n
-			}
-			one := newFound(p)
-			for k, w := range p.windows {
-				one.best[k] = secondLook * rough / p.share(w)
-			}
-			one.windows(r.sums[i0:i1+1], i0, p, prior, base, q.n, quarter)
-			if one.z > secondLook*rough {
-				rough = max(rough, one.z)
-				lines = append(lines, tried{base, i0, i1, one.z})
+		for b := lo; b < hi; b += p.unit * sweepLanes {
+			hits := along.look(&p, b, secondLook*rough, prior, base.dir)
+			for lane := range min(sweepLanes, (hi-b+p.unit-1)/p.unit) {
+				x, eq, eo, n := along.total(lane)
+				if int(n) < least {
+					continue
+				}
+				base.offset = b + lane*p.unit
+				all := float64(x) / math.Sqrt(float64(eq+p.eps*n)*float64(eo+p.eps*n)+1e-9)
+				z := all * math.Sqrt(float64(n)) * prior
+				if z > whole {
+					whole, wholeNCC = z, all
+				}
+				if z > f.z {
+					f.z, f.line, f.from, f.length = z, base, 0, q.n
+				}
+				if hits>>lane&1 == 0 {
+					continue
+				}
+				i0, i1 := onLine(r.index, base.offset, o.n)
+				r.total(base.offset, i0, i1, float32(base.dir))
+				one := newFound(p)
+				for k, w := range p.windows {
+					one.best[k] = secondLook * rough / p.share(w)
+				}
+				one.windows(r.sums[i0:i1+1], i0, p, prior, base, q.n, quarter)
+				if one.z > secondLook*rough {
+					rough = max(rough, one.z)
+					lines = append(lines, tried{base, i0, i1, one.z})
+				}
 			}
 		}
 	})
@@ -252,10 +256,15 @@ func (r *runner) total(b, i0, i1 int, dir float32) int {
 func quarter(length int) int { return max(1, length/4) }
 func every(int) int          { return 1 }
 
+// passing is the square that a correlation must exceed to be more than limit, which is at least 0, in single precision and a little too lenient.
+func passing(limit, prior float64) float32 {
+	const lenient = 1 - 1e-4
+	return float32(limit * limit / (prior * prior) * lenient)
+}
+
 // windows updates the best windows with those of one line, whose totals s begin at query sample i0. Squares are compared, so that roots
 // are taken of winners only; the first comparison, in single precision and a little too lenient, throws nearly all of them out.
 func (f *found) windows(s []sum, i0 int, p plan, prior float64, l line, nq int, apart func(length int) int) {
-	const lenient = 1 - 1e-4
 	for k, w := range p.windows {
 		if w >= nq || w >= len(s) {
 			continue
@@ -263,7 +272,7 @@ func (f *found) windows(s []sum, i0 int, p plan, prior float64, l line, nq int, 
 		share := p.share(w)
 		e := p.eps * float32(w)
 		limit := max(0, f.best[k])
-		pass := float32(limit * limit / (prior * prior) * lenient)
+		pass := passing(limit, prior)
 		begin, end, stride := s[:len(s)-w], s[w:], apart(w)
 		for i := 0; i < len(begin); i += stride {
 			a, b := &begin[i], &end[i]
@@ -278,7 +287,7 @@ func (f *found) windows(s []sum, i0 int, p plan, prior float64, l line, nq int, 
 			}
 			c /= math.Sqrt(norm)
 			f.best[k], limit = c, c
-			pass = float32(limit * limit / (prior * prior) * lenient)
+			pass = passing(limit, prior)
 			if c*share > f.z {
 				f.z, f.line, f.from, f.length = c*share, l, i0+i, w
 			}
