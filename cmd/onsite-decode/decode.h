@@ -120,5 +120,6 @@ int od_to_bgr(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, in
 int od_to_grey(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, int h);
 int od_write(int fd, uint32_t kind, const void *head, uint32_t head_size, const void *body, uint32_t body_size);
 int od_write_frame(int fd, uint32_t kind, int64_t pts_us, int w, int h, uint32_t flags, const uint8_t *pix, int channels);
+int od_flush_frames(int fd); // of what od_write_frame holds back
 
 #endif

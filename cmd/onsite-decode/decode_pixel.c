@@ -157,10 +157,34 @@ int od_write(int fd, uint32_t kind, const void *head, uint32_t head_size, const 
   return OD_OK;
 }
 
+// Small frames wait for each other: each write wakes the reader, which costs both processes more than the copy. Whoever writes anything else flushes
+// before.
+static uint8_t held[256 << 10];
+static size_t holding;
+
+int od_flush_frames(int fd) {
+  for (size_t at = 0; at < holding;) {
+    ssize_t n = write(fd, held + at, holding - at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return OD_WRITE;
+    at += (size_t)n;
+  }
+  holding = 0;
+  return OD_OK;
+}
+
 int od_write_frame(int fd, uint32_t kind, int64_t pts_us, int w, int h, uint32_t flags, const uint8_t *pix, int channels) {
   struct {
     int64_t pts;
     uint32_t w, h, flags, zero;
   } head = {pts_us, (uint32_t)w, (uint32_t)h, flags, 0};
-  return od_write(fd, kind, &head, sizeof head, pix, (uint32_t)((size_t)w * h * channels));
+  size_t body = (size_t)w * h * channels;
+  uint32_t front[2] = {kind, (uint32_t)(sizeof head + body)};
+  int err = OD_OK;
+  if (holding + sizeof front + sizeof head + body > sizeof held && (err = od_flush_frames(fd))) return err;
+  if (sizeof front + sizeof head + body > sizeof held) return od_write(fd, kind, &head, sizeof head, pix, (uint32_t)body);
+  memcpy(held + holding, front, sizeof front), holding += sizeof front;
+  memcpy(held + holding, &head, sizeof head), holding += sizeof head;
+  memcpy(held + holding, pix, body), holding += body;
+  return OD_OK;
 }

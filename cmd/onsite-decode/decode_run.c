@@ -187,7 +187,7 @@ int od_decode(od_clip *c, int64_t max_pixels, int reorder, const od_plan *plan, 
     c->dec->skip_loop_filter = plan->action[i] == OD_ROUGH ? AVDISCARD_ALL : AVDISCARD_DEFAULT;
     if ((err = send(&s, c->dec, c->av[i], f))) goto out;
   }
-  err = send(&s, c->dec, NULL, f);
+  if (!(err = send(&s, c->dec, NULL, f))) err = od_flush_frames(plan->out);
 out:
   av_frame_free(&f);
   sws_freeContext(s.sws);

@@ -97,7 +97,7 @@ func hashAreas(planes []luma, still []int) []Area {
 			if part.Dx() < minHashSide || part.Dy() < minHashSide {
 				continue
 			}
-			small := p.part(part).sample(tent)
+			small := p.sampled(part, tent)
 			out = append(out, Area{Still: still[i], Left: uint8(r.Min.X), Top: uint8(r.Min.Y), Right: uint8(r.Max.X), Bottom: uint8(r.Max.Y), //nolint:gosec // G602: one for each plane
 				PDQ: pdqBits(lowDCT(small, 64, 1, 16, cosines64)), Quality: pdqQuality(small)})
 		}

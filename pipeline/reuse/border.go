@@ -76,13 +76,10 @@ func (l luma) shrunk(k int) luma {
 	return out
 }
 
-// part is the brightness of a part of the picture, as a picture of its own.
-func (l luma) part(r image.Rectangle) luma {
-	out := luma{p: make([]float32, 0, r.Dx()*r.Dy()), w: r.Dx(), h: r.Dy(), k: 1, fullW: r.Dx(), fullH: r.Dy(), known: l.known}
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		out.p = append(out.p, l.p[y*l.w+r.Min.X:y*l.w+r.Max.X]...)
-	}
-	return out
+// sampled resamples a part of the picture, as if it were a picture of its own, with a kernel.
+func (l luma) sampled(r image.Rectangle, c kernel) []float32 {
+	part := luma{p: l.p[r.Min.Y*l.w+r.Min.X:], w: r.Dx(), h: r.Dy(), k: 1, fullW: r.Dx(), fullH: r.Dy(), known: l.known}
+	return resample(part, l.w, part.taps(c, part.fullW), part.taps(c, part.fullH))
 }
 
 // strip is a row or a column of a part of the picture, from outside to inside.

@@ -106,6 +106,11 @@ func (q *query) coarse(o *Fingerprint, g *glance) float64 {
 		turns = append(turns, g.over)
 	}
 	best := 0.0
+	var work [4]*floats // what each of some hundred earlier clips needs for a moment
+	for i := range work {
+		work[i] = spare(0)
+		defer work[i].free()
+	}
 	for _, t := range turns {
 		c := q.coarseBy(t)
 		if !c.ok || len(c.changes.wanted) < minGradient {
@@ -115,9 +120,9 @@ func (q *query) coarse(o *Fingerprint, g *glance) float64 {
 		for _, at := range c.changes.wanted {
 			sum += weight[at]
 		}
-		theirs := centre(diff, valid, size, c.changes.wanted)
-		a, b := c.changes.shape(weight[:]), theirs.shape(weight[:])
-		f := search(products(&a, &b), &a, &b, coarsePlan(epsShare*sum))
+		theirs := centreIn(work[0].resized(len(valid)*len(c.changes.wanted)), diff, valid, size, c.changes.wanted)
+		a, b := c.changes.shapeIn(work[1].resized(len(c.changes.v)), weight[:]), theirs.shapeIn(work[2].resized(len(theirs.v)), weight[:])
+		f := search(productsIn(work[3].resized(a.n*b.n), &a, &b), &a, &b, coarsePlan(epsShare*sum))
 		if !math.IsInf(f.z, -1) {
 			best = max(best, f.z)
 		}

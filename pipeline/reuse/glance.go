@@ -127,9 +127,10 @@ func agreement(pairs []indexPair) (votes int, m similarity) {
 		reach     = 24   // pixels of 400
 	)
 	var group []indexPair
+	in := make([]indexPair, 0, len(pairs))
 	for _, k := range evenly(len(pairs), maxProposals) {
 		s := similarityOf(pairs[k])
-		var in []indexPair
+		in = in[:0]
 		for _, p := range pairs {
 			x, y := s.apply(p.q.x, p.q.y)
 			if abs32(x-p.o.x) > reach || abs32(y-p.o.y) > reach || abs32(turned(p.o.angle-p.q.angle-s.angle)) > angleBand {
@@ -141,7 +142,7 @@ func agreement(pairs []indexPair) (votes int, m similarity) {
 			in = append(in, p)
 		}
 		if len(in) > len(group) {
-			group = in
+			group = append(group[:0], in...)
 		}
 	}
 	if len(group) < 2 {

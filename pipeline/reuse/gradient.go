@@ -167,12 +167,19 @@ type centred struct {
 }
 
 func centre(d []float32, valid []bool, size int, wanted []int) centred {
-	c := centred{wanted: wanted, valid: valid, v: make([]float32, len(valid)*len(wanted))}
+	return centreIn(make([]float32, len(valid)*len(wanted)), d, valid, size, wanted)
+}
+
+// centreIn is centre in memory of len(valid) x len(wanted) values.
+func centreIn(v, d []float32, valid []bool, size int, wanted []int) centred {
+	c := centred{wanted: wanted, valid: valid, v: v}
 	for i, ok := range valid {
+		dst := c.v[i*len(wanted) : (i+1)*len(wanted)]
 		if !ok {
+			clear(dst)
 			continue
 		}
-		src, dst := d[i*size:(i+1)*size], c.v[i*len(wanted):(i+1)*len(wanted)]
+		src := d[i*size : (i+1)*size]
 		for k, at := range wanted {
 			dst[k] = src[at]
 		}
@@ -187,8 +194,12 @@ func centre(d []float32, valid []bool, size int, wanted []int) centred {
 // shape makes vectors of the changes: each divided by the root of the frame's own rms (so that one quick move does not outweigh all the
 // rest), times the roots of the cells' weights.
 func (c *centred) shape(weight []float32) gradients {
-	g := gradients{n: len(c.valid), dim: len(c.wanted), valid: c.valid}
-	g.v = make([]float32, g.n*g.dim)
+	return c.shapeIn(make([]float32, len(c.v)), weight)
+}
+
+// shapeIn is shape in memory of as many values as the changes have.
+func (c *centred) shapeIn(v, weight []float32) gradients {
+	g := gradients{n: len(c.valid), dim: len(c.wanted), valid: c.valid, v: v}
 	g.energy = make([]float32, g.n)
 	root := make([]float32, g.dim)
 	for k, at := range c.wanted {
@@ -196,6 +207,7 @@ func (c *centred) shape(weight []float32) gradients {
 	}
 	for i := range g.n {
 		if !c.valid[i] {
+			clear(g.row(i))
 			continue
 		}
 		src, dst := c.v[i*g.dim:(i+1)*g.dim], g.row(i)
@@ -293,16 +305,21 @@ func dot(a, b []float32) float32 {
 }
 
 // products is the matrix of scalar products of a's and b's rows, a.n x b.n; rows that are not valid are zero.
-func products(a, b *gradients) []float32 {
-	x := make([]float32, a.n*b.n)
+func products(a, b *gradients) []float32 { return productsIn(make([]float32, a.n*b.n), a, b) }
+
+// productsIn is products in memory of a.n x b.n values.
+func productsIn(x []float32, a, b *gradients) []float32 {
 	if a.dim == 0 || b.n == 0 {
+		clear(x)
 		return x
 	}
 	rows := blas32.General{Rows: b.n, Cols: b.dim, Stride: b.dim, Data: b.v}
 	for i := range a.n {
-		if a.valid[i] {
-			blas32.Gemv(blas.NoTrans, 1, rows, blas32.Vector{N: a.dim, Data: a.row(i), Inc: 1}, 0, blas32.Vector{N: b.n, Data: x[i*b.n : (i+1)*b.n], Inc: 1})
+		if !a.valid[i] {
+			clear(x[i*b.n : (i+1)*b.n])
+			continue
 		}
+		blas32.Gemv(blas.NoTrans, 1, rows, blas32.Vector{N: a.dim, Data: a.row(i), Inc: 1}, 0, blas32.Vector{N: b.n, Data: x[i*b.n : (i+1)*b.n], Inc: 1})
 	}
 	return x
 }

@@ -81,6 +81,7 @@ func search(x []float32, q, o *gradients, p plan) found {
 	}
 	var lines []tried
 	along := newSweep(&r, p.unit)
+	defer along.free()
 	p.each(func(base line, prior float64) {
 		r.turn(base, p.unit)
 		reach := int(float64(p.unit) * base.speed * float64(q.n))

@@ -65,16 +65,17 @@ func (l luma) taps(c kernel, full int) []taps {
 
 // sample resamples the picture with a kernel.
 func (l luma) sample(c kernel) []float32 {
-	return resample(l, l.taps(c, l.fullW), l.taps(c, l.fullH))
+	return resample(l, l.w, l.taps(c, l.fullW), l.taps(c, l.fullH))
 }
 
 // resample applies separable resampling: kx gives the output columns, ky the output rows. The result is len(ky) x len(kx), row-major. Each
-// output is the sum of its taps in their order, so that the result does not depend on how many are computed at once.
-func resample(in luma, kx, ky []taps) []float32 {
+// output is the sum of its taps in their order, so that the result does not depend on how many are computed at once. stride is from one row of the
+// picture to the next.
+func resample(in luma, stride int, kx, ky []taps) []float32 {
 	mid := spare(in.h * len(kx))
 	defer mid.free()
 	for y := 0; y < in.h; y += 4 {
-		columns(mid.v, in.p, y, in.w, in.h, kx)
+		columns(mid.v, in.p, y, in.w, stride, in.h, kx)
 	}
 	out := make([]float32, len(ky)*len(kx))
 	for y, k := range ky {
@@ -86,11 +87,11 @@ func resample(in luma, kx, ky []taps) []float32 {
 }
 
 // columns resamples four rows from y on: the sums of one row alone would wait for each other. Where fewer are left, the last is made again.
-func columns(out, in []float32, y, w, h int, kernel []taps) {
+func columns(out, in []float32, y, w, stride, h int, kernel []taps) {
 	var src, dst [4][]float32
 	for j := range src {
 		at := min(y+j, h-1)
-		src[j], dst[j] = in[at*w:(at+1)*w], out[at*len(kernel):(at+1)*len(kernel)]
+		src[j], dst[j] = in[at*stride:at*stride+w], out[at*len(kernel):(at+1)*len(kernel)]
 	}
 	for x, k := range kernel {
 		n := len(k.w)
@@ -144,11 +145,17 @@ var spares = sync.Pool{New: func() any { return new(floats) }}
 // spare gives n values of whatever content.
 func spare(n int) *floats {
 	f := spares.Get().(*floats) //nolint:forcetypeassert // the pool holds nothing else
+	f.resized(n)
+	return f
+}
+
+// resized gives the work space n values of whatever content; those that it had are gone.
+func (f *floats) resized(n int) []float32 {
 	if cap(f.v) < n {
 		f.v = make([]float32, n)
 	}
 	f.v = f.v[:n]
-	return f
+	return f.v
 }
 
 func (f *floats) free() { spares.Put(f) }

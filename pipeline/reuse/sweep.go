@@ -21,7 +21,8 @@ var _ [sweepWindows - maxWindows]struct{} // a plan's windows all fit
 type sweep struct {
 	r       *runner
 	unit    int
-	width   int       // of the samples of one remainder, with what is around them
+	width   int // of the samples of one remainder, with what is around them
+	work    *floats
 	x       []float32 // q.n rows of unit x width
 	theirs  []float32 // unit x width: energies of the earlier clip
 	ones    []float32 // unit x width: 1 where a sample is valid
@@ -34,8 +35,11 @@ type sweep struct {
 func newSweep(r *runner, unit int) *sweep {
 	s := &sweep{r: r, unit: unit, width: (r.o.n+unit-1)/unit + 2*sweepLanes}
 	row := unit * s.width
-	s.x, s.theirs, s.ones, s.ours = make([]float32, r.q.n*row), make([]float32, row), make([]float32, row), make([]uint8, r.q.n)
-	s.sums = make([]float32, 3*sweepLanes*(r.q.n+1))
+	products, sums := r.q.n*row, 3*sweepLanes*(r.q.n+1)
+	s.work, s.ours = spare(products+2*row+sums), make([]uint8, r.q.n)
+	v := s.work.v
+	clear(v[:products+2*row])
+	s.x, s.theirs, s.ones, s.sums = v[:products], v[products:products+row], v[products+row:products+2*row], v[products+2*row:]
 	for from := range unit {
 		at := from*s.width + sweepLanes
 		for j := from; j < r.o.n; j, at = j+unit, at+1 {
@@ -59,6 +63,9 @@ func newSweep(r *runner, unit int) *sweep {
 	}
 	return s
 }
+
+// free gives the work space back.
+func (s *sweep) free() { s.work.free() }
 
 // look adds up along sweepLanes lines, b being the offset of the first, in the speed and direction that the runner has in hand. It says, lowest bit
 // first, which of them may have one of the plan's windows that counts more than least; it is never wrong in saying no.

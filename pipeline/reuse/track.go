@@ -83,9 +83,12 @@ type warpMap struct {
 // A cell is the mean of 4 x 4 bilinear samples (128 x 128 in all, the prototype's registered size); it is left empty where more than 2 % of them lie outside the picture.
 func newWarp(back Transform, w, h, side int) warpMap {
 	const sub = 4
-	m := warpMap{side: side, from: make([]int32, 1, side*side+1)}
-	acc := make([]float32, w*h)
-	var used []int32
+	m := warpMap{side: side, from: make([]int32, 1, side*side+1), taps: make([]pixelTap, 0, (w+2*side)*(h+2*side))} // room for a picture that fills it
+	work := spare(w * h)
+	defer work.free()
+	acc := work.v
+	clear(acc)
+	used := make([]int32, 0, w*h/(side*side)+4*sub*sub)
 	n := float64(side * sub)
 	for cy := range side {
 		for cx := range side {
