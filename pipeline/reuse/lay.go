@@ -8,6 +8,18 @@ type layered struct {
 
 	forms map[Transform]*laid // the forms of the whole picture that were laid already
 	moved map[*track]*track   // moving, of each layer that was asked for
+	wove  map[*track]*woven   // likewise
+}
+
+// woven is one of the layers as laying it wants it, made once.
+func (l *layered) woven(t *track) *woven {
+	if l.wove == nil {
+		l.wove = map[*track]*woven{}
+	}
+	if l.wove[t] == nil {
+		l.wove[t] = weave(t)
+	}
+	return l.wove[t]
 }
 
 // moving is what the whole picture's moves change in one of the layers, made once.
@@ -98,7 +110,7 @@ func (l *layered) make(turn Transform) *laid {
 	if len(wanted) < minGradient {
 		return nil
 	}
-	p.grid = m.apply(q, 1)
+	p.grid = m.lay(l.woven(q))
 	half := p.grid.halve()
 	d, valid := differences(&half, 1)
 	p.changes = centre(d, valid, gradientSize, wanted)

@@ -152,11 +152,16 @@ func decodeMotion(b []byte) (track, error) {
 		}
 		dst := t.frame(i)
 		for j := range dst {
-			d, n := binary.Varint(raw)
-			if n <= 0 {
-				return track{}, fmt.Errorf("%w: motion frame %d, cell %d: no number", ErrFormat, i, j)
+			var d int64
+			if len(raw) > 0 && raw[0] < 0x80 { // as most are
+				d, raw = int64(raw[0]>>1)^-int64(raw[0]&1), raw[1:]
+			} else {
+				v, n := binary.Varint(raw)
+				if n <= 0 {
+					return track{}, fmt.Errorf("%w: motion frame %d, cell %d: no number", ErrFormat, i, j)
+				}
+				d, raw = v, raw[n:]
 			}
-			raw = raw[n:]
 			q := int64(last[j]) + d
 			if q < 0 || q > 255*motionUnit {
 				return track{}, fmt.Errorf("%w: motion frame %d, cell %d: %d is no grey level", ErrFormat, i, j, q)

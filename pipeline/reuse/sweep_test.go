@@ -109,3 +109,16 @@ func TestManyLinesAtOnceFindWhatOneAfterTheOtherFinds(t *testing.T) {
 		}
 	}
 }
+
+func TestFramesLaidTogetherAreTheSameAsEachAlone(t *testing.T) {
+	for _, n := range []int{1, 15, 16, 37} {
+		in := track{n: n, w: 40, h: 24, valid: make([]bool, n), v: values(uint64(n), n*40*24)}
+		for i := range in.valid {
+			in.valid[i] = i%7 != 3
+		}
+		for _, turn := range []Transform{identity, forms[Rotate90], {0.5, 0.1, 0.2, -0.1, 0.6, 0.3, 0.05, 0, 1}, {3, 0, -1, 0, 3, -1, 0, 0, 1}, {1, 0, 5, 0, 1, 5, 0, 0, 1}} {
+			m := newWarp(turn, in.w, in.h, cells)
+			require.Equal(t, m.apply(&in, 1), m.lay(weave(&in)), "%d frames, %v", n, turn)
+		}
+	}
+}

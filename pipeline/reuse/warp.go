@@ -1,0 +1,43 @@
+package reuse
+
+/*
+#cgo CFLAGS: -O3
+#include "warp.h"
+*/
+import "C"
+
+import "unsafe"
+
+// The taps of a map are read in C.
+var _ = [1]struct{}{}[unsafe.Sizeof(pixelTap{})-C.sizeof_struct_reuse_tap]
+
+// woven is a track with the values of one pixel in several frames side by side, as laying all frames over a grid wants them.
+type woven struct {
+	of *track
+	v  []float32
+}
+
+func weave(t *track) *woven {
+	w := &woven{of: t, v: make([]float32, (t.n+C.reuse_woven-1)/C.reuse_woven*C.reuse_woven*t.w*t.h)}
+	if len(w.v) > 0 {
+		C.reuse_weave((*C.float)(unsafe.SliceData(t.v)), C.int(t.n), C.int(t.w*t.h), (*C.float)(unsafe.SliceData(w.v)))
+	}
+	return w
+}
+
+// lay is apply to all frames of a track that was woven.
+func (m *warpMap) lay(w *woven) track {
+	t := w.of
+	out := track{start: t.start, n: t.n, w: m.side, h: m.side, valid: t.valid, v: make([]float32, t.n*m.side*m.side)}
+	if len(m.taps) == 0 || len(w.v) == 0 {
+		return out
+	}
+	C.reuse_warp((*C.float)(unsafe.SliceData(w.v)), C.int(t.n), C.int(t.w*t.h), (*C.int32_t)(unsafe.SliceData(m.from)), (*C.struct_reuse_tap)(unsafe.Pointer(unsafe.SliceData(m.taps))),
+		C.int(m.side*m.side), (*C.float)(unsafe.SliceData(out.v)))
+	for i, ok := range out.valid {
+		if !ok {
+			clear(out.frame(i))
+		}
+	}
+	return out
+}
