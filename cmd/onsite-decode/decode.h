@@ -51,6 +51,8 @@ typedef struct od_plan {
   int motions;
   const int64_t *burst; // times of burst frames, each one of the motion frames
   int bursts;
+  const int64_t *between; // times of motion frames beside the track
+  int betweens;
   int64_t start_us; // absolute time of the clip's start
   int still_w, still_h, motion_w, motion_h, burst_w, burst_h; // before orientation
   int orientation;

@@ -13,8 +13,8 @@ typedef struct run {
   AVRational tb;
   struct SwsContext *sws, *sws_grey, *sws_burst;
   uint8_t *raw, *still, *grey, *turned, *before;
-  int next_still, next_motion, next_burst, have_before;
-  int64_t last_still, last_motion, last_cut;
+  int next_still, next_motion, next_burst, next_between, have_before;
+  int64_t last_still, last_motion, last_grey, last_cut; // last_grey: of the track or beside it
 } run;
 
 // Processor time of this thread, microseconds.
@@ -87,9 +87,17 @@ static uint32_t taken_from(const AVFrame *f) {
   return (uint32_t)(area[0] << 8 | area[1] << 16);
 }
 
-static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {
+// Writes the grey picture that was made of f.
+static int write_grey(run *s, const AVFrame *f, int64_t at, uint32_t flags) {
   const od_plan *p = s->plan;
   int turn = p->orientation, w = p->motion_w, h = p->motion_h;
+  s->last_grey = at;
+  if (turn != 1) od_orient(s->grey, w, h, 1, turn, s->turned);
+  return od_write_frame(p->out, 5, at, turn >= 5 ? h : w, turn >= 5 ? w : h, taken_from(f) | flags, turn == 1 ? s->grey : s->turned, 1);
+}
+
+static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {
+  int w = s->plan->motion_w, h = s->plan->motion_h;
   if (to_grey(s, f, s->grey, w, h) < 0) {
     s->r->errors++;
     return OD_OK;
@@ -97,9 +105,17 @@ static int emit_motion(run *s, const AVFrame *f, int64_t at, int *cut) {
   *cut = s->have_before && at - s->last_motion < 500000 && is_cut(s->grey, s->before, w * h);
   memcpy(s->before, s->grey, (size_t)w * h);
   s->have_before = 1;
-  if (turn != 1) od_orient(s->grey, w, h, 1, turn, s->turned);
   s->last_motion = at;
-  return od_write_frame(p->out, 5, at, turn >= 5 ? h : w, turn >= 5 ? w : h, taken_from(f), turn == 1 ? s->grey : s->turned, 1);
+  return write_grey(s, f, at, 0);
+}
+
+// A motion frame beside the track: nothing of what the track decides is asked of it.
+static int emit_between(run *s, const AVFrame *f, int64_t at) {
+  if (to_grey(s, f, s->grey, s->plan->motion_w, s->plan->motion_h) < 0) {
+    s->r->errors++;
+    return OD_OK;
+  }
+  return write_grey(s, f, at, 2);
 }
 
 static int on_frame(run *s, AVFrame *f) {
@@ -111,9 +127,13 @@ static int on_frame(run *s, AVFrame *f) {
   if (p->bare || ts == AV_NOPTS_VALUE) return OD_OK;
   int64_t at = av_rescale_q(ts, s->tb, AV_TIME_BASE_Q) - p->start_us;
   if (at < 0) return OD_OK;
-  if (s->next_motion < p->motions && at >= p->motion[s->next_motion] && at > s->last_motion) {
+  if (s->next_motion < p->motions && at >= p->motion[s->next_motion] && at > s->last_grey) {
     while (s->next_motion < p->motions && p->motion[s->next_motion] <= at) s->next_motion++;
     if ((err = emit_motion(s, f, at, &cut))) return err;
+  }
+  if (s->next_between < p->betweens && at >= p->between[s->next_between]) {
+    while (s->next_between < p->betweens && p->between[s->next_between] <= at) s->next_between++;
+    if (at > s->last_grey && (err = emit_between(s, f, at))) return err;
   }
   if (s->next_burst < p->bursts && at >= p->burst[s->next_burst]) {
     while (s->next_burst < p->bursts && p->burst[s->next_burst] <= at) s->next_burst++;
@@ -156,7 +176,7 @@ int od_decode(od_clip *c, int64_t max_pixels, int reorder, const od_plan *plan, 
   AVStream *st = c->fmt->streams[c->video];
   const AVCodec *codec = avcodec_find_decoder(st->codecpar->codec_id);
   AVFrame *f = av_frame_alloc();
-  run s = {.plan = plan, .r = r, .tb = st->time_base, .last_still = -1, .last_motion = -1, .last_cut = -1000000};
+  run s = {.plan = plan, .r = r, .tb = st->time_base, .last_still = -1, .last_motion = -1, .last_grey = -1, .last_cut = -1000000};
   size_t still = (size_t)plan->still_w * plan->still_h * 3 + 64, burst = (size_t)plan->burst_w * plan->burst_h * 3 + 64, grey = (size_t)plan->motion_w * plan->motion_h + 64;
   int err = OD_NO_MEMORY, sent = 0;
   memset(r, 0, sizeof *r);

@@ -69,10 +69,13 @@ func movie(req wire.Request, status selfStatus, out *bufio.Writer) error {
 	if missing := h.durationUS - (c.endUS() - t.startUS); format == "matroska" && missing > max(1_000_000, h.durationUS/10) {
 		return refuse("media_truncated", nil, nil) // the header promises much more than there is; mp4 says it in its boxes
 	}
+	if h.codec != "h264" && h.codec != "hevc" {
+		req.Spots = 0 // encoders of VP8 and VP9 put hidden pictures in whenever they like: the sizes of their packets say little
+	}
 	p := makePlan(t, req, int64(h.width)*int64(h.height))
 	size(&p, h, req)
 	info := wire.Info{
-		Codec: h.codec, DurationUS: t.endUS, HasAudio: h.hasAudio, Tags: c.tags(200), Windows: p.windows,
+		Codec: h.codec, DurationUS: t.endUS, HasAudio: h.hasAudio, Tags: c.tags(200), Windows: p.windows, Spots: p.spots,
 		Width: p.fullW, Height: p.fullH,
 	}
 	info.Rotation, info.Mirrored = turn(h.orientation)

@@ -28,7 +28,9 @@ type plan struct {
 	action  []byte
 	stills  []int64 // microseconds from the clip's start, rising
 	motion  []int64
-	burst   []int64 // the motion frames that are given out in colour too
+	burst   []int64    // the motion frames that are given out in colour too
+	between []int64    // motion frames beside the track: those of the spots
+	spots   [][2]int64 // from one picture that others build on to the next
 	windows [][2]int64
 	startUS int64
 	reorder int // how many pictures wait for one that comes later in the stream
@@ -107,6 +109,7 @@ func makePlan(t timeline, req wire.Request, pixels int64) plan {
 		for _, w := range motionWindows(t, req, pixels) {
 			p.addWindow(t, w, keep)
 		}
+		p.addSpots(t, req.Spots, keep)
 		p.burst = burstTimes(p.motion, p.windows, req.Bursts, req.BurstMS*1000)
 	}
 	count := req.MaxStills

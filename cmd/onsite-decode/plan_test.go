@@ -86,7 +86,7 @@ func TestPlansOfAnything(t *testing.T) {
 		}
 		req := planRequest()
 		req.MaxStills, req.Motion, req.Limits.BudgetPixels = 1+r.IntN(30), r.IntN(2) == 0, 1+r.Int64N(300)
-		req.Bursts, req.BurstMS = r.IntN(5), r.Int64N(9000)
+		req.Bursts, req.BurstMS, req.Spots = r.IntN(5), r.Int64N(9000), r.IntN(6)
 		line := newTimeline(list)
 		p := makePlan(line, req, 1)
 		require.Len(t, p.action, len(list))
@@ -97,6 +97,9 @@ func TestPlansOfAnything(t *testing.T) {
 		require.IsIncreasing(t, append([]int64{-1}, p.burst...))
 		require.LessOrEqual(t, int64(len(p.burst)), int64(req.Bursts)*(req.BurstMS*14/1000+2), "the parent takes no more: burstRate and burstMargin in pipeline/media")
 		require.LessOrEqual(t, int64(len(p.motion)), 20*line.endUS/1_000_000+64, "the parent takes no more: motionRate and motionMargin in pipeline/media")
+		require.IsIncreasing(t, append([]int64{-1}, p.between...))
+		require.LessOrEqual(t, len(p.between), req.Spots*24, "the parent takes no more: spotFrames in pipeline/media")
+		require.LessOrEqual(t, len(p.spots), req.Spots)
 		if len(line.shown) > 0 {
 			require.NotEmpty(t, p.stills)
 		}

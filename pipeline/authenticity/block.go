@@ -81,7 +81,10 @@ func (b *blockTrack) ratio(i, n int) float64 {
 }
 
 // jumped is the ratio of a step times the share of the blocks of which that is true one by one.
-func (b *blockTrack) jumped(i, n int) float64 {
+func (b *blockTrack) jumped(i, n int) float64 { return b.ratio(i, n) * b.share(i, n) }
+
+// share is the part of the blocks of which much is left at a step in which far more is left than at any step around it.
+func (b *blockTrack) share(i, n int) float64 {
 	here := b.step(i)
 	around := make([]float64, len(here))
 	for k := max(i-jumpAround, 0); k <= min(i+jumpAround, n-1); k++ {
@@ -102,7 +105,7 @@ func (b *blockTrack) jumped(i, n int) float64 {
 			jumped++
 		}
 	}
-	return b.ratio(i, n) * float64(jumped) / float64(changed+4)
+	return float64(jumped) / float64(changed+4)
 }
 
 func rms(v []float64) float64 {

@@ -282,12 +282,15 @@ func (c *checker) joined(s *series) {
 	if o := s.keptJump(b, c.clip.Packets); o.score > j.score {
 		j = o
 	}
+	j.spike = spikeAt(&c.clip.Info, c.clip.Packets, j.last, j.at)
+	if j.score >= jumpFaint && j.spike >= spikeLeast { // two witnesses that do not know of each other
+		j.score = math.Max(j.score, 1)
+	}
+	if o := spotJump(&c.clip.Motion, c.clip.Packets); o.score > j.score {
+		j = o
+	}
 	if j.score >= 0.5 {
-		j.spike = spikeAt(&c.clip.Info, c.clip.Packets, j.last, j.at)
 		c.out.Detail["jump"] = map[string]any{"at_ms": ms(j.at), "score": round(math.Min(j.score, 99)), "packet": round(j.spike)}
-		if j.score >= jumpFaint && j.spike >= spikeLeast { // two witnesses that do not know of each other
-			j.score = math.Max(j.score, 1)
-		}
 		c.suspect(math.Min(j.score, 1.3) * 0.75)
 		if j.score >= 1 {
 			ev := span("segment", math.Max(j.at-0.5, s.t[0]), math.Min(j.at+0.5, s.t[s.n()-1]))

@@ -42,6 +42,9 @@ const (
 	// burstRate is how many burst frames the child sends in a second at most (minBurstGapUS in cmd/onsite-decode), burstMargin is for the
 	// first and the last frame of each burst.
 	burstRate, burstMargin = 14, 2
+	// spotFrames is how many pictures the child sends for a spot beside the track at most (spotMost and spotBeside in cmd/onsite-decode), mostSpots how
+	// many spots may be asked for.
+	spotFrames, mostSpots = 24, 16
 	// burstGap is the time between two burst frames from which they belong to two bursts.
 	burstGap = 400 * time.Millisecond
 	// mostBytes is what the pixels of one file may take here, whatever is asked for. A clip of the default request takes a fifth:
@@ -64,7 +67,7 @@ func bounds(s *source, req wire.Request) wire.Bounds {
 	}
 	b := wire.Bounds{StillSide: req.MaxSide, Stills: req.MaxStills, MotionSide: motionSide, Packets: req.Limits.Packets}
 	if req.Motion {
-		b.Motions = int(min(req.Limits.DurationMS*motionRate/1000+motionMargin, int64(req.Limits.Packets)))
+		b.Motions = int(min(req.Limits.DurationMS*motionRate/1000+motionMargin+int64(req.Spots)*spotFrames, int64(req.Limits.Packets)))
 	}
 	if req.Motion {
 		length := min(req.BurstMS, req.Limits.DurationMS)
@@ -102,6 +105,9 @@ func (b *builder) Info(i wire.Info) error {
 	c.Location = location(c)
 	for _, w := range i.Windows {
 		b.clip.Motion.Windows = append(b.clip.Motion.Windows, Window{micros(w[0]), micros(w[1])})
+	}
+	for _, s := range i.Spots[:min(len(i.Spots), mostSpots)] {
+		b.clip.Motion.Spots = append(b.clip.Motion.Spots, Window{micros(s[0]), micros(s[1])})
 	}
 	return nil
 }
@@ -183,7 +189,11 @@ func (b *builder) Motion(h wire.FrameHead, pix func([]byte) error) error {
 		return fmt.Errorf("take a motion frame: %w", err)
 	}
 	b.clip.Motion.W, b.clip.Motion.H = h.W, h.H
-	b.clip.Motion.Frames = append(b.clip.Motion.Frames, MotionFrame{PTS: micros(h.PTSUS), Gray: gray, Earlier: h.Earlier, Later: h.Later})
+	f, list := MotionFrame{PTS: micros(h.PTSUS), Gray: gray, Earlier: h.Earlier, Later: h.Later}, &b.clip.Motion.Frames
+	if h.Between {
+		list = &b.clip.Motion.Between
+	}
+	*list = append(*list, f)
 	return nil
 }
 

@@ -35,11 +35,14 @@ type Request struct {
 	Bursts       int
 	BurstLength  time.Duration
 	BurstMaxSide int
+	// Spots is at how many steps of a clip, where its packets are the most surprising, every picture is wanted (Motion.Spots), at most 16. They need
+	// Motion. 0: none.
+	Spots int
 }
 
-// DefaultRequest asks for one frame per second, at most 60, the motion track, and three bursts of a second.
+// DefaultRequest asks for one frame per second, at most 60, the motion track, three bursts of a second, and four spots.
 func DefaultRequest() Request {
-	return Request{MaxSide: 1280, PhotoMaxSide: 1920, Motion: true, StillEvery: time.Second, MaxStills: 60, Bursts: 3, BurstLength: time.Second, BurstMaxSide: 640}
+	return Request{MaxSide: 1280, PhotoMaxSide: 1920, Motion: true, StillEvery: time.Second, MaxStills: 60, Bursts: 3, BurstLength: time.Second, BurstMaxSide: 640, Spots: 4}
 }
 
 // Decoder runs one child process per file. It is safe for concurrent use and holds nothing open.
@@ -162,7 +165,7 @@ func (d *Decoder) request(s *source, r Request) wire.Request {
 		Container: s.container, Size: s.size, Limits: d.limits.wire(), Motion: r.Motion, Audio: r.Audio,
 		MaxSide: side, PhotoMaxSide: min(pick(r.PhotoMaxSide, def.PhotoMaxSide), mostSide),
 		StillEveryMS: max(r.StillEvery.Milliseconds(), 1), MaxStills: stills,
-		Bursts: bursts, BurstMS: length.Milliseconds(), BurstMaxSide: burstSide,
+		Bursts: bursts, BurstMS: length.Milliseconds(), BurstMaxSide: burstSide, Spots: max(min(r.Spots, mostSpots), 0),
 	}
 }
 

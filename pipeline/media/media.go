@@ -54,6 +54,10 @@ type Motion struct {
 	W, H    int
 	Frames  []MotionFrame // by PTS
 	Windows []Window      // the parts of the clip that Frames cover without gaps of more than 150 ms (unless the clip itself is slower)
+	// Spots are the steps from one picture that others build on to the next whose packets are the most surprising, Request.Spots at most, by surprise,
+	// in H.264 and HEVC. Frames and Between together have every picture of a spot, and three before and behind it.
+	Spots   []Window
+	Between []MotionFrame // by PTS; the pictures of spots that are not in Frames
 }
 
 // MotionFrame is one frame of the motion track.

@@ -88,6 +88,44 @@ func TestWhatPicturesAreTakenFrom(t *testing.T) {
 	}
 }
 
+// Around the step whose packet surprises there is every picture, beside a track that stays what it is.
+func TestEveryPictureOfASpot(t *testing.T) {
+	joined := []string{"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=20:duration=2", "-f", "lavfi", "-i", "mandelbrot=size=320x240:rate=20:maxiter=80", "-filter_complex", "[1]trim=0:2[m];[0][m]concat"}
+	x264 := []string{"-c:v", "libx264", "-preset", "superfast", "-threads", "1", "-sc_threshold", "0", "-pix_fmt", "yuv420p"}
+	for name, args := range map[string][]string{"between.mp4": nil, "in_order.mp4": {"-bf", "0"}} {
+		t.Run(name, func(t *testing.T) {
+			raw := made(t, "spot_"+name, append(append(joined, x264...), args...)...)
+			req := DefaultRequest()
+			clip := decoded(t, file(t, "x.mp4", raw), req)
+			req.Spots = 0
+			plain := decoded(t, file(t, "x.mp4", raw), req)
+			require.Empty(t, plain.Motion.Spots)
+			require.Empty(t, plain.Motion.Between)
+			require.Equal(t, plain.Motion.Frames, clip.Motion.Frames)
+
+			require.NotEmpty(t, clip.Motion.Spots)
+			require.LessOrEqual(t, len(clip.Motion.Spots), 4)
+			first := clip.Motion.Spots[0]
+			require.Less(t, first.From, 2*time.Second)
+			require.GreaterOrEqual(t, first.To, 2*time.Second)
+			there := map[time.Duration]int{}
+			for _, f := range append(clip.Motion.Frames, clip.Motion.Between...) {
+				there[f.PTS]++
+				require.Len(t, f.Gray, clip.Motion.W*clip.Motion.H)
+			}
+			for _, p := range clip.Packets {
+				for _, s := range clip.Motion.Spots {
+					if p.PTS >= s.From-151*time.Millisecond && p.PTS <= s.To+151*time.Millisecond {
+						require.Equal(t, 1, there[p.PTS], "the picture at %v, once", p.PTS)
+					}
+				}
+			}
+		})
+	}
+	webm := made(t, "spot.webm", append(joined, "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")...)
+	require.Empty(t, decoded(t, file(t, "x.webm", webm), DefaultRequest()).Motion.Spots, "its packets say little")
+}
+
 func TestBurstsAreTheMotionTrackInColour(t *testing.T) {
 	raw := made(t, "bursts.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=9", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 	req := DefaultRequest()

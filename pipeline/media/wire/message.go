@@ -31,6 +31,7 @@ type Request struct {
 	Bursts       int    `json:"bursts"`         // how many bursts of colour frames, from the motion track; 0: none
 	BurstMS      int64  `json:"burst_ms"`       // length of each
 	BurstMaxSide int    `json:"burst_max_side"` // of burst frames
+	Spots        int    `json:"spots"`          // at how many steps, where packets are the most surprising, every picture is wanted as a motion frame; 0: none
 	Bare         bool   `json:"bare,omitempty"` // only demux and decode the same packets, behind the same walls, without conversion and transport: the measure
 	Hang         bool   `json:"hang,omitempty"` // tests: never answer
 }
@@ -54,6 +55,7 @@ type Info struct {
 	HasAudio   bool              `json:"has_audio"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	Windows    [][2]int64        `json:"windows,omitempty"` // microseconds covered by the motion track
+	Spots      [][2]int64        `json:"spots,omitempty"`   // microseconds: the steps around which every picture is a motion frame
 	Origin     *origin.Facts     `json:"origin,omitempty"`  // how the file was made, as it says itself
 }
 
@@ -80,6 +82,7 @@ type FrameHead struct {
 	PTSUS       int64
 	W, H        int
 	SceneChange bool
+	Between     bool // a motion frame beside the track, of a spot
 	// Earlier and Later are the shares of a motion frame that its coding took from earlier and from later pictures, 1/255 each; both 0: not known.
 	Earlier, Later uint8
 }

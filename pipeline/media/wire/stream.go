@@ -190,8 +190,8 @@ func (s *stream) readInfo(n int64) error {
 	if v.Width < 1 || v.Height < 1 || v.Width > side || v.Height > side || v.DurationUS < 0 || v.FPS < 0 || math.IsNaN(v.FPS) || math.IsInf(v.FPS, 0) {
 		return fmt.Errorf("%w: headers of %d x %d pixels, %d us, %g frames/s", ErrProtocol, v.Width, v.Height, v.DurationUS, v.FPS)
 	}
-	if len(v.Tags) > tags || len(v.Windows) > windows {
-		return fmt.Errorf("%w: %d tags, %d windows", ErrProtocol, len(v.Tags), len(v.Windows))
+	if len(v.Tags) > tags || len(v.Windows) > windows || len(v.Spots) > windows {
+		return fmt.Errorf("%w: %d tags, %d windows, %d spots", ErrProtocol, len(v.Tags), len(v.Windows), len(v.Spots))
 	}
 	s.info = true
 	return s.sink.Info(v)
@@ -226,8 +226,8 @@ func (s *stream) readFrame(kind Kind, n int64) error {
 		return fmt.Errorf("%w: cut short in a frame: %w", ErrProtocol, err)
 	}
 	w, h := binary.LittleEndian.Uint32(raw[8:12]), binary.LittleEndian.Uint32(raw[12:16])
-	flags := binary.LittleEndian.Uint32(raw[16:20]) // 1: another scene; bits 8 to 15 and 16 to 23: what was taken from earlier and from later pictures
-	head := FrameHead{PTSUS: int64(binary.LittleEndian.Uint64(raw[:8])), SceneChange: flags&1 == 1, Earlier: uint8(flags >> 8), Later: uint8(flags >> 16)}
+	flags := binary.LittleEndian.Uint32(raw[16:20]) // 1: another scene; 2: beside the track; bits 8 to 15 and 16 to 23: what was taken from earlier and from later pictures
+	head := FrameHead{PTSUS: int64(binary.LittleEndian.Uint64(raw[:8])), SceneChange: flags&1 == 1, Between: flags&2 == 2, Earlier: uint8(flags >> 8), Later: uint8(flags >> 16)}
 	side, channels, last := s.bounds.StillSide, int64(3), &s.lastStill
 	switch kind {
 	case KindMotion:
