@@ -69,7 +69,7 @@ type BenchItem struct {
 	Signs   map[string]float64 `json:"signs,omitempty"` // what each took from the log odds of a live person
 	Error   string             `json:"error,omitempty"` // the file could not be measured
 
-	hesitates bool // the model's votes do
+	Hesitates bool `json:"votes_hesitate,omitempty"` // the votes lie below the threshold or just above it, and neither noise nor the light explains it
 }
 
 // Rate is a share with its counts and the exact (Clopper-Pearson) bounds of 95 %.
@@ -223,13 +223,13 @@ func (it *BenchItem) judge(ctx context.Context, clip *media.Clip, found *face.Fo
 	if it.Votes == "" {
 		it.Votes = live.Outcome
 	}
-	it.hesitates, _ = live.Detail["votes_hesitate"].(bool)
+	it.Hesitates, _ = live.Detail["votes_hesitate"].(bool)
 	it.Cues, _ = live.Detail["cues"].(map[string]float64)
 	signs, _ := live.Detail["signs"].(map[string]float64)
 	for _, w := range []struct {
 		name string
 		said pipeline.Outcome
-	}{{"votes", it.Votes}, {"signs", bySigns(&fitted, it.Cues, it.hesitates, &o.Liveness)}, {"authenticity", auth.Outcome}} {
+	}{{"votes", it.Votes}, {"signs", bySigns(&fitted, it.Cues, it.Hesitates, &o.Liveness)}, {"authenticity", auth.Outcome}} {
 		if w.said == pipeline.Fail || w.said == pipeline.Uncertain {
 			it.CaughtBy = append(it.CaughtBy, w.name)
 		}

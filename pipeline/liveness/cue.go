@@ -32,22 +32,19 @@ const (
 	cueSides   = "sides"    // sides of a screen near the picture's borders
 )
 
-// measure takes all cues that a clip or photo allows. The ones of surfaces are of the most screen-like of the prominent faces: in a replay the
-// live person may stand beside the phone, and be the one in front.
+// measure takes all cues that a clip or photo allows. The patterns are those of the most screen-like of the prominent faces: in a replay the live person
+// may stand beside the phone, and be the one in front. An outline around another face than the subject's counts where it is held (heldBeside).
 func measure(clip *media.Clip, found *face.Found, tracks []int, track *Track, c *Config) (cues, rim, error) {
 	out := cues{}
 	var outline rim
+	r, ok, err := rimOf(clip, found, tracks[0], c)
+	if err != nil {
+		return nil, rim{}, err
+	}
+	if ok {
+		out[cueRim], out[cueBezel], out[cueSides], outline = r.score, r.dark, r.sides, r
+	}
 	for _, t := range tracks {
-		r, ok, err := rimOf(clip, found, t, c)
-		if err != nil {
-			return nil, rim{}, err
-		}
-		if ok && (out[cueRim] == 0 || r.score > out[cueRim]) {
-			out[cueRim], out[cueBezel], outline = r.score, r.dark, r
-		}
-		if ok && r.sides > out[cueSides] {
-			out[cueSides] = r.sides
-		}
 		s, ok, err := surfaceOf(clip, found, t, c)
 		if err != nil {
 			return nil, rim{}, err
@@ -63,6 +60,16 @@ func measure(clip *media.Clip, found *face.Found, tracks []int, track *Track, c 
 		if t == tracks[0] && s != (surface{}) {
 			out[cueBlack], out[cueWhite], out[cueGlare], out[cueFocus] = s.black, s.white, s.glare, s.focus
 		}
+	}
+	heldRim, heldSlip, held, err := heldBeside(clip, found, tracks[0])
+	if err != nil {
+		return nil, rim{}, err
+	}
+	if held && heldRim.score > out[cueRim] {
+		out[cueRim], out[cueBezel], outline = heldRim.score, heldRim.dark, heldRim
+	}
+	if held {
+		out[cueSlip] = heldSlip
 	}
 	if clip.Info.Kind == media.Video {
 		light, colour, ok, err := widePattern(clip)
@@ -85,7 +92,7 @@ func measure(clip *media.Clip, found *face.Found, tracks []int, track *Track, c 
 	if v, ok, err := track.slip(clip); err != nil {
 		return nil, rim{}, err
 	} else if ok {
-		out[cueSlip] = v
+		out[cueSlip] = math.Max(v, out[cueSlip])
 	}
 	if b, ok := track.body(); ok {
 		out[cueThird] = b.third / math.Max(b.noise, 1e-4)

@@ -138,6 +138,6 @@ func heldOut(items []BenchItem, cfg *Config) {
 			w = &fit
 			known[k] = w
 		}
-		it.HeldOut = worse(worse(it.Votes, it.Authenticity), bySigns(w, it.Cues, it.hesitates, cfg))
+		it.HeldOut = worse(worse(it.Votes, it.Authenticity), bySigns(w, it.Cues, it.Hesitates, cfg))
 	}
 }

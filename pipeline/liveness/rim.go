@@ -24,6 +24,8 @@ type rim struct {
 	sides float64         // how clear two sides or more of a screen are that nearly fills the picture
 	frame int             // index of the frame in which it is clearest
 	box   image.Rectangle // there, in pixels of the frame; a side outside the picture lies on its edge
+	// corners are those of the outline in the reduced picture, from the upper left, clockwise.
+	corners [4]image.Point
 }
 
 // line is x = at + slant*(y - mid) for upright ones, y = at + slant*(x - mid) for level ones.
@@ -247,7 +249,11 @@ func quad(upright, level *steps, sides [4]*line, w, h int, beat float64) rim {
 		least = math.Min(least, s)
 		score += (0.5*s - 0.4*beyond[i]) / float64(len(on))
 	}
-	return rim{score: score + 0.5*least, box: image.Rect(int(xl), int((yl+yr)/2), int(xr), int((bl+br)/2))}
+	at := func(side *line, y float64) image.Point { return image.Pt(int(side.pos(y)+0.5), int(y+0.5)) }
+	return rim{
+		score: score + 0.5*least, box: image.Rect(int(xl), int((yl+yr)/2), int(xr), int((bl+br)/2)),
+		corners: [4]image.Point{at(l, yl), at(r, yr), at(r, br), at(l, bl)},
+	}
 }
 
 // missingSide is what a side outside the picture costs: three sides are less than four.

@@ -22,25 +22,36 @@ const (
 // patches beside the head the calmest counts, since hair and shoulders move too. ok is false when there is nothing to be followed: plain
 // walls, or a face that fills the picture.
 func (t *Track) slip(clip *media.Clip) (value float64, ok bool, err error) {
-	var pairs [][2]int
+	var pairs []slipPair
 	for i := range t.Moments {
 		j := i + slipStep
 		if j < len(t.Moments) && t.Moments[j].Burst == t.Moments[i].Burst {
-			pairs = append(pairs, [2]int{i, j})
+			pairs = append(pairs, slipPair{t.Moments[i].Burst, t.Moments[i].Frame, t.Moments[j].Frame, t.Moments[i].Box})
 		}
 	}
+	return slipOver(clip, pairs)
+}
+
+// slipPair are two frames of a burst and where the face is in the first, in its pixels.
+type slipPair struct {
+	burst, from, to int
+	box             image.Rectangle
+}
+
+// slipOver is the slip over some of the pairs.
+func slipOver(clip *media.Clip, pairs []slipPair) (value float64, ok bool, err error) {
 	var values []float64
 	for _, k := range spread(len(pairs), slipPairs) {
-		a, b := &t.Moments[pairs[k][0]], &t.Moments[pairs[k][1]]
-		ga, w, h, scale, err := reduced(clip.Bursts[a.Burst].Frames[a.Frame].Image, slipSide)
+		p := &pairs[k]
+		ga, w, h, scale, err := reduced(clip.Bursts[p.burst].Frames[p.from].Image, slipSide)
 		if err != nil {
 			return 0, false, err
 		}
-		gb, _, _, _, err := reduced(clip.Bursts[b.Burst].Frames[b.Frame].Image, slipSide)
+		gb, _, _, _, err := reduced(clip.Bursts[p.burst].Frames[p.to].Image, slipSide)
 		if err != nil {
 			return 0, false, err
 		}
-		box := image.Rect(int(float64(a.Box.Min.X)*scale), int(float64(a.Box.Min.Y)*scale), int(float64(a.Box.Max.X)*scale), int(float64(a.Box.Max.Y)*scale))
+		box := enlarged(p.box, scale)
 		if box.Dy() < 1 { // a face of a pixel or two, made smaller
 			continue
 		}
@@ -52,6 +63,11 @@ func (t *Track) slip(clip *media.Clip) (value float64, ok bool, err error) {
 		return 0, false, nil
 	}
 	return quantile(values, 0.6), true, nil
+}
+
+// enlarged is a rectangle of a picture that was made k times as large.
+func enlarged(r image.Rectangle, k float64) image.Rectangle {
+	return image.Rect(int(float64(r.Min.X)*k), int(float64(r.Min.Y)*k), int(float64(r.Max.X)*k), int(float64(r.Max.Y)*k))
 }
 
 type shift struct{ x, y float64 }
