@@ -11,21 +11,21 @@ import (
 type advice struct{ what, next pipeline.Text }
 
 var (
-	nextAgain  = say("Record again and submit it.", "请重新拍摄并提交。")
-	nextLight  = say("Record again in good light, with your whole face in view and nothing covering it.", "请在光线充足处重新拍摄，露出完整面部，不要遮挡。")
-	nextAlone  = say("Record again with nobody else in front of the camera.", "请重新拍摄，确保镜头前没有其他人。")
-	nextLive   = say("Record again yourself, facing the camera, and move a little: blink, turn your head.", "请本人面对镜头重新拍摄，并稍作动作：眨眼、转头。")
-	nextPlace  = say("Record again at the place of work, with its sign, desk or poster in view.", "请在工作地点重新拍摄，画面中应有招牌、工位或海报。")
-	nextNew    = say("Make a new recording now and submit that one.", "请现在重新拍摄一段并提交。")
-	nextErased = say("You need not do anything: your data was deleted here, and no recording of you is checked any more. Ask your employer if you think that this is a mistake.",
-		"您无需任何操作：您的数据已在此删除，不会再检查您的任何录像。如认为有误，请联系您的单位。")
+	nextAgain  = say("Take it again and submit that.", "请重新拍摄并提交。")
+	nextLight  = say("Take it again in good light, with your whole face in view and nothing covering it.", "请在光线充足处重新拍摄，露出完整面部，不要遮挡。")
+	nextAlone  = say("Take it again with nobody else in front of the camera.", "请重新拍摄，确保镜头前没有其他人。")
+	nextLive   = say("Take it again yourself, facing the camera, and move a little: blink, turn your head.", "请本人面对镜头重新拍摄，并稍作动作：眨眼、转头。")
+	nextPlace  = say("Take it again at the place of work, with its sign, desk or poster in view.", "请在工作地点重新拍摄，画面中应有招牌、工位或海报。")
+	nextNew    = say("Take a new one now and submit that.", "请现在重新拍摄并提交。")
+	nextErased = say("You need not do anything: your data was deleted here, and no upload of you is checked any more. Ask your employer if you think that this is a mistake.",
+		"您无需任何操作：您的数据已在此删除，不会再检查您提交的任何内容。如认为有误，请联系您的单位。")
 	nextFit = say("Submit a photo or video of the kind that is asked for, as said above. If yours is of that kind, tell your employer's contact for attendance: the rule may be wrong.",
 		"请按上述要求提交所需类型的照片或视频。如果您提交的已符合要求，请联系单位的考勤负责人：规则设置可能有误。")
-	nextTask     = say("Ask for a new task in the app, record right away, and do what it says, facing the camera.", "请在应用中重新领取任务并立即录制，面对镜头完成要求的动作。")
+	nextTask     = say("Ask for a new task in the app, take the photo or video right away, and do what it says, facing the camera.", "请在应用中重新领取任务并立即拍摄，面对镜头完成要求的动作。")
 	nextSpeak    = say("Record again in a quiet place, with your face in view and the microphone uncovered, and speak clearly.", "请在安静处重新录制：露出面部，不要遮挡麦克风，并清楚地说话。")
-	nextLocation = say("Switch on exact location for the app, wait until it is found, and record again at the place of work. If location cannot be had there, tell your employer's contact for attendance.",
-		"请为应用开启精确定位，待定位完成后在工作地点重新录制。如该处无法定位，请告知单位的考勤负责人。")
-	nextClock  = say("Let the device set its clock by itself, and record again.", "请让设备自动校准时间，然后重新录制。")
+	nextLocation = say("Switch on exact location for the app, wait until it is found, and take it again at the place of work. If location cannot be had there, tell your employer's contact for attendance.",
+		"请为应用开启精确定位，待定位完成后在工作地点重新拍摄。如该处无法定位，请告知单位的考勤负责人。")
+	nextClock  = say("Let the device set its clock by itself, and take it again.", "请让设备自动校准时间，然后重新拍摄。")
 	nextNobody = say("You need not do anything; a person will look at it.", "您无需任何操作，会有人工查看。")
 )
 
@@ -52,8 +52,8 @@ var advices = map[pipeline.Code]advice{
 	pipeline.FaceChanged:         {say("It seems that the person in front of the camera changes during the recording.", "录像过程中镜头前似乎换了人。"), nextAlone},
 	pipeline.NoFace:              {say("No face is visible.", "画面中没有出现人脸。"), nextLight},
 	pipeline.SeveralPeople:       {say("Several people are in view.", "画面中有多人。"), nextAlone},
-	pipeline.ChallengeFailed:     {say("It could not be confirmed that the task for this recording was fulfilled.", "未能确认本次录制要求的动作已完成。"), nextTask},
-	pipeline.ChallengeMissing:    {say("The recording was made without the task that is asked for.", "本次录制没有按要求领取任务。"), nextTask},
+	pipeline.ChallengeFailed:     {say("It could not be confirmed that the task for this upload was fulfilled.", "未能确认本次提交要求的动作已完成。"), nextTask},
+	pipeline.ChallengeMissing:    {say("The upload was made without the task that is asked for.", "本次提交没有按要求领取任务。"), nextTask},
 	pipeline.NoSpeech:            {say("Nobody is heard speaking for long enough.", "没有听到足够时长的说话声。"), nextSpeak},
 	pipeline.VoiceWithoutLips:    {say("It could not be confirmed that the voice in the recording is yours.", "未能确认录像中的说话声来自您本人。"), nextSpeak},
 	pipeline.WordsNotSaid:        {say("The words that are asked for were not heard.", "没有听到要求说的话。"), nextSpeak},
@@ -74,14 +74,14 @@ var advices = map[pipeline.Code]advice{
 	pipeline.PosterOutdated:      {say("The poster in view is not the one that hangs there now.", "画面中的海报不是当前应张贴的海报。"), nextPlace},
 	pipeline.SignNotRead:         {say("The name of the place of work was not read on a sign in view.", "没有在画面中的招牌上读到工作地点的名称。"), nextPlace},
 	pipeline.EnvironmentMismatch: {say("The surroundings could not be matched with the place of work.", "周围环境未能与工作地点匹配。"), nextPlace},
-	pipeline.FootageReused:       {say("This recording, or a part of it, seems to have been submitted before.", "该录像的全部或部分似乎此前已提交过。"), nextNew},
-	pipeline.SameContent:         {say("A recording with the same content was submitted before; it could not be told whether this is the same one.", "此前提交过内容相同的录像，无法判断是否为同一次拍摄。"), nextNew},
-	pipeline.HistoryIncomplete:   {say("For a technical reason this recording was not compared with earlier ones. This says nothing about you.", "因技术原因，该录像未与以前的录像比对。这不代表您有任何问题。"), nextNobody},
-	pipeline.InjectedStream:      {say("The file names a program that records, edits or feeds videos, where a camera should have made it.", "文件显示由录屏、剪辑或虚拟摄像头类程序写入，而非直接由摄像头拍摄。"), nextNew},
+	pipeline.FootageReused:       {say("This upload, or a part of it, seems to have been submitted before.", "本次提交的内容全部或部分似乎此前已提交过。"), nextNew},
+	pipeline.SameContent:         {say("The same content was submitted before; it could not be told whether it was taken anew.", "此前提交过相同的内容，无法判断是否为同一次拍摄。"), nextNew},
+	pipeline.HistoryIncomplete:   {say("For a technical reason this upload was not compared with earlier ones. This says nothing about you.", "因技术原因，本次提交未与以前的内容比对。这不代表您有任何问题。"), nextNobody},
+	pipeline.InjectedStream:      {say("The file names a program that edits or feeds pictures, where a camera should have made it.", "文件显示由录屏、编辑或虚拟摄像头类程序写入，而非直接由摄像头拍摄。"), nextNew},
 	pipeline.StreamAltered:       {say("The file shows traces of cutting or of being saved again.", "文件有剪接或再次保存的痕迹。"), nextNew},
-	pipeline.ClockSkew:           {say("The times of the recording, of the device and of the upload do not agree.", "录像时间、设备时间与上传时间不一致。"), nextClock},
+	pipeline.ClockSkew:           {say("The times of taking it, of the device and of the upload do not agree.", "拍摄时间、设备时间与上传时间不一致。"), nextClock},
 	pipeline.OutsideGeofence:     {say("The reported position lies outside the place of work.", "上报的位置不在工作地点范围内。"), nextLocation},
-	pipeline.LocationInexact:     {say("The reported position is too inexact to tell where the recording was made.", "上报的位置不够精确，无法判断拍摄地点。"), nextLocation},
+	pipeline.LocationInexact:     {say("The reported position is too inexact to tell where the upload was made.", "上报的位置不够精确，无法判断拍摄地点。"), nextLocation},
 	pipeline.LocationMissing:     {say("The upload says nothing of where it was made.", "上传内容没有说明拍摄地点。"), nextLocation},
 	pipeline.LocationConflict:    {say("The position in the file is not the reported one.", "文件中的位置与上报的位置不一致。"), nextLocation},
 	pipeline.BeaconMissing:       {say("No beacon or Wi-Fi station of the place of work was in range.", "未检测到工作地点的信标或 Wi-Fi。"), nextLocation},
@@ -95,7 +95,7 @@ var advices = map[pipeline.Code]advice{
 }
 
 // otherAdvice is for a reason that a newer worker gave and this program does not know yet.
-var otherAdvice = advice{say("Something in the recording needs a person to look at it.", "录像中有需要人工查看的内容。"), nextNobody}
+var otherAdvice = advice{say("Something in the upload needs a person to look at it.", "本次提交中有需要人工查看的内容。"), nextNobody}
 
 // The words around the reasons.
 var (
@@ -103,7 +103,7 @@ var (
 	noticePass     = say("Your upload was checked; nothing needs your attention.", "您的上传已检查，没有需要您处理的事项。")
 	noticeReview   = say("Your upload was checked by a program, and a person will look at it. Nothing has been decided about you.", "您的上传已由程序检查，将由人工查看。尚未对您作出任何决定。")
 	noticeAbnormal = say("A program found something in your upload that does not fit, and a person must look at it. This finding has no consequence by itself.", "程序发现您的上传有不相符之处，须由人工查看。该结果本身不产生任何后果。")
-	noticeAlike    = say("What this recording shows looks like very many earlier recordings, so it was not compared with all of them. This says nothing about you.", "该录像的画面与大量以前的录像相似，因此未与全部录像逐一比对。这不代表您有任何问题。")
+	noticeAlike    = say("What this upload shows looks like very many earlier ones, so it was not compared with all of them. This says nothing about you.", "本次提交的画面与大量以前的画面相似，因此未逐一比对。这不代表您有任何问题。")
 	noticeRefused  = say("Your upload could not be used.", "您的上传无法使用。")
 	noticeDead     = say("Your upload was received but could not be checked for a technical reason. This says nothing about you; an administrator was told.", "您的上传已收到，但因技术原因未能完成检查。这不代表您有任何问题，管理员会收到通知。")
 	noticeAppeal   = say("If you think that this is wrong, tell your employer's contact for attendance and give the number of this upload. A person will look at it again.", "如果您认为有误，请联系单位的考勤负责人，并提供本次上传的编号。会有人工重新查看。")

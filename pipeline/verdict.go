@@ -157,6 +157,12 @@ type Evidence struct {
 	Threshold   *float64 `json:"threshold,omitempty"`
 }
 
+// Labels of the keyframes beside a place where a recording does not go on as it was: the last one before it, the first one behind it.
+const (
+	LabelBefore = "before_joint"
+	LabelBehind = "behind_joint"
+)
+
 // Reason is a finding that counts in the decision, with its words.
 type Reason struct {
 	Code     Code       `json:"code"`

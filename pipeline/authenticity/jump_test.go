@@ -50,7 +50,11 @@ func TestWhereFootageWasJoinedUnraced(t *testing.T) {
 		}, "jumps at 3.0 s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			check := Check(swayed(60, c.where), DefaultConfig())
+			clip := swayed(60, c.where)
+			for i := range 6 {
+				clip.Frames = append(clip.Frames, media.Frame{Index: i, PTS: time.Duration(i) * time.Second})
+			}
+			check := Check(clip, DefaultConfig())
 			if c.sign == "" {
 				require.NotContains(t, codes(check), pipeline.StreamAltered, "%v", check.Detail)
 				return
@@ -58,6 +62,9 @@ func TestWhereFootageWasJoinedUnraced(t *testing.T) {
 			require.Equal(t, pipeline.Uncertain, check.Outcome, "%v", check.Detail)
 			require.Contains(t, codes(check), pipeline.StreamAltered)
 			require.Contains(t, check.Findings[0].Args["signs_en"], c.sign)
+			shown := check.Findings[0].Evidence
+			require.Len(t, shown, 3, "a person must see what lies before and behind it")
+			require.Equal(t, []any{2, pipeline.LabelBefore, 3, pipeline.LabelBehind}, []any{*shown[1].Keyframe, shown[1].Label, *shown[2].Keyframe, shown[2].Label})
 			require.NotEmpty(t, check.Findings[0].Args["signs_zh"])
 			require.False(t, check.Findings[0].Certain)
 			require.Less(t, *check.Score, 1.0, "a person looks at it")

@@ -108,6 +108,7 @@ func (c *checker) altered(signs []sign, sum float64) {
 	limit := signLimit
 	var en, zh []string
 	var evidence []pipeline.Evidence
+	seen := false // the first place is shown
 	for _, s := range signs {
 		if weights[s.code] == 0 {
 			continue
@@ -120,6 +121,10 @@ func (c *checker) altered(signs []sign, sum float64) {
 			e.FromMS, e.ToMS = &from, &to
 		}
 		evidence = append(evidence, e)
+		if s.at >= 0 && !seen {
+			seen = true
+			evidence = append(evidence, c.beside(s.at, s.at)...)
+		}
 	}
 	c.suspect(0.95)
 	total := round(sum)

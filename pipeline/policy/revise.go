@@ -15,7 +15,7 @@ import (
 // by the reasons that stay. Only the order of those may differ from Decide's, by the findings of one failed check that a policy weighs
 // by whether they are proven.
 func (p Policy) Revise(v pipeline.Verdict, name pipeline.CheckName, c pipeline.Check) (pipeline.Decision, []pipeline.Reason) {
-	all := p.weigh(name, c)
+	all := p.weigh(name, spokenOf(v, c))
 	for _, r := range v.Reasons {
 		if r.Check == name {
 			same := func(w weighed) bool { return w.reason.Code == r.Code }
@@ -30,6 +30,14 @@ func (p Policy) Revise(v pipeline.Verdict, name pipeline.CheckName, c pipeline.C
 		decision = pipeline.DecisionAbnormal
 	}
 	return decision, reasons
+}
+
+// spokenOf gives a check whose findings speak of the verdict's media.
+func spokenOf(v pipeline.Verdict, c pipeline.Check) pipeline.Check {
+	if v.Media.Kind == photo {
+		return OfPhoto(c)
+	}
+	return c
 }
 
 // weight is what a reason of a verdict led to, as far as the verdict shows.
@@ -48,7 +56,7 @@ func (p Policy) weight(v pipeline.Verdict, r pipeline.Reason) Action {
 // they may have weighed: where it does not show whether a failed check's finding was proven, and that decides, it counts as proven. So the
 // answer is never milder than Decide's.
 func (p Policy) Replace(v pipeline.Verdict, name pipeline.CheckName, c pipeline.Check, kept []pipeline.Reason) (pipeline.Decision, []pipeline.Reason) {
-	all := p.weigh(name, c)
+	all := p.weigh(name, spokenOf(v, c))
 	for _, r := range v.Reasons {
 		if r.Check != name {
 			all = append(all, weighed{reason: r, action: p.weight(v, r)})

@@ -133,12 +133,12 @@ var checkTexts = map[pipeline.CheckName]checkWords{
 		},
 	},
 	pipeline.CheckAuthenticity: {
-		title:    pipeline.Text{EN: "Real recording", ZH: "录像真实性"},
-		question: pipeline.Text{EN: "Is it one continuous, unaltered recording?", ZH: "是否为连续、未经改动的录像？"},
+		title:    pipeline.Text{EN: "Authenticity", ZH: "画面真实性"},
+		question: pipeline.Text{EN: "Did a camera record it in one piece, and was it left as it was?", ZH: "是否由相机一次拍成且未经改动？"},
 		outcome: map[pipeline.Outcome]pipeline.Text{
-			pipeline.Pass:      {EN: "Nothing was found that speaks against a real, unaltered recording.", ZH: "没有发现否定画面真实、未经改动的迹象。"},
-			pipeline.Fail:      {EN: "The recording shows a still picture, repeats itself, or was written by other software than a camera.", ZH: "录像为静止画面、存在重复播放，或由相机以外的软件生成。"},
-			pipeline.Uncertain: {EN: "The recording has traits that allow no clear answer.", ZH: "录像存在无法明确判断的特征。"},
+			pipeline.Pass:      {EN: "Nothing was found that speaks against it.", ZH: "没有发现否定画面真实、未经改动的迹象。"},
+			pipeline.Fail:      {EN: "It shows a still picture as a video, repeats itself, or was written by other software than a camera.", ZH: "以静止画面充当视频、存在重复播放，或由相机以外的软件生成。"},
+			pipeline.Uncertain: {EN: "It has traits that allow no clear answer.", ZH: "存在无法明确判断的特征。"},
 		},
 	},
 	pipeline.CheckPlace: {

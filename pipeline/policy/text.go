@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -324,8 +325,13 @@ func findingText(check pipeline.CheckName, f pipeline.Finding) pipeline.Text {
 		}
 		return say(codeTexts[f.Code], args)
 	}
-	if t, ok := doubtTexts[f.Code]; ok && f.Outcome != pipeline.Fail {
-		return say(t, bilingual(f.Args))
+	if f.Outcome != pipeline.Fail {
+		if t, ok := photoDoubts[f.Code]; ok && f.Args[ofMedia] == photo {
+			return say(t, bilingual(f.Args))
+		}
+		if t, ok := doubtTexts[f.Code]; ok {
+			return say(t, bilingual(f.Args))
+		}
 	}
 	return ReasonText(f.Code, f.Args)
 }
@@ -333,6 +339,9 @@ func findingText(check pipeline.CheckName, f pipeline.Finding) pipeline.Text {
 // ReasonText gives the words of a code, filled with a finding's arguments. An unknown code shows itself, so that nothing is hidden.
 func ReasonText(code pipeline.Code, args map[string]string) pipeline.Text {
 	t, ok := codeTexts[code]
+	if own, has := photoTexts[code]; has && args[ofMedia] == photo {
+		t = own
+	}
 	if !ok {
 		return pipeline.Text{EN: "Finding “" + string(code) + "”.", ZH: "发现“" + string(code) + "”。"}
 	}
@@ -340,13 +349,19 @@ func ReasonText(code pipeline.Code, args map[string]string) pipeline.Text {
 }
 
 // BareText gives the words of a verdict's reason without anything that its check found: the texts of the reason's code, unfilled. They stay
-// as strong as they were: a doubt stays one.
+// as strong as they were, and of the media that they were of: a doubt stays one.
 func BareText(r pipeline.Reason) pipeline.Text {
-	f := pipeline.Finding{Code: r.Code, Outcome: pipeline.Fail}
-	for _, part := range filledPart.Split(codeTexts[r.Code].EN, -1) {
-		if !strings.Contains(r.Text.EN, part) { // so it is not the sentence of a fail
-			f.Outcome = pipeline.Uncertain
-		}
+	said := func(t pipeline.Text) bool {
+		return t != (pipeline.Text{}) && !slices.ContainsFunc(filledPart.Split(t.EN, -1), func(part string) bool { return !strings.Contains(r.Text.EN, part) })
+	}
+	f := pipeline.Finding{Code: r.Code, Outcome: pipeline.Uncertain}
+	switch {
+	case said(codeTexts[r.Code]):
+		f.Outcome = pipeline.Fail
+	case said(photoTexts[r.Code]):
+		f.Outcome, f.Args = pipeline.Fail, map[string]string{ofMedia: photo}
+	case said(photoDoubts[r.Code]):
+		f.Args = map[string]string{ofMedia: photo}
 	}
 	return findingText(r.Check, f)
 }
@@ -369,7 +384,7 @@ var lackTexts = map[string]pipeline.Text{
 
 // earlierTexts say what is to be known of earlier footage, the codes of {earlier} and {still}.
 var earlierTexts = map[string]pipeline.Text{
-	"other_subject": {EN: "The earlier one was handed in for another person.", ZH: "先前的录像是以另一人的名义提交的。"},
+	"other_subject": {EN: "The earlier one was handed in for another person.", ZH: "先前的内容是以另一人的名义提交的。"},
 	"backdrop":      {EN: "What stands still behind the people looks the same in both: one fixed camera shows that, and so does one background picture.", ZH: "两者中人物身后静止的部分看起来相同：可能是同一固定机位，也可能是同一张背景图。"},
 }
 
@@ -379,7 +394,7 @@ var problemTexts = map[string]pipeline.Text{
 	"late":         {EN: "its time was over when the upload arrived", ZH: "上传完成时该任务已过期"},
 	"unknown":      {EN: "no such task was set", ZH: "没有下达过该任务"},
 	"foreign":      {EN: "it was set for somebody else", ZH: "该任务是为他人下达的"},
-	"not_seen":     {EN: "it is not to be seen in the recording", ZH: "录像中没有看到"},
+	"not_seen":     {EN: "it is not to be seen", ZH: "画面中没有看到"},
 	"little_seen":  {EN: "the face is seen too little of the time", ZH: "人脸出现的时间过短"},
 	"slight":       {EN: "what is seen is too slight", ZH: "动作幅度过小"},
 	"other_side":   {EN: "the head turns to the other side", ZH: "头转向了另一侧"},

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -79,6 +80,39 @@ func TestDoubtsAreSaidSofter(t *testing.T) {
 		firm := findingText(pipeline.CheckScene, pipeline.Finding{Code: code, Outcome: pipeline.Fail})
 		require.NotEqual(t, soft, firm)
 		require.NotRegexp(t, `[{}\[\]]`, soft.EN+soft.ZH)
+	}
+}
+
+// What a photo shows is said of a photo, as firmly, with the same arguments, and without what it found likewise.
+func TestPhotosAreCalledPhotos(t *testing.T) {
+	for outcome, all := range map[pipeline.Outcome][2]map[pipeline.Code]pipeline.Text{pipeline.Fail: {photoTexts, codeTexts}, pipeline.Uncertain: {photoDoubts, doubtTexts}} {
+		for code, text := range all[0] {
+			bothLanguages(t, string(code), text)
+			require.ElementsMatch(t, names(all[1][code].EN), names(text.EN), code)
+			require.ElementsMatch(t, names(text.EN), names(text.ZH), code)
+			f := pipeline.Finding{Code: code, Outcome: outcome, Args: map[string]string{"job": "b", "missing": "3", "signs_en": "x", "signs_zh": "y"}}
+			c := OfPhoto(pipeline.Check{Findings: []pipeline.Finding{f}})
+			said := findingText(pipeline.CheckReuse, c.Findings[0])
+			require.NotRegexp(t, "recording|video|clip", said.EN)
+			require.NotRegexp(t, "录像|视频", said.ZH)
+			require.NotContains(t, f.Args, ofMedia, "the check that was given stays as it was")
+			bare := OfPhoto(pipeline.Check{Findings: []pipeline.Finding{{Code: code, Outcome: outcome}}})
+			require.Equal(t, findingText(pipeline.CheckReuse, bare.Findings[0]), BareText(pipeline.Reason{Code: code, Check: pipeline.CheckReuse, Text: said}))
+		}
+	}
+	// What may be found in a photo, and speaks of a recording elsewhere, has words for photos.
+	only := []pipeline.Code{ // of videos
+		pipeline.FaceChanged, pipeline.StaticImage, pipeline.ReplayedWithinClip, pipeline.FrozenPart, pipeline.VoiceWithoutLips, pipeline.NoSpeech, pipeline.WordsNotSaid,
+	}
+	for code := range codeTexts {
+		if slices.Contains(only, code) {
+			continue
+		}
+		for _, outcome := range []pipeline.Outcome{pipeline.Fail, pipeline.Uncertain} {
+			said := findingText(pipeline.CheckScene, pipeline.Finding{Code: code, Outcome: outcome, Args: map[string]string{ofMedia: photo}})
+			require.NotRegexp(t, "recording|video", said.EN, code)
+			require.NotRegexp(t, "录像|视频|录音", said.ZH, code)
+		}
 	}
 }
 

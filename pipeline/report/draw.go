@@ -296,6 +296,10 @@ func (b *builder) evidenceShot(g []pipeline.Evidence, closeUp bool) shot {
 		s = b.picture(*e.Keyframe, marks, smallLabel)
 	}
 	s.Anchor = fmt.Sprintf("view-%d", *e.Keyframe)
+	if e.Label == pipeline.LabelBefore || e.Label == pipeline.LabelBehind {
+		s.Sub = label(e.Label)
+		s.Alt = b.says(pipeline.Text{EN: s.Caption.EN + ", " + s.Sub.EN, ZH: s.Caption.ZH + "，" + s.Sub.ZH})
+	}
 	if e.Score != nil {
 		s.Sub = pipeline.Text{EN: "score " + number(*e.Score), ZH: "得分 " + number(*e.Score)}
 	}

@@ -29,17 +29,17 @@ Reasons
     face_mismatch · 0:00.0 0:03.0 0:06.0 ...
 
 Checks
-  ✗ Person          Failed       0.09 (needs ≥ 0.42)  12 frames
-  ✓ Live person     Passed       0.94 (needs ≥ 0.50)  15 frames
-  - Place in view   Not checked  no site or references given
-  ✓ New footage     Passed       0.12 (needs < 0.60)  15 frames
-  ✓ Real recording  Passed       0.21 (needs < 1)     150 frames
+  ✗ Person         Failed       0.09 (needs ≥ 0.42)  12 frames
+  ✓ Live person    Passed       0.94 (needs ≥ 0.50)  15 frames
+  - Place in view  Not checked  no site or references given
+  ✓ New footage    Passed       0.12 (needs < 0.60)  15 frames
+  ✓ Authenticity   Passed       0.21 (needs < 1)     150 frames
   Not asked for by the policy: Location · Speech
 
 Time per step
   decode 312 ms · person 148 ms · live person 171 ms · place in view 333 ms ·
-  fingerprint 202 ms · new footage 12 ms · real recording 36 ms ·
-  pictures 88 ms · total 1.02 s
+  fingerprint 202 ms · new footage 12 ms · authenticity 36 ms · pictures 88 ms ·
+  total 1.02 s
 
   Job     01JD2Z4T7QK8N5R6V3W9X0Y1ZA
   Policy  sha256:30bafc11c9a1e2f7f0b1d2c3a4958677e8d9c0b1a2f3e4d5c6b7a8990a1b2c3d

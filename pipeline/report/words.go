@@ -122,6 +122,9 @@ var labelTexts = map[string]pipeline.Text{
 	"outline":    {EN: "outline", ZH: "边框"},
 	"voice":      {EN: "voice", ZH: "人声"},
 	"challenge":  {EN: "task", ZH: "动作任务"},
+
+	pipeline.LabelBefore: {EN: "nearest kept picture before it", ZH: "此前最近的留存画面"},
+	pipeline.LabelBehind: {EN: "nearest kept picture after it", ZH: "此后最近的留存画面"},
 }
 
 // label gives the words of an evidence label; one that is not known shows itself.
@@ -166,7 +169,7 @@ var stageTexts = map[string]pipeline.Text{
 	"fingerprint":  {EN: "fingerprint", ZH: "画面指纹"},
 	"reuse":        {EN: "new footage", ZH: "是否新拍摄"},
 	"scene":        {EN: "place in view", ZH: "现场环境"},
-	"authenticity": {EN: "real recording", ZH: "录像真实性"},
+	"authenticity": {EN: "authenticity", ZH: "画面真实性"},
 	"place":        {EN: "location", ZH: "位置信息"},
 	"speech":       {EN: "speech", ZH: "语音"},
 	"challenge":    {EN: "task", ZH: "现场动作"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"onsite/pipeline"
 	"onsite/pipeline/scene"
 )
 
@@ -43,9 +44,10 @@ func TestStagesAreThoseThatAreMeasured(t *testing.T) {
 	}
 }
 
-// Labels are what the checks mark: faces, the elements of a site, the outline of a screen, stretches with a voice, tasks.
+// Labels are what the checks mark: faces, the elements of a site, the outline of a screen, stretches with a voice, tasks; and what a picture lies
+// beside.
 func TestLabelsAreThoseThatChecksGive(t *testing.T) {
-	want := []string{"face", "other_face", "elsewhere", "outline", "voice", "challenge"}
+	want := []string{"face", "other_face", "elsewhere", "outline", "voice", "challenge", pipeline.LabelBefore, pipeline.LabelBehind}
 	for _, e := range scene.Elements {
 		want = append(want, string(e))
 	}

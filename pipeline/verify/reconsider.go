@@ -110,7 +110,7 @@ func standing(revisions []pipeline.Verdict, now pipeline.Check, cleared map[stri
 			if r.Check != pipeline.CheckReuse || r.Code != pipeline.FootageReused && r.Code != pipeline.SameContent {
 				continue
 			}
-			r, left := uncleared(r, cleared)
+			r, left := uncleared(v.Media.Kind, r, cleared)
 			if !left || !slices.ContainsFunc(subjects(r.Evidence), func(about string) bool { return !known[r.Code][about] }) {
 				continue
 			}
@@ -140,7 +140,7 @@ func standing(revisions []pipeline.Verdict, now pipeline.Check, cleared map[stri
 
 // uncleared is a reason without the footage that marks clear, and told of the first that remains; left is false where they clear all of
 // it. What is about no footage, such as an enrolled photo, is cleared by nothing.
-func uncleared(r pipeline.Reason, cleared map[string]string) (out pipeline.Reason, left bool) {
+func uncleared(kind string, r pipeline.Reason, cleared map[string]string) (out pipeline.Reason, left bool) {
 	kept := slices.DeleteFunc(slices.Clone(r.Evidence), func(e pipeline.Evidence) bool {
 		_, ok := cleared[e.Job]
 		return ok
@@ -152,7 +152,7 @@ func uncleared(r pipeline.Reason, cleared map[string]string) (out pipeline.Reaso
 		return r, false
 	}
 	if kept[0].Job != r.Evidence[0].Job { // the words name the first
-		r.Text = policy.ReasonText(r.Code, map[string]string{"job": kept[0].Job})
+		r.Text = policy.ReasonText(r.Code, map[string]string{"job": kept[0].Job, "media": kind})
 	}
 	r.Evidence = kept
 	return r, true

@@ -23,6 +23,7 @@ import (
 	"onsite/pipeline/liveness"
 	"onsite/pipeline/media"
 	"onsite/pipeline/place"
+	"onsite/pipeline/policy"
 	"onsite/pipeline/reuse"
 )
 
@@ -55,6 +56,11 @@ func (r *run) verdict() (pipeline.Verdict, error) {
 		v.Inputs.HistoryAsOf = r.History.AsOf()
 		if m, ok := r.History.(reuse.Marked); ok {
 			v.Inputs.MarksAsOf = m.MarksAsOf()
+		}
+	}
+	if r.clip.Info.Kind == media.Photo {
+		for name, c := range r.checks {
+			r.checks[name] = policy.OfPhoto(c)
 		}
 	}
 	v.Decision, v.Reasons = r.Policy.Decide(r.checks)
