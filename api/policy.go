@@ -108,15 +108,21 @@ func policyFault(err error) error {
 	p := problem(codePolicy)
 	var all policy.Problems
 	if !errors.As(err, &all) {
-		return p.field("body", "yaml", nil, pipeline.Text{EN: err.Error(), ZH: "无法作为策略读取：" + err.Error()}, pipeline.Text{})
+		text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
+		var fault *policy.Fault
+		if errors.As(err, &fault) {
+			text = fault.Text()
+		}
+		return p.field("body", "yaml", nil, text, pipeline.Text{})
 	}
 	for _, one := range all {
 		code := "value"
 		if one.Value == "" {
 			code = "missing"
 		}
-		p = p.field("body."+one.Field, code, one.Allowed, say("%q is not accepted; allowed: %s", "不接受 %q；允许：%s", one.Value, one.Allowed),
-			pipeline.Text{EN: one.Fix, ZH: "请改为允许的取值"})
+		p = p.field("body."+one.Field, code, one.Allowed.EN, pipeline.Text{
+			EN: fmt.Sprintf("%q is not accepted; allowed: %s", one.Value, one.Allowed.EN), ZH: fmt.Sprintf("不接受 %q；允许：%s", one.Value, one.Allowed.ZH),
+		}, one.Fix)
 	}
 	return p
 }

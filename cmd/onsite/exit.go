@@ -13,6 +13,7 @@ import (
 	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/media"
+	rules "onsite/pipeline/policy"
 	"onsite/pipeline/report"
 	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
@@ -102,6 +103,7 @@ func words(err error) pipeline.Text {
 	var site *scene.SiteError
 	var refusal *media.Refusal
 	var policy *verify.PolicyError
+	var rules *rules.Fault
 	var reference *verify.ReferenceError
 	var provider *models.ProviderError
 	text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
@@ -132,6 +134,8 @@ func words(err error) pipeline.Text {
 		return photo.Text
 	case errors.As(err, &policy):
 		return policy.Text
+	case errors.As(err, &rules):
+		return rules.Text()
 	case errors.As(err, &site): // names the site's field itself
 		return site.Text()
 	case errors.As(err, &refusal):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"onsite/models/plain"
@@ -41,7 +42,8 @@ func Source(name string) ([]byte, error) {
 		}
 		return raw, nil
 	}
-	return nil, fmt.Errorf("policy %q: there is no built-in policy of that name; use one of %s, or the path of a YAML file", clip(name), strings.Join(Names, ", "))
+	return nil, &Fault{Source: strconv.Quote(clip(name)), Why: saidf("there is no built-in policy of that name; use one of %s, or the path of a YAML file",
+		"没有该名称的内置策略；请使用 %s 之一，或 YAML 文件的路径", strings.Join(Names, ", "))}
 }
 
 // Load reads and validates a policy file.
@@ -51,7 +53,7 @@ func Load(path string) (Policy, error) {
 	case errors.Is(err, pipeline.ErrTooLong):
 		return Policy{}, tooLong(path)
 	case err != nil:
-		return Policy{}, fmt.Errorf("read the policy %s: %w", path, err)
+		return Policy{}, &Fault{Source: path, Why: saidf("cannot be read: %v", "无法读取：%v", err), err: err}
 	}
 	return Parse(path, raw)
 }
@@ -78,19 +80,20 @@ func Parse(source string, raw []byte) (Policy, error) {
 	var p Policy
 	switch err := plain.Decode(raw, &p); {
 	case errors.Is(err, plain.ErrEmpty):
-		return Policy{}, fmt.Errorf("policy %s: the file is empty; start from a built-in one", source)
+		return Policy{}, &Fault{Source: source, Why: said("the file is empty; start from a built-in one", "文件是空的；请从内置策略开始编写"), err: err}
 	case err != nil:
-		return Policy{}, fmt.Errorf("policy %s: %w; correct that place, see the built-in policies for the form", source, err)
+		return Policy{}, &Fault{Source: source, Why: saidf("%v; correct that place, see the built-in policies for the form", "%v；请更正该处，格式可参考内置策略", err), err: err}
 	}
 	p.fill()
-	if err := p.Validate(); err != nil {
-		return Policy{}, fmt.Errorf("policy %s: %w", source, err)
+	if err := p.problems(); len(err) > 0 {
+		return Policy{}, &Fault{Source: source, Why: err.Text(), err: err}
 	}
 	return p, nil
 }
 
 func tooLong(source string) error {
-	return fmt.Errorf("policy %s: the file is longer than %d bytes; a policy is a short YAML file, see the built-in ones", source, maxFileBytes)
+	return &Fault{Source: source, Why: saidf("the file is longer than %d bytes; a policy is a short YAML file, see the built-in ones",
+		"文件超过 %d 字节；策略是一个简短的 YAML 文件，可参考内置策略", maxFileBytes)}
 }
 
 // fill sets what the rules leave out. A check that is not named is not wanted.

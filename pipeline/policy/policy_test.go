@@ -168,8 +168,10 @@ history: {scope: world, alike: world, newest: 0, days: 5000}
 	fields := make([]string, len(all))
 	for i, p := range all {
 		fields[i] = p.Field
-		require.NotEmpty(t, p.Allowed, p.Field)
-		require.NotEmpty(t, p.Fix, p.Field)
+		require.NotEmpty(t, p.Allowed.EN, p.Field)
+		require.NotEmpty(t, p.Allowed.ZH, p.Field)
+		require.Regexp(t, `\p{Han}`, p.Fix.ZH, p.Field)
+		require.NotEmpty(t, p.Fix.EN, p.Field)
 		require.Contains(t, err.Error(), p.Error())
 	}
 	require.Equal(t, []string{
@@ -180,6 +182,10 @@ history: {scope: world, alike: world, newest: 0, days: 5000}
 		"history.scope", "history.alike", "history.newest", "history.days",
 	}, fields)
 	require.Equal(t, `checks.face.on_uncertain: "abnormal" is not accepted; allowed: review, ignore; an uncertain check never makes a verdict abnormal`, all[11].Error())
+	var fault *Fault
+	require.ErrorAs(t, err, &fault)
+	require.Contains(t, fault.Text().ZH, "checks.face.on_uncertain：不接受 \"abnormal\"；允许：review, ignore；不确定的检查不会使结论成为异常")
+	require.NotRegexp(t, "allowed|correct", fault.Text().ZH)
 }
 
 func TestValidateRefusesAPolicyThatWantsNothing(t *testing.T) {

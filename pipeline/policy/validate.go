@@ -12,32 +12,6 @@ import (
 	"onsite/pipeline"
 )
 
-// Problem is one thing that is wrong with a policy.
-type Problem struct {
-	Field   string // where, as a dotted path
-	Value   string // what is there
-	Allowed string // what may be there
-	Fix     string // what to do
-}
-
-// Error is one line.
-func (p Problem) Error() string {
-	return fmt.Sprintf("%s: %q is not accepted; allowed: %s; %s", p.Field, clip(p.Value), p.Allowed, p.Fix)
-}
-
-// Problems is everything that is wrong with a policy, in the order of the file's fields.
-type Problems []Problem
-
-// Error is one line per problem.
-func (ps Problems) Error() string {
-	lines := make([]string, 0, len(ps)+1)
-	lines = append(lines, fmt.Sprintf("%d thing(s) to correct:", len(ps)))
-	for _, p := range ps {
-		lines = append(lines, "  "+p.Error())
-	}
-	return strings.Join(lines, "\n")
-}
-
 var (
 	nameForm       = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 	needs          = []Need{Always, WithSite, WithHistory, WithVideo, WithFence, Never}
@@ -58,6 +32,13 @@ var (
 
 // Validate reports everything that is wrong at once, as Problems, or nil.
 func (p Policy) Validate() error {
+	if all := p.problems(); len(all) > 0 {
+		return all
+	}
+	return nil
+}
+
+func (p Policy) problems() Problems {
 	var v validator
 	v.head(p)
 	v.limits(p.Limits)
@@ -69,42 +50,39 @@ func (p Policy) Validate() error {
 	v.speech(p)
 	v.liveness(p)
 	v.challenge(p)
-	if len(v) == 0 {
-		return nil
-	}
 	return Problems(v)
 }
 
 type validator Problems
 
-func (v *validator) add(field, value, allowed, fix string) {
+func (v *validator) add(field, value string, allowed, fix pipeline.Text) {
 	*v = append(*v, Problem{Field: field, Value: value, Allowed: allowed, Fix: fix})
 }
 
 func (v *validator) head(p Policy) {
 	if p.Schema != Schema {
-		v.add("schema", p.Schema, Schema, "write schema: "+Schema)
+		v.add("schema", p.Schema, same(Schema), said("write schema: "+Schema, "请写 schema: "+Schema))
 	}
 	if !nameForm.MatchString(p.Name) {
-		v.add("name", p.Name, "small letters, digits and _, beginning with a letter, at most 40", "give the policy such a name")
+		v.add("name", p.Name, said("small letters, digits and _, beginning with a letter, at most 40", "小写字母、数字和 _，以字母开头，最多 40 个字符"), said("give the policy such a name", "请给策略取这样的名称"))
 	}
 	if p.Version < 1 || p.Version > maxVersion {
-		v.add("version", strconv.Itoa(p.Version), "1 to "+strconv.Itoa(maxVersion), "count up with every change of the rules")
+		v.add("version", strconv.Itoa(p.Version), saidf("1 to %d", "1 至 %d", maxVersion), said("count up with every change of the rules", "规则每次变更时加一"))
 	}
 	for _, t := range []struct{ field, text string }{{"description.en", p.Description.EN}, {"description.zh", p.Description.ZH}} {
 		if n := len([]rune(t.text)); n == 0 || n > maxTextRunes {
-			v.add(t.field, t.text, fmt.Sprintf("1 to %d characters", maxTextRunes), "say in a sentence what the policy is for")
+			v.add(t.field, t.text, saidf("1 to %d characters", "1 至 %d 个字符", maxTextRunes), said("say in a sentence what the policy is for", "请用一句话说明该策略的用途"))
 		}
 	}
 	if len(p.Media) == 0 {
-		v.add("media", "", strings.Join(mediaKinds, ", "), "list at least one kind of media")
+		v.add("media", "", list(mediaKinds), said("list at least one kind of media", "请至少列出一种媒体"))
 	}
 	for i, k := range p.Media {
 		switch {
 		case !slices.Contains(mediaKinds, k):
-			v.add(fmt.Sprintf("media[%d]", i), k, strings.Join(mediaKinds, ", "), "correct or remove it")
+			v.add(fmt.Sprintf("media[%d]", i), k, list(mediaKinds), said("correct or remove it", "请更正或删除"))
 		case slices.Index(p.Media, k) != i:
-			v.add(fmt.Sprintf("media[%d]", i), k, "each kind once", "remove the repetition")
+			v.add(fmt.Sprintf("media[%d]", i), k, said("each kind once", "每种只写一次"), said("remove the repetition", "请删除重复项"))
 		}
 	}
 }
@@ -121,11 +99,11 @@ func (v *validator) limits(l Limits) {
 		{"limits.max_duration_ms", l.MaxDurationMS, maxLimitMS},
 	} {
 		if b.value != nil && (*b.value < 1 || *b.value > b.most) {
-			v.add(b.field, strconv.FormatInt(*b.value, 10), fmt.Sprintf("1 to %d", b.most), "stay below the limit of the decoder, or leave the field out")
+			v.add(b.field, strconv.FormatInt(*b.value, 10), saidf("1 to %d", "1 至 %d", b.most), said("stay below the limit of the decoder, or leave the field out", "请不要超过解码器的限制，或省略此项"))
 		}
 	}
 	if l.MinDurationMS != nil && l.MaxDurationMS != nil && *l.MinDurationMS > *l.MaxDurationMS {
-		v.add("limits.min_duration_ms", strconv.FormatInt(*l.MinDurationMS, 10), fmt.Sprintf("at most max_duration_ms (%d)", *l.MaxDurationMS), "correct one of the two")
+		v.add("limits.min_duration_ms", strconv.FormatInt(*l.MinDurationMS, 10), saidf("at most max_duration_ms (%d)", "不大于 max_duration_ms（%d）", *l.MaxDurationMS), said("correct one of the two", "请更正两者之一"))
 	}
 }
 
@@ -135,19 +113,19 @@ func (v *validator) checks(checks map[pipeline.CheckName]Rule) {
 		r := checks[name]
 		at := "checks." + clip(string(name))
 		if !slices.Contains(pipeline.CheckNames, name) {
-			v.add(at, string(name), list(pipeline.CheckNames), "correct the name of the check")
+			v.add(at, string(name), list(pipeline.CheckNames), said("correct the name of the check", "请更正检查项的名称"))
 			continue
 		}
 		wanted = wanted || r.Need != Never
-		oneOf(v, at+".need", r.Need, needs, "say when the check is wanted")
-		oneOf(v, at+".on_fail", r.OnFail, failActions, "say what a failed check leads to")
-		oneOf(v, at+".on_uncertain", r.OnUncertain, softActions, "an uncertain check never makes a verdict abnormal")
+		oneOf(v, at+".need", r.Need, needs, said("say when the check is wanted", "请说明何时需要此项检查"))
+		oneOf(v, at+".on_fail", r.OnFail, failActions, said("say what a failed check leads to", "请说明检查不通过时的处理"))
+		oneOf(v, at+".on_uncertain", r.OnUncertain, softActions, said("an uncertain check never makes a verdict abnormal", "不确定的检查不会使结论成为异常"))
 		if r.OnFail == Ignore && r.OnUncertain == Review {
-			v.add(at+".on_uncertain", string(r.OnUncertain), "ignore", "a doubt cannot weigh more than a failure, which is ignored here")
+			v.add(at+".on_uncertain", string(r.OnUncertain), same("ignore"), said("a doubt cannot weigh more than a failure, which is ignored here", "疑点的处理不能重于不通过，而此处不通过被忽略"))
 		}
 	}
 	if !wanted {
-		v.add("checks", "", "at least one check with a need other than never", "a policy that wants no check would pass everything")
+		v.add("checks", "", said("at least one check with a need other than never", "至少一项检查的 need 不为 never"), said("a policy that wants no check would pass everything", "不要求任何检查的策略会让所有提交通过"))
 	}
 }
 
@@ -155,12 +133,12 @@ func (v *validator) reasons(reasons map[pipeline.Code]Action) {
 	for _, code := range sorted(reasons) {
 		at := "reasons." + clip(string(code))
 		if _, ok := codeTexts[code]; !ok {
-			v.add(at, string(code), list(pipeline.Codes), "correct the code")
+			v.add(at, string(code), list(pipeline.Codes), said("correct the code", "请更正代码"))
 			continue
 		}
-		allowed, fix := failActions, "say what this finding leads to"
+		allowed, fix := failActions, said("say what this finding leads to", "请说明发现此情况时的处理")
 		if slices.Contains(systemCodes, code) {
-			allowed, fix = onlyReview, "a check that was not made or broke off leads to review"
+			allowed, fix = onlyReview, said("a check that was not made or broke off leads to review", "未进行或中断的检查只会导致待复核")
 		}
 		oneOf(v, at, reasons[code], allowed, fix)
 	}
@@ -178,59 +156,60 @@ func (v *validator) thresholds(t Thresholds) {
 	} {
 		// Written so that NaN is refused too.
 		if f.value != nil && !(*f.value > 0 && *f.value < 1) {
-			v.add(f.field, strconv.FormatFloat(*f.value, 'g', -1, 64), "more than 0 and less than 1", "use a calibrated value, or leave the field out")
+			v.add(f.field, strconv.FormatFloat(*f.value, 'g', -1, 64), said("more than 0 and less than 1", "大于 0 且小于 1"), said("use a calibrated value, or leave the field out", "请使用经校准的值，或省略此项"))
 		}
 	}
 	// Four points define the plane's transform; with fewer extra points than one nothing is tested.
 	if n := t.Scene.Inliers; n != nil && (*n < 5 || *n > 1000) {
-		v.add("thresholds.scene.inliers", strconv.Itoa(*n), "5 to 1000", "use a calibrated value, or leave the field out")
+		v.add("thresholds.scene.inliers", strconv.Itoa(*n), said("5 to 1000", "5 至 1000"), said("use a calibrated value, or leave the field out", "请使用经校准的值，或省略此项"))
 	}
 }
 
 func (v *validator) scene(s SceneWants) {
 	for i, w := range s.Want {
 		field := fmt.Sprintf("scene.want[%d]", i)
-		oneOf(v, field, w, SceneElements, "name what must be in view, or leave want out for all that the site has")
+		oneOf(v, field, w, SceneElements, said("name what must be in view, or leave want out for all that the site has", "请写明画面中必须出现的内容；省略 want 则要求该地点登记的全部内容"))
 		if slices.Contains(s.Want[:i], w) {
-			v.add(field, w, "each once", "delete it")
+			v.add(field, w, said("each once", "每项只写一次"), said("delete it", "请删除"))
 		}
 	}
 }
 
 func (v *validator) history(h History) {
 	if h.Scope != "" {
-		oneOf(v, "history.scope", h.Scope, scopes, "say whose earlier footage is compared with, or leave the field out")
+		oneOf(v, "history.scope", h.Scope, scopes, said("say whose earlier footage is compared with, or leave the field out", "请说明与谁的历史画面比对，或省略此项"))
 	}
 	if h.Alike != "" {
-		oneOf(v, "history.alike", h.Alike, scopes, "say whose earlier footage is searched for near-identical frames, or leave the field out")
+		oneOf(v, "history.alike", h.Alike, scopes, said("say whose earlier footage is searched for near-identical frames, or leave the field out", "请说明在谁的历史画面中查找近似画面，或省略此项"))
 	}
 	for _, n := range []struct {
 		field string
 		value *int
 		most  int
-		fix   string
+		fix   pipeline.Text
 	}{
-		{"history.newest", h.Newest, maxNewest, "say how many earlier clips are compared with, or leave the field out; a check that is not wanted has need: never"},
-		{"history.days", h.Days, maxDays, "say how many days back is looked, or leave the field out"},
+		{"history.newest", h.Newest, maxNewest, said("say how many earlier clips are compared with, or leave the field out; a check that is not wanted has need: never", "请说明与多少段历史画面比对，或省略此项；不需要的检查请写 need: never")},
+		{"history.days", h.Days, maxDays, said("say how many days back is looked, or leave the field out", "请说明向前查找多少天，或省略此项")},
 	} {
 		if n.value != nil && (*n.value < 1 || *n.value > n.most) {
-			v.add(n.field, strconv.Itoa(*n.value), fmt.Sprintf("1 to %d", n.most), n.fix)
+			v.add(n.field, strconv.Itoa(*n.value), saidf("1 to %d", "1 至 %d", n.most), n.fix)
 		}
 	}
 }
 
-func oneOf[T ~string](v *validator, field string, value T, allowed []T, fix string) {
+func oneOf[T ~string](v *validator, field string, value T, allowed []T, fix pipeline.Text) {
 	if !slices.Contains(allowed, value) {
 		v.add(field, string(value), list(allowed), fix)
 	}
 }
 
-func list[T ~string](all []T) string {
+// list is the same in both languages: what a file has to hold is.
+func list[T ~string](all []T) pipeline.Text {
 	words := make([]string, len(all))
 	for i, a := range all {
 		words[i] = string(a)
 	}
-	return strings.Join(words, ", ")
+	return same(strings.Join(words, ", "))
 }
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K {
