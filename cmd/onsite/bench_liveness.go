@@ -23,7 +23,7 @@ type benchLivenessCmd struct {
 	Data string `help:"Folder with honest photos and clips in real/ and attacks in fake/ or fake/<species>/." placeholder:"DIR" xor:"what" required:""`
 	Make string `help:"Write a suite of generated attacks into this folder with ffmpeg; files that are there are kept." placeholder:"DIR" xor:"what" required:""`
 
-	Clips   string   `help:"--make: folder of real clips; a folder in it, or a name up to '__', says whose they are." placeholder:"FOLDER"`
+	Clips   string   `help:"--make: folder of real clips; a folder in it, or a name up to '__', says whose they are (mp4, mov, webm, mkv; other files are left alone)." placeholder:"FOLDER"`
 	Species []string `help:"--make: only these species or families."`
 	Seconds float64  `help:"--make: length of a cut." default:"6"`
 	Seed    uint64   `help:"--make: of all choices." default:"1"`
@@ -146,6 +146,17 @@ func (c *benchLivenessCmd) make(ctx context.Context, e *env) error {
 	bar.close()
 	if errors.Is(err, spoof.ErrNoFFmpeg) {
 		return &usageError{err: err, text: pipeline.Text{EN: err.Error(), ZH: "PATH 中没有 ffmpeg 和 ffprobe：请先安装 ffmpeg（Debian：apt-get install ffmpeg），或使用在别处生成的测试集"}}
+	}
+	var source *spoof.SourceError
+	if errors.As(err, &source) {
+		return unusable(source.Path, err)
+	}
+	var foreign *spoof.ForeignError
+	if errors.As(err, &foreign) {
+		return &usageError{err: err, text: pipeline.Text{
+			EN: fmt.Sprintf("--make %s: it holds %s, which is not of this suite; name an empty folder", foreign.Dir, foreign.File),
+			ZH: fmt.Sprintf("--make %s：其中有不属于该测试集的文件 %s；请指定空文件夹", foreign.Dir, foreign.File),
+		}}
 	}
 	if err != nil {
 		return err

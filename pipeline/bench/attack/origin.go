@@ -2,6 +2,7 @@ package attack
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"onsite/pipeline"
 )
 
 // originFile says in a suite's folder what its files were made from.
@@ -36,11 +39,46 @@ type source struct {
 	Person string `json:"person"`
 }
 
-// MixedError says that a folder holds files of another suite.
-type MixedError struct{ Dir, What string }
+// SourceError says that a file among the material cannot be read.
+type SourceError struct {
+	Path string
+	Err  error
+}
 
-func (e *MixedError) Error() string {
-	return fmt.Sprintf("make a reuse suite: %s holds a suite that was made with %s; name an empty folder, or delete this one", e.Dir, e.What)
+func (e *SourceError) Error() string { return "make a reuse suite: " + e.Err.Error() }
+func (e *SourceError) Unwrap() error { return e.Err }
+
+func unread(ctx context.Context, path string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("make a reuse suite: %w", err)
+	}
+	return &SourceError{path, err}
+}
+
+// MixedError says that a folder holds files of another suite, or, where none is noted in it, files in the places of one (Foreign: the first).
+type MixedError struct {
+	Dir, Foreign string
+	What         pipeline.Text // with what the suite that is there was made
+}
+
+func (e *MixedError) Error() string { return "make a reuse suite: " + e.Text().EN }
+
+// Text says so, and what to do.
+func (e *MixedError) Text() pipeline.Text {
+	if e.Foreign != "" {
+		return pipeline.Text{
+			EN: fmt.Sprintf("%s holds %s, and no suite is noted in it; name an empty folder", e.Dir, e.Foreign),
+			ZH: fmt.Sprintf("%s 中有文件 %s，但没有测试集的记录；请指定空文件夹", e.Dir, e.Foreign),
+		}
+	}
+	return pipeline.Text{
+		EN: fmt.Sprintf("%s holds a suite that was made with %s; name an empty folder, or delete this one", e.Dir, e.What.EN),
+		ZH: fmt.Sprintf("%s 中已有用其他条件生成的测试集（%s）；请指定空文件夹，或删除此文件夹", e.Dir, e.What.ZH),
+	}
+}
+
+func what(en, zh string, args ...any) pipeline.Text {
+	return pipeline.Text{EN: fmt.Sprintf(en, args...), ZH: fmt.Sprintf(zh, args...)}
 }
 
 // sameOrigin compares what the suite is made from with what the folder says about the files that are there, and notes it in an empty one.
@@ -64,12 +102,16 @@ func (s *suite) sameOrigin() error {
 		if err := json.Unmarshal(raw, &before); err != nil {
 			return fmt.Errorf("make a reuse suite: %s does not say what the suite was made from: %w; name an empty folder", path, err)
 		}
-		if what := before.other(&now); what != "" {
-			return &MixedError{s.dir, what}
+		if differs := before.other(&now); differs != (pipeline.Text{}) {
+			return &MixedError{Dir: s.dir, What: differs}
 		}
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("make a reuse suite: %w", err)
+	}
+	// Somebody else's list would be overwritten.
+	if _, err := os.Lstat(filepath.Join(s.dir, Table)); err == nil {
+		return &MixedError{Dir: s.dir, Foreign: Table}
 	}
 	for _, sub := range []string{"library", "query"} {
 		there, err := os.ReadDir(filepath.Join(s.dir, sub))
@@ -77,7 +119,7 @@ func (s *suite) sameOrigin() error {
 			return fmt.Errorf("make a reuse suite: %w", err)
 		}
 		if len(there) > 0 {
-			return &MixedError{s.dir, "sources and options that nobody noted (no " + originFile + ")"}
+			return &MixedError{Dir: s.dir, Foreign: filepath.Join(sub, there[0].Name())}
 		}
 	}
 	var b bytes.Buffer
@@ -92,15 +134,15 @@ func (s *suite) sameOrigin() error {
 	return os.Rename(path+".part", path)
 }
 
-// other says how the origin of what is there differs; "" for not at all.
-func (o *origin) other(now *origin) string {
+// other says how the origin of what is there differs; empty for not at all.
+func (o *origin) other(now *origin) pipeline.Text {
 	switch {
 	case o.Maker != now.Maker:
-		return fmt.Sprintf("another version of the transforms (%d, now %d)", o.Maker, now.Maker)
+		return what("another version of the transforms (%d, now %d)", "改动方式的版本为 %d，现为 %d", o.Maker, now.Maker)
 	case o.Seed != now.Seed:
-		return fmt.Sprintf("seed %d, not %d", o.Seed, now.Seed)
+		return what("seed %d, not %d", "种子为 %d，而非 %d", o.Seed, now.Seed)
 	case o.Seconds != now.Seconds:
-		return fmt.Sprintf("cuts of %g s, not %g s", o.Seconds, now.Seconds)
+		return what("cuts of %g s, not %g s", "片段为 %g 秒，而非 %g 秒", o.Seconds, now.Seconds)
 	}
 	type key struct {
 		file  string
@@ -114,17 +156,17 @@ func (o *origin) other(now *origin) string {
 		b, ok := before[key{s.File, s.Photo}]
 		switch {
 		case !ok:
-			return "fewer sources: " + s.File + " was not among them"
+			return what("fewer sources: %s was not among them", "素材较少，没有 %s", s.File)
 		case b.SHA256 != s.SHA256:
-			return "another file of the name " + s.File
+			return what("another file of the name %s", "%s 是同名的另一文件", s.File)
 		case b != s:
-			return "another scene or person of " + s.File
+			return what("another scene or person of %s", "%s 的场景或人员不同", s.File)
 		}
 	}
 	if len(o.Sources) != len(now.Sources) {
-		return fmt.Sprintf("%d sources, not %d", len(o.Sources), len(now.Sources))
+		return what("%d sources, not %d", "素材为 %d 个，而非 %d 个", len(o.Sources), len(now.Sources))
 	}
-	return ""
+	return pipeline.Text{}
 }
 
 // digest is the sha256 of a file, in hex.

@@ -105,7 +105,7 @@ func (e *InputError) Unwrap() error { return e.Err }
 // Make writes a suite into dir: library/, query/, suite.csv and suite.json, which says what it was made from. Files that are there are kept,
 // so that an interrupted run goes on where it was, or more kinds are added; but not where they were made from other sources or with other
 // options: that is a MixedError. The same seed makes the same choices. The error is ErrNoFFmpeg where ffmpeg is missing, and an
-// InputError where an option is wrong; a file that ffmpeg cannot read ends it.
+// InputError where an option is wrong; a file that ffmpeg cannot read is a SourceError, before anything is made.
 func Make(ctx context.Context, dir string, o Options) (Made, error) {
 	t, err := findTools()
 	if err != nil {
@@ -270,7 +270,7 @@ func (s *suite) find(ctx context.Context) error {
 		names[c.name] = file
 		f, err := s.tools.probe(ctx, c.path)
 		if err != nil {
-			return fmt.Errorf("make a reuse suite: %w", err)
+			return unread(ctx, c.path, err)
 		}
 		c.sound = f.sound
 		if c.photo {

@@ -65,6 +65,17 @@ func TestMake(t *testing.T) {
 	require.Equal(t, 1, again.Written)
 	require.Equal(t, 16, again.Kept)
 
+	// Nor is a folder taken that holds anything else.
+	var other *MixedError
+	foreign := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(foreign, "suite.csv"), []byte("mine"), 0o644))
+	_, err = Make(context.Background(), foreign, o)
+	require.ErrorAs(t, err, &other)
+	require.Equal(t, "suite.csv", other.Foreign)
+	mine, err := os.ReadFile(filepath.Join(foreign, "suite.csv"))
+	require.NoError(t, err)
+	require.Equal(t, "mine", string(mine))
+
 	// Files of other sources or options are not mixed with those that are there.
 	var mixed *MixedError
 	spoilt := o
@@ -89,7 +100,7 @@ func TestMake(t *testing.T) {
 	require.ErrorContains(t, err, "3 sources, not 2")
 	require.NoError(t, os.Remove(filepath.Join(dir, originFile)))
 	_, err = Make(context.Background(), dir, o)
-	require.ErrorContains(t, err, "nobody noted")
+	require.ErrorContains(t, err, "no suite is noted")
 }
 
 func TestMakePhotos(t *testing.T) {
@@ -131,8 +142,16 @@ func TestMakeSaysWhatIsWrong(t *testing.T) {
 		_, err := Make(context.Background(), t.TempDir(), o)
 		require.ErrorContains(t, err, want)
 	}
+	var source *SourceError
+	dir := t.TempDir()
+	_, err := Make(context.Background(), dir, Options{Photos: photos})
+	require.ErrorAs(t, err, &source)
+	require.Equal(t, filepath.Join(photos, "a.jpg"), source.Path)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left, "before anything is made")
 	t.Setenv("PATH", empty)
-	_, err := Make(context.Background(), t.TempDir(), Options{Photos: photos})
+	_, err = Make(context.Background(), t.TempDir(), Options{Photos: photos})
 	require.ErrorIs(t, err, ErrNoFFmpeg)
 }
 

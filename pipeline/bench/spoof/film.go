@@ -39,15 +39,22 @@ func (f *film) at(seconds float64) picture {
 
 func (f *film) seconds() float64 { return float64(len(f.frames)) / f.fps }
 
-// loadFilm reads a cut with its longer side at most side pixels, at most 30 frames a second.
-func loadFilm(ctx context.Context, path string, from, length float64, side int) (*film, error) {
+// shape is the size and rate of a clip, as it is stored: turned by a quarter it is shown upright.
+type shape struct {
+	w, h   int
+	fps    float64
+	turned bool
+}
+
+// probe asks ffprobe.
+func probe(ctx context.Context, path string) (shape, error) {
 	out, err := run(ctx, "ffprobe", nil, "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height,avg_frame_rate:stream_side_data=rotation", "-of", "csv=p=0", path)
 	if err != nil {
-		return nil, fmt.Errorf("look into %s: %w", path, err)
+		return shape{}, fmt.Errorf("look into %s: %w", path, err)
 	}
 	parts := strings.Split(strings.TrimSpace(strings.Split(string(out), "\n")[0]), ",")
 	if len(parts) < 3 {
-		return nil, fmt.Errorf("look into %s: no picture stream", path)
+		return shape{}, fmt.Errorf("look into %s: no picture stream", path)
 	}
 	w, _ := strconv.Atoi(parts[0])
 	h, _ := strconv.Atoi(parts[1])
@@ -55,14 +62,27 @@ func loadFilm(ctx context.Context, path string, from, length float64, side int) 
 	n, _ := strconv.ParseFloat(a, 64)
 	d, _ := strconv.ParseFloat(b, 64)
 	if w < 16 || h < 16 || n <= 0 || d <= 0 {
-		return nil, fmt.Errorf("look into %s: %s is no picture size and rate", path, strings.Join(parts, ","))
+		return shape{}, fmt.Errorf("look into %s: %s is no picture size and rate", path, strings.Join(parts, ","))
 	}
-	f := &film{fps: min(n/d, 30)}
+	turned := false
 	if len(parts) > 3 {
-		if turn, err := strconv.Atoi(strings.TrimSpace(parts[3])); err == nil && turn%180 != 0 {
-			w, h = h, w
-		}
+		turn, err := strconv.Atoi(strings.TrimSpace(parts[3]))
+		turned = err == nil && turn%180 != 0
 	}
+	return shape{w, h, n / d, turned}, nil
+}
+
+// loadFilm reads a cut with its longer side at most side pixels, at most 30 frames a second.
+func loadFilm(ctx context.Context, path string, from, length float64, side int) (*film, error) {
+	is, err := probe(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	w, h := is.w, is.h
+	if is.turned {
+		w, h = h, w
+	}
+	f := &film{fps: min(is.fps, 30)}
 	scale := min(float64(side)/float64(max(w, h)), 1)
 	f.w, f.h = even(float64(w)*scale), even(float64(h)*scale)
 	raw, err := run(ctx, "ffmpeg", nil, "-nostdin", "-v", "error", "-threads", "1", "-ss", fmt.Sprintf("%.3f", from), "-t", fmt.Sprintf("%.3f", length), "-i", path,

@@ -8,6 +8,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -41,7 +42,8 @@ const MinSeconds = 1.0
 const Table = "suite.csv"
 
 // Make writes a suite into dir: dir/real/PERSON__CLIP__plain.mp4 and so on, dir/fake/SPECIES/PERSON__CLIP.mp4, and dir/suite.csv. Files that
-// are there already are kept, so that an interrupted run goes on.
+// are there already are kept, so that an interrupted run goes on; a file of others in it is a ForeignError, and a clip that ffmpeg cannot read
+// a SourceError, before anything is made.
 func Make(ctx context.Context, dir string, o Options) ([]Row, error) {
 	if o.Seconds == 0 {
 		o.Seconds = 6
@@ -58,6 +60,16 @@ func Make(ctx context.Context, dir string, o Options) ([]Row, error) {
 	}
 	clips, err := list(o.Clips)
 	if err != nil {
+		return nil, err
+	}
+	for i := range clips {
+		if _, err := probe(ctx, clips[i].path); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoFFmpeg) {
+			return nil, &SourceError{clips[i].path, err}
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if err := onlyOurs(dir, clips); err != nil {
 		return nil, err
 	}
 	s := suite{dir: dir, o: o}
@@ -81,9 +93,9 @@ func Make(ctx context.Context, dir string, o Options) ([]Row, error) {
 			}
 		}
 		for k, kind := range append(slices.Clone(honest), kinds...) {
-			row := Row{Person: c.person, Species: "real", Source: fmt.Sprintf("%s@%.1f", filepath.Base(c.path), c.from), File: filepath.Join("real", c.name()+"__"+kind.name)}
+			row := Row{Person: c.person, Species: "real", Source: fmt.Sprintf("%s@%.1f", filepath.Base(c.path), c.from), File: c.file(kind, k < len(honest))}
 			if k >= len(honest) {
-				row.Species, row.Group, row.File = kind.name, kind.group, filepath.Join("fake", kind.name, c.name())
+				row.Species, row.Group = kind.name, kind.group
 			}
 			if err := s.draw(ctx, kind, &row); err != nil {
 				return nil, err
@@ -170,6 +182,68 @@ type cut struct {
 func (c *cut) name() string {
 	base := strings.TrimSuffix(filepath.Base(c.path), filepath.Ext(c.path))
 	return c.person + "__" + strings.ReplaceAll(base, c.person+"__", "")
+}
+
+// file is where what is made of a cut lies in the suite, without the extension of its codec.
+func (c *cut) file(kind species, real bool) string {
+	if real {
+		return filepath.Join("real", c.name()+"__"+kind.name)
+	}
+	return filepath.Join("fake", kind.name, c.name())
+}
+
+// SourceError says that a file among the clips cannot be read.
+type SourceError struct {
+	Path string
+	Err  error
+}
+
+func (e *SourceError) Error() string { return "make a suite: " + e.Err.Error() }
+func (e *SourceError) Unwrap() error { return e.Err }
+
+// ForeignError says that a folder holds a file that no run made: it would be measured with the suite, or overwritten.
+type ForeignError struct{ Dir, File string }
+
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("make a suite: %s holds %s, which is not of this suite; name an empty folder", e.Dir, e.File)
+}
+
+// onlyOurs refuses a folder that holds files of others. What the list of an earlier run names, and what can be made of these clips, is ours; so are
+// files that were being written when a run was interrupted.
+func onlyOurs(dir string, clips []cut) error {
+	ours := map[string]bool{}
+	for i := range clips {
+		for _, k := range honest {
+			ours[clips[i].file(k, true)] = true
+		}
+		for _, k := range all {
+			ours[clips[i].file(k, false)] = true
+		}
+	}
+	before, err := ReadTable(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &ForeignError{dir, Table}
+	}
+	for _, r := range before {
+		ours[strings.TrimSuffix(r.File, filepath.Ext(r.File))] = true
+	}
+	err = filepath.WalkDir(dir, func(path string, f fs.DirEntry, err error) error {
+		if err != nil || f.IsDir() {
+			return err //nolint:wrapcheck // names the folder
+		}
+		name, err := filepath.Rel(dir, path)
+		switch {
+		case err != nil:
+			return err //nolint:wrapcheck // names both folders
+		case name == Table, ours[strings.TrimSuffix(name, filepath.Ext(name))], strings.Contains(filepath.Base(name), ".part"):
+			return nil
+		}
+		return &ForeignError{dir, name}
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // list finds the clips of a folder and of its folders, by name.

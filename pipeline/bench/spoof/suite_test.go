@@ -47,6 +47,27 @@ func TestMakeASuite(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, rows, read)
 
+	// A file of somebody else's is no part of it, wherever it lies, and a clip that cannot be read is named before anything is made.
+	for _, name := range []string{"notes.txt", filepath.Join("real", "carl.mp4")} {
+		require.NoError(t, os.WriteFile(filepath.Join(out, name), []byte("x"), 0o644))
+		var foreign *ForeignError
+		_, err = Make(context.Background(), out, o)
+		require.ErrorAs(t, err, &foreign)
+		require.Equal(t, name, foreign.File)
+		require.NoError(t, os.Remove(filepath.Join(out, name)))
+	}
+	broken := filepath.Join(clips, "zoe.mp4")
+	require.NoError(t, os.WriteFile(broken, []byte("x"), 0o644))
+	var source *SourceError
+	none := t.TempDir()
+	_, err = Make(context.Background(), none, o)
+	require.ErrorAs(t, err, &source)
+	require.Equal(t, broken, source.Path)
+	left, err := os.ReadDir(none)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.NoError(t, os.Remove(broken))
+
 	// One more species leaves the others as they are, and so does making a file again.
 	again := filepath.Join(out, "fake", "print_held", "ann__one.mp4")
 	before, err := os.ReadFile(again)
