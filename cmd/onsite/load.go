@@ -362,7 +362,7 @@ func (c *loadCmd) tell(e *env, runs []load.Result) error {
 		if err != nil {
 			return pathError("--report", c.Report, err, "name a file that can be written", "请指定可写的文件")
 		}
-		if err := errors.Join(load.WritePage(f, fmt.Sprintf("A morning of %d people in %v", c.Employees, c.Over), runs), f.Close()); err != nil {
+		if err := errors.Join(load.WritePage(f, e.lang, e.say(pipeline.Text{EN: fmt.Sprintf("A morning of %d people in %v", c.Employees, c.Over), ZH: fmt.Sprintf("%d 人的早高峰，用时 %v", c.Employees, c.Over)}), runs), f.Close()); err != nil {
 			return err
 		}
 	}
@@ -372,42 +372,45 @@ func (c *loadCmd) tell(e *env, runs []load.Result) error {
 			if i > 0 {
 				fmt.Fprintln(w)
 			}
-			loadTable(w, r)
+			loadTable(e, w, r)
 		}
 	})
 }
 
-func loadTable(w *tabwriter.Writer, r load.Result) {
+func loadTable(e *env, w *tabwriter.Writer, r load.Result) {
+	put := func(en, zh, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{e.say(pipeline.Text{EN: en, ZH: zh})}, args...)...)
+	}
 	if r.Workers > 0 {
-		fmt.Fprintf(w, "worker processes\t%d\n", r.Workers)
+		put("worker processes", "工作进程", "%d", r.Workers)
 	}
-	fmt.Fprintf(w, "offered, accepted, verdicts\t%d, %d, %d\n", r.Offered, r.Accepted, r.Finished)
-	fmt.Fprintf(w, "offered in, all over after\t%.1f s, %.1f s\n", r.OverS, r.TookS)
-	fmt.Fprintf(w, "offered/s, verdicts/s at the peak\t%.1f, %.1f\n", r.PeakOffer, r.Peak)
-	fmt.Fprintf(w, "accepted after, p50, p95, p99, max\t%.0f, %.0f, %.0f, %.0f ms\n", r.Accept.P50MS, r.Accept.P95MS, r.Accept.P99MS, r.Accept.MaxMS)
-	fmt.Fprintf(w, "verdict after, p50, p95, p99, max\t%.2f, %.2f, %.2f, %.2f s\n", r.EndToEnd.P50MS/1000, r.EndToEnd.P95MS/1000, r.EndToEnd.P99MS/1000, r.EndToEnd.MaxMS/1000)
-	fmt.Fprintf(w, "most waiting, the oldest for\t%d, %.1f s\n", r.MaxWait, r.MaxAgeS)
+	put("offered, accepted, verdicts", "提交、受理、结论", "%d, %d, %d", r.Offered, r.Accepted, r.Finished)
+	put("offered in, all over after", "提交用时、全部完成用时", "%.1f s, %.1f s", r.OverS, r.TookS)
+	put("offered/s, verdicts/s at the peak", "峰值提交/秒、结论/秒", "%.1f, %.1f", r.PeakOffer, r.Peak)
+	put("accepted after, p50, p95, p99, max", "受理耗时 p50、p95、p99、最大", "%.0f, %.0f, %.0f, %.0f ms", r.Accept.P50MS, r.Accept.P95MS, r.Accept.P99MS, r.Accept.MaxMS)
+	put("verdict after, p50, p95, p99, max", "结论耗时 p50、p95、p99、最大", "%.2f, %.2f, %.2f, %.2f s", r.EndToEnd.P50MS/1000, r.EndToEnd.P95MS/1000, r.EndToEnd.P99MS/1000, r.EndToEnd.MaxMS/1000)
+	put("most waiting, the oldest for", "最多等待数、最长等待", "%d, %.1f s", r.MaxWait, r.MaxAgeS)
 	if r.BendS > 0 {
-		fmt.Fprintf(w, "late from\t%.1f s on, when %.1f/s were offered\n", r.BendS, r.BendPerS)
+		put("late from, at so many offered/s", "开始延迟的时刻、当时提交/秒", "%.1f s, %.1f", r.BendS, r.BendPerS)
 	}
-	fmt.Fprintf(w, "the load itself was late by\t%.0f ms at most\n", r.LateMS)
+	put("the load itself was late by at most", "压测自身最多延迟", "%.0f ms", r.LateMS)
 	for _, code := range slices.Sorted(maps.Keys(r.Refused)) {
-		fmt.Fprintf(w, "not accepted: %s %s\t%d\n", code, statusText(code), r.Refused[code])
+		put("not accepted: "+code+" "+statusText(code), "未受理："+code+" "+statusText(code), "%d", r.Refused[code])
 	}
 	for _, state := range slices.Sorted(maps.Keys(r.Ended)) {
-		fmt.Fprintf(w, "ended without a verdict: %s\t%d\n", state, r.Ended[state])
+		put("ended without a verdict: "+state, "结束但没有结论："+state, "%d", r.Ended[state])
 	}
 	if r.Open > 0 {
-		fmt.Fprintf(w, "NOT OVER\t%d\n", r.Open)
+		put("NOT OVER", "未完成", "%d", r.Open)
 	}
 	for _, decision := range slices.Sorted(maps.Keys(r.Decisions)) {
-		fmt.Fprintf(w, "decided: %s\t%d\n", decision, r.Decisions[decision])
+		put("decided: "+decision, "结论："+decision, "%d", r.Decisions[decision])
 	}
 	for _, code := range slices.Sorted(maps.Keys(r.Codes)) {
-		fmt.Fprintf(w, "  with the reason %s\t%d\n", code, r.Codes[code])
+		put("  with the reason "+code, "  原因："+code, "%d", r.Codes[code])
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.CPU)) {
-		fmt.Fprintf(w, "CPU ms per job: %s\t%.1f\n", kind, r.CPU[kind])
+		put("CPU ms per job: "+kind, "每个任务的 CPU 毫秒："+kind, "%.1f", r.CPU[kind])
 	}
 }
 

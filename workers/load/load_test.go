@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,10 +180,15 @@ func TestMorning(t *testing.T) {
 	require.NotEmpty(t, r.Series)
 	require.Positive(t, r.Peak)
 	var page bytes.Buffer
-	require.NoError(t, WritePage(&page, "A <morning>", []Result{r}))
+	require.NoError(t, WritePage(&page, "en", "A <morning>", []Result{r}))
 	require.Contains(t, page.String(), "A &lt;morning&gt;")
 	require.Contains(t, page.String(), "<polyline")
 	require.Contains(t, page.String(), "Not accepted (429): 10")
+	page.Reset()
+	require.NoError(t, WritePage(&page, "zh", "早高峰", []Result{r}))
+	require.Contains(t, page.String(), "未受理 (429): 10")
+	words := regexp.MustCompile(`(?s)<style>.*</style>|<[^>]*>|p50|p99`).ReplaceAllString(page.String(), "")
+	require.NotRegexp(t, "[A-Za-z]{3}", words, "English words in the Chinese page")
 }
 
 // A stall of the service is in the latency of everybody who was due meanwhile, not only of the one whose request hung.
