@@ -69,12 +69,13 @@ func (c *benchReuseCmd) Run(ctx context.Context, e *env) error {
 		return pairsError(c.Pairs, err)
 	}
 	return c.show(e, r, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "pairs\t%d\n", len(r.Pairs))
-		fmt.Fprintf(w, "called reused, of the same\t%s\n", share(r.Recall))
-		fmt.Fprintf(w, "... or left to a person\t%s\n", share(r.Asked))
-		fmt.Fprintf(w, "called reused, of the different\t%d\n", r.FalseMatches)
-		fmt.Fprintf(w, "left to a person, of the different\t%d\n", r.FalseAsked)
-		fmt.Fprintf(w, "ms per comparison\t%.1f\n\ntransform\tpairs\treused\tor asked\n", r.MSPerQuery)
+		say := func(en, zh string) string { return e.say(pipeline.Text{EN: en, ZH: zh}) }
+		fmt.Fprintf(w, "%s\t%d\n", say("pairs", "对数"), len(r.Pairs))
+		fmt.Fprintf(w, "%s\t%s\n", say("called reused, of the same", "相同的对中判为重复"), share(r.Recall))
+		fmt.Fprintf(w, "%s\t%s\n", say("... or left to a person", "…… 或留待人工判断"), share(r.Asked))
+		fmt.Fprintf(w, "%s\t%d\n", say("called reused, of the different", "不同的对中判为重复"), r.FalseMatches)
+		fmt.Fprintf(w, "%s\t%d\n", say("left to a person, of the different", "不同的对中留待人工判断"), r.FalseAsked)
+		fmt.Fprintf(w, "%s\t%.1f\n\n%s\n", say("ms per comparison", "每次比对毫秒数"), r.MSPerQuery, say("transform\tpairs\treused\tor asked", "改动\t对数\t判为重复\t或留待人工"))
 		for _, name := range slices.Sorted(maps.Keys(r.ByTransform)) {
 			t := r.ByTransform[name]
 			fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\n", name, t.Same, t.Reused, t.Asked)
@@ -90,11 +91,7 @@ func pairsError(path string, err error) error {
 	case errors.As(err, &table):
 		return pathError("--pairs", path, table.Err, "name a CSV file with the columns query, original and label (same or different)", "请指定带 query、original、label（same 或 different）列的 CSV 文件")
 	case errors.As(err, &pair) && !errors.Is(err, context.Canceled):
-		t := words(pair.Err)
-		var pe *fs.PathError
-		if errors.As(pair.Err, &pe) {
-			t = pipeline.Text{EN: pe.Err.Error(), ZH: pe.Err.Error()}
-		}
+		t := trouble(pair.Err)
 		return &usageError{err: err, text: pipeline.Text{
 			EN: fmt.Sprintf("--pairs %s, line %d, %s: %s; mend the file or take the line out", path, pair.Line, pair.File, t.EN),
 			ZH: fmt.Sprintf("--pairs %s 第 %d 行，%s：%s；请修复该文件或删除该行", path, pair.Line, pair.File, t.ZH)}}
@@ -126,6 +123,15 @@ func (c *benchReuseCmd) make(ctx context.Context, e *env) error {
 		given := map[string]string{"Clips": c.Clips, "Photos": c.Photos, "Scenes": c.Scenes, "Kinds": strings.Join(c.Kinds, ","), "Seconds": fmt.Sprint(c.Seconds)}[input.Option]
 		return pathError("--"+strings.ToLower(input.Option), given, input.Err, "see `onsite bench reuse --help`", "请参阅 onsite bench reuse --help")
 	}
+	var source *attack.SourceError
+	if errors.As(err, &source) {
+		return unusable(source.Path, err)
+	}
+	var mixed *attack.MixedError
+	if errors.As(err, &mixed) {
+		t := mixed.Text()
+		return &usageError{err: err, text: pipeline.Text{EN: "--make " + t.EN, ZH: "--make " + t.ZH}}
+	}
 	if err != nil {
 		return err
 	}
@@ -135,6 +141,14 @@ func (c *benchReuseCmd) make(ctx context.Context, e *env) error {
 			fmt.Fprintf(w, "skipped\t%s\n", s)
 		}
 	})
+}
+
+// unusable says that a file among the material of a suite cannot be read. Nothing was made yet, and nothing is lost.
+func unusable(path string, err error) error {
+	return &usageError{err: err, text: pipeline.Text{
+		EN: fmt.Sprintf("%s: ffmpeg finds no pictures in it; take it out of the folder, or mend it (nothing was written)", path),
+		ZH: fmt.Sprintf("%s：ffmpeg 未能从中读出画面；请将其移出文件夹或修复（未写入任何内容）", path),
+	}}
 }
 
 // evaluate measures a suite.

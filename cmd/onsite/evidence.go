@@ -124,6 +124,7 @@ type evidenceStampCmd struct {
 	File   string `arg:"" help:"The package." placeholder:"FILE.zip"`
 	Token  string `arg:"" help:"The authority's answer (RFC 3161) to a request that was made of the package's manifest.json." placeholder:"TOKEN.tsr"`
 	Output string `short:"o" help:"File to write; an existing one is not overwritten." required:"" placeholder:"FILE.zip"`
+	JSON   bool   `help:"Print JSON."`
 }
 
 func (c *evidenceStampCmd) Run(e *env) error {
@@ -162,6 +163,9 @@ func (c *evidenceStampCmd) Run(e *env) error {
 	_, err = f.Write(out)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, os.Remove(c.Output))
+	}
+	if c.JSON {
+		return e.printJSON(map[string]any{"file": c.Output, "stamped": s})
 	}
 	e.stamped(s)
 	return nil

@@ -7,9 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -267,4 +271,13 @@ func TestVerifyLeavesNothing(t *testing.T) {
 		return err
 	}))
 	require.Empty(t, files)
+}
+
+// Programs read what people read: every command has --json.
+func TestEveryCommandHasJSON(t *testing.T) {
+	parser, err := kong.New(&program{}, kong.TypeMapper(reflect.TypeFor[time.Time](), kong.MapperFunc(moment)))
+	require.NoError(t, err)
+	for _, leaf := range parser.Model.Leaves(false) {
+		require.True(t, slices.ContainsFunc(leaf.Flags, func(f *kong.Flag) bool { return f.Name == "json" }), leaf.Path())
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"onsite/models"
 	"onsite/models/manifest"
+	"onsite/models/plain"
 	"onsite/pipeline"
 )
 
@@ -143,6 +144,7 @@ func ownManifest(word string) error {
 
 type modelsShowCmd struct {
 	Name string `arg:"" help:"Name of a model (onsite models list)."`
+	JSON bool   `help:"Print JSON instead of YAML."`
 }
 
 func (c *modelsShowCmd) Run(e *env) error {
@@ -153,6 +155,13 @@ func (c *modelsShowCmd) Run(e *env) error {
 	text, err := man.Text()
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		var fields map[string]any
+		if err := plain.Decode(text, &fields); err != nil {
+			return fmt.Errorf("read the manifest of %s: %w", c.Name, err)
+		}
+		return e.printJSON(fields)
 	}
 	_, err = e.out.Write(text)
 	return err

@@ -34,6 +34,7 @@ type sceneCmd struct {
 type sceneDataCmd struct {
 	Out  string `help:"Folder to write. Default: train in the cache." placeholder:"DIR"`
 	From string `help:"Take the tarballs from this folder (made with npm pack) instead of the registry." placeholder:"DIR"`
+	JSON bool   `help:"Print JSON."`
 }
 
 // photoSide is the long side of photos that drawings are made with.
@@ -116,6 +117,9 @@ func (c *sceneDataCmd) Run(ctx context.Context, e *env) error {
 	}
 	if err := put(c.Out, head.SourceTable, table.Bytes()); err != nil {
 		return err
+	}
+	if c.JSON {
+		return e.printJSON(map[string]any{"folder": c.Out, "photos": len(rows) - 1 - n, "drawings": n})
 	}
 	fmt.Fprintln(e.out, e.say(pipeline.Text{
 		EN: fmt.Sprintf("%d photos and %d drawings in %s; next: onsite scene train --data %s", len(rows)-1-n, n, c.Out, c.Out),

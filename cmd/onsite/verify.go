@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"onsite/models"
@@ -221,15 +222,32 @@ func readable(field, path string) error {
 }
 
 func pathError(field, path string, err error, fixEN, fixZH string) error {
-	why := err
+	why := trouble(err)
+	return &usageError{err: err, text: pipeline.Text{
+		EN: fmt.Sprintf("%s %s: %s; %s", field, path, why.EN, fixEN),
+		ZH: fmt.Sprintf("%s %s：%s；%s", field, path, why.ZH, fixZH),
+	}}
+}
+
+// trouble says what is wrong with a path, without naming it again.
+func trouble(err error) pipeline.Text {
+	text := words(err)
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		why = pe.Err
+		text = pipeline.Text{EN: pe.Err.Error(), ZH: pe.Err.Error()}
 	}
-	return &usageError{err: err, text: pipeline.Text{
-		EN: fmt.Sprintf("%s %s: %v; %s", field, path, why, fixEN),
-		ZH: fmt.Sprintf("%s %s：%v；%s", field, path, why, fixZH),
-	}}
+	for _, known := range []struct {
+		err error
+		zh  string
+	}{
+		{fs.ErrNotExist, "不存在"}, {fs.ErrPermission, "没有权限"}, {fs.ErrExist, "已存在"}, {syscall.EISDIR, "是文件夹"}, {syscall.ENOTDIR, "不是文件夹"},
+		{syscall.ENOSPC, "磁盘空间不足"}, {syscall.EROFS, "文件系统为只读"},
+	} {
+		if errors.Is(err, known.err) {
+			text.ZH = known.zh
+		}
+	}
+	return text
 }
 
 func usagef(t pipeline.Text) error { return &usageError{text: t, err: errors.New(t.EN)} }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -83,6 +84,27 @@ func (r *Result) add(file, en, zh string, args ...any) {
 	r.Findings = append(r.Findings, Finding{file, pipeline.Text{EN: fmt.Sprintf(en, args...), ZH: fmt.Sprintf(zh, args...)}})
 }
 
+// garbled adds that a member cannot be read, and why, which the libraries say in English alone.
+func (r *Result) garbled(file, en, zh string, err error) {
+	why := "内容不符合 JSON 格式"
+	var wrong *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	field, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	switch {
+	case errors.As(err, &wrong):
+		why = fmt.Sprintf("字段 %s 的类型有误", wrong.Field)
+	case errors.As(err, &syntax):
+		why = fmt.Sprintf("第 %d 字节处不符合 JSON 格式", syntax.Offset)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		why = "没有内容，或内容不完整"
+	case errors.Is(err, errTail):
+		why = "末尾之后还有其他内容"
+	case unknown:
+		why = "有未知字段 " + field
+	}
+	r.Findings = append(r.Findings, Finding{file, pipeline.Text{EN: en + ": " + err.Error(), ZH: zh + "：" + why}})
+}
+
 // Check reads a package and says what in it does not hold. public is the log's key as the caller knows it; without one the package's own is
 // used, which shows that the package agrees with itself and no more. The error is a PackageError for what is no package at all.
 func Check(raw []byte, public string) (*Result, error) {
@@ -105,7 +127,7 @@ func Check(raw []byte, public string) (*Result, error) {
 		r.add("package", "the zip file itself has other bytes than its members make: something was added, or its structure was changed", "压缩包本身的字节与其成员不符：添加了内容或改动了结构")
 	}
 	if err := strict(manifest, &r.Manifest); err != nil {
-		r.add(manifestName, "%s cannot be read: %v", "%s 无法读取：%v", manifestName, err)
+		r.garbled(manifestName, manifestName+" cannot be read", manifestName+" 无法读取", err)
 		return r, nil
 	}
 	if r.Manifest.Schema != Schema {
@@ -143,7 +165,7 @@ func (c *check) signature(manifest []byte) {
 	n, err := note.Open(c.files[signatureName], note.VerifierList(v))
 	switch {
 	case err != nil:
-		c.add(signatureName, "the manifest is not signed by %s: %v", "清单不是由 %s 签署：%v", c.key, err)
+		c.Findings = append(c.Findings, Finding{signatureName, pipeline.Text{EN: fmt.Sprintf("the manifest is not signed by %s: %v", c.key, err), ZH: fmt.Sprintf("清单不是由 %s 签署", c.key)}})
 	case n.Text != signed(manifest):
 		c.add(manifestName, "the manifest is not the one that was signed: it was changed", "清单与签名时不同：已被改动")
 	case !bytes.Equal(c.files[signatureName], canonical(n)):
@@ -206,7 +228,7 @@ func (c *check) verdict() {
 	}
 	var v pipeline.Verdict
 	if err := json.Unmarshal(raw, &v); err != nil {
-		c.add(verdictName, "the verdict cannot be read: %v", "结论无法读取：%v", err)
+		c.garbled(verdictName, "the verdict cannot be read", "结论无法读取", err)
 		return
 	}
 	c.Decision = string(v.Decision)
@@ -238,7 +260,7 @@ func (c *check) verdict() {
 	}
 	if raw, ok := c.files[arrivalName]; ok {
 		if err := strict(raw, &arrival{}); err != nil {
-			c.add(arrivalName, "when the upload was received cannot be read: %v", "收到时间无法读取：%v", err)
+			c.garbled(arrivalName, "when the upload was received cannot be read", "收到时间无法读取", err)
 		}
 	}
 }
@@ -247,11 +269,11 @@ func (c *check) verdict() {
 func (c *check) proof(v pipeline.Verdict, digest string) {
 	var p audit.Inclusion
 	if err := strict(c.files[proofName], &p); err != nil {
-		c.add(proofName, "the proof cannot be read: %v", "证明无法读取：%v", err)
+		c.garbled(proofName, "the proof cannot be read", "证明无法读取", err)
 		return
 	}
 	if _, err := p.Check(c.key); err != nil {
-		c.add(proofName, "the verdict's place in the audit log is not proven: %v", "结论在审计日志中的位置未得到证明：%v", err)
+		c.Findings = append(c.Findings, Finding{proofName, pipeline.Text{EN: fmt.Sprintf("the verdict's place in the audit log is not proven: %v", err), ZH: "结论在审计日志中的位置未得到证明"}})
 	}
 	action := results.EventVerdictCreated
 	if v.Revision > 1 {

@@ -244,9 +244,14 @@ func TestForgeriesAreNamed(t *testing.T) {
 			require.Equal(t, f.want, sorted(r), "%v", r.Findings)
 			for _, one := range r.Findings {
 				require.NotEmpty(t, one.Text.EN)
-				require.NotEmpty(t, one.Text.ZH)
+				require.NotRegexp(t, "json:|unknown|EOF|invalid|cannot", one.Text.ZH)
 			}
 		})
+	}
+	for garbled, why := range map[string]string{"": "没有内容", "{": "没有内容", "{]": "第 2 字节处", `{"other":1}`: `有未知字段 "other"`, `{"received_at":1}`: "不符合 JSON 格式", "{}{}": "末尾之后"} {
+		var r Result
+		r.garbled(arrivalName, "it cannot be read", "无法读取", strict([]byte(garbled), &arrival{}))
+		require.Contains(t, r.Findings[0].Text.ZH, why, garbled)
 	}
 }
 

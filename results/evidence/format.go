@@ -156,6 +156,8 @@ func unpack(raw []byte) ([]member, error) {
 	return out, nil
 }
 
+var errTail = errors.New("something follows after its end")
+
 // strict reads JSON that may have nothing else in it.
 func strict(raw []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -164,7 +166,7 @@ func strict(raw []byte, into any) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows after its end")
+		return errTail
 	}
 	return nil
 }
