@@ -14,8 +14,8 @@ import (
 
 // spotted is a track of a blob that swings fast, in some noise, 25 pictures a second, of which only those around picture joint are all there: elsewhere
 // one of three. From joint on it is shift pixels aside. The packet of the last picture of the spot is packet times as large as the others.
-func spotted(n, joint int, shift, packet float64) *media.Clip {
-	const between = 2 // pictures that no other is built on
+func spotted(joint int, shift, packet float64) *media.Clip {
+	const n, between = 120, 2 // pictures; and those between two others that no other is built on
 	r := rand.New(rand.NewPCG(3, 7))
 	clip := swayed(n, func(i int) float64 {
 		at := 76 + 14*math.Sin(float64(i)*0.3) + 9*math.Sin(float64(i)*0.047)
@@ -55,30 +55,30 @@ func spotted(n, joint int, shift, packet float64) *media.Clip {
 func TestASpotTellsAJointFromASwingUnraced(t *testing.T) {
 	const joint = 58 // where it turns
 	score := func(clip *media.Clip) jump { return spotJump(&clip.Motion, clip.Packets) }
-	j := score(spotted(120, joint, 15, 1.5))
+	j := score(spotted(joint, 15, 1.5))
 	require.GreaterOrEqual(t, j.score, 1.0)
 	require.InDelta(t, joint*0.04, j.at, 1e-6, "the very picture")
 	require.InDelta(t, (joint-1)*0.04, j.last, 1e-6)
 	for _, seen := range []int{40, 52, 61, 70, 77} { // at whatever speed
-		require.Less(t, score(spotted(120, seen, 0, 3)).score, 1.0, "one take, however large the packet, at %d", seen)
+		require.Less(t, score(spotted(seen, 0, 3)).score, 1.0, "one take, however large the packet, at %d", seen)
 	}
-	require.Less(t, score(spotted(120, joint, 15, 0.3)).score, j.score, "a packet that is no surprise is a witness against it")
+	require.Less(t, score(spotted(joint, 15, 0.3)).score, j.score, "a packet that is no surprise is a witness against it")
 
-	clip := spotted(120, joint, 15, 1.5)
+	clip := spotted(joint, 15, 1.5)
 	clip.Motion.Spots = nil
 	require.Zero(t, score(clip).score)
 }
 
 func TestAJointInASpotIsForAPersonUnraced(t *testing.T) {
-	check := Check(spotted(120, 58, 15, 1.5), DefaultConfig())
+	check := Check(spotted(58, 15, 1.5), DefaultConfig())
 	require.Contains(t, codes(check), pipeline.StreamAltered, "%v", check.Detail)
 	require.Equal(t, pipeline.Uncertain, check.Outcome)
-	require.Empty(t, Check(spotted(120, 58, 0, 1.5), DefaultConfig()).Findings)
+	require.Empty(t, Check(spotted(58, 0, 1.5), DefaultConfig()).Findings)
 }
 
 // A picture that is missing makes the step across it larger, and the packet: that is no joint.
 func TestAMissingPictureInASpotUnraced(t *testing.T) {
-	clip := spotted(120, 61, 0, 2)
+	clip := spotted(61, 0, 2)
 	clip.Motion.Between = append(clip.Motion.Between[:4:4], clip.Motion.Between[6:]...)
 	require.Less(t, spotJump(&clip.Motion, clip.Packets).score, 1.0)
 }
