@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -293,13 +294,17 @@ func TestServeSurvivesAKill(t *testing.T) {
 		}
 		require.Equal(t, http.StatusOK, s.ask(http.MethodGet, "/v1/jobs/"+job+"?wait=30s", "", nil, &j))
 		require.Equal(t, "done", j.State, job)
-		require.Equal(t, 1, j.Revision)
+		require.Positive(t, j.Revision)
 	}
-	var feed struct {
-		Items []struct{ Job string }
+	type verdictOf struct {
+		Job      string
+		Revision int
 	}
+	var feed struct{ Items []verdictOf }
 	require.Eventually(t, func() bool { // positions are given after the commits
 		s.ask(http.MethodGet, "/v1/verdicts/changes?after=0&limit=100", "", nil, &feed)
+		// They are all one recording: one that ran beside another before the kill may have been compared with it afterwards.
+		feed.Items = slices.DeleteFunc(feed.Items, func(v verdictOf) bool { return v.Revision > 1 })
 		return len(feed.Items) >= len(jobs)
 	}, time.Minute, 50*time.Millisecond)
 	got := map[string]int{}
