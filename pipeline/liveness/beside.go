@@ -60,7 +60,7 @@ func besideTrack(clip *media.Clip, found *face.Found, subject, track int) (out r
 		}
 		p := &pairs[k]
 		frames := clip.Bursts[p.burst].Frames
-		a, w, h, scale, err := reduced(frames[p.from].Image, slipSide)
+		a, w, h, scale, err := reduced(frames[p.from].Image)
 		if err != nil {
 			return rim{}, 0, false, err
 		}
@@ -69,7 +69,7 @@ func besideTrack(clip *media.Clip, found *face.Found, subject, track int) (out r
 		if r.score <= rimSpeaks {
 			continue
 		}
-		b, _, _, _, err := reduced(frames[p.to].Image, slipSide)
+		b, _, _, _, err := reduced(frames[p.to].Image)
 		if err != nil {
 			return rim{}, 0, false, err
 		}

@@ -10,7 +10,6 @@ import (
 )
 
 const (
-	rimSide   = 320  // pixels, longer side of the pictures that are searched
 	rimFrames = 3    // sampled frames that are searched
 	rimEdge   = 10   // grey levels: the least step across an edge
 	rimSlant  = 0.22 // the most that a side may slant: about 12 degrees
@@ -45,7 +44,7 @@ func rimOf(clip *media.Clip, found *face.Found, track int, c *Config) (rim, bool
 	var score, dark, sides []float64
 	var out rim
 	for _, k := range spread(len(fit), rimFrames) {
-		g, w, h, scale, err := reduced(clip.Frames[fit[k].Frame].Image, rimSide)
+		g, w, h, scale, err := reduced(clip.Frames[fit[k].Frame].Image)
 		if err != nil {
 			return rim{}, false, err
 		}

@@ -9,10 +9,9 @@ import (
 )
 
 const (
-	slipSide  = 320 // pixels, longer side of the pictures in which patches are followed
-	slipPairs = 6   // pairs of burst frames over the clip
-	slipStep  = 3   // frames between the pictures of a pair: about 0.3 s
-	slipReach = 9   // pixels that a patch may move in that time
+	slipPairs = 6 // pairs of burst frames over the clip
+	slipStep  = 3 // frames between the pictures of a pair: about 0.3 s
+	slipReach = 9 // pixels that a patch may move in that time
 	slipLike  = 0.85
 	slipPlain = 3.5 // grey levels: a patch of less contrast has nothing to be followed by
 )
@@ -43,11 +42,11 @@ func slipOver(clip *media.Clip, pairs []slipPair) (value float64, ok bool, err e
 	var values []float64
 	for _, k := range spread(len(pairs), slipPairs) {
 		p := &pairs[k]
-		ga, w, h, scale, err := reduced(clip.Bursts[p.burst].Frames[p.from].Image, slipSide)
+		ga, w, h, scale, err := reduced(clip.Bursts[p.burst].Frames[p.from].Image)
 		if err != nil {
 			return 0, false, err
 		}
-		gb, _, _, _, err := reduced(clip.Bursts[p.burst].Frames[p.to].Image, slipSide)
+		gb, _, _, _, err := reduced(clip.Bursts[p.burst].Frames[p.to].Image)
 		if err != nil {
 			return 0, false, err
 		}

@@ -333,9 +333,12 @@ func relativeFocus(g []byte, w, h int, box image.Rectangle) float64 {
 	return math.Log((in[1] + 1) / (in[0] + 10) / ((out[1] + 1) / (out[0] + 10)))
 }
 
-// reduced is a picture in grey with its longer side at most side pixels, and by what its coordinates were multiplied.
-func reduced(m gocv.Mat, side int) (g []byte, w, h int, k float64, err error) {
-	k = math.Min(float64(side)/float64(max(m.Cols(), m.Rows())), 1)
+// reducedSide is the longer side, pixels, of the pictures in which outlines are searched and patches are followed.
+const reducedSide = 320
+
+// reduced is a picture in grey with its longer side at most reducedSide pixels, and by what its coordinates were multiplied.
+func reduced(m gocv.Mat) (g []byte, w, h int, k float64, err error) {
+	k = math.Min(reducedSide/float64(max(m.Cols(), m.Rows())), 1)
 	w, h = max(int(math.Round(float64(m.Cols())*k)), 1), max(int(math.Round(float64(m.Rows())*k)), 1)
 	small, err := media.Resized(m, w, h)
 	if err != nil {
