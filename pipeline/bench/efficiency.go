@@ -49,9 +49,9 @@ type Efficiency struct {
 var kernelList = map[string][]string{
 	"onsite/models": {"(*model).fill", "fillBGR", "fillPixels", "fillGrey", "fillGreyFromBGR"},
 	"onsite/pipeline/reuse": {
-		"resample", "columns", "axpy", "lowDCT", "addRow", "halveRows", "greyRow", "pdqBits", "pdqQuality", "dot", "products", "nearestThree",
+		"resample", "columns", "axpy", "lowDCT", "addRow", "halveRows", "greyRow", "pdqBits", "pdqQuality", "dot", "productsIn", "nearestThree",
 		"nearestCode", "nearestBits", "codeOf", "kthOf", "appendKeys", "split", "halveLines", "Bits256.Distance", "differences", "changes", "cellMotion",
-		"cellMeans", "abs32", "centre", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied",
+		"cellMeans", "abs32", "centreIn", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied",
 	},
 	"onsite/pipeline/authenticity": {
 		"smooth", "blur3", "half", "shrink", "(*series).measure", "(*equations).affine", "(*equations).projective", "plane.sample", "blockScores", "blockLeft",
