@@ -12,6 +12,8 @@ const (
 	// spotAroundUS is the time on both sides within which packets are compared, microseconds, spotOthers how many there must be, spotSoft is added to their
 	// size in bytes. Of 80 cuts within one take the packet of 58 is among the four most surprising ones of its clip, of 63 among the six.
 	spotAroundUS, spotOthers, spotSoft = 800_000, 4, 20
+	// spotNear is how many packets on either side are compared at most: of a file whose times are close together only here and there, too.
+	spotNear = 64
 	// spotBeside is how many pictures before and behind a spot belong to it, spotMost how many steps it may have itself: encoders put three pictures
 	// between two that others build on, seldom up to 15.
 	spotBeside, spotMost = 3, 16
@@ -98,7 +100,7 @@ func (t timeline) surprise(steps []step, i int) float64 {
 	}
 	var around []float64
 	for _, way := range []int{-1, 1} {
-		for k := i + way; k >= 0 && k < len(steps) && way*int(t.at[steps[k].to]-t.at[steps[i].to]) <= spotAroundUS; k += way {
+		for k := i + way; k >= 0 && k < len(steps) && way*(k-i) <= spotNear && way*int(t.at[steps[k].to]-t.at[steps[i].to]) <= spotAroundUS; k += way {
 			if o := steps[k]; !o.key && !o.behind {
 				around = append(around, o.bytes)
 			}
