@@ -26,7 +26,7 @@ func keepHeap() {
 		{"MALLOC_ARENA_MAX", C.M_ARENA_MAX, max(2, runtime.NumCPU())},
 	} {
 		if os.Getenv(s.name) == "" && os.Getenv("GLIBC_TUNABLES") == "" {
-			C.mallopt(s.param, C.int(s.value)) // refused by another C library: then only slower
+			C.mallopt(s.param, C.int(s.value)) // what is refused only costs time
 		}
 	}
 }

@@ -103,7 +103,7 @@ func (s *series) spotJump(m *media.Motion, spot media.Window, packet, least floa
 		kept, _ := b.kept(i, len(steps))
 		sum += spotBlocks*min(b.share(i, len(steps)), spotShare) + spotKept*min(kept, spotShare)
 		if score := sum / spotLimit; score > least {
-			best, least = jump{last: s.t[i], at: s.t[i+1], score: score}, score
+			best, least = jump{last: s.t[i], at: s.t[i+1], score: score, spike: packet}, score
 		}
 	}
 	return best
