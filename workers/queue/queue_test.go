@@ -111,7 +111,7 @@ func TestStatesAreAsynqs(t *testing.T) {
 	_, err := q.Enqueue(t.Context(), all[:2])
 	require.NoError(t, err)
 
-	taken, release := make(chan string), make(chan struct{})
+	taken, release := make(chan string, len(all)), make(chan struct{}) // the second job may begin before the server is closed
 	s, err := q.Serve(1, func(_ context.Context, task queue.Task) { taken <- task.Job; <-release })
 	require.NoError(t, err)
 	defer s.Close()
