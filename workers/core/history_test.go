@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -297,6 +298,9 @@ func TestRecheck(t *testing.T) {
 	gets := w.objects.gets.Load()
 	require.NoError(t, again.Recheck(t.Context(), due[0]))
 	require.Equal(t, gets, w.objects.gets.Load())
+	over, end := context.WithCancel(t.Context())
+	end()
+	require.ErrorIs(t, again.Recheck(over, due[0]), context.Canceled, "nobody may take it for done")
 	require.NoError(t, w.store.Rechecked(t.Context(), due[0]))
 	for _, job := range due[0].Jobs {
 		all, err := w.store.VerdictRevisions(t.Context(), "t", job)

@@ -76,8 +76,11 @@ func (c *Core) lookFor(ctx context.Context, q index.Query, own results.Print, co
 	var errs []error
 	n := 0
 	for _, m := range found.Matches {
-		if n == alikeMost || ctx.Err() != nil {
+		if n == alikeMost {
 			break
+		}
+		if ctx.Err() != nil {
+			return errors.Join(append(errs, ctx.Err())...)
 		}
 		other, err := c.Store.Print(ctx, own.Tenant, m.Job)
 		if gone(err) {

@@ -29,30 +29,33 @@ func (c *Core) Recheck(ctx context.Context, late results.Late) error {
 		}
 		late.Jobs = slices.DeleteFunc(slices.Clone(late.Jobs), func(job string) bool { return job == late.Print.Job })
 	}
-	if late.Look && ctx.Err() == nil {
+	if len(late.Jobs) > 0 {
+		errs = append(errs, c.pairs(ctx, late))
+	}
+	if late.Look { // last: it needs the archive, and what is known needs it not
 		if err := c.look(ctx, late.Print); err != nil {
 			errs = append(errs, fmt.Errorf("look for footage like that of job %s that ran at the same time: %w", late.Print.Job, err))
 		}
 	}
-	if len(late.Jobs) == 0 || ctx.Err() != nil {
-		return errors.Join(errs...)
-	}
+	return errors.Join(errs...)
+}
+
+// pairs compares the jobs that are known not to have seen a print with it. An error says that some are left, also where only the time was over.
+func (c *Core) pairs(ctx context.Context, late results.Late) error {
 	earlier, err := c.permitted(ctx, late.Print, c.soundConsent)
-	switch {
-	case err == nil:
-	case passing(ctx, err):
-		return errors.Join(append(errs, err)...)
-	default:
+	if err != nil {
+		if passing(ctx, err) {
+			return err
+		}
 		c.Logger.Warn("footage that came late cannot be read", "job", late.Print.Job, "error", err)
-		return errors.Join(errs...)
+		return nil
 	}
+	var errs []error
 	for _, job := range late.Jobs {
-		if err := c.recheck(ctx, late.Print, earlier, job, false); err != nil {
-			errs = append(errs, err)
-		}
 		if ctx.Err() != nil {
-			break
+			return errors.Join(append(errs, ctx.Err())...)
 		}
+		errs = append(errs, c.recheck(ctx, late.Print, earlier, job, false))
 	}
 	return errors.Join(errs...)
 }
