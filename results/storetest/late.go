@@ -19,15 +19,16 @@ var lateCases = []Case{
 	{Name: "no late footage", Run: noneLate},
 }
 
-// rechecks goes through all late prints and gives a tenant's pairs.
-func rechecks(t *testing.T, s results.Store, tenant string) map[string][]string {
+// allLate goes through all late prints and gives a tenant's pairs, and in order those that are to be looked for.
+func allLate(t *testing.T, s results.Store, tenant string) (pairs map[string][]string, looks []string) {
 	t.Helper()
-	pairs := map[string][]string{}
+	pairs = map[string][]string{}
 	for {
 		some, err := s.Recheck(t.Context(), "worker-1", time.Minute, 50)
 		require.NoError(t, err)
 		if len(some) == 0 {
-			return pairs
+			slices.Sort(looks)
+			return pairs, looks
 		}
 		for _, l := range some {
 			require.True(t, l.Look || len(l.Jobs) > 0)
@@ -35,9 +36,31 @@ func rechecks(t *testing.T, s results.Store, tenant string) map[string][]string 
 			if l.Print.Tenant == tenant && len(l.Jobs) > 0 {
 				pairs[l.Print.Job] = append(pairs[l.Print.Job], l.Jobs...)
 			}
+			if l.Print.Tenant == tenant && l.Look {
+				looks = append(looks, l.Print.Job)
+			}
 			require.NoError(t, s.Rechecked(t.Context(), l))
 		}
 	}
+}
+
+func rechecks(t *testing.T, s results.Store, tenant string) map[string][]string {
+	t.Helper()
+	pairs, _ := allLate(t, s, tenant)
+	return pairs
+}
+
+func looks(t *testing.T, s results.Store, tenant string) []string {
+	t.Helper()
+	_, looks := allLate(t, s, tenant)
+	return looks
+}
+
+// apart begins a job of somebody of its own at a site of its own.
+func apart(t *testing.T, s results.Store, tenant string) results.Lease {
+	t.Helper()
+	subject := NewID()
+	return Claim(t, s, Accept(t, s, tenant, subject, func(n *results.NewSubmission) { n.Sub.Site = "of-" + subject }).ID)
 }
 
 // late: the first-accepted job finishes last.
@@ -111,10 +134,6 @@ func lateRunning(t *testing.T, s results.Store) {
 // time. What counts is the scope of the later-accepted job.
 func lateTenant(t *testing.T, s results.Store) {
 	tenant, other := NewTenant(t, s), NewTenant(t, s)
-	accept := func(tenant string) results.Lease {
-		subject := NewID()
-		return Claim(t, s, Accept(t, s, tenant, subject, func(n *results.NewSubmission) { n.Sub.Site = "of-" + subject }).ID)
-	}
 	for _, firstEndsFirst := range []bool{true, false} {
 		for _, together := range []bool{true, false} {
 			for _, scope := range [][2]string{{"site", "tenant"}, {"tenant", "tenant"}, {"tenant", "site"}, {"tenant", "subject"}, {"tenant", ""}} {
@@ -123,7 +142,7 @@ func lateTenant(t *testing.T, s results.Store) {
 				ends := func(l results.Lease, scope string) {
 					Finish(t, s, l, func(f *results.Finish) { f.Print.AsOf, f.Print.Scope = asOf, scope })
 				}
-				a, b, elsewhere := accept(tenant), accept(tenant), accept(other)
+				a, b, elsewhere := apart(t, s, tenant), apart(t, s, tenant), apart(t, s, other)
 				order, scopes := []results.Lease{a, b}, []string{scope[0], scope[1]}
 				if !firstEndsFirst {
 					slices.Reverse(order)
@@ -204,43 +223,20 @@ func noneLate(t *testing.T, s results.Store) {
 	require.Empty(t, rechecks(t, s, tenant))
 }
 
-// looks goes through all late prints and gives those of a tenant that are to be looked for, in order.
-func looks(t *testing.T, s results.Store, tenant string) (jobs []string) {
-	t.Helper()
-	for {
-		some, err := s.Recheck(t.Context(), "worker-1", time.Minute, 50)
-		require.NoError(t, err)
-		if len(some) == 0 {
-			slices.Sort(jobs)
-			return jobs
-		}
-		for _, l := range some {
-			if l.Print.Tenant == tenant && l.Look {
-				jobs = append(jobs, l.Print.Job)
-			}
-			require.NoError(t, s.Rechecked(t.Context(), l))
-		}
-	}
-}
-
 // lateAlike: of two that run side by side, where the later-accepted one's policy has more searched by its frames than its scope, the one that gets its
 // position last is looked for. One that saw the other, or whose policy has no more searched, is not.
 func lateAlike(t *testing.T, s results.Store) {
 	tenant, other := NewTenant(t, s), NewTenant(t, s)
-	accept := func(tenant string) results.Lease {
-		subject := NewID()
-		return Claim(t, s, Accept(t, s, tenant, subject, func(n *results.NewSubmission) { n.Sub.Site = "of-" + subject }).ID)
-	}
 	for _, firstEndsFirst := range []bool{true, false} {
 		for _, together := range []bool{true, false} {
 			for _, alike := range [][2]string{{"", "tenant"}, {"tenant", "site"}, {"tenant", ""}, {"", ""}} {
-				elsewhere := accept(other)
+				elsewhere := apart(t, s, other)
 				asOf, err := s.Position(t.Context(), tenant)
 				require.NoError(t, err)
 				ends := func(l results.Lease, alike string) {
 					Finish(t, s, l, func(f *results.Finish) { f.Print.AsOf, f.Print.Alike = asOf, alike })
 				}
-				a, b := accept(tenant), accept(tenant)
+				a, b := apart(t, s, tenant), apart(t, s, tenant)
 				order, searched := []results.Lease{a, b}, []string{alike[0], alike[1]}
 				if !firstEndsFirst {
 					slices.Reverse(order)
@@ -274,7 +270,7 @@ func lateAlike(t *testing.T, s results.Store) {
 
 	// One after the other: the second one saw the first.
 	for range 2 {
-		l := accept(tenant)
+		l := apart(t, s, tenant)
 		asOf, err := s.Position(t.Context(), tenant)
 		require.NoError(t, err)
 		Finish(t, s, l, func(f *results.Finish) { f.Print.AsOf, f.Print.Alike = asOf, "tenant" })
@@ -283,7 +279,7 @@ func lateAlike(t *testing.T, s results.Store) {
 	require.Empty(t, looks(t, s, tenant))
 
 	// What is not said to be done comes again, with what is late for other reasons.
-	a, b := accept(tenant), Claim(t, s, Accept(t, s, tenant, "e1").ID)
+	a, b := apart(t, s, tenant), Claim(t, s, Accept(t, s, tenant, "e1").ID)
 	c := Claim(t, s, Accept(t, s, tenant, "e1").ID)
 	for _, l := range []results.Lease{a, c, b} {
 		Finish(t, s, l, func(f *results.Finish) { f.Print.AsOf, f.Print.Alike = 0, "tenant" })
