@@ -77,8 +77,49 @@ func (p *plan) toFile(path string) (*segment, error) {
 	return openFile(path, p.tenant)
 }
 
+// folder is where the snapshots of a shard lie.
+func (s Shard) folder(dir string) string {
+	if s.Whole() {
+		return dir
+	}
+	return filepath.Join(dir, fmt.Sprintf("%d-of-%d", s.K, s.N))
+}
+
+// folders are all folders below dir in which snapshots of shards may lie, and dir itself.
+func folders(dir string) ([]string, error) {
+	all, err := filepath.Glob(filepath.Join(dir, "*-of-*"))
+	return append(all, dir), err
+}
+
+// clearOthers removes the snapshots of other shards from a directory: nobody would delete in them what is deleted in the store. Those that
+// another process uses stay, they are its own.
+func clearOthers(dir, own string) error {
+	all, err := folders(dir)
+	for _, f := range all {
+		if f == own {
+			continue
+		}
+		switch lock, e := lockDir(f); {
+		case errors.Is(e, ErrBusy), errors.Is(e, fs.ErrNotExist):
+		case e != nil:
+			err = errors.Join(err, e)
+		default:
+			err = errors.Join(err, clearFolder(f), lock.Close())
+		}
+	}
+	return err
+}
+
 // Clear removes all snapshots of a directory: whoever keeps no index any more must not keep its hashes. One that is not there is clear.
 func Clear(dir string) error {
+	all, err := folders(dir)
+	for _, f := range all {
+		err = errors.Join(err, clearFolder(f))
+	}
+	return err
+}
+
+func clearFolder(dir string) error {
 	all, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
 	for _, name := range all {
 		if e := os.Remove(name); e != nil && !errors.Is(e, fs.ErrNotExist) {

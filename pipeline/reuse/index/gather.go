@@ -7,9 +7,8 @@ import (
 
 // gather brings the matches of one query together, from segments or from a scan, in any order.
 type gather struct {
-	q       *Query
-	frames  []found
-	flooded int
+	q      *Query
+	frames []found
 }
 
 // found is what one picture of the query matched.
@@ -37,15 +36,14 @@ func (g *gather) add(i int, h hit) bool {
 	}
 	if f.count[h.form]++; f.count[h.form] > g.q.Flood {
 		f.flooded, f.hits = true, nil
-		g.flooded++
 		return false
 	}
 	f.hits = append(f.hits, h)
 	return true
 }
 
-// result folds the matches into clips. clip fills in whose a match is.
-func (g *gather) result(clip func(id uint64, m *Match)) Result {
+// result folds the matches into clips.
+func (g *gather) result(whose func(id uint64) Clip) Result {
 	res := Result{Asked: len(g.frames)}
 	at := map[uint64]int{}
 	last := []int{} // picture that was counted last for a clip
@@ -61,8 +59,8 @@ func (g *gather) result(clip func(id uint64, m *Match)) Result {
 				n = len(res.Matches)
 				at[h.clip] = n
 				last = append(last, -1)
-				res.Matches = append(res.Matches, Match{Distance: 257})
-				clip(h.clip, &res.Matches[n])
+				c := whose(h.clip)
+				res.Matches = append(res.Matches, Match{Job: c.Job, Subject: c.Subject, Site: c.Site, Seq: c.Seq, Distance: 257})
 			}
 			m := &res.Matches[n]
 			if last[n] != i {
@@ -109,7 +107,7 @@ func NewScan(q Query) (*Scan, error) {
 
 // Clip compares one clip of the tenant. Those that the query does not ask for are passed over; none may come twice.
 func (s *Scan) Clip(c *Clip) {
-	if s.q.Before != "" && c.Job >= s.q.Before || c.Job < s.q.From || c.Seq <= s.q.Since || c.Seq > s.q.AsOf || !s.inScope(c) {
+	if !s.q.wants(c) {
 		return
 	}
 	id := uint64(len(s.clips))
@@ -129,14 +127,7 @@ func (s *Scan) Clip(c *Clip) {
 	}
 }
 
-func (s *Scan) inScope(c *Clip) bool {
-	return s.q.Subject == "" && s.q.Site == "" || s.q.Subject != "" && c.Subject == s.q.Subject || s.q.Site != "" && c.Site == s.q.Site
-}
-
 // Result gives what was found.
-func (s *Scan) Result() Result {
-	return s.g.result(func(id uint64, m *Match) {
-		c := &s.clips[id]
-		m.Job, m.Subject, m.Site, m.Seq = c.Job, c.Subject, c.Site, c.Seq
-	})
-}
+func (s *Scan) Result() Result { return s.g.result(s.whose) }
+
+func (s *Scan) whose(id uint64) Clip { return s.clips[id] }

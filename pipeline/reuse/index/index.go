@@ -16,6 +16,8 @@ type Options struct {
 	Logger *slog.Logger // nil: none
 	// Tail is how many hashes are looked through one by one before they get tables; 0: 8,192.
 	Tail int
+	// Shard is which clips the index holds; others that are added are passed over. Its snapshots lie in a folder of their own.
+	Shard Shard
 }
 
 // Index holds the hashes of many tenants. Its methods may be called from many goroutines.
@@ -57,11 +59,24 @@ func Open(dir string, o Options) (*Index, error) {
 	if o.Tail <= 0 {
 		o.Tail = scanMost
 	}
-	x := &Index{dir: dir, o: o, parts: map[string]*slot{}}
+	if err := o.Shard.check(); err != nil {
+		return nil, fmt.Errorf("open the index: %w", err)
+	}
+	if o.Shard.Whole() {
+		o.Shard = Shard{}
+	}
 	if dir != "" {
+		top := dir
+		dir = o.Shard.folder(top)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("open the index: %w", err)
 		}
+		if err := clearOthers(top, dir); err != nil {
+			return nil, fmt.Errorf("open the index: remove snapshots of other shards: %w", err)
+		}
+	}
+	x := &Index{dir: dir, o: o, parts: map[string]*slot{}}
+	if dir != "" {
 		var err error
 		if x.lock, err = lockDir(dir); err != nil {
 			return nil, fmt.Errorf("open the index in %s: %w", dir, err)
@@ -118,6 +133,9 @@ func (x *Index) Add(ctx context.Context, tenant string, clips []Clip, upTo int64
 			return err
 		}
 	}
+	if !x.o.Shard.Whole() {
+		clips = slices.DeleteFunc(slices.Clone(clips), func(c Clip) bool { return !x.o.Shard.Holds(c.Job) })
+	}
 	p, err := x.part(tenant)
 	if err != nil {
 		return err
@@ -155,19 +173,28 @@ func (x *Index) RemoveIf(tenant string, gone func(job string, seq int64) bool) (
 	return p.removeIf(gone), nil
 }
 
+// Shard is which clips the index holds.
+func (x *Index) Shard() Shard { return x.o.Shard }
+
 // Search finds all clips with a picture within the radius of one that is asked for. The zero AsOf asks for nothing.
 func (x *Index) Search(ctx context.Context, q Query) (Result, error) {
+	var res Result
+	err := x.look(ctx, q, func(g *gather, whose func(id uint64) Clip) { res = g.result(whose) })
+	return res, err
+}
+
+func (x *Index) look(ctx context.Context, q Query, done func(g *gather, whose func(id uint64) Clip)) error {
 	q, err := q.filled()
 	if err != nil {
-		return Result{}, err
+		return err
 	}
 	p, err := x.part(q.Tenant)
 	if err != nil {
-		return Result{}, err
+		return err
 	}
 	s := x.pool.Get().(*scratch)
 	defer x.pool.Put(s)
-	return p.search(ctx, &q, s)
+	return p.look(ctx, &q, s, done)
 }
 
 // Snapshot brings a tenant's segments into one, without what was removed, and writes it to the directory. Beside the mapped file it needs

@@ -466,7 +466,7 @@ func FuzzParse(f *testing.F) {
 		p.base = s
 		for _, q := range []Query{{Subject: "a", Before: "b"}, {AsOf: Newest}} {
 			q.Frames, q.Radius, q.Flood, q.Most = []Asked{{0, []Hash{{}}}}, MaxRadius, 10, 10
-			_, err := p.search(t.Context(), &q, new(scratch))
+			err := p.look(t.Context(), &q, new(scratch), func(*gather, func(uint64) Clip) {})
 			require.NoError(t, err)
 		}
 		p.remove([]string{"a"})

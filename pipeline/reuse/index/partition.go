@@ -233,12 +233,12 @@ func (p *plan) make(ctx context.Context, path string) (*segment, error) {
 	return p.toFile(path)
 }
 
-// search looks for a query that was filled.
-func (p *partition) search(ctx context.Context, q *Query, x *scratch) (Result, error) {
+// look looks for a query that was filled, and hands over what it found while nothing of it can be unmapped.
+func (p *partition) look(ctx context.Context, q *Query, x *scratch, done func(g *gather, whose func(id uint64) Clip)) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.dropped {
-		return Result{}, fmt.Errorf("look for hashes: %w", ErrDropped)
+		return fmt.Errorf("look for hashes: %w", ErrDropped)
 	}
 	all := p.segments()
 	var look []wanted
@@ -251,15 +251,12 @@ func (p *partition) search(ctx context.Context, q *Query, x *scratch) (Result, e
 	g := newGather(q)
 	for i := range q.Frames {
 		if err := ctx.Err(); err != nil {
-			return Result{}, fmt.Errorf("look for hashes: %w", err)
+			return fmt.Errorf("look for hashes: %w", err)
 		}
 		p.frame(q, g, i, look, of, x)
 	}
-	return g.result(func(id uint64, m *Match) {
-		s, c := all[id>>32], int(uint32(id))
-		m.Job, m.Seq = strings.Clone(s.job(c)), s.seq[c] // the bytes may be unmapped later
-		m.Subject, m.Site = strings.Clone(s.named(s.subject[c])), strings.Clone(s.named(s.site[c]))
-	}), nil
+	done(g, whoseIn(all))
+	return nil
 }
 
 // frame looks for one picture in all its forms.

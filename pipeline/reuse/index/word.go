@@ -100,6 +100,12 @@ func (q Query) filled() (Query, error) {
 	return q, nil
 }
 
+// wants says whether a clip is among those that a query asks for.
+func (q *Query) wants(c *Clip) bool {
+	return (q.Before == "" || c.Job < q.Before) && c.Job >= q.From && c.Seq > q.Since && c.Seq <= q.AsOf &&
+		(q.Subject == "" && q.Site == "" || q.Subject != "" && c.Subject == q.Subject || q.Site != "" && c.Site == q.Site)
+}
+
 // Match is one earlier clip.
 type Match struct {
 	Job     string
