@@ -2,8 +2,11 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +32,12 @@ type Options struct {
 	Bell   results.Bell // nil: poll only
 	Logger *slog.Logger
 
+	// Of an Index that holds one shard of all clips. Whoever runs several gives each the same list.
+	Peers   []string      // URL of each shard, in their order; the own one is not asked
+	Token   string        // what workers show each other, MinToken bytes or more
+	Timeout time.Duration // how long another shard may take to answer; 5 s
+	Metrics *Metrics
+
 	Poll     time.Duration // between two looks at the feed without a ring; 500 ms
 	Patience time.Duration // how long a question waits for the index to be filled before it reads the store; 20 s
 	Tidy     time.Duration // between two looks for snapshots to write; 1 min
@@ -43,6 +52,8 @@ type Archive struct {
 	mu      sync.Mutex
 	tenants map[string]*tenant
 	unread  sync.Map // jobs whose hashes cannot be read, as the log says once
+	peers   []*peer
+	client  *http.Client
 }
 
 // tenant is how far the index of one tenant is.
@@ -63,7 +74,7 @@ func New(o Options) *Archive {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	for d, v := range map[*time.Duration]time.Duration{&o.Poll: 500 * time.Millisecond, &o.Patience: 20 * time.Second, &o.Tidy: time.Minute, &o.Keep: 6 * time.Hour} {
+	for d, v := range map[*time.Duration]time.Duration{&o.Poll: 500 * time.Millisecond, &o.Patience: 20 * time.Second, &o.Tidy: time.Minute, &o.Keep: 6 * time.Hour, &o.Timeout: 5 * time.Second} {
 		if *d <= 0 {
 			*d = v
 		}
@@ -74,7 +85,7 @@ func New(o Options) *Archive {
 	if o.Page <= 0 {
 		o.Page = 1000
 	}
-	return &Archive{Options: o, tenants: map[string]*tenant{}}
+	return &Archive{Options: o, tenants: map[string]*tenant{}, peers: others(o), client: newClient()}
 }
 
 func (a *Archive) tenant(id string) *tenant {
@@ -103,6 +114,33 @@ func (a *Archive) Find(ctx context.Context, q index.Query) (index.Result, error)
 	if a.Index == nil || q.AsOf == 0 { // before the feed has begun there are no rows
 		return a.scan(ctx, q)
 	}
+	if len(a.peers) > 0 {
+		return a.gathered(ctx, q)
+	}
+	err := a.level(ctx, q)
+	if errors.Is(err, errUnfilled) {
+		t := a.tenant(q.Tenant)
+		done, e := a.turn(ctx, t, t.filled)
+		if e != nil {
+			return index.Result{}, e
+		}
+		if done != nil {
+			defer done()
+			return a.scan(ctx, q)
+		}
+		err = a.forward(ctx, t, q.AsOf)
+	}
+	if err != nil {
+		return index.Result{}, err
+	}
+	return a.Index.Search(ctx, q)
+}
+
+// errUnfilled says that the index is not filled yet, and was waited for.
+var errUnfilled = errors.New("the index is being filled")
+
+// level waits for the index to be filled, and brings it to the query's position.
+func (a *Archive) level(ctx context.Context, q index.Query) error {
 	t := a.tenant(q.Tenant)
 	if !t.isFilled() {
 		timer := time.NewTimer(a.Patience)
@@ -110,23 +148,25 @@ func (a *Archive) Find(ctx context.Context, q index.Query) (index.Result, error)
 		select {
 		case <-t.filled:
 		case <-timer.C:
-			// One at a time: many at once would read all rows of the tenant each, when the store has the fill to serve, too.
-			select {
-			case <-t.filled:
-			case t.scans <- struct{}{}:
-				defer func() { <-t.scans }()
-				return a.scan(ctx, q)
-			case <-ctx.Done():
-				return index.Result{}, fmt.Errorf("wait for the index: %w", ctx.Err())
-			}
+			return errUnfilled
 		case <-ctx.Done():
-			return index.Result{}, fmt.Errorf("wait for the index: %w", ctx.Err())
+			return fmt.Errorf("wait for the index: %w", ctx.Err())
 		}
 	}
-	if err := a.forward(ctx, t, q.AsOf); err != nil {
-		return index.Result{}, err
+	return a.forward(ctx, t, q.AsOf)
+}
+
+// turn waits until it is one's turn to read all rows of a tenant: many at once would read all of them each, when the store has the fill to
+// serve, too. No done: it need not be read any more.
+func (a *Archive) turn(ctx context.Context, t *tenant, filled <-chan struct{}) (done func(), err error) {
+	select {
+	case <-filled:
+		return nil, nil
+	case t.scans <- struct{}{}:
+		return func() { <-t.scans }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the index: %w", ctx.Err())
 	}
-	return a.Index.Search(ctx, q)
 }
 
 // scan answers from the store's rows.
@@ -135,8 +175,7 @@ func (a *Archive) scan(ctx context.Context, q index.Query) (index.Result, error)
 	if err != nil {
 		return index.Result{}, err
 	}
-	f := results.FrameFilter{From: q.From, Before: q.Before, Since: q.Since, UpTo: q.AsOf, Subject: q.Subject, Site: q.Site}
-	err = a.each(ctx, q.Tenant, f, func(rows []results.JobFrames) error {
+	err = a.each(ctx, q.Tenant, rowsOf(q), func(rows []results.JobFrames) error {
 		for _, c := range a.clips(rows) {
 			s.Clip(&c)
 		}
@@ -146,6 +185,11 @@ func (a *Archive) scan(ctx context.Context, q index.Query) (index.Result, error)
 		return index.Result{}, err
 	}
 	return s.Result(), nil
+}
+
+// rowsOf are the rows that a query asks for.
+func rowsOf(q index.Query) results.FrameFilter {
+	return results.FrameFilter{From: q.From, Before: q.Before, Since: q.Since, UpTo: q.AsOf, Subject: q.Subject, Site: q.Site}
 }
 
 // each reads the rows of a tenant page by page.
@@ -168,6 +212,15 @@ func clip(f *results.JobFrames) index.Clip {
 		c.Frames[i] = index.Frame{AtMS: h.AtMS, Hash: h.Hash}
 	}
 	return c
+}
+
+// held are the rows of the clips that the index holds.
+func (a *Archive) held(rows []results.JobFrames) []results.JobFrames {
+	s := a.Index.Shard()
+	if s.Whole() {
+		return rows
+	}
+	return slices.DeleteFunc(slices.Clone(rows), func(r results.JobFrames) bool { return !s.Holds(r.Job) })
 }
 
 // clips are the rows that can be read. One that cannot is left out, and the log says so: it must not take the others with it.
@@ -210,7 +263,7 @@ func (a *Archive) follow(ctx context.Context, t *tenant, to int64) error {
 		if len(rows) == a.Page {
 			upTo = rows[len(rows)-1].Seq
 		}
-		if err := a.Index.Add(ctx, t.id, a.clips(rows), upTo); err != nil {
+		if err := a.Index.Add(ctx, t.id, a.clips(a.held(rows)), upTo); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,7 @@ func (a *Archive) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	defer a.client.CloseIdleConnections()
 	var all sync.WaitGroup
 	defer all.Wait()
 	fill := make(chan *tenant)
@@ -188,6 +189,7 @@ func (a *Archive) fill(ctx context.Context, t *tenant) error {
 	var there []string
 	written := true
 	err = a.each(ctx, t.id, results.FrameFilter{UpTo: position}, func(rows []results.JobFrames) error {
+		rows = a.held(rows)
 		for i := range rows {
 			there = append(there, rows[i].Job)
 		}
