@@ -37,6 +37,7 @@ func (c Config) Check(role Role) error {
 	}
 	if role == RoleServe || role == RoleWorker {
 		k.worker()
+		k.shard(role)
 	}
 	k.audit()
 	k.rest()
@@ -318,15 +319,21 @@ func (k *checker) worker() {
 	if w.Lease < minLease {
 		k.add("worker.lease", w.Lease.String(), "a busy worker cannot renew it in time", "繁忙时来不及续期", "take 5s", "请用 5s")
 	}
-	if w.Listen != "" {
-		host, port, err := net.SplitHostPort(w.Listen)
-		switch {
-		case err != nil || !portOK(port):
-			k.add("worker.listen", w.Listen, "is no address", "不是有效地址", "write host:port, such as 127.0.0.1:8421", "请写 主机:端口，例如 127.0.0.1:8421")
-		case !loopback(host) && !w.Insecure:
-			k.add("worker.listen", w.Listen, "other machines reach this address, and the page has neither TLS nor keys", "其他机器可以访问该地址，而该页面没有 TLS 和密钥",
-				"set worker.insecure in a network that only your monitoring reaches, or listen on 127.0.0.1", "若该网络只有监控系统可以访问，请设置 worker.insecure；或改为监听 127.0.0.1")
-		}
+	k.listens("worker.listen", w.Listen, "127.0.0.1:8421", "the page has neither TLS nor keys", "该页面没有 TLS 和密钥", "only your monitoring reaches", "只有监控系统可以访问")
+}
+
+// listens checks an address that has no TLS.
+func (k *checker) listens(key, address, such, lacksEN, lacksZH, whoEN, whoZH string) {
+	if address == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(address)
+	switch {
+	case err != nil || !portOK(port):
+		k.add(key, address, "is no address", "不是有效地址", "write host:port, such as "+such, "请写 主机:端口，例如 "+such)
+	case !loopback(host) && !k.c.Worker.Insecure:
+		k.add(key, address, "other machines reach this address, and "+lacksEN, "其他机器可以访问该地址，而"+lacksZH,
+			"set worker.insecure in a network that "+whoEN+", or listen on 127.0.0.1", "若该网络"+whoZH+"，请设置 worker.insecure；或改为监听 127.0.0.1")
 	}
 }
 

@@ -105,6 +105,10 @@ type Worker struct {
 	NoopWait       time.Duration `koanf:"noop_wait" doc:"how long each job of the core noop takes, without work: many workers on one machine then stand for many machines"`
 	Index          string        `koanf:"index" doc:"where earlier footage beyond the newest is looked for: memory keeps an index of its frames' hashes (130 bytes each), database reads the store's rows for every job, for small installations"`
 	IndexDir       string        `koanf:"index_dir" doc:"folder for snapshots of that index, one for each worker; serve: index in the data folder; empty: none, it is read from the store at every start"`
+	IndexShard     string        `koanf:"index_shard" doc:"which part of all clips this worker's index holds, such as 1/3; it asks the others for theirs. Empty: all"`
+	IndexPeers     []string      `koanf:"index_peers" doc:"with worker.index_shard: URL of every shard in order, http://worker-1:8422; behind one there may be several workers. The own one is not asked"`
+	IndexListen    string        `koanf:"index_listen" doc:"with worker.index_shard: address at which other workers ask this one"`
+	IndexToken     Secret        `koanf:"index_token" doc:"with worker.index_shard: token that the workers show each other, the same everywhere"`
 	Models         string        `koanf:"models" doc:"folder with manifests and models of your own, which replace the built-in ones of their tasks"`
 	RegistryDir    string        `koanf:"registry_dir" doc:"folder that the process may write to, for the models it fetches from the registry; serve: registry in the data folder; empty: registry in ONSITE_CACHE"`
 	Provider       string        `koanf:"provider" doc:"what runs the models: cpu, cuda, tensorrt or openvino. Strict: what would run elsewhere keeps the process from becoming ready"`
@@ -113,7 +117,7 @@ type Worker struct {
 	Batch          int           `koanf:"batch" doc:"pictures of different jobs that one run of a model takes together at most; 0: 16 on a GPU, 1 on the processor"`
 	BatchDelay     time.Duration `koanf:"batch_delay" doc:"how long the first of them waits for others; 0: 2ms on a GPU"`
 	Listen         string        `koanf:"listen" doc:"address of the worker's own /metrics, /livez and /readyz; empty: none"`
-	Insecure       bool          `koanf:"insecure" doc:"allows a worker.listen other than 127.0.0.1, in a network where nobody else listens: that page has neither TLS nor keys"`
+	Insecure       bool          `koanf:"insecure" doc:"allows a worker.listen and a worker.index_listen other than 127.0.0.1, in a network where nobody else listens: the page has neither TLS nor keys, the index no TLS"`
 }
 
 // Intake is how a bucket's notifications come in, beside the API's route for them.

@@ -249,18 +249,45 @@ func TestCheck(t *testing.T) {
 		"attempt":   {func(c *Config) { c.Worker.AttemptTimeout = time.Hour + time.Second }, "is longer than 1h"},
 		"metrics":   {func(c *Config) { c.Worker.Listen = "x" }, "worker.listen"},
 		"open page": {func(c *Config) { c.Worker.Listen = "0.0.0.0:8421" }, "worker.insecure"},
+
+		"shard":         {func(c *Config) { c.Worker.IndexShard = "3/2" }, `worker.index_shard = "3/2": does not say which of how many, of 64 at most; write 1/3`},
+		"no shard":      {func(c *Config) { c.Worker.IndexShard = "" }, "worker.index_shard: is not set"},
+		"shard of none": {func(c *Config) { c.Worker.Index = IndexDatabase }, "set worker.index to memory"},
+		"peers":         {func(c *Config) { c.Worker.IndexShard = "1/3" }, `worker.index_peers = "2": is the number of URLs, 3 are wanted`},
+		"peer":          {func(c *Config) { c.Worker.IndexPeers[1] = "w2:8422" }, "worker.index_peers"},
+		"no index":      {func(c *Config) { c.Worker.IndexListen = "" }, "worker.index_listen: is not set"},
+		"open index":    {func(c *Config) { c.Worker.IndexListen = ":8422" }, "only your workers reach"},
+		"index address": {func(c *Config) { c.Worker.IndexListen = "8422" }, "such as 127.0.0.1:8422"},
+		"no token":      {func(c *Config) { c.Worker.IndexToken = Secret{} }, "worker.index_token: is not set"},
+		"a short token": {func(c *Config) { c.Worker.IndexToken = NewSecret("hush") }, "can be guessed; take 16 characters or more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := complete()
+			sharded(&config)
+			require.NoError(t, config.Check(RoleWorker))
 			c.change(&config)
-			require.ErrorContains(t, config.Check(RoleWorker), c.want)
+			err := config.Check(RoleWorker)
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "hush")
 		})
 	}
 	config := complete()
+	sharded(&config)
+	require.ErrorContains(t, config.Check(RoleServe), "one process holds the whole index")
+	require.NoError(t, config.Check(RoleAPI), "it keeps no index; one file serves all")
+	config = complete()
+	config.Worker.IndexShard = "1/1"
+	require.NoError(t, config.Check(RoleWorker), "one shard needs nobody")
 	config.Worker.Core, config.Measure = CoreNoop, true
 	require.NoError(t, config.Check(RoleWorker))
 	config.API.Listen, config.API.Insecure = "0.0.0.0:80", true
 	require.NoError(t, config.Check(RoleAPI))
+}
+
+// sharded are the settings of the first of two workers.
+func sharded(c *Config) {
+	c.Worker.IndexShard, c.Worker.IndexPeers = "1/2", []string{"http://w1:8422", "https://w2"}
+	c.Worker.IndexListen, c.Worker.IndexToken = "127.0.0.1:8422", NewSecret("0123456789abcdef")
 }
 
 // No two settings share a variable, and none is that of something else or of another's file.

@@ -1,8 +1,10 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"onsite/cmd/onsite/config"
 	"onsite/pipeline/reuse/index"
@@ -27,10 +29,15 @@ func (b *base) newArchive(role config.Role) (*archive.Archive, error) {
 		}
 		return archive.New(o), nil
 	}
-	x, err := index.Open(dir, index.Options{Logger: b.log})
+	shard, err := index.ParseShard(b.cfg.Worker.IndexShard)
+	if err != nil {
+		return nil, fault(err, "worker.index_shard: "+err.Error(), "worker.index_shard：“"+b.cfg.Worker.IndexShard+"”无效，请写例如 1/3")
+	}
+	o.Peers, o.Token, o.Metrics = b.cfg.Worker.IndexPeers, b.cfg.Worker.IndexToken.Reveal(), archive.NewMetrics(b.registry)
+	x, err := index.Open(dir, index.Options{Logger: b.log, Shard: shard})
 	if errors.Is(err, index.ErrBusy) {
 		b.log.Warn("another process uses worker.index_dir: the reuse index of this one is in memory only; give each worker a folder of its own", "path", dir)
-		x, err = index.Open("", index.Options{Logger: b.log})
+		x, err = index.Open("", index.Options{Logger: b.log, Shard: shard})
 	}
 	if err != nil {
 		return nil, fault(err,
@@ -44,4 +51,17 @@ func (b *base) newArchive(role config.Role) (*archive.Archive, error) {
 	})
 	o.Index = x
 	return archive.New(o), nil
+}
+
+// answering is the part with which other workers ask this one's shard; none where it holds all of the index.
+func (b *base) answering(earlier *archive.Archive, l net.Listener) (parts, error) {
+	if l == nil {
+		return nil, nil
+	}
+	h, err := earlier.Handler()
+	if err != nil {
+		return nil, fault(err, err.Error(), "无法应答其他 worker 的查重索引查询："+err.Error())
+	}
+	web := &site{listener: l}
+	return parts{{"index", func(ctx context.Context) error { return web.serve(ctx, h, nil, b.log) }}}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"onsite/api"
 	"onsite/cmd/onsite/config"
 	"onsite/workers"
+	"onsite/workers/archive"
 	"onsite/workers/intake"
 	"onsite/workers/notary"
 	"onsite/workers/registry"
@@ -56,6 +57,7 @@ func metrics() map[string]bool {
 	webhook.NewMetrics(l)
 	notary.NewMetrics(l)
 	registry.NewMetrics(l)
+	archive.NewMetrics(l)
 	l.MustRegister(newModelNumbers(nil))
 	return l.names
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -18,6 +19,7 @@ import (
 
 	"onsite/api"
 	"onsite/cmd/onsite/config"
+	"onsite/pipeline/reuse/index"
 	"onsite/pipeline/verify"
 	"onsite/results"
 	"onsite/results/vault"
@@ -64,6 +66,13 @@ func Run(ctx context.Context, role config.Role, c config.Config, o Options) erro
 		defer l.Close()
 		web = &site{listener: l}
 	}
+	var asked net.Listener // by other workers
+	if shard, err := index.ParseShard(c.Worker.IndexShard); role == config.RoleWorker && err == nil && !shard.Whole() {
+		if asked, err = open(ctx, "worker.index_listen", c.Worker.IndexListen); err != nil {
+			return err
+		}
+		defer asked.Close()
+	}
 	b, err := openBase(ctx, role, c, o.Log)
 	if err != nil {
 		return err
@@ -79,7 +88,7 @@ func Run(ctx context.Context, role config.Role, c config.Config, o Options) erro
 		}
 		ready.KeyFile = existing(b.folder.Join(keyFile))
 	}
-	p, err := b.build(role, web)
+	p, err := b.build(role, web, asked)
 	if err != nil {
 		b.Close()
 		return err
@@ -138,7 +147,7 @@ func (p parts) run(ctx context.Context, started func()) error {
 }
 
 // build makes the parts of a role.
-func (b *base) build(role config.Role, web *site) (parts, error) {
+func (b *base) build(role config.Role, web *site, asked net.Listener) (parts, error) {
 	name := b.cfg.Worker.Name
 	if name == "" {
 		host, err := os.Hostname()
@@ -181,6 +190,11 @@ func (b *base) build(role config.Role, web *site) (parts, error) {
 	}
 	if role != config.RoleAPI {
 		all = append(all, part{"archive", earlier.Run})
+		answering, err := b.answering(earlier, asked)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, answering...)
 		witnesses, err := b.witnesses()
 		if err != nil {
 			return nil, err
