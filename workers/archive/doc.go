@@ -8,5 +8,8 @@
 // An answer is about the jobs accepted before one job, at positions up to one of the feed. Where the index is not yet that far, Find brings
 // it there, waits, or reads the store: it never answers from less.
 //
+// The index may be one shard of all clips. Find then asks the workers that hold the others, over HTTP (Handler), and merges; the share of one
+// that does not answer is read from the store's rows.
+//
 // It imports results and pipeline/reuse/index. No hash leaves it but into the index.
 package archive

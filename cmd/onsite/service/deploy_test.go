@@ -2,6 +2,7 @@ package service
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -178,7 +179,7 @@ func TestDeployedSettingsAreKnown(t *testing.T) {
 	for name := range config.Others {
 		known[name] = true
 	}
-	files := []string{"deploy/container/compose.yaml", "deploy/container/Containerfile", "deploy/container/Containerfile.gpu", "deploy/kubernetes/worker.yaml"}
+	files := []string{"deploy/container/compose.yaml", "deploy/container/Containerfile", "deploy/container/Containerfile.gpu", "deploy/kubernetes/worker.yaml", "deploy/kubernetes/worker-shards.yaml"}
 	units, err := filepath.Glob(root + "deploy/systemd/*")
 	require.NoError(t, err)
 	require.Len(t, units, 4)
@@ -249,6 +250,45 @@ func TestFetchedModelsHaveAVolume(t *testing.T) {
 	require.Equal(t, 10001, pod.SecurityContext.FSGroup, "the user of the image may write to it")
 	require.Contains(t, pod.Containers[0].VolumeMounts, named{"data", "/data"})
 	require.Contains(t, pod.Volumes, named{Name: "data"})
+}
+
+// The shards of the example are as many as its pods, and each has a URL under its own name.
+func TestShardsOfTheExample(t *testing.T) {
+	var service struct {
+		Metadata struct{ Name string }
+		Spec     struct{ Ports []struct{ Port int } }
+	}
+	var set struct {
+		Metadata struct{ Name string }
+		Spec     struct {
+			ServiceName string `yaml:"serviceName"`
+			Replicas    int
+			Ordinals    struct{ Start int }
+			Template    struct {
+				Spec struct {
+					Containers []struct {
+						Env []struct{ Name, Value string }
+					}
+				}
+			}
+		}
+	}
+	first, second, ok := strings.Cut(read(t, "deploy/kubernetes/worker-shards.yaml"), "\n---\n")
+	require.True(t, ok)
+	require.NoError(t, yaml.Unmarshal([]byte(first), &service))
+	require.NoError(t, yaml.Unmarshal([]byte(second), &set))
+	require.Equal(t, service.Metadata.Name, set.Spec.ServiceName)
+	env := map[string]string{}
+	for _, e := range set.Spec.Template.Spec.Containers[0].Env {
+		env[e.Name] = e.Value
+	}
+	require.Equal(t, 1, set.Spec.Ordinals.Start)
+	require.Equal(t, fmt.Sprintf("$(ORDINAL)/%d", set.Spec.Replicas), env["ONSITE_WORKER_INDEX_SHARD"])
+	var urls []string
+	for k := 1; k <= set.Spec.Replicas; k++ {
+		urls = append(urls, fmt.Sprintf("http://%s-%d.%s:%d", set.Metadata.Name, k, set.Spec.ServiceName, service.Spec.Ports[0].Port))
+	}
+	require.Equal(t, strings.Join(urls, ","), env["ONSITE_WORKER_INDEX_PEERS"])
 }
 
 // The lists of packages are sorted and have no entry twice, and the image gets what the programs are linked with.

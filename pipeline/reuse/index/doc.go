@@ -14,5 +14,8 @@
 // The index is a copy: whoever uses it keeps the truth elsewhere, fills it from there, and can do without it: Scan gives the same
 // results from clips that are handed to it one by one.
 //
+// An index may hold one shard of all clips (shard.go). Each shard's Part and Merge then give what one index would; wire.go is the form in which
+// processes ask each other.
+//
 // It imports the standard library and golang.org/x/sys/unix, and writes no hash into a log or an error.
 package index
