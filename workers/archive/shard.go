@@ -98,8 +98,8 @@ func (a *Archive) gathered(ctx context.Context, q index.Query) (index.Result, er
 	return index.Merge(q, parts...)
 }
 
-// read reads the parts that are missing from the store's rows, all of them in one go.
-func (a *Archive) read(ctx context.Context, q index.Query, missing []bool, parts []index.Part) error {
+// read reads the parts that are missing from the store's rows, all of them in one go; *AwayError when that takes longer than there is time.
+func (a *Archive) read(ctx context.Context, q index.Query, missing []bool, parts []index.Part) (err error) {
 	scans := map[int]*index.Scan{}
 	for n, m := range missing {
 		if m {
@@ -113,6 +113,17 @@ func (a *Archive) read(ctx context.Context, q index.Query, missing []bool, parts
 	if len(scans) == 0 {
 		return nil
 	}
+	whole := ctx
+	if end, ok := ctx.Deadline(); ok { // what is left then is for the error to be told
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)*3/4)
+		defer cancel()
+	}
+	defer func() {
+		if errors.Is(err, context.DeadlineExceeded) && whole.Err() == nil {
+			err = &AwayError{err}
+		}
+	}()
 	done, err := a.turn(ctx, a.tenant(q.Tenant), nil)
 	if err != nil {
 		return err

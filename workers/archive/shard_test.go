@@ -21,6 +21,7 @@ import (
 	"onsite/pipeline/reuse/index"
 	"onsite/results"
 	"onsite/results/storetest"
+	"onsite/workers"
 )
 
 const token = "a token of the workers"
@@ -314,6 +315,40 @@ func TestAllShardsAway(t *testing.T) {
 	alone.Store = off
 	_, err = alone.Find(t.Context(), q)
 	require.ErrorIs(t, err, results.ErrAway, "never an incomplete answer")
+}
+
+// TestAnAbsentShardWithTooManyRows: the job waits for the shard, and is never given up.
+func TestAnAbsentShardWithTooManyRows(t *testing.T) {
+	s := openStore(t)
+	rows := &stuck{Store: s}
+	all, q := pair(t, rows, s)
+	all[1].server.Close()
+	rows.on.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := all[0].Find(ctx, q)
+	require.NoError(t, ctx.Err(), "there is time left to say so")
+	var gone *AwayError
+	require.ErrorAs(t, err, &gone)
+	j := workers.Judge(fmt.Errorf("look for earlier footage: %w", err))
+	require.Equal(t, workers.Retry, j.Action)
+	require.False(t, j.Count)
+	require.Equal(t, RuleIndex, j.Rule)
+	require.NotEmpty(t, j.Text.ZH)
+}
+
+// stuck is a store whose rows do not come any more, once it is told so.
+type stuck struct {
+	Store
+	on atomic.Bool
+}
+
+func (s *stuck) Frames(ctx context.Context, tenant string, f results.FrameFilter, n int) ([]results.JobFrames, error) {
+	if s.on.Load() {
+		<-ctx.Done()
+		return nil, fmt.Errorf("read frames: %w", ctx.Err())
+	}
+	return s.Store.Frames(ctx, tenant, f, n)
 }
 
 // asleep is a store whose feed does not move for one worker until it is woken.
