@@ -38,12 +38,16 @@ func (a *Archive) Handler() (http.Handler, error) {
 	work := make(chan struct{}, runtime.GOMAXPROCS(0)) // more searches at once are no quicker, and jobs want the cores, too
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+partPath, func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		_ = c.SetReadDeadline(time.Now().Add(a.Timeout)) // what cannot have one is no connection
+		_ = c.SetWriteDeadline(time.Now().Add(2 * a.Timeout))
 		raw, err := func() ([]byte, error) {
 			have := sha256.Sum256([]byte(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
 			if subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
 				return nil, refusal{http.StatusUnauthorized, "the token is another one: set the same worker.index_token everywhere"}
 			}
-			body, err := a.body(w, r)
+			body, err := read(w, r)
+			_ = c.SetReadDeadline(time.Time{}) // else the connection ends in the middle of the answer
 			if err != nil {
 				return nil, err
 			}
@@ -68,13 +72,9 @@ func (a *Archive) Handler() (http.Handler, error) {
 	return mux, nil
 }
 
-// body reads a question in the time that the other side waits for its answer.
-func (a *Archive) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(a.Timeout)) // what cannot have one is no connection
-	_ = c.SetWriteDeadline(time.Now().Add(2 * a.Timeout))
+// read reads a question.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, index.MaxAskBytes))
-	_ = c.SetReadDeadline(time.Time{}) // else the connection ends in the middle of the answer
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):

@@ -152,7 +152,7 @@ func TestWorkersWithShardsGiveTheSame(t *testing.T) {
 }
 
 // pair is two workers and two clips that are the same footage, one in each shard.
-func pair(t *testing.T, s Store, store results.Store, change ...func(*Options)) (all []*worker, q index.Query) {
+func pair(t *testing.T, s Store, store results.Store) (all []*worker, q index.Query) {
 	t.Helper()
 	tenant := storetest.NewTenant(t, store)
 	clips := clipsOf(1)
@@ -161,7 +161,7 @@ func pair(t *testing.T, s Store, store results.Store, change ...func(*Options)) 
 		seen[index.ShardOf(submit(t, store, tenant, "e1", &clips[0]), 2)] = true
 	}
 	q = index.Query{Tenant: tenant, Frames: asked(&clips[0]), Radius: index.MaxRadius, AsOf: position(t, store, tenant)}
-	all = workersOf(t, s, 2, change...)
+	all = workersOf(t, s, 2)
 	for _, w := range all {
 		<-w.tenant(tenant).filled
 	}
@@ -213,9 +213,11 @@ func TestAShardThatDoesNotAnswerLosesNothing(t *testing.T) {
 		timeout time.Duration
 		says    string
 	}{
-		"error":    {func([]*worker, http.Handler) http.Handler { return status(500) }, soon, "out of order"},
-		"redirect": {func([]*worker, http.Handler) http.Handler { return http.RedirectHandler("/elsewhere", 307) }, soon, "status 307"},
-		"slow":     {func([]*worker, http.Handler) http.Handler { return http.HandlerFunc(stays) }, 20 * time.Millisecond, "deadline exceeded"},
+		"error": {func([]*worker, http.Handler) http.Handler { return status(http.StatusInternalServerError) }, soon, "out of order"},
+		"redirect": {func([]*worker, http.Handler) http.Handler {
+			return http.RedirectHandler("/elsewhere", http.StatusTemporaryRedirect)
+		}, soon, "status 307"},
+		"slow": {func([]*worker, http.Handler) http.Handler { return http.HandlerFunc(stays) }, 20 * time.Millisecond, "deadline exceeded"},
 		"garbage": {func([]*worker, http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>hello</html>") })
 		}, soon, "no answer to the question"},

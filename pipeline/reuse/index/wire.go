@@ -19,11 +19,12 @@ const (
 	askMagic    = "OIXQ"
 	partMagic   = "OIXP"
 	wireVersion = 1
+)
 
-	// MaxAskBytes and MaxPartBytes bound what is read of another process: the most a question can have, and far more than an answer has
-	// with the usual limits (8 pictures with 1,000 matches in each of two forms, no two in one clip, are 0.9 MB).
-	MaxAskBytes  = 1 << 20
-	MaxPartBytes = 64 << 20
+// What is read of another process at most.
+const (
+	MaxAskBytes  = 1 << 20  // of a question: more than the most it can have
+	MaxPartBytes = 64 << 20 // of an answer: 8 pictures with 1,000 matches in each of two forms, no two in one clip, are 0.9 MB
 )
 
 // AppendQuery appends a question to one shard, or says what is wrong with the query.
