@@ -238,6 +238,17 @@ func TestAShardThatDoesNotAnswerLosesNothing(t *testing.T) {
 			}
 			return h
 		}, soon, "this worker holds shard 1/2, not 2/2"},
+		"another cut": {func(all []*worker, _ http.Handler) http.Handler {
+			x, err := index.Open("", index.Options{Shard: index.Shard{K: 2, N: 3}}) // as while one goes from two shards to three
+			if err != nil {
+				panic(err)
+			}
+			h, err := New(Options{Store: all[1].Store, Index: x, Token: token}).Handler()
+			if err != nil {
+				panic(err)
+			}
+			return h
+		}, soon, "this worker holds shard 2/3, not 2/2"},
 		"another token": {func(all []*worker, _ http.Handler) http.Handler {
 			other := &Archive{Options: all[1].Options}
 			other.Token = "another token that is long enough"
