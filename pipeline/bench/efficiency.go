@@ -56,7 +56,7 @@ var kernelList = map[string][]string{
 	"onsite/pipeline/authenticity": {
 		"smooth", "blur3", "half", "shrink", "(*series).measure", "(*equations).affine", "(*equations).projective", "plane.sample", "blockScores", "blockLeft",
 	},
-	"onsite/pipeline/liveness": {"stepsOf", "(*powers).add"},
+	"onsite/pipeline/liveness": {"stepsOf", "(*spectrum).add"},
 }
 
 // unheld are the functions in which models run that a recording does not hold: voices, speech, and batches of several clips.

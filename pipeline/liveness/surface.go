@@ -99,22 +99,38 @@ func patches(w, h int, box image.Rectangle) (at []image.Rectangle, n int) {
 	return at, n
 }
 
-// powers are the power spectra of one place over the frames, n x n values each.
+// powers are the power spectra of one place over the frames, n x n values each; of the rows far from the first, which say what others say, nothing.
 type powers struct{ light, colour []float64 }
+
+// spectrum makes the spectra of patches of n x n pixels, one after the other in the same memory. It is not safe for concurrent use.
+type spectrum struct {
+	n           int
+	hann        []float64
+	light, tint []float64 // of a patch
+	work        gocv.Mat
+	data        []float32 // of work: real and imaginary parts
+}
+
+// newSpectrum must be closed.
+func newSpectrum(n int) (*spectrum, error) {
+	s := &spectrum{n: n, hann: hannOf(n), light: make([]float64, n*n), tint: make([]float64, n*n), work: gocv.NewMatWithSize(n, n, gocv.MatTypeCV32FC2)}
+	var err error
+	if s.data, err = s.work.DataPtrFloat32(); err != nil {
+		s.close()
+		return nil, fmt.Errorf("make room for a spectrum of %d pixels: %w", n, err)
+	}
+	return s, nil
+}
+
+func (s *spectrum) close() { _ = s.work.Close() }
 
 // add takes one more frame. Both spectra come from one transform: the light is its real part, the colour, green against red and blue, its imaginary
 // one. The second difference takes away what is coarse, a Hann window the edges.
-func (p *powers) add(patch *models.Image, n int, hann []float64) error {
-	y, c := make([]float64, n*n), make([]float64, n*n)
+func (s *spectrum) add(p *powers, patch *models.Image) error {
+	n, y, c, hann, data := s.n, s.light, s.tint, s.hann, s.data
 	for i := range y {
 		b, g, r := float64(patch.Pix[3*i]), float64(patch.Pix[3*i+1]), float64(patch.Pix[3*i+2])
 		y[i], c[i] = (29*b+150*g+77*r)/256, g-(b+r)/2
-	}
-	m := gocv.NewMatWithSize(n, n, gocv.MatTypeCV32FC2)
-	defer m.Close()
-	data, err := m.DataPtrFloat32()
-	if err != nil {
-		return fmt.Errorf("fill a spectrum of %d pixels: %w", n, err)
 	}
 	for v := range n {
 		up, down := max(v-1, 0)*n, min(v+1, n-1)*n
@@ -125,16 +141,16 @@ func (p *powers) add(patch *models.Image, n int, hann []float64) error {
 			data[2*at+1] = float32((4*c[at] - c[up+x] - c[down+x] - c[left] - c[right]) * k)
 		}
 	}
-	if err := gocv.DFT(m, &m, gocv.DftForward); err != nil {
+	if err := gocv.DFT(s.work, &s.work, gocv.DftForward); err != nil { // in place
 		return fmt.Errorf("transform a patch of %d pixels: %w", n, err)
-	}
-	if data, err = m.DataPtrFloat32(); err != nil {
-		return fmt.Errorf("read a spectrum of %d pixels: %w", n, err)
 	}
 	if p.light == nil {
 		p.light, p.colour = make([]float64, n*n), make([]float64, n*n)
 	}
 	for v := range n {
+		if v >= n/2+powerMargin && v < n-powerMargin {
+			continue // the same as on the other side, and nobody asks
+		}
 		facing, mirrored := (n-v)%n*n, 0 // the place opposite: its row, and its column, which is 0 for the first and then falls from n-1
 		for x := range n {
 			z, w := 2*(v*n+x), 2*(facing+mirrored)
@@ -167,7 +183,14 @@ func hannOf(n int) []float64 {
 func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour float64, ok bool, err error) {
 	var places [3]powers
 	n, added := patchSize(frames, boxes), 0
-	hann := hannOf(n)
+	if n == 0 {
+		return 0, 0, false, nil
+	}
+	spectra, err := newSpectrum(n)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	defer spectra.close()
 	for i, picture := range frames {
 		at, size := patches(picture.Cols(), picture.Rows(), boxes[i])
 		if len(at) == 0 || size != n {
@@ -179,7 +202,7 @@ func finePattern(frames []gocv.Mat, boxes []image.Rectangle) (light, colour floa
 			if err != nil {
 				return 0, 0, false, fmt.Errorf("spectrum of a face at %v: %w", r, err)
 			}
-			if err := places[k].add(&patch, n, hann); err != nil {
+			if err := spectra.add(&places[k], &patch); err != nil {
 				return 0, 0, false, err
 			}
 		}

@@ -34,7 +34,11 @@ func widePattern(clip *media.Clip) (light, colour float64, ok bool, err error) {
 		return 0, 0, false, nil
 	}
 	sums := make([]powers, len(places))
-	hann := hannOf(n)
+	spectra, err := newSpectrum(n)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	defer spectra.close()
 	for _, k := range spread(len(clip.Frames), wideFrames) {
 		picture := clip.Frames[k].Image
 		if picture.Cols() != w || picture.Rows() != h {
@@ -45,7 +49,7 @@ func widePattern(clip *media.Clip) (light, colour float64, ok bool, err error) {
 			if err != nil {
 				return 0, 0, false, fmt.Errorf("spectrum of the picture at %v: %w", r, err)
 			}
-			if err := sums[i].add(&patch, n, hann); err != nil {
+			if err := spectra.add(&sums[i], &patch); err != nil {
 				return 0, 0, false, err
 			}
 		}

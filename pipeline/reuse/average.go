@@ -19,9 +19,10 @@ const (
 
 // averaged is the track of means: frame i of n frames from i on; valid where all of them are.
 func (t *track) averaged(n int) track {
-	out := track{start: t.start, n: max(0, t.n-n+1), w: t.w, h: t.h}
+	out := track{start: t.start, n: max(0, t.n-n+1), w: t.w, h: t.h, mem: t.mem}
 	out.valid = t.between(n - 1)
-	out.v = make([]float32, out.n*t.w*t.h)
+	out.v = t.mem.floats(out.n * t.w * t.h)
+	clear(out.v)
 	share := 1 / float32(n)
 	for i, ok := range out.valid {
 		if !ok {
@@ -47,12 +48,13 @@ func (v *overlay) inMeans(theirs *track, n int, parts Parts) Parts {
 	e := prepareEarlier(&other, n)
 	half := grid.halve()
 	d, valid := differences(&half, n)
-	c := centre(d, valid, gradientSize, v.laid.changes.wanted)
+	wanted := v.laid.changes.wanted
+	c := centreIn(e.mem.floats(len(valid)*len(wanted)), d, valid, gradientSize, wanted)
 	w := overlay{turn: v.turn, laid: v.laid, covered: v.covered, grid: grid, e: &e, tileRest: v.tileRest, best: v.best}
 	for _, at := range c.wanted {
 		w.weights += e.weight[at]
 	}
-	w.q, w.o = c.shape(e.weight[:]), e.shape(c.wanted)
+	w.q, w.o = c.shapeIn(e.mem.floats(len(c.v)), e.weight[:]), e.shape(c.wanted)
 	if w.best.line.dir < 0 {
 		w.best.line.offset -= 4 * (n - 1) // backwards, a mean and a change begin where they end forwards
 	}

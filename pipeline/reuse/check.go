@@ -40,6 +40,7 @@ func Check(ctx context.Context, fp Fingerprint, history []Candidate, missing int
 		if err != nil {
 			return pipeline.Check{}, Result{}, err
 		}
+		defer q.close()
 		chosen, err := q.choose(ctx, history, cfg.Full)
 		if err != nil {
 			return pipeline.Check{}, Result{}, err
@@ -128,23 +129,28 @@ type query struct {
 	stills []pointStill
 	index  queryIndex
 	sides  []side
+	mem    memory
 	track  layered                 // as large as there is
 	grid   track                   // 32 x 32
 	small  map[corners]coarseTrack // by where the query's corners lie
 }
 
+// newQuery must be closed.
 func newQuery(f *Fingerprint) (*query, error) {
 	q := &query{f: f}
 	var err error
 	if q.stills, err = decodePoints(f.points); err != nil {
 		return nil, fmt.Errorf("read the points of fingerprint %s: %w", short(f.SHA256), err)
 	}
-	if q.grid, err = decodeMotion(f.motion); err != nil {
+	if q.grid, err = decodeMotion(&q.mem, f.motion); err != nil {
+		q.close()
 		return nil, fmt.Errorf("read the motion of fingerprint %s: %w", short(f.SHA256), err)
 	}
 	q.track.full = q.grid
 	if f.full.n > 0 {
-		q.track = newLayered(f.full)
+		full := f.full
+		full.mem = &q.mem
+		q.track = newLayered(full)
 	}
 	w, h := pictureSize(max(1, f.Width), max(1, f.Height))
 	q.w, q.h = float64(w), float64(h)
@@ -152,6 +158,9 @@ func newQuery(f *Fingerprint) (*query, error) {
 	q.sides = querySides(q.stills, float32(w))
 	return q, nil
 }
+
+// close gives back what the query's comparisons were made in.
+func (q *query) close() { q.mem.free() }
 
 // choose looks at all earlier clips and gives at most n for the full score: most by coarse motion, then by agreeing points and by hash. Of more
 // than n those that have nothing in common with the query are left out.
@@ -245,9 +254,12 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 		m.Transform = t[0].name(q.w, q.h, float64(w), float64(h))
 	}
 	m.Near = nearDuplicate(&m)
+	var mem memory
+	defer mem.free()
+	q.track.mem = &mem
 	var motion track
 	if q.track.full.n >= minOnLine { // a photo has no use for it
-		if motion, err = decodeMotion(o.motion); err != nil {
+		if motion, err = decodeMotion(&mem, o.motion); err != nil {
 			return Match{}, err
 		}
 	}
@@ -273,7 +285,7 @@ func (q *query) full(ctx context.Context, c *Candidate, g glance, cfg Config) (M
 			}
 		}
 		if p.open() && q.f.Kind == media.Photo && o.Kind == media.Photo {
-			if motion, err = decodeMotion(o.motion); err == nil {
+			if motion, err = decodeMotion(&mem, o.motion); err == nil {
 				p.changed, err = q.f.picture.changes(&motion, ways[0].t)
 			}
 			if err != nil {

@@ -36,7 +36,7 @@ func (q *query) coarseOver(t Transform) coarseTrack {
 	}
 	small := m.apply(&q.grid, coarseStride)
 	d, valid := differences(&small, 1)
-	return coarseTrack{centre(d, valid, coarseCells*coarseCells, covered), true}
+	return coarseTrack{centreIn(make([]float32, len(valid)*len(covered)), d, valid, coarseCells*coarseCells, covered), true}
 }
 
 // corners say where three corners of a picture lie in another one, in steps of a twentieth of its sides: 0.4 of a coarse cell.
@@ -91,8 +91,11 @@ func (q *query) coarse(o *Fingerprint, g *glance) float64 {
 	if q.grid.n < 2*minOnLine || o.coarse.n < minOnLine {
 		return 0
 	}
-	size := coarseCells * coarseCells
-	diff, valid := differences(&o.coarse, 1)
+	var mem memory // what each of some hundred earlier clips needs for a moment
+	defer mem.free()
+	size, earlier := coarseCells*coarseCells, o.coarse
+	earlier.mem = &mem
+	diff, valid := differences(&earlier, 1)
 	var weight [coarseCells * coarseCells]float32
 	weigh(weight[:], cellMotion(diff, valid, size))
 	var turns []Transform
@@ -106,11 +109,6 @@ func (q *query) coarse(o *Fingerprint, g *glance) float64 {
 		turns = append(turns, g.over)
 	}
 	best := 0.0
-	var work [4]*floats // what each of some hundred earlier clips needs for a moment
-	for i := range work {
-		work[i] = spare(0)
-		defer work[i].free()
-	}
 	for _, t := range turns {
 		c := q.coarseBy(t)
 		if !c.ok || len(c.changes.wanted) < minGradient {
@@ -120,9 +118,9 @@ func (q *query) coarse(o *Fingerprint, g *glance) float64 {
 		for _, at := range c.changes.wanted {
 			sum += weight[at]
 		}
-		theirs := centreIn(work[0].resized(len(valid)*len(c.changes.wanted)), diff, valid, size, c.changes.wanted)
-		a, b := c.changes.shapeIn(work[1].resized(len(c.changes.v)), weight[:]), theirs.shapeIn(work[2].resized(len(theirs.v)), weight[:])
-		f := search(productsIn(work[3].resized(a.n*b.n), &a, &b), &a, &b, coarsePlan(epsShare*sum))
+		theirs := centreIn(mem.floats(len(valid)*len(c.changes.wanted)), diff, valid, size, c.changes.wanted)
+		a, b := c.changes.shapeIn(mem.floats(len(c.changes.v)), weight[:]), theirs.shapeIn(mem.floats(len(theirs.v)), weight[:])
+		f := search(productsIn(mem.floats(a.n*b.n), &a, &b), &a, &b, coarsePlan(epsShare*sum))
 		if !math.IsInf(f.z, -1) {
 			best = max(best, f.z)
 		}

@@ -105,7 +105,7 @@ func TestMotionKeepsASixteenthOfAGreyLevel(t *testing.T) {
 	full := resampleMotion(film(t, newStage(1, 7, 200, 150), 3, from(0), asIs).Motion)
 	want := grid.apply(&full, 1)
 	want.valid[4] = false
-	got, err := decodeMotion(encodeMotion(&want))
+	got, err := decodeMotion(nil, encodeMotion(&want))
 	require.NoError(t, err)
 	require.Equal(t, want.n, got.n)
 	require.Equal(t, want.valid, got.valid)
@@ -217,7 +217,7 @@ func TestDecodeMotionRefuses(t *testing.T) {
 		"cut": good[:len(good)-3], "head only": good[:7], "goes on": claimsLess, "half a head": good[:3],
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := decodeMotion(b)
+			_, err := decodeMotion(nil, b)
 			require.ErrorIs(t, err, ErrFormat)
 		})
 	}
@@ -268,7 +268,7 @@ func FuzzUnmarshal(f *testing.F) {
 		again, err := g.MarshalBinary()
 		require.NoError(t, err, "what was read cannot be written")
 		require.Equal(t, raw, asVersion(again, int(version)), "there is a second encoding")
-		if m, err := decodeMotion(g.motion); err == nil {
+		if m, err := decodeMotion(nil, g.motion); err == nil {
 			require.LessOrEqual(t, m.n, maxTrackFrames)
 		}
 		points, err := decodePoints(g.points)

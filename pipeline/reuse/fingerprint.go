@@ -93,6 +93,8 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 	var planes []luma
 	var planeOf []int
 	known := kernels{}
+	var kept, passing memory // brightness of the stills that have areas, and of the one at hand
+	defer kept.free()
 	for i, fr := range c.Frames {
 		if !slices.Contains(hashed, i) && !slices.Contains(pointed, i) {
 			continue
@@ -101,13 +103,18 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 		if err == nil && slices.Contains(hashed, i) {
 			var s Still
 			var l luma
-			s, l, err = hashStill(small, fr.PTS, known)
-			if at := len(f.Stills); err == nil && slices.Contains(inAreas, at) {
+			area, mem := slices.Contains(inAreas, len(f.Stills)), &passing
+			if area {
+				mem = &kept
+			}
+			s, l, err = hashStill(mem, small, fr.PTS, known)
+			if err == nil && area {
 				// The plane of a very long strip has no height left: it has no areas either.
 				if p := areaPlane(l); min(p.w, p.h) >= minHashSide && (len(planes) == 0 || p.w == planes[0].w && p.h == planes[0].h) {
-					planes, planeOf = append(planes, p), append(planeOf, at)
+					planes, planeOf = append(planes, p), append(planeOf, len(f.Stills))
 				}
 			}
+			passing.free()
 			f.Stills = append(f.Stills, s)
 			if err == nil && f.Kind == media.Photo {
 				f.picture, err = toGrey(small)
@@ -204,14 +211,14 @@ func shrinkInto(small *gocv.Mat, m gocv.Mat) error {
 	return nil
 }
 
-// hashStill computes all hashes of one still from one brightness plane, and gives that too. known
+// hashStill computes all hashes of one still from one brightness plane in mem, and gives that too. known
 // holds what the pictures of a clip have in common.
-func hashStill(m gocv.Mat, pts time.Duration, known kernels) (Still, luma, error) {
+func hashStill(mem *memory, m gocv.Mat, pts time.Duration, known kernels) (Still, luma, error) {
 	v, err := borrow(m)
 	if err != nil {
 		return Still{}, luma{}, err
 	}
-	l, err := toLuma(v, hashKeepSide)
+	l, err := toLuma(mem, v, hashKeepSide)
 	if err != nil {
 		return Still{}, luma{}, err
 	}

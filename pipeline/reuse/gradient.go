@@ -29,28 +29,28 @@ type earlierMotion struct {
 	motion []float64         // rms change of the 32 x 32 cells per 0.1 s
 	level  float64           // 95th percentile over the cells of their rms change per 0.1 s, in grey levels
 	lag    int               // frames of the query between which changes are taken
+	mem    *memory           // its track's: what is made of it lies there
 
 	whole *gradients // of all cells, when they were wanted once
 }
 
 // shape gives vectors of the wanted cells, which are mostly all of them.
 func (e *earlierMotion) shape(wanted []int) gradients {
-	if len(wanted) < gradientSize {
-		c := centre(e.diff, e.valid, gradientSize, wanted)
-		return c.shape(e.weight[:])
+	if len(wanted) == gradientSize && e.whole != nil {
+		return *e.whole
 	}
-	if e.whole == nil {
-		c := centre(e.diff, e.valid, gradientSize, wanted)
-		g := c.shape(e.weight[:])
+	c := centreIn(e.mem.floats(len(e.valid)*len(wanted)), e.diff, e.valid, gradientSize, wanted)
+	g := c.shapeIn(e.mem.floats(len(c.v)), e.weight[:])
+	if len(wanted) == gradientSize {
 		e.whole = &g
 	}
-	return *e.whole
+	return g
 }
 
 // prepareEarlier differentiates a 32 x 32 track and weighs its cells by their motion m as m/(m + p90/2 + 0.1): a static background, which
 // two honest takes share, weighs nothing.
 func prepareEarlier(t *track, lag int) earlierMotion {
-	e := earlierMotion{up: t.doubled(), lag: lag}
+	e := earlierMotion{up: t.doubled(), lag: lag, mem: t.mem}
 	half := e.up.halve()
 	e.diff, e.valid = differences(&half, 2*lag)
 	m := cellMotion(e.diff, e.valid, gradientSize)
@@ -73,12 +73,13 @@ func (t *track) between(lag int) []bool {
 // differences gives frame(i+lag) - frame(i) for every i where all frames in between are valid; others are zero.
 func differences(t *track, lag int) ([]float32, []bool) {
 	valid, size := t.between(lag), t.w*t.h
-	d := make([]float32, len(valid)*size)
+	d := t.mem.floats(len(valid) * size)
 	for i, ok := range valid {
+		dst := d[i*size : (i+1)*size]
 		if !ok {
+			clear(dst)
 			continue
 		}
-		dst := d[i*size : (i+1)*size]
 		a, b := t.frame(i)[:len(dst)], t.frame(i + lag)[:len(dst)]
 		for j := range dst {
 			dst[j] = b[j] - a[j]
@@ -166,11 +167,7 @@ type centred struct {
 	v      []float32
 }
 
-func centre(d []float32, valid []bool, size int, wanted []int) centred {
-	return centreIn(make([]float32, len(valid)*len(wanted)), d, valid, size, wanted)
-}
-
-// centreIn is centre in memory of len(valid) x len(wanted) values.
+// centreIn makes them in memory of len(valid) x len(wanted) values.
 func centreIn(v, d []float32, valid []bool, size int, wanted []int) centred {
 	c := centred{wanted: wanted, valid: valid, v: v}
 	for i, ok := range valid {
@@ -191,13 +188,8 @@ func centreIn(v, d []float32, valid []bool, size int, wanted []int) centred {
 	return c
 }
 
-// shape makes vectors of the changes: each divided by the root of the frame's own rms (so that one quick move does not outweigh all the
-// rest), times the roots of the cells' weights.
-func (c *centred) shape(weight []float32) gradients {
-	return c.shapeIn(make([]float32, len(c.v)), weight)
-}
-
-// shapeIn is shape in memory of as many values as the changes have.
+// shapeIn makes vectors of the changes, in memory of as many values: each divided by the root of the frame's own rms (so that one quick move does not
+// outweigh all the rest), times the roots of the cells' weights.
 func (c *centred) shapeIn(v, weight []float32) gradients {
 	g := gradients{n: len(c.valid), dim: len(c.wanted), valid: c.valid, v: v}
 	g.energy = make([]float32, g.n)
@@ -304,10 +296,7 @@ func dot(a, b []float32) float32 {
 	return blas32.Dot(blas32.Vector{N: len(a), Data: a, Inc: 1}, blas32.Vector{N: len(b), Data: b, Inc: 1})
 }
 
-// products is the matrix of scalar products of a's and b's rows, a.n x b.n; rows that are not valid are zero.
-func products(a, b *gradients) []float32 { return productsIn(make([]float32, a.n*b.n), a, b) }
-
-// productsIn is products in memory of a.n x b.n values.
+// productsIn is the matrix of scalar products of a's and b's rows, in memory of a.n x b.n values; rows that are not valid are zero.
 func productsIn(x []float32, a, b *gradients) []float32 {
 	if a.dim == 0 || b.n == 0 {
 		clear(x)

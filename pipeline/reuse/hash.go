@@ -63,14 +63,14 @@ type luma struct {
 
 // toLuma turns a byte view into brightness (0.299 R + 0.587 G + 0.114 B, as both PDQ and goimagehash weigh it) and averages k x k blocks,
 // k the largest number that leaves both sides at least keep pixels. Averaging first makes large pictures cheap; the hashes blur to 64 to
-// 256 pixels anyway.
-func toLuma(v models.Image, keep int) (luma, error) {
+// 256 pixels anyway. The plane lies in mem.
+func toLuma(mem *memory, v models.Image, keep int) (luma, error) {
 	if v.C != 1 && v.C != 3 || v.W < minHashSide || v.H < minHashSide || len(v.Pix) != v.W*v.H*v.C {
 		return luma{}, fmt.Errorf("hash a picture of %d x %d x %d with %d bytes: want H x W x 1 grey or H x W x 3 BGR of at least %d x %d pixels", v.H, v.W, v.C, len(v.Pix), minHashSide, minHashSide)
 	}
 	k := max(1, min(v.W, v.H)/keep)
 	out := luma{w: v.W / k, h: v.H / k, k: k, fullW: v.W, fullH: v.H}
-	out.p = make([]float32, out.w*out.h)
+	out.p = mem.floats(out.w * out.h)
 	sum := make([]uint32, out.w)
 	for y := range out.h {
 		switch {

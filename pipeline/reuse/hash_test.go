@@ -197,7 +197,7 @@ func TestFormsOfAStoredHash(t *testing.T) {
 
 func TestGreyAndColourAgree(t *testing.T) {
 	v := madeUp(300, 200)
-	l, err := toLuma(v, 1000)
+	l, err := toLuma(nil, v, 1000)
 	require.NoError(t, err)
 	grey := models.Image{W: v.W, H: v.H, C: 1}
 	for _, p := range l.p {
@@ -216,10 +216,10 @@ func TestGreyAndColourAgree(t *testing.T) {
 func TestLargePicturesHashLikeSmallOnes(t *testing.T) {
 	for _, size := range [][2]int{{1283, 771}, {1919, 1081}} {
 		v := madeUp(size[0], size[1])
-		small, err := toLuma(v, hashKeepSide)
+		small, err := toLuma(nil, v, hashKeepSide)
 		require.NoError(t, err)
 		require.Greater(t, small.k, 1)
-		whole, err := toLuma(v, 10000)
+		whole, err := toLuma(nil, v, 10000)
 		require.NoError(t, err)
 		a, _ := pdqVariants(small)
 		b, _ := pdqVariants(whole)
@@ -232,7 +232,7 @@ func TestLargePicturesHashLikeSmallOnes(t *testing.T) {
 func TestHalvingAddsEveryPixel(t *testing.T) {
 	for _, size := range [][2]int{{24, 22}, {25, 23}, {31, 22}, {38, 23}} {
 		v := madeUp(size[0], size[1])
-		l, err := toLuma(v, 11)
+		l, err := toLuma(nil, v, 11)
 		require.NoError(t, err)
 		require.Equal(t, 2, l.k)
 		for y := range l.h {

@@ -195,7 +195,7 @@ func TestRoundedMotionIsWhatOthersRead(t *testing.T) {
 	m := track{start: 1234567 * time.Nanosecond, n: 3, w: cells, h: cells, valid: []bool{true, false, true}, v: values(5, 3*gridSize)}
 	clear(m.frame(1))
 	roundMotion(&m)
-	read, err := decodeMotion(encodeMotion(&m))
+	read, err := decodeMotion(nil, encodeMotion(&m))
 	require.NoError(t, err)
 	require.Equal(t, read, m)
 }
@@ -231,7 +231,7 @@ func TestFormsAreLaidOnce(t *testing.T) {
 	require.True(t, ok)
 	again, _ := m.over(forms[FlipY])
 	require.Same(t, p, again)
-	anew := m.make(forms[FlipY])
+	anew := m.make(nil, forms[FlipY])
 	require.Equal(t, anew.grid, p.grid)
 	require.Equal(t, anew.changes, p.changes)
 	odd := Transform{1, 0, .1, 0, 1, 0, 0, 0, 1}

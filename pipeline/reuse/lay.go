@@ -5,6 +5,7 @@ import "slices"
 // layered is a motion track with its half in size, which is enough where the earlier clip's cells are large in it.
 type layered struct {
 	full, half track
+	mem        *memory // of the comparison at hand
 
 	forms map[Transform]*laid // the forms of the whole picture that were laid already
 	moved map[*track]*track   // moving, of each layer that was asked for
@@ -71,8 +72,13 @@ func (l *layered) over(turn Transform) (*laid, bool) {
 	if p, ok := l.forms[turn]; ok {
 		return p, p != nil
 	}
-	p := l.make(turn)
-	if slices.Contains(forms[:], turn) {
+	form := slices.Contains(forms[:], turn)
+	mem := l.mem
+	if form {
+		mem = l.full.mem
+	}
+	p := l.make(mem, turn)
+	if form {
 		if l.forms == nil {
 			l.forms = map[Transform]*laid{}
 		}
@@ -81,7 +87,7 @@ func (l *layered) over(turn Transform) (*laid, bool) {
 	return p, p != nil
 }
 
-func (l *layered) make(turn Transform) *laid {
+func (l *layered) make(mem *memory, turn Transform) *laid {
 	back, ok := turn.inverse()
 	if !ok {
 		return nil
@@ -110,9 +116,9 @@ func (l *layered) make(turn Transform) *laid {
 	if len(wanted) < minGradient {
 		return nil
 	}
-	p.grid = m.lay(l.woven(q))
+	p.grid = m.layIn(mem, l.woven(q))
 	half := p.grid.halve()
 	d, valid := differences(&half, 1)
-	p.changes = centre(d, valid, gradientSize, wanted)
+	p.changes = centreIn(mem.floats(len(valid)*len(wanted)), d, valid, gradientSize, wanted)
 	return p
 }

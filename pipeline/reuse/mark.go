@@ -95,6 +95,11 @@ func unmarked(history []Candidate) (open, marked []Candidate) {
 // the mark took back, but take no place from them; what would have been different anyway is not told. At most cfg.Full are compared.
 func (res *Result) clear(ctx context.Context, fp *Fingerprint, marked []Candidate, cfg Config) error {
 	var q *query
+	defer func() {
+		if q != nil {
+			q.close()
+		}
+	}()
 	for i := range marked[:min(len(marked), cfg.Full)] {
 		c := &marked[i]
 		m, same := identical(fp, c)
@@ -141,6 +146,7 @@ func (q *query) plain(ctx context.Context, m Match, c *Candidate, cfg Config) (M
 	if err != nil {
 		return Match{}, err
 	}
+	defer without.close()
 	stripped := *c
 	stripped.Fingerprint = theirs
 	left, err := without.full(ctx, &stripped, glanceAt(&without.index, &theirs, 0), cfg)

@@ -36,7 +36,7 @@ const (
 // PDQVariants gives the hashes of the eight mirrored and rotated forms from one DCT, and the quality. A mirror image changes the sign of
 // the odd frequencies of its axis, a transposition swaps the axes; frequencies here start at 1, so index 0 is odd.
 func PDQVariants(v models.Image) ([Forms]Bits256, int, error) {
-	l, err := toLuma(v, hashKeepSide)
+	l, err := toLuma(nil, v, hashKeepSide)
 	if err != nil {
 		return [Forms]Bits256{}, 0, err
 	}

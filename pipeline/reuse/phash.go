@@ -16,7 +16,7 @@ func (PHash64) Name() string { return "phash64" }
 
 // Hash hashes one picture.
 func (PHash64) Hash(v models.Image) (Hash, error) {
-	l, err := toLuma(v, hashKeepSide)
+	l, err := toLuma(nil, v, hashKeepSide)
 	if err != nil {
 		return Hash{}, err
 	}
@@ -31,7 +31,7 @@ func (PHash256) Name() string { return "phash256" }
 
 // Hash hashes one picture.
 func (PHash256) Hash(v models.Image) (Hash, error) {
-	l, err := toLuma(v, hashKeepSide)
+	l, err := toLuma(nil, v, hashKeepSide)
 	if err != nil {
 		return Hash{}, err
 	}

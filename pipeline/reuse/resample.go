@@ -1,10 +1,6 @@
 package reuse
 
-import (
-	"sync"
-
-	"gonum.org/v1/gonum/blas/blas32"
-)
+import "gonum.org/v1/gonum/blas/blas32"
 
 // taps is one output sample of a linear resampling: weights over neighbouring inputs from start on.
 type taps struct {
@@ -136,26 +132,3 @@ func lowDCT(in []float32, n, first, out int, cosines []float32) []float32 {
 	}
 	return res
 }
-
-// floats is work space that is used again: hashing a clip would make 50 MB of rubbish without it.
-type floats struct{ v []float32 }
-
-var spares = sync.Pool{New: func() any { return new(floats) }}
-
-// spare gives n values of whatever content.
-func spare(n int) *floats {
-	f := spares.Get().(*floats) //nolint:forcetypeassert // the pool holds nothing else
-	f.resized(n)
-	return f
-}
-
-// resized gives the work space n values of whatever content; those that it had are gone.
-func (f *floats) resized(n int) []float32 {
-	if cap(f.v) < n {
-		f.v = make([]float32, n)
-	}
-	f.v = f.v[:n]
-	return f.v
-}
-
-func (f *floats) free() { spares.Put(f) }

@@ -163,8 +163,8 @@ func (v *overlay) correlate(changes *centred, by func(eps float32) plan) bool {
 	for _, at := range changes.wanted {
 		v.weights += v.e.weight[at]
 	}
-	v.q, v.o = changes.shape(v.e.weight[:]), v.e.shape(changes.wanted)
-	v.x = products(&v.q, &v.o)
+	v.q, v.o = changes.shapeIn(v.e.mem.floats(len(changes.v)), v.e.weight[:]), v.e.shape(changes.wanted)
+	v.x = productsIn(v.e.mem.floats(v.q.n*v.o.n), &v.q, &v.o)
 	v.best = search(v.x, &v.q, &v.o, by(epsShare*v.weights))
 	return !math.IsInf(v.best.z, -1)
 }

@@ -122,7 +122,7 @@ func checkMotion(b []byte) error {
 }
 
 // decodeMotion reads the section. It reads no more than the head promises, and every value must be a grey level.
-func decodeMotion(b []byte) (track, error) {
+func decodeMotion(mem *memory, b []byte) (track, error) {
 	if len(b) == 0 {
 		return track{}, nil
 	}
@@ -132,7 +132,7 @@ func decodeMotion(b []byte) (track, error) {
 		return track{}, fmt.Errorf("%w: motion: %w", ErrFormat, r.err)
 	}
 	size := cells * cells
-	t.v = make([]float32, t.n*size)
+	t.v, t.mem = mem.floats(t.n*size), mem
 	frames := 0
 	for _, ok := range t.valid {
 		if ok {
@@ -147,10 +147,11 @@ func decodeMotion(b []byte) (track, error) {
 	raw := all.Bytes()
 	last := make([]int32, size)
 	for i := range t.n {
+		dst := t.frame(i)
 		if !t.valid[i] {
+			clear(dst)
 			continue
 		}
-		dst := t.frame(i)
 		for j := range dst {
 			var d int64
 			if len(raw) > 0 && raw[0] < 0x80 { // as most are

@@ -110,6 +110,7 @@ func TestComparisonsEndWithTheContext(t *testing.T) {
 	f := fingerprint(t, film(t, newStage(1, 7, 320, 240), 3, from(0), asIs))
 	q, err := newQuery(&f)
 	require.NoError(t, err)
+	defer q.close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	other := Candidate{Job: "a", Fingerprint: stored(t, f)}

@@ -21,7 +21,8 @@ const (
 // steadied is the track less its mean picture, and less the part of each frame's difference to it that lies in the space of the given
 // vectors (wholeMoves). Cells that are not covered become zero.
 func (t *track) steadied(covered []bool, moves [][]float32) track {
-	out := track{start: t.start, n: t.n, w: t.w, h: t.h, valid: t.valid, v: make([]float32, len(t.v))}
+	out := track{start: t.start, n: t.n, w: t.w, h: t.h, valid: t.valid, v: t.mem.floats(len(t.v)), mem: t.mem}
+	clear(out.v)
 	mean := cellMeans(t)
 	for i, ok := range t.valid {
 		if !ok {
@@ -127,7 +128,7 @@ func (l *laid) steady() *calm {
 		c.grid = l.grid.steadied(l.covered, c.moves)
 		half := c.grid.halve()
 		d, valid := differences(&half, 1)
-		c.changes = centre(d, valid, gradientSize, l.changes.wanted)
+		c.changes = centreIn(c.grid.mem.floats(len(valid)*len(l.changes.wanted)), d, valid, gradientSize, l.changes.wanted)
 		l.calm = c
 	}
 	return l.calm

@@ -103,7 +103,7 @@ func TestManyLinesAtOnceFindWhatOneAfterTheOtherFinds(t *testing.T) {
 			of = &o
 		}
 		q := moments(r, 1+r.IntN(160), gaps, of, n%2 == 0)
-		x := products(&q, &o)
+		x := productsIn(make([]float32, q.n*o.n), &q, &o)
 		for _, p := range []plan{fullPlan(0.3), coarsePlan(0.3), steadyPlan(0.3, line{dir: -1, speed: 1.18})} {
 			require.Equal(t, plainSearch(x, &q, &o, p), search(x, &q, &o, p), "%d x %d moments, %g not valid", q.n, o.n, gaps)
 		}
@@ -118,7 +118,7 @@ func TestFramesLaidTogetherAreTheSameAsEachAlone(t *testing.T) {
 		}
 		for _, turn := range []Transform{identity, forms[Rotate90], {0.5, 0.1, 0.2, -0.1, 0.6, 0.3, 0.05, 0, 1}, {3, 0, -1, 0, 3, -1, 0, 0, 1}, {1, 0, 5, 0, 1, 5, 0, 0, 1}} {
 			m := newWarp(turn, in.w, in.h, cells)
-			require.Equal(t, m.apply(&in, 1), m.lay(weave(&in)), "%d frames, %v", n, turn)
+			require.Equal(t, m.apply(&in, 1), m.layIn(nil, weave(&in)), "%d frames, %v", n, turn)
 		}
 	}
 }

@@ -30,6 +30,7 @@ type track struct {
 	w, h  int
 	valid []bool // frames that lie in a part of the clip that was decoded
 	v     []float32
+	mem   *memory // where what is made of it lies
 }
 
 func (t *track) frame(i int) []float32 { return t.v[i*t.w*t.h : (i+1)*t.w*t.h] }
@@ -191,8 +192,8 @@ func (m *warpMap) four(src, dst *[4][]float32) {
 
 // halve averages 2 x 2 cells of every frame.
 func (t *track) halve() track {
-	out := track{start: t.start, n: t.n, w: t.w / 2, h: t.h / 2, valid: t.valid}
-	out.v = make([]float32, t.n*out.w*out.h)
+	out := track{start: t.start, n: t.n, w: t.w / 2, h: t.h / 2, valid: t.valid, mem: t.mem}
+	out.v = t.mem.floats(t.n * out.w * out.h)
 	for i := range t.n {
 		src, dst := t.frame(i), out.frame(i)
 		for y := range out.h {
@@ -207,18 +208,24 @@ func (t *track) doubled() track {
 	if t.n < 2 {
 		return *t
 	}
-	out := track{start: t.start, n: 2*t.n - 1, w: t.w, h: t.h}
+	out := track{start: t.start, n: 2*t.n - 1, w: t.w, h: t.h, mem: t.mem}
 	out.valid = make([]bool, out.n)
-	out.v = make([]float32, out.n*t.w*t.h)
+	out.v = t.mem.floats(out.n * t.w * t.h)
 	for i := range t.n {
 		out.valid[2*i] = t.valid[i]
 		copy(out.frame(2*i), t.frame(i))
-		if i+1 < t.n && t.valid[i] && t.valid[i+1] {
-			out.valid[2*i+1] = true
-			a, b, dst := t.frame(i), t.frame(i+1), out.frame(2*i+1)
-			for j := range dst {
-				dst[j] = (a[j] + b[j]) / 2
-			}
+		if i+1 == t.n {
+			break
+		}
+		dst := out.frame(2*i + 1)
+		if !t.valid[i] || !t.valid[i+1] {
+			clear(dst)
+			continue
+		}
+		out.valid[2*i+1] = true
+		a, b := t.frame(i), t.frame(i+1)
+		for j := range dst {
+			dst[j] = (a[j] + b[j]) / 2
 		}
 	}
 	return out

@@ -135,13 +135,13 @@ func TestSearchFindsSpeedOffsetAndDirection(t *testing.T) {
 			}
 			q.energy[i] = o.energy[j]
 		}
-		f := search(products(&q, &o), &q, &o, fullPlan(0))
+		f := search(productsIn(make([]float32, q.n*o.n), &q, &o), &q, &o, fullPlan(0))
 		require.Equal(t, want.dir, f.line.dir)
 		require.InDelta(t, want.speed, f.line.speed, 1e-9)
 		require.InDelta(t, want.offset, f.line.offset, 1) // offsets are tried in steps of 0.1 s, which is 2 samples
 		require.Greater(t, f.best[1], 0.7)
 		other := noise(2, 70, 60)
-		g := search(products(&other, &o), &other, &o, fullPlan(0))
+		g := search(productsIn(make([]float32, other.n*o.n), &other, &o), &other, &o, fullPlan(0))
 		require.Less(t, g.best[1], 0.5)
 	}
 }

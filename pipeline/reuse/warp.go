@@ -18,18 +18,19 @@ type woven struct {
 }
 
 func weave(t *track) *woven {
-	w := &woven{of: t, v: make([]float32, (t.n+C.reuse_woven-1)/C.reuse_woven*C.reuse_woven*t.w*t.h)}
+	w := &woven{of: t, v: t.mem.floats((t.n + C.reuse_woven - 1) / C.reuse_woven * C.reuse_woven * t.w * t.h)}
 	if len(w.v) > 0 {
 		C.reuse_weave((*C.float)(unsafe.SliceData(t.v)), C.int(t.n), C.int(t.w*t.h), (*C.float)(unsafe.SliceData(w.v)))
 	}
 	return w
 }
 
-// lay is apply to all frames of a track that was woven.
-func (m *warpMap) lay(w *woven) track {
+// layIn is apply to all frames of a track that was woven; the result lies in mem.
+func (m *warpMap) layIn(mem *memory, w *woven) track {
 	t := w.of
-	out := track{start: t.start, n: t.n, w: m.side, h: m.side, valid: t.valid, v: make([]float32, t.n*m.side*m.side)}
+	out := track{start: t.start, n: t.n, w: m.side, h: m.side, valid: t.valid, v: mem.floats(t.n * m.side * m.side), mem: mem}
 	if len(m.taps) == 0 || len(w.v) == 0 {
+		clear(out.v)
 		return out
 	}
 	C.reuse_warp((*C.float)(unsafe.SliceData(w.v)), C.int(t.n), C.int(t.w*t.h), (*C.int32_t)(unsafe.SliceData(m.from)), (*C.struct_reuse_tap)(unsafe.Pointer(unsafe.SliceData(m.taps))),

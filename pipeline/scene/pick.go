@@ -71,7 +71,16 @@ func pick(frames []media.Frame, n int) ([]media.Frame, error) {
 
 // lookAt measures one frame: sharpness is the variance of the Laplacian.
 func lookAt(f media.Frame) (look, error) {
-	grey, _, err := greyAt(f.Image, pickSide)
+	w, h := f.Image.Cols(), f.Image.Rows()
+	if long := max(w, h); long > pickSide {
+		w, h = max(1, (w*pickSide+long/2)/long), max(1, (h*pickSide+long/2)/long)
+	}
+	shrunk, err := media.Stretched(f.Image, w, h)
+	if err != nil {
+		return look{}, err
+	}
+	defer shrunk.Close()
+	grey, err := media.Gray(shrunk)
 	if err != nil {
 		return look{}, err
 	}
