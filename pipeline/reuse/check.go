@@ -142,9 +142,11 @@ func newQuery(f *Fingerprint) (*query, error) {
 	if q.stills, err = decodePoints(f.points); err != nil {
 		return nil, fmt.Errorf("read the points of fingerprint %s: %w", short(f.SHA256), err)
 	}
-	if q.grid, err = decodeMotion(&q.mem, f.motion); err != nil {
-		q.close()
-		return nil, fmt.Errorf("read the motion of fingerprint %s: %w", short(f.SHA256), err)
+	if q.grid = f.grid; q.grid.n == 0 { // a stored one
+		if q.grid, err = decodeMotion(&q.mem, f.motion); err != nil {
+			q.close()
+			return nil, fmt.Errorf("read the motion of fingerprint %s: %w", short(f.SHA256), err)
+		}
 	}
 	q.track.full = q.grid
 	if f.full.n > 0 {

@@ -55,13 +55,14 @@ type Fingerprint struct {
 	// full is the decoder's motion at its own size. It is not kept: only the fingerprint of the submission itself has it, and registers
 	// it to earlier clips. A parsed fingerprint falls back to its 32 x 32 grid, which is less exact for crops.
 	full    track
+	grid    track // what motion says, likewise
 	picture grey // of a photo, likewise: the points of earlier ones are looked for in it
 }
 
 // Bytes is about how much memory the fingerprint takes, for those who keep many.
 func (f *Fingerprint) Bytes() int {
 	const still, area, point, fixed = 8 + Forms*32 + 8 + 8 + 32, 56, 32, 512
-	return fixed + len(f.Stills)*still + len(f.Areas)*area + len(f.Audio.Subs)*5 + f.Views.bytes() + len(f.index)*point + len(f.points) + len(f.motion) + 4*(len(f.coarse.v)+len(f.full.v)) + len(f.coarse.valid) + len(f.full.valid) + len(f.picture.pix)
+	return fixed + len(f.Stills)*still + len(f.Areas)*area + len(f.Audio.Subs)*5 + f.Views.bytes() + len(f.index)*point + len(f.points) + len(f.motion) + 4*(len(f.coarse.v)+len(f.full.v)+len(f.grid.v)) + len(f.coarse.valid) + len(f.full.valid) + len(f.picture.pix)
 }
 
 // indexPoint is one point of the index.
@@ -151,7 +152,7 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 		m := newWarp(identity, f.full.w, f.full.h, cells)
 		grid := m.apply(&f.full, 1)
 		roundMotion(&grid)
-		f.motion = encodeMotion(&grid)
+		f.motion, f.grid = encodeMotion(&grid), grid
 		f.coarse = makeCoarse(&grid)
 	}
 	return f, nil
