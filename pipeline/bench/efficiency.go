@@ -51,10 +51,11 @@ var kernelList = map[string][]string{
 	"onsite/pipeline/reuse": {
 		"resample", "columns", "axpy", "lowDCT", "addRow", "halveRows", "greyRow", "pdqBits", "pdqQuality", "dot", "productsIn", "nearestThree",
 		"nearestCode", "nearestBits", "codeOf", "kthOf", "appendKeys", "split", "halveLines", "Bits256.Distance", "differences", "changes", "cellMotion",
-		"cellMeans", "abs32", "centreIn", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied",
+		"cellMeans", "abs32", "centreIn", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied", "cosine", "resampleMotion",
 	},
 	"onsite/pipeline/authenticity": {
 		"smooth", "blur3", "half", "shrink", "(*series).measure", "(*equations).affine", "(*equations).projective", "plane.sample", "blockScores", "blockLeft",
+		"(*series).change", "(*series).levelled", "moments",
 	},
 	"onsite/pipeline/liveness": {"stepsOf", "(*spectrum).add"},
 }

@@ -119,7 +119,7 @@ func encodeAreas(areas []Area) []byte {
 func readAreas(outer *reader, b []byte) []Area {
 	r := reader{b: b, err: outer.err}
 	n := r.count(areaStills * areasPerStill)
-	var out []Area
+	out := slices.Grow([]Area(nil), n)
 	for range n {
 		out = append(out, Area{Still: int(r.u8()), Left: r.u8(), Top: r.u8(), Right: r.u8(), Bottom: r.u8(), PDQ: r.bits(), Quality: int(r.u8())})
 	}

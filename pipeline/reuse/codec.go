@@ -263,9 +263,11 @@ func encodeCoarse(t *track) []byte {
 func readCoarse(outer *reader, b []byte) track {
 	r := reader{b: b, err: outer.err}
 	t := r.trackHead(maxTrackFrames/coarseStride, coarseCells)
-	t.v = make([]float32, 0, t.n*coarseCells*coarseCells)
-	for range t.n * coarseCells * coarseCells {
-		t.v = append(t.v, float32(r.u16())/coarseUnit)
+	t.v = make([]float32, t.n*coarseCells*coarseCells)
+	if raw := r.take(2 * len(t.v)); raw != nil {
+		for i := range t.v {
+			t.v[i] = float32(order.Uint16(raw[2*i:])) / coarseUnit
+		}
 	}
 	r.end()
 	outer.err = r.err
@@ -360,12 +362,21 @@ func (r *reader) u64() uint64 {
 
 func (r *reader) ms() time.Duration { return time.Duration(r.u32()) * time.Millisecond }
 
-func (r *reader) bits() Bits256 { return Bits256{r.u64(), r.u64(), r.u64(), r.u64()} }
+func (r *reader) bits() (h Bits256) {
+	if b := r.take(8 * len(h)); b != nil {
+		for i := range h {
+			h[i] = order.Uint64(b[8*i:])
+		}
+	}
+	return h
+}
 
 func (r *reader) place() (x, y, size, angle float32) {
-	x, y = float32(r.u16())/positionUnit, float32(r.u16())/positionUnit
-	size, angle = float32(r.u16())/sizeUnit, float32(r.u16())/angleUnit
-	return x, y, size, angle
+	b := r.take(8)
+	if b == nil {
+		return 0, 0, 0, 0
+	}
+	return float32(order.Uint16(b)) / positionUnit, float32(order.Uint16(b[2:])) / positionUnit, float32(order.Uint16(b[4:])) / sizeUnit, float32(order.Uint16(b[6:])) / angleUnit
 }
 
 // count reads a 16-bit number that must not exceed limit.
