@@ -56,7 +56,7 @@ type Fingerprint struct {
 	// it to earlier clips. A parsed fingerprint falls back to its 32 x 32 grid, which is less exact for crops.
 	full    track
 	grid    track // what motion says, likewise
-	picture grey // of a photo, likewise: the points of earlier ones are looked for in it
+	picture grey  // of a photo, likewise: the points of earlier ones are looked for in it
 }
 
 // Bytes is about how much memory the fingerprint takes, for those who keep many.
