@@ -163,6 +163,15 @@ const (
 	LabelBehind = "behind_joint"
 )
 
+// Labels of the keyframes that show the same: one of a stretch that is shown again and the one nearest to its repeat, whose from_ms is the moment at
+// which the former returns; the first and the last one of a stretch in which the picture stands still.
+const (
+	LabelShown  = "shown"
+	LabelAgain  = "shown_again"
+	LabelStands = "stands_from"
+	LabelStill  = "still_the_same"
+)
+
 // Reason is a finding that counts in the decision, with its words.
 type Reason struct {
 	Code     Code       `json:"code"`

@@ -134,15 +134,10 @@ func (c *checker) still() bool {
 	}
 	ev := span("segment", s.from, s.to)
 	ev.Score, ev.Threshold = &residual, &limit
-	evidence := []pipeline.Evidence{ev}
-	if n := len(c.clip.Frames); n > 1 {
-		first, last := c.clip.Frames[0].Index, c.clip.Frames[n-1].Index
-		evidence = append(evidence, pipeline.Evidence{Kind: "keyframe", Keyframe: &first}, pipeline.Evidence{Kind: "keyframe", Keyframe: &last})
-	}
 	c.add(pipeline.Finding{
 		Code: pipeline.StaticImage, Outcome: outcome, Certain: certain,
 		Args:     map[string]string{"seconds": fmt.Sprintf("%.0f", s.to-s.from), "kind": kind},
-		Evidence: evidence,
+		Evidence: append([]pipeline.Evidence{ev}, c.stands(0, math.Inf(1))...),
 	})
 	return true
 }
@@ -173,7 +168,7 @@ func (c *checker) frozen(s *series) {
 	c.add(pipeline.Finding{
 		Code: pipeline.FrozenPart, Outcome: outcome, Certain: outcome == pipeline.Fail,
 		Args:     map[string]string{"from": seconds(f.from), "to": seconds(f.to)},
-		Evidence: []pipeline.Evidence{ev},
+		Evidence: append([]pipeline.Evidence{ev}, c.stands(f.from, f.to)...),
 	})
 }
 
@@ -235,7 +230,7 @@ func (c *checker) repeat(s *series) {
 	c.add(pipeline.Finding{
 		Code: pipeline.ReplayedWithinClip, Outcome: outcome, Certain: sus >= c.cfg.RepeatCertain,
 		Args:     map[string]string{"from": seconds(from), "to": seconds(to)},
-		Evidence: []pipeline.Evidence{ev},
+		Evidence: append([]pipeline.Evidence{ev}, c.again(&p, from, to)...),
 	})
 }
 

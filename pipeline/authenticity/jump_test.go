@@ -260,3 +260,22 @@ func TestHowManyStallsAreTooMany(t *testing.T) {
 		require.False(t, tooMany(most-1, seconds), "%g s", seconds)
 	}
 }
+
+// What repeats or stands still is shown by two pictures, for a person to compare.
+func TestPicturesThatShowTheSame(t *testing.T) {
+	c := &checker{clip: &media.Clip{}}
+	for i := range 8 {
+		c.clip.Frames = append(c.clip.Frames, media.Frame{Index: i, PTS: time.Duration(i) * time.Second})
+	}
+	shown := c.again(&repeat{lag: 2.96}, 0.2, 3.1)
+	require.Len(t, shown, 2)
+	require.Equal(t, []any{1, pipeline.LabelShown, 4, pipeline.LabelAgain, int64(3960)},
+		[]any{*shown[0].Keyframe, shown[0].Label, *shown[1].Keyframe, shown[1].Label, *shown[1].FromMS})
+	require.Empty(t, c.again(&repeat{lag: 2.96}, 0.2, 0.9), "no keyframe within it")
+
+	shown = c.stands(2.96, 4.8)
+	require.Len(t, shown, 2)
+	require.Equal(t, []any{3, pipeline.LabelStands, 4, pipeline.LabelStill}, []any{*shown[0].Keyframe, shown[0].Label, *shown[1].Keyframe, shown[1].Label})
+	require.Len(t, c.stands(2.5, 3.5), 1)
+	require.Empty(t, c.stands(2.2, 2.8))
+}

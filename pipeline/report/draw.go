@@ -296,8 +296,12 @@ func (b *builder) evidenceShot(g []pipeline.Evidence, closeUp bool) shot {
 		s = b.picture(*e.Keyframe, marks, smallLabel)
 	}
 	s.Anchor = fmt.Sprintf("view-%d", *e.Keyframe)
-	if e.Label == pipeline.LabelBefore || e.Label == pipeline.LabelBehind {
+	switch e.Label {
+	case pipeline.LabelBefore, pipeline.LabelBehind, pipeline.LabelShown, pipeline.LabelAgain, pipeline.LabelStands, pipeline.LabelStill:
 		s.Sub = label(e.Label)
+		if e.FromMS != nil { // keyframes need not lie on the moment itself
+			s.Sub.EN, s.Sub.ZH = s.Sub.EN+" at "+clock(*e.FromMS), s.Sub.ZH+" "+clock(*e.FromMS)
+		}
 		s.Alt = b.says(pipeline.Text{EN: s.Caption.EN + ", " + s.Sub.EN, ZH: s.Caption.ZH + "，" + s.Sub.ZH})
 	}
 	if e.Score != nil {

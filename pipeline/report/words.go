@@ -125,6 +125,10 @@ var labelTexts = map[string]pipeline.Text{
 
 	pipeline.LabelBefore: {EN: "nearest kept picture before it", ZH: "此前最近的留存画面"},
 	pipeline.LabelBehind: {EN: "nearest kept picture after it", ZH: "此后最近的留存画面"},
+	pipeline.LabelShown:  {EN: "shown here", ZH: "此处出现"},
+	pipeline.LabelAgain:  {EN: "nearest kept picture to its repeat", ZH: "最接近重复处的留存画面"},
+	pipeline.LabelStands: {EN: "stands still", ZH: "画面静止"},
+	pipeline.LabelStill:  {EN: "still the same", ZH: "仍是同一画面"},
 }
 
 // label gives the words of an evidence label; one that is not known shows itself.

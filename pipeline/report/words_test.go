@@ -47,7 +47,8 @@ func TestStagesAreThoseThatAreMeasured(t *testing.T) {
 // Labels are what the checks mark: faces, the elements of a site, the outline of a screen, stretches with a voice, tasks; and what a picture lies
 // beside.
 func TestLabelsAreThoseThatChecksGive(t *testing.T) {
-	want := []string{"face", "other_face", "elsewhere", "outline", "voice", "challenge", pipeline.LabelBefore, pipeline.LabelBehind}
+	want := []string{"face", "other_face", "elsewhere", "outline", "voice", "challenge", pipeline.LabelBefore, pipeline.LabelBehind, pipeline.LabelShown, pipeline.LabelAgain,
+		pipeline.LabelStands, pipeline.LabelStill}
 	for _, e := range scene.Elements {
 		want = append(want, string(e))
 	}
