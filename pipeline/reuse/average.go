@@ -41,7 +41,7 @@ func (t *track) averaged(n int) track {
 // inMeans gives the parts of a stretch with how alike the clips are on its line in means of n frames; z stays. theirs is the earlier clip's
 // track as the overlay sees it, 10 frames per second. Parts stay as they are where the clips are too short.
 func (v *overlay) inMeans(theirs *track, n int, parts Parts) Parts {
-	grid, other := v.grid.averaged(n), theirs.averaged(n)
+	grid, other := v.passing().averaged(n), theirs.averaged(n)
 	if min(grid.n, other.n) < minOnLine+n {
 		return parts
 	}

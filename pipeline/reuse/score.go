@@ -158,6 +158,13 @@ func lay(motion *layered, e *earlierMotion, turn Transform) (overlay, bool) {
 	return v, ok
 }
 
+// passing is the query's motion with the comparison's memory: the grid of a form of the whole picture lies in the query's, which grows until that ends.
+func (v *overlay) passing() *track {
+	grid := v.grid
+	grid.mem = v.e.mem
+	return &grid
+}
+
 // correlate searches the best line by the query's changes; it is false where there is nothing to compare.
 func (v *overlay) correlate(changes *centred, by func(eps float32) plan) bool {
 	for _, at := range changes.wanted {
@@ -213,7 +220,7 @@ func keep(all []overlay) []overlay {
 	for n < min(len(all), keepOverlays) && all[n].best.z >= keepShare*all[0].best.z {
 		n++
 	}
-	return slices.Delete(all, n, len(all)) // which lets go of what the others hold
+	return slices.Delete(all, n, len(all))
 }
 
 // frameMatches is the correlation of each query gradient with its partner on the best line; 0 off the line.
@@ -427,7 +434,7 @@ func (v *overlay) segment() (from, to int) {
 
 // queryLevel is how much the query moves where it covers the earlier picture, as earlierMotion.level.
 func (v *overlay) queryLevel() float64 {
-	half := v.grid.halve()
+	half := v.passing().halve()
 	d, valid := differences(&half, 1)
 	m := cellMotion(d, valid, gradientSize)
 	var in []float64
