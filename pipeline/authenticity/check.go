@@ -240,6 +240,9 @@ func span(kind string, from, to float64) pipeline.Evidence {
 	return pipeline.Evidence{Kind: kind, FromMS: &a, ToMS: &b}
 }
 
-func ms(s float64) int64       { return int64(math.Round(s * 1000)) }
-func seconds(s float64) string { return fmt.Sprintf("%.1f s", s) }
-func round(v float64) float64  { return math.Round(v*1000) / 1000 }
+func ms(s float64) int64 { return int64(math.Round(s * 1000)) }
+
+// seconds is a time without its unit, which each language writes itself.
+func seconds(s float64) string { return fmt.Sprintf("%.1f", s) }
+
+func round(v float64) float64 { return math.Round(v*1000) / 1000 }

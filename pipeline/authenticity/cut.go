@@ -75,13 +75,13 @@ func cutSigns(m *media.Motion, p []media.Packet) []sign {
 	var out []sign
 	for k, c := range cuts[:min(len(cuts), mostCuts)] {
 		at := m.Frames[c.i].PTS.Seconds()
-		when := seconds(at)
+		when := seconds(at) + " s"
 		weight := weights["cut"]
 		if c.ratio < strongRatio {
 			weight = faintCut
 		}
 		out = append(out, sign{code: "cut", weight: weight, proof: fmt.Sprintf("at %s: %.1f levels, %.1f times the usual", when, change[c.i], c.ratio), at: at,
-			text: pipeline.Text{EN: "the picture jumps at " + when, ZH: "画面在 " + when + " 处跳变"}})
+			text: pipeline.Text{EN: "the picture jumps at " + when, ZH: "画面在 " + seconds(at) + " 秒处跳变"}})
 		if k > 0 {
 			continue
 		}

@@ -299,8 +299,8 @@ func (c *checker) joined(s *series) {
 			c.add(pipeline.Finding{
 				Code: pipeline.StreamAltered, Outcome: pipeline.Uncertain, Evidence: append([]pipeline.Evidence{ev}, c.beside(j.last, j.at)...),
 				Args: map[string]string{
-					"signs_en": fmt.Sprintf("the picture jumps at %s, as where two parts are joined", seconds(j.at)),
-					"signs_zh": fmt.Sprintf("画面在 %s 处跳变，像是拼接", seconds(j.at)),
+					"signs_en": fmt.Sprintf("the picture jumps at %s s, as where two parts are joined", seconds(j.at)),
+					"signs_zh": fmt.Sprintf("画面在 %s 秒处跳变，像是拼接", seconds(j.at)),
 				},
 			})
 		}
@@ -318,8 +318,8 @@ func (c *checker) joined(s *series) {
 	c.add(pipeline.Finding{
 		Code: pipeline.StreamAltered, Outcome: pipeline.Uncertain, Evidence: append([]pipeline.Evidence{ev}, c.beside(first.from, first.to)...),
 		Args: map[string]string{
-			"signs_en": fmt.Sprintf("the picture stops and goes on (times: %d, first at %s)", count, seconds(first.from)),
-			"signs_zh": fmt.Sprintf("画面停顿后继续，共 %d 次，首次在 %s", count, seconds(first.from)),
+			"signs_en": fmt.Sprintf("the picture stops and goes on (times: %d, first at %s s)", count, seconds(first.from)),
+			"signs_zh": fmt.Sprintf("画面停顿后继续，共 %d 次，首次在 %s 秒", count, seconds(first.from)),
 		},
 	})
 }

@@ -51,12 +51,12 @@ var codeTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "该视频是静止画面[，持续 {seconds} 秒]，其中几乎没有任何运动。",
 	},
 	pipeline.ReplayedWithinClip: {
-		EN: "Part of the recording is played again, frame by frame the same[: what is seen from {from} to {to} returns later].",
-		ZH: "录像中有一段被重复播放[（{from} 至 {to} 的内容之后再次出现）]，画面逐帧相同。",
+		EN: "Part of the recording is played again, frame by frame the same[: what is seen from {from} to {to} s returns later].",
+		ZH: "录像中有一段被重复播放[（{from} 至 {to} 秒的内容之后再次出现）]，画面逐帧相同。",
 	},
 	pipeline.FrozenPart: {
-		EN: "The picture stands still for a while[, from {from} to {to},] although the rest of the recording moves.",
-		ZH: "录像中有一段画面静止不动[（{from} 至 {to}）]，而其余部分正常运动。",
+		EN: "The picture stands still for a while[, from {from} to {to} s,] although the rest of the recording moves.",
+		ZH: "录像中有一段画面静止不动[（{from} 至 {to} 秒）]，而其余部分正常运动。",
 	},
 	pipeline.LogoMissing: {
 		EN: "The logo[ “{name}”] of the site was not found in view.",
@@ -239,12 +239,12 @@ var doubtTexts = map[pipeline.Code]pipeline.Text{
 		ZH: "该视频可能是静止画面[，{seconds} 秒内]几乎没有任何运动。",
 	},
 	pipeline.FrozenPart: {
-		EN: "The picture seems to stand still for a while in a recording that moves otherwise[: from {from} to {to}].",
-		ZH: "录像其余部分有运动，但有一段画面疑似静止[：{from} 至 {to}]。",
+		EN: "The picture seems to stand still for a while in a recording that moves otherwise[: from {from} to {to} s].",
+		ZH: "录像其余部分有运动，但有一段画面疑似静止[：{from} 至 {to} 秒]。",
 	},
 	pipeline.ReplayedWithinClip: {
-		EN: "Part of the recording may be played again[: what is seen from {from} to {to} seems to return later].",
-		ZH: "录像中可能有一段被重复播放[（{from} 至 {to} 的内容之后似乎再次出现）]。",
+		EN: "Part of the recording may be played again[: what is seen from {from} to {to} s seems to return later].",
+		ZH: "录像中可能有一段被重复播放[（{from} 至 {to} 秒的内容之后似乎再次出现）]。",
 	},
 	pipeline.LogoMissing: {
 		EN: "It could not be told whether the logo[ “{name}”] of the site is in view.",
