@@ -61,7 +61,6 @@ type env struct {
 }
 
 func main() {
-	keepHeap()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
