@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -160,34 +159,6 @@ type gradients struct {
 
 func (g *gradients) row(i int) []float32 { return g.v[i*g.dim : (i+1)*g.dim] }
 
-// centred are the changes of the wanted cells, n x dim: minus the frame's median (a flash moves all cells), clipped.
-type centred struct {
-	wanted []int
-	valid  []bool
-	v      []float32
-}
-
-// centreIn makes them in memory of len(valid) x len(wanted) values.
-func centreIn(v, d []float32, valid []bool, size int, wanted []int) centred {
-	c := centred{wanted: wanted, valid: valid, v: v}
-	for i, ok := range valid {
-		dst := c.v[i*len(wanted) : (i+1)*len(wanted)]
-		if !ok {
-			clear(dst)
-			continue
-		}
-		src := d[i*size : (i+1)*size]
-		for k, at := range wanted {
-			dst[k] = src[at]
-		}
-		mid := median(dst)
-		for k, x := range dst {
-			dst[k] = min(max(x-mid, -clipGradient), clipGradient)
-		}
-	}
-	return c
-}
-
 // shapeIn makes vectors of the changes, in memory of as many values: each divided by the root of the frame's own rms (so that one quick move does not
 // outweigh all the rest), times the roots of the cells' weights.
 func (c *centred) shapeIn(v, weight []float32) gradients {
@@ -294,21 +265,4 @@ func split(v []int32, p int64) int {
 // dot is the scalar product.
 func dot(a, b []float32) float32 {
 	return blas32.Dot(blas32.Vector{N: len(a), Data: a, Inc: 1}, blas32.Vector{N: len(b), Data: b, Inc: 1})
-}
-
-// productsIn is the matrix of scalar products of a's and b's rows, in memory of a.n x b.n values; rows that are not valid are zero.
-func productsIn(x []float32, a, b *gradients) []float32 {
-	if a.dim == 0 || b.n == 0 {
-		clear(x)
-		return x
-	}
-	rows := blas32.General{Rows: b.n, Cols: b.dim, Stride: b.dim, Data: b.v}
-	for i := range a.n {
-		if !a.valid[i] {
-			clear(x[i*b.n : (i+1)*b.n])
-			continue
-		}
-		blas32.Gemv(blas.NoTrans, 1, rows, blas32.Vector{N: a.dim, Data: a.row(i), Inc: 1}, 0, blas32.Vector{N: b.n, Data: x[i*b.n : (i+1)*b.n], Inc: 1})
-	}
-	return x
 }

@@ -239,3 +239,93 @@ func TestFormsAreLaidOnce(t *testing.T) {
 	b, _ := m.over(odd)
 	require.NotSame(t, a, b, "others are seldom tried twice")
 }
+
+func TestProductsAreThoseOfEveryPairOfRows(t *testing.T) {
+	for _, size := range [][3]int{{1, 1, 1}, {3, 1, 7}, {4, 2, 8}, {5, 3, 12}, {9, 11, 64}, {7, 6, 251}, {150, 300, 256}} {
+		a, b := gradients{n: size[0], dim: size[2]}, gradients{n: size[1], dim: size[2]}
+		a.v, b.v = values(3, a.n*a.dim), values(4, b.n*b.dim)
+		got := productsIn(values(5, a.n*b.n), &a, &b)
+		for i := range a.n {
+			for j := range b.n {
+				var lanes [8]float32
+				p, q := a.row(i), b.row(j)
+				k := 0
+				for ; k+8 <= a.dim; k += 8 {
+					for l := range lanes {
+						lanes[l] += p[k+l] * q[k+l]
+					}
+				}
+				for l := range 4 {
+					lanes[l] += lanes[l+4]
+				}
+				for ; k+4 <= a.dim; k += 4 {
+					for l := range 4 {
+						lanes[l] += p[k+l] * q[k+l]
+					}
+				}
+				for ; k < a.dim; k++ {
+					lanes[0] += p[k] * q[k]
+				}
+				require.Equal(t, (lanes[0]+lanes[1])+(lanes[2]+lanes[3]), got[i*b.n+j], "%v, rows %d and %d", size, i, j)
+				if a.dim%8 == 0 {
+					require.Equal(t, dot(p, q), got[i*b.n+j], "as a product that is made alone")
+				}
+			}
+		}
+	}
+	require.Equal(t, []float32{0, 0}, productsIn([]float32{1, 2}, &gradients{n: 1}, &gradients{n: 2}), "rows of no values")
+}
+
+func BenchmarkProducts(b *testing.B) {
+	q, o := gradients{n: 150, dim: gradientSize}, gradients{n: 300, dim: gradientSize}
+	q.v, o.v = values(3, q.n*q.dim), values(4, o.n*o.dim)
+	x := make([]float32, q.n*o.n)
+	for b.Loop() {
+		productsIn(x, &q, &o)
+	}
+}
+
+func TestCentredIsWithoutTheMedian(t *testing.T) {
+	for _, size := range []int{1, 2, 9, 64, gradientSize, gridSize} {
+		var wanted []int
+		for at := range size {
+			if at%5 != 3 {
+				wanted = append(wanted, at)
+			}
+		}
+		for name, d := range map[string][]float32{"any": values(9, 3*size), "few different ones": make([]float32, 3*size), "none": make([]float32, 3*size)} {
+			if name == "few different ones" {
+				for i := range d {
+					d[i] = float32(i*i%7) - 3
+				}
+			}
+			valid := []bool{true, false, true}
+			got := centreIn(values(8, len(valid)*len(wanted)), d, valid, size, wanted)
+			for f, ok := range valid {
+				want := make([]float32, len(wanted))
+				for k, at := range wanted {
+					want[k] = d[f*size+at]
+				}
+				mid := median(want)
+				for k, x := range want {
+					if want[k] = min(max(x-mid, -clipGradient), clipGradient); !ok {
+						want[k] = 0
+					}
+				}
+				require.Equal(t, want, got.v[f*len(wanted):(f+1)*len(wanted)], "%s, %d cells", name, size)
+			}
+		}
+	}
+}
+
+func BenchmarkCentre(b *testing.B) {
+	const n = 300
+	d, valid, wanted := values(9, n*gradientSize), slices.Repeat([]bool{true}, n), make([]int, gradientSize)
+	for at := range wanted {
+		wanted[at] = at
+	}
+	v := make([]float32, len(d))
+	for b.Loop() {
+		centreIn(v, d, valid, gradientSize, wanted)
+	}
+}
