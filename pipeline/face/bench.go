@@ -251,7 +251,7 @@ func (m *Matcher) shoot(ctx context.Context, clip *media.Clip, bare bool, s *sho
 
 // bareVector is the pipeline without the product: one detection, the largest face, its landmarks, plain alignment, one embedding.
 func (m *Matcher) bareVector(ctx context.Context, clip *media.Clip) (models.Vector, bool, error) {
-	p := newPyramid(clip.Frames[0].Image)
+	p := pyramidOf(&clip.Frames[0])
 	defer p.close()
 	boxes, err := m.detect(ctx, p, false)
 	if err != nil || len(boxes) == 0 {

@@ -36,7 +36,7 @@ func (m *Matcher) Find(ctx context.Context, clip *media.Clip) (Found, error) {
 	}
 	photo := len(clip.Frames) == 1
 	found := Found{Frames: make([]FrameFaces, len(clip.Frames))}
-	p := newPyramid(clip.Frames[0].Image)
+	p := pyramidOf(&clip.Frames[0])
 	defer p.close()
 	seen := 0
 	for i := range clip.Frames {
@@ -69,7 +69,7 @@ func (m *Matcher) Sweep(ctx context.Context, clip *media.Clip, found *Found, ind
 		if clip.Frames[i].Index != index || i >= len(found.Frames) {
 			continue
 		}
-		p := newPyramid(clip.Frames[i].Image)
+		p := pyramidOf(&clip.Frames[i])
 		defer p.close()
 		var boxes []box
 		for _, share := range m.config.Tiles {
@@ -121,7 +121,7 @@ func ofHead(subject *Face, r image.Rectangle) bool {
 
 // look fills the faces of one frame: thorough looks in tiles, too; rough places landmarks once.
 func (m *Matcher) look(ctx context.Context, p *pyramid, frame *media.Frame, out *FrameFaces, thorough, rough bool) error {
-	p.show(frame.Image)
+	p.show(frame)
 	*out = FrameFaces{Index: frame.Index, PTS: frame.PTS, W: frame.Image.Cols(), H: frame.Image.Rows()}
 	boxes, err := m.detect(ctx, p, thorough)
 	if err != nil {

@@ -19,13 +19,35 @@ type pyramid struct {
 	picture gocv.Mat
 	halves  []gocv.Mat // of the whole picture: 1/2, 1/4, ...; those behind made are of an earlier one
 	made    int
+	lent    bool     // the first half is the frame's own, which stands in half
+	half    gocv.Mat // of the frame, not to be closed
 	out     gocv.Mat // what view stretches into
 }
 
 func newPyramid(picture gocv.Mat) *pyramid { return &pyramid{picture: picture, out: gocv.NewMat()} }
 
-// show turns to another picture.
-func (p *pyramid) show(picture gocv.Mat) { p.picture, p.made = picture, 0 }
+// pyramidOf is that of a frame, whose half it shares.
+func pyramidOf(f *media.Frame) *pyramid {
+	p := newPyramid(f.Image)
+	p.show(f)
+	return p
+}
+
+// show turns to another frame.
+func (p *pyramid) show(f *media.Frame) {
+	p.picture, p.made = f.Image, 0
+	if p.half, p.lent = f.Half(); p.lent {
+		p.made = 1
+	}
+}
+
+// halved is the picture halved so many times, at least once, which must have been made.
+func (p *pyramid) halved(times int) gocv.Mat {
+	if times == 1 && p.lent {
+		return p.half
+	}
+	return p.halves[times-1]
+}
 
 func (p *pyramid) close() {
 	for i := range p.halves {
@@ -70,7 +92,8 @@ func (p *pyramid) part(r image.Rectangle, times int) (l level, ok bool, err erro
 		l.pix = p.picture.Region(in)
 		return l, true, nil
 	case times <= p.made:
-		l.pix = p.halves[times-1].Region(image.Rect(in.Min.X/k, in.Min.Y/k, in.Max.X/k, in.Max.Y/k))
+		half := p.halved(times)
+		l.pix = half.Region(image.Rect(in.Min.X/k, in.Min.Y/k, in.Max.X/k, in.Max.Y/k))
 		return l, true, nil
 	}
 	l.pix = p.picture.Region(in)
@@ -92,9 +115,9 @@ func (p *pyramid) halve(times int) error {
 	for ; p.made < times; p.made++ {
 		last := p.picture
 		if p.made > 0 {
-			last = p.halves[p.made-1]
+			last = p.halved(p.made)
 		}
-		if p.made == len(p.halves) {
+		for p.made >= len(p.halves) {
 			p.halves = append(p.halves, gocv.NewMat())
 		}
 		if err := halve(last, &p.halves[p.made]); err != nil {

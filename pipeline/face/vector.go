@@ -99,7 +99,7 @@ func (m *Matcher) embed(ctx context.Context, clip *media.Clip, found *Found, s S
 	if face.vector.V != nil && !flip {
 		return face.vector, nil
 	}
-	v, err := m.vector(ctx, clip.Frames[s.Frame].Image, face, flip)
+	v, err := m.vector(ctx, &clip.Frames[s.Frame], face, flip)
 	if err != nil {
 		return models.Vector{}, fmt.Errorf("frame %d: face at %v: %w", found.Frames[s.Frame].Index, face.Box, err)
 	}
@@ -108,10 +108,10 @@ func (m *Matcher) embed(ctx context.Context, clip *media.Clip, found *Found, s S
 
 // vector aligns and embeds one face, whose landmarks are placed a second time where that was not done; with flip the mean of the face and
 // its mirror image, which takes twice the time.
-func (m *Matcher) vector(ctx context.Context, picture gocv.Mat, face *Face, flip bool) (models.Vector, error) {
+func (m *Matcher) vector(ctx context.Context, frame *media.Frame, face *Face, flip bool) (models.Vector, error) {
 	aligned := gocv.NewMat()
 	defer aligned.Close()
-	p := newPyramid(picture)
+	p := pyramidOf(frame)
 	defer p.close()
 	l := face.Landmarks
 	if face.rough {

@@ -144,7 +144,7 @@ func (b *builder) Still(h wire.FrameHead, pix func([]byte) error) error {
 	if err != nil {
 		return err
 	}
-	b.clip.Frames = append(b.clip.Frames, Frame{Index: len(b.clip.Frames), PTS: micros(h.PTSUS), Image: m, SceneChange: h.SceneChange})
+	b.clip.Frames = append(b.clip.Frames, Frame{Index: len(b.clip.Frames), PTS: micros(h.PTSUS), Image: m, SceneChange: h.SceneChange, half: halfOf(m)})
 	return nil
 }
 

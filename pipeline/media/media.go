@@ -44,6 +44,8 @@ type Frame struct {
 	PTS         time.Duration
 	Image       gocv.Mat
 	SceneChange bool
+
+	half *half // of a clip's still and of a photo
 }
 
 // Motion is a grey picture track of at least 10 frames per second where frames were decoded (see Windows), for everything that needs time: static pictures,
@@ -109,12 +111,12 @@ type Clip struct {
 // Close frees the pictures.
 func (c *Clip) Close() {
 	for i := range c.Frames {
-		_ = c.Frames[i].Image.Close()
+		c.Frames[i].close()
 	}
 	c.Frames = nil
 	for _, b := range c.Bursts {
 		for i := range b.Frames {
-			_ = b.Frames[i].Image.Close()
+			b.Frames[i].close()
 		}
 	}
 	c.Bursts = nil

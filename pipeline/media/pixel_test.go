@@ -4,8 +4,10 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"gocv.io/x/gocv"
 )
@@ -128,4 +130,58 @@ func TestStretched(t *testing.T) {
 	}
 	_, err := Stretched(m, 0, 5)
 	require.Error(t, err)
+}
+
+func TestHalfIsTheMeanOfFourPixels(t *testing.T) {
+	picture := func(w, h int) gocv.Mat {
+		pix := make([]byte, w*h*3)
+		for i := range pix {
+			pix[i] = byte(i * i / 7)
+		}
+		m, err := gocv.NewMatFromBytes(h, w, gocv.MatTypeCV8UC3, pix)
+		require.NoError(t, err)
+		return m.Clone()
+	}
+	whole := func(m gocv.Mat) Frame { return Frame{Image: m, half: halfOf(m)} }
+	f := whole(picture(38, 26))
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			_, ok := f.Half()
+			assert.True(t, ok)
+		})
+	}
+	wait.Wait()
+	got, ok := f.Half()
+	require.True(t, ok)
+	in, out := f.Image.ToBytes(), got.ToBytes()
+	require.Len(t, out, 19*13*3)
+	for y := range 13 {
+		for x := range 19 {
+			for c := range 3 {
+				at := (2*y*38+2*x)*3 + c
+				mean := (int(in[at]) + int(in[at+3]) + int(in[at+38*3]) + int(in[at+39*3]) + 2) / 4
+				require.EqualValues(t, mean, out[(y*19+x)*3+c], "pixel %d %d", x, y)
+			}
+		}
+	}
+	own, err := Stretched(f.Image, 19, 13)
+	require.NoError(t, err)
+	require.Equal(t, own.ToBytes(), out, "as whoever makes it themselves")
+	require.NoError(t, own.Close())
+	for name, f := range map[string]Frame{"odd": whole(picture(37, 26)), "nobody's": {Image: picture(38, 26)}} {
+		_, ok := f.Half()
+		require.False(t, ok, name)
+		f.close()
+	}
+	for name, cut := range map[string]image.Rectangle{"a column": image.Rect(0, 0, 36, 26), "a row": image.Rect(0, 0, 38, 24)} {
+		part := f
+		part.Image = f.Image.Region(cut)
+		_, ok := part.Half()
+		require.False(t, ok, "cut by %s", name)
+		require.NoError(t, part.Image.Close())
+	}
+	f.close()
+	_, ok = f.Half()
+	require.False(t, ok, "of a picture that is gone")
 }

@@ -100,7 +100,7 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 		if !slices.Contains(hashed, i) && !slices.Contains(pointed, i) {
 			continue
 		}
-		err := shrinkInto(&small, fr.Image)
+		err := shrinkInto(&small, &c.Frames[i])
 		if err == nil && slices.Contains(hashed, i) {
 			var s Still
 			var l luma
@@ -198,10 +198,16 @@ func evenly(n, k int) []int {
 }
 
 // shrinkInto averages blocks of pixels, as many as leave the hashes and points what they need; small pictures are copied.
-func shrinkInto(small *gocv.Mat, m gocv.Mat) error {
+func shrinkInto(small *gocv.Mat, f *media.Frame) error {
+	m := f.Image
 	k := min(m.Cols(), m.Rows()) / hashKeepSide
 	for k > 1 && max(m.Cols(), m.Rows())/k < pictureSide {
 		k--
+	}
+	if k == 2 {
+		if half, ok := f.Half(); ok {
+			return half.CopyTo(small)
+		}
 	}
 	if k <= 1 {
 		return m.CopyTo(small)

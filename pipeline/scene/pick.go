@@ -75,7 +75,11 @@ func lookAt(f media.Frame) (look, error) {
 	if long := max(w, h); long > pickSide {
 		w, h = max(1, (w*pickSide+long/2)/long), max(1, (h*pickSide+long/2)/long)
 	}
-	shrunk, err := media.Stretched(f.Image, w, h)
+	from := f.Image
+	if half, ok := f.Half(); ok && from.Cols() >= 2*w && from.Rows() >= 2*h {
+		from = half // where Stretched begins, too
+	}
+	shrunk, err := media.Stretched(from, w, h)
 	if err != nil {
 		return look{}, err
 	}
