@@ -111,6 +111,21 @@ static void add_rows16(const uint8_t *p, ptrdiff_t stride, int rows, int width, 
   }
 }
 
+// Adds eight columns to one, as a picture of 1280 pixels wants.
+#if defined(__x86_64__)
+__attribute__((target_clones("avx2", "default")))
+#endif
+static void add_columns8(const uint16_t *restrict sum, int w, uint32_t *restrict out) {
+  for (int x = 0; x < w; x++, sum += 8) out[x] = (uint32_t)sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+}
+
+static void add_columns(const uint16_t *restrict sum, int w, const int *edge, uint32_t *restrict out) {
+  for (int x = 0; x < w; x++) {
+    out[x] = 0;
+    for (int sx = edge[x]; sx < edge[x + 1]; sx++) out[x] += sum[sx];
+  }
+}
+
 // Mean luma of every cell of a w x h grid over the frame. Every source pixel counts once.
 int od_to_grey(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, int h) {
   const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
@@ -125,6 +140,7 @@ int od_to_grey(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, i
   for (int v = 0; v < 256; v++) full[v] = (uint8_t)(full_range(f) ? v : av_clip(((v - 16) * 255 + 109) / 219, 0, 255));
   for (int x = 0; x <= w; x++) edge[x] = (int)((int64_t)x * W / w);
   uint16_t sum[WIDEST];
+  uint32_t total[MOTION_SIDE];
   for (int y = 0; y < h; y++) {
     int y0 = (int)((int64_t)y * f->height / h), rows = (int)((int64_t)(y + 1) * f->height / h) - y0, last = 0;
     const uint8_t *p = f->data[0] + (ptrdiff_t)y0 * f->linesize[0];
@@ -132,12 +148,12 @@ int od_to_grey(struct SwsContext **sws, const AVFrame *f, uint8_t *dst, int w, i
     memset(sum, 0, sizeof *sum * (size_t)W);
     if (wide) add_rows16(p, f->linesize[0], rows, W, shift, sum);
     else add_rows8(p, f->linesize[0], rows, W, sum);
+    if (W == 8 * w) add_columns8(sum, w, total);
+    else add_columns(sum, w, edge, total);
     for (int x = 0; x < w; x++) {
-      uint32_t total = 0;
       int n = edge[x + 1] - edge[x];
-      for (int sx = edge[x]; sx < edge[x + 1]; sx++) total += sum[sx];
       if (n != last) last = n, share = (1ULL << 32) / (uint64_t)(n * rows) + 1;
-      dst[(size_t)y * w + x] = full[(total * share + (1ULL << 31)) >> 32 & 255];
+      dst[(size_t)y * w + x] = full[(total[x] * share + (1ULL << 31)) >> 32 & 255];
     }
   }
   return 0;

@@ -54,9 +54,9 @@ func widePattern(clip *media.Clip) (light, colour float64, ok bool, err error) {
 			}
 		}
 	}
-	var lights, colours [][]float64
+	var lights, colours []powerSums
 	for i := range sums {
-		lights, colours = append(lights, standing(sums[i].light, n)), append(colours, standing(sums[i].colour, n))
+		lights, colours = append(lights, integral(sums[i].light, n)), append(colours, integral(sums[i].colour, n))
 	}
 	return commonPeak(lights, n, 0.12, 0.48), commonPeak(colours, n, 0.05, 0.45), true, nil
 }
@@ -81,35 +81,20 @@ func tiles(w, h, n int) []image.Rectangle {
 	return out
 }
 
-// standing is how far each frequency of a half plane (n/2 rows of n, the constant in the middle of the first) stands out of its surroundings, natural
-// logarithm.
-func standing(power []float64, n int) []float64 {
-	sums := integral(power, n)
-	out := make([]float64, n/2*n)
-	for v := range n / 2 {
-		for x := range n {
-			out[v*n+x] = math.Log(math.Max(sums.ratio(x, v), 1e-3))
-		}
-	}
-	return out
-}
-
-// commonPeak is the highest middle value over the tiles.
-func commonPeak(maps [][]float64, n int, lo, hi float64) float64 {
+// commonPeak is how far the frequency that stands out most of its surroundings does so in the middle one of the tiles, natural logarithm; of the
+// frequencies between lo and hi, cycles per pixel. Each tile is a half plane (n/2 rows of n, the constant in the middle of the first).
+func commonPeak(tiles []powerSums, n int, lo, hi float64) float64 {
 	best, size := math.Inf(-1), float64(n*n)
-	values := make([]float64, len(maps))
+	values := make([]float64, len(tiles))
 	for v := 3; v < n/2-2; v++ {
 		for x := 3; x < n-3; x++ {
 			u := x - n/2
 			if r := float64(u*u + v*v); r < lo*lo*size || r > hi*hi*size || u > -3 && u < 3 {
 				continue
 			}
-			for i, m := range maps {
-				values[i] = m[v*n+x]
-			}
 			more := 0
-			for _, x := range values {
-				if x > best {
+			for i := range tiles {
+				if values[i] = math.Max(tiles[i].ratio(x, v), 1e-3); values[i] > best {
 					more++
 				}
 			}
@@ -119,5 +104,8 @@ func commonPeak(maps [][]float64, n int, lo, hi float64) float64 {
 			}
 		}
 	}
-	return best
+	if math.IsInf(best, -1) {
+		return best
+	}
+	return math.Log(best) // which of two numbers is higher does not need theirs
 }
