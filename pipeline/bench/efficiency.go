@@ -49,9 +49,9 @@ type Efficiency struct {
 var kernelList = map[string][]string{
 	"onsite/models": {"(*model).fill", "fillBGR", "fillPixels", "fillGrey", "fillGreyFromBGR"},
 	"onsite/pipeline/reuse": {
-		"resample", "columns", "axpy", "lowDCT", "addRow", "halveRows", "greyRow", "pdqBits", "pdqQuality", "dot", "productsIn", "nearestThree",
+		"resample", "columns", "axpy", "lowDCT", "addRow", "halveRows", "greyRow", "pdqBits", "pdqQuality", "dot", "nearestThree",
 		"nearestCode", "nearestBits", "codeOf", "kthOf", "appendKeys", "split", "halveLines", "Bits256.Distance", "differences", "changes", "cellMotion",
-		"cellMeans", "abs32", "centreIn", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied", "cosine", "resampleMotion",
+		"cellMeans", "abs32", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied", "cosine", "resampleMotion",
 	},
 	"onsite/pipeline/authenticity": {
 		"smooth", "blur3", "half", "shrink", "(*series).measure", "(*equations).affine", "(*equations).projective", "plane.sample", "blockScores", "blockLeft",
@@ -107,7 +107,7 @@ func (s stack) where() (part, string) {
 			return inModel, f
 		case strings.HasPrefix(f, "gocv.io/x/gocv._Cfunc_"):
 			return inOpenCV, f
-		case strings.HasPrefix(f, "onsite/pipeline/reuse._Cfunc_"): // distance.c and sweep.c, which hold the loops alone
+		case strings.HasPrefix(f, "onsite/pipeline/reuse._Cfunc_"): // the .c files, which hold the loops alone
 			return inKernel, f
 		case isKernel(f):
 			return inKernel, f

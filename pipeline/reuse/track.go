@@ -1,7 +1,6 @@
 package reuse
 
 import (
-	"math"
 	"time"
 
 	"onsite/pipeline/media"
@@ -78,65 +77,6 @@ type warpMap struct {
 	side int
 	from []int32 // cell i uses taps[from[i]:from[i+1]]; none: outside the query's picture
 	taps []pixelTap
-}
-
-// newWarp makes the map for a query track of w x h pixels. back takes library positions (fractions 0..1) to query positions (fractions).
-// A cell is the mean of 4 x 4 bilinear samples (128 x 128 in all, the prototype's registered size); it is left empty where more than 2 % of them lie outside the picture.
-func newWarp(back Transform, w, h, side int) warpMap {
-	const sub = 4
-	m := warpMap{side: side, from: make([]int32, 1, side*side+1), taps: make([]pixelTap, 0, (w+2*side)*(h+2*side))} // room for a picture that fills it
-	work := spare(w * h)
-	defer work.free()
-	acc := work.v
-	clear(acc)
-	used := make([]int32, 0, w*h/(side*side)+4*sub*sub)
-	n := float64(side * sub)
-	for cy := range side {
-		for cx := range side {
-			inside := 0
-			for sy := range sub {
-				for sx := range sub {
-					x, y := back.apply((float64(cx*sub+sx)+0.5)/n, (float64(cy*sub+sy)+0.5)/n)
-					if x < 0 || y < 0 || x > 1 || y > 1 || math.IsNaN(x) || math.IsNaN(y) {
-						continue
-					}
-					inside++
-					used = spread(acc, used, w, h, x*float64(w)-0.5, y*float64(h)-0.5)
-				}
-			}
-			keep := inside*50 >= sub*sub*49
-			for _, at := range used {
-				if keep && acc[at] > 0 {
-					m.taps = append(m.taps, pixelTap{at, acc[at] / float32(inside)})
-				}
-				acc[at] = 0
-			}
-			used = used[:0]
-			m.from = append(m.from, int32(len(m.taps)))
-		}
-	}
-	return m
-}
-
-// spread adds the four weights of a bilinear sample at (x, y) to acc and notes which pixels it touched for the first time.
-func spread(acc []float32, used []int32, w, h int, x, y float64) []int32 {
-	x, y = min(max(x, 0), float64(w-1)), min(max(y, 0), float64(h-1))
-	x0, y0 := int(x), int(y)
-	u, v := float32(x-float64(x0)), float32(y-float64(y0))
-	x1, y1 := min(x0+1, w-1), min(y0+1, h-1)
-	for _, c := range [4]struct {
-		at int
-		w  float32
-	}{{y0*w + x0, (1 - u) * (1 - v)}, {y0*w + x1, u * (1 - v)}, {y1*w + x0, (1 - u) * v}, {y1*w + x1, u * v}} {
-		if c.w == 0 {
-			continue
-		}
-		if acc[c.at] == 0 {
-			used = append(used, int32(c.at))
-		}
-		acc[c.at] += c.w
-	}
-	return used
 }
 
 // covered says which cells have pixels.

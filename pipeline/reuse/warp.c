@@ -1,8 +1,46 @@
-// Averaging the pixels of every frame into cells, sixteen frames at once. Each sum is made in the order of its taps, so it is the same to the
+// Which pixels make a cell, and averaging those of every frame into cells, sixteen frames at once. Each sum is made in the order of its taps, so it is the same to the
 // last bit as one that is made alone.
 #include "warp.h"
 
 typedef float lanes __attribute__((vector_size(32), aligned(4)));
+
+// Which pixels make the cells of a grid, and with which weights; sums has room for all pixels and is zero.
+int reuse_map(const double *back, int w, int h, int side, float *sums, int32_t *from, struct reuse_tap *taps) {
+  const double n = side * reuse_samples;
+  int count = 0, cell = 0;
+  from[cell++] = 0;
+  for (int cy = 0; cy < side; cy++)
+    for (int cx = 0; cx < side; cx++) {
+      int32_t used[reuse_taps_of_cell];
+      int touched = 0, inside = 0;
+      for (int sy = 0; sy < reuse_samples; sy++)
+        for (int sx = 0; sx < reuse_samples; sx++) {
+          const double u = (cx * reuse_samples + sx + 0.5) / n, v = (cy * reuse_samples + sy + 0.5) / n;
+          const double depth = back[6] * u + back[7] * v + back[8];
+          double x = (back[0] * u + back[1] * v + back[2]) / depth, y = (back[3] * u + back[4] * v + back[5]) / depth;
+          if (!(x >= 0 && y >= 0 && x <= 1 && y <= 1)) continue; // or no number
+          inside++;
+          x = x * w - 0.5, y = y * h - 0.5;
+          x = x < 0 ? 0 : x > w - 1 ? w - 1 : x, y = y < 0 ? 0 : y > h - 1 ? h - 1 : y;
+          const int x0 = (int)x, y0 = (int)y, x1 = x0 + 1 < w ? x0 + 1 : w - 1, y1 = y0 + 1 < h ? y0 + 1 : h - 1;
+          const float right = (float)(x - x0), down = (float)(y - y0);
+          const int32_t at[4] = {y0 * w + x0, y0 * w + x1, y1 * w + x0, y1 * w + x1};
+          const float share[4] = {(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down};
+          for (int i = 0; i < 4; i++) {
+            if (share[i] == 0) continue;
+            if (sums[at[i]] == 0) used[touched++] = at[i];
+            sums[at[i]] += share[i];
+          }
+        }
+      const int keep = inside * 50 >= reuse_samples * reuse_samples * 49;
+      for (int i = 0; i < touched; i++) {
+        if (keep) taps[count++] = (struct reuse_tap){used[i], sums[used[i]] / (float)inside};
+        sums[used[i]] = 0;
+      }
+      from[cell++] = count;
+    }
+  return count;
+}
 
 void reuse_weave(const float *frames, int n, int pixels, float *out) {
   for (int first = 0; first < n; first += reuse_woven) {
