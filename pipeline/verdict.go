@@ -147,6 +147,7 @@ type Evidence struct {
 	Reference   string   `json:"reference,omitempty"` // name of an enrolled photo or a site reference
 	Label       string   `json:"label,omitempty"`     // what is marked: face, sign, poster, ...
 	Read        string   `json:"read,omitempty"`      // text that was read
+	Text        *Text    `json:"text,omitempty"`      // of a fact: read as a sentence in both languages, where it is one
 	Job         string   `json:"job,omitempty"`       // earlier job (or file) that a segment belongs to
 	FromMS      *int64   `json:"from_ms,omitempty"`
 	ToMS        *int64   `json:"to_ms,omitempty"`

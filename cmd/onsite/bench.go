@@ -222,6 +222,9 @@ func coreTable(w *tabwriter.Writer, r bench.Result) {
 	}
 	if b := r.Baseline; b != nil {
 		fmt.Fprintf(w, "naive pipeline\t%.0f ms\t\t(%.1f times; same decisions on %.0f %% of %d clips)\n", b.CPUSPerClip*1000, b.CPUSPerClip/r.CPUSPerClip, b.SameDecisions*100, b.Clips)
+		if a := r.Apart; a != nil { // nothing in its history is like anything: what it does on both
+			fmt.Fprintf(w, "  against a history without a candidate\t\t\t(%.1f times)\n", b.CPUSPerClip/a.CPUSPerClip)
+		}
 		for _, s := range slices.Sorted(maps.Keys(b.Stages)) {
 			fmt.Fprintf(w, "  %s\t%.0f\t\t\n", s, b.Stages[s])
 		}

@@ -179,6 +179,7 @@ func TestVerifyBadInput(t *testing.T) {
 		{"face with two faces", []string{clip, "--face", two}, exitUsage, "two.jpg"},
 		{"face is text", []string{clip, "--face", write("face.jpg", []byte("no picture"))}, exitUsage, "face.jpg"},
 		{"site is missing", []string{clip, "--site", filepath.Join(dir, "none.yaml")}, exitUsage, "none.yaml"},
+		{"site is a folder", []string{clip, "--site", dir}, exitUsage, "it is a folder"},
 		{"site with an unknown key", []string{clip, "--site", write("site.yaml", []byte("id: a\nnonesuch: 1\n"))}, exitUsage, "nonesuch"},
 		{"against is a file", []string{clip, "--against", clip}, exitUsage, "not a folder"},
 		{"report into nowhere", []string{clip, "--report", filepath.Join(dir, "no", "r.html")}, exitUsage, "--report"},
@@ -194,6 +195,10 @@ func TestVerifyBadInput(t *testing.T) {
 
 			code, _, errOut = onsite(t, append([]string{"--lang", "zh", "verify"}, c.args...)...)
 			require.Equal(t, c.code, code, errOut)
+			if strings.HasPrefix(c.name, "site ") {
+				require.Regexp(t, `\p{Han}`, errOut)
+				require.NotContains(t, errOut, "open ")
+			}
 		})
 	}
 }

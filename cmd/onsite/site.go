@@ -65,11 +65,24 @@ func (c *sitePutCmd) Run(ctx context.Context, e *env) error {
 	return nil
 }
 
+// loadSite reads a site file that a flag or an argument names.
+func loadSite(flag, path string) (*pipeline.Site, error) {
+	site, err := scene.LoadSite(path)
+	var wrong *scene.SiteError
+	switch {
+	case errors.As(err, &wrong):
+		return nil, &usageError{text: wrong.Text(), err: err}
+	case err != nil:
+		return nil, pathError(flag, path, err, "name a site file", "请指定地点文件")
+	}
+	return site, nil
+}
+
 // readSite reads a site file and finds its photos; everything that can be told without the service is told here.
 func readSite(path string) ([]byte, *pipeline.Site, []client.File, error) {
-	site, err := scene.LoadSite(path) // the same words as those of "onsite verify"
+	site, err := loadSite("FILE", path) // the same words as those of "onsite verify"
 	if err != nil {
-		return nil, nil, nil, &usageError{text: words(err), err: err}
+		return nil, nil, nil, err
 	}
 	document, err := pipeline.ReadFile(path, maxSiteFile)
 	if err != nil {

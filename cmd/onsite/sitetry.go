@@ -81,9 +81,9 @@ func (c *siteTestCmd) Run(ctx context.Context, e *env) error {
 
 // here tries the photo against a site file.
 func (c *siteTestCmd) here(ctx context.Context, _ *env) (t tried, done func(), err error) {
-	site, err := scene.LoadSite(c.Site)
+	site, err := loadSite("--site", c.Site)
 	if err != nil {
-		return tried{}, nil, &usageError{text: words(err), err: err}
+		return tried{}, nil, err
 	}
 	cfg := scene.DefaultConfig()
 	if c.Policy != "" {

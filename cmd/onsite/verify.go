@@ -18,7 +18,6 @@ import (
 	"onsite/pipeline/policy"
 	"onsite/pipeline/report"
 	"onsite/pipeline/reuse"
-	"onsite/pipeline/scene"
 	"onsite/pipeline/verify"
 )
 
@@ -236,6 +235,9 @@ func trouble(err error) pipeline.Text {
 	if errors.As(err, &pe) {
 		text = pipeline.Text{EN: pe.Err.Error(), ZH: pe.Err.Error()}
 	}
+	if errors.Is(err, pipeline.ErrNotRegular) {
+		text = pipeline.Text{EN: "it is a folder, a pipe or a device, not a file", ZH: "是文件夹、管道或设备，不是文件"}
+	}
 	for _, known := range []struct {
 		err error
 		zh  string
@@ -256,11 +258,7 @@ func (c *verifyCmd) site() (*pipeline.Site, error) {
 	if c.Site == "" {
 		return nil, nil
 	}
-	site, err := scene.LoadSite(c.Site)
-	if err != nil {
-		return nil, &usageError{text: words(err), err: err}
-	}
-	return site, nil
+	return loadSite("--site", c.Site)
 }
 
 // policy gives the named policy; none named: the zero policy, for which the core takes the default one of the kind of media.

@@ -73,7 +73,7 @@ func Clock(out *pipeline.Check, i *media.Info, said Said) {
 	c.add(pipeline.Finding{
 		Code: pipeline.ClockSkew, Outcome: pipeline.Uncertain,
 		Args:     map[string]string{"what_en": what.EN, "what_zh": what.ZH, "apart_en": long.EN, "apart_zh": long.ZH},
-		Evidence: []pipeline.Evidence{{Kind: "fact", Label: "file_ahead_s", Read: apart.Round(time.Second).String()}},
+		Evidence: []pipeline.Evidence{{Kind: "fact", Label: "file_ahead_s", Read: apart.Round(time.Second).String(), Text: &long}},
 	})
 }
 

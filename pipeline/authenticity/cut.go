@@ -1,7 +1,6 @@
 package authenticity
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -75,21 +74,20 @@ func cutSigns(m *media.Motion, p []media.Packet) []sign {
 	var out []sign
 	for k, c := range cuts[:min(len(cuts), mostCuts)] {
 		at := m.Frames[c.i].PTS.Seconds()
-		when := seconds(at) + " s"
 		weight := weights["cut"]
 		if c.ratio < strongRatio {
 			weight = faintCut
 		}
-		out = append(out, sign{code: "cut", weight: weight, proof: fmt.Sprintf("at %s: %.1f levels, %.1f times the usual", when, change[c.i], c.ratio), at: at,
-			text: pipeline.Text{EN: "the picture jumps at " + when, ZH: "画面在 " + seconds(at) + " 秒处跳变"}})
+		out = append(out, sign{code: "cut", weight: weight, at: at, proof: said("at %s s: %.1f levels, %.1f times the usual", "%s 秒处：变化 %.1f 级灰度，为平常的 %.1f 倍", seconds(at), change[c.i], c.ratio),
+			text: said("the picture jumps at %s s", "画面在 %s 秒处跳变", seconds(at))})
 		if k > 0 {
 			continue
 		}
 		if keyAt(p, m.Frames[c.i-1].PTS, m.Frames[c.i].PTS) {
-			out = append(out, sign{code: "cut_coded", proof: "a complete picture at " + when, at: at, text: pipeline.Text{EN: "the encoder began anew there", ZH: "编码在该处重新开始"}})
+			out = append(out, sign{code: "cut_coded", proof: said("a complete picture at %s s", "%s 秒处为完整画面", seconds(at)), at: at, text: pipeline.Text{EN: "the encoder began anew there", ZH: "编码在该处重新开始"}})
 		}
 		if gapAt(p, m.Frames[c.i-1].PTS, m.Frames[c.i].PTS) {
-			out = append(out, sign{code: "cut_timed", proof: "a gap in time at " + when, at: at, text: pipeline.Text{EN: "time jumps there, too", ZH: "时间在该处也有跳变"}})
+			out = append(out, sign{code: "cut_timed", proof: said("a gap in time at %s s", "%s 秒处时间有间隔", seconds(at)), at: at, text: pipeline.Text{EN: "time jumps there, too", ZH: "时间在该处也有跳变"}})
 		}
 	}
 	return out

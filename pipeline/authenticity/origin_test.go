@@ -116,11 +116,21 @@ func TestProgramsTable(t *testing.T) {
 	}
 }
 
+// requireProof requires that a sign says what it rests on, in both languages.
+func requireProof(t *testing.T, s sign) {
+	t.Helper()
+	require.NotEmpty(t, s.proof.EN)
+	require.NotRegexp(t, `\p{Han}|%!`, s.proof.EN)
+	require.Regexp(t, `\p{Han}`, s.proof.ZH)
+	require.NotContains(t, s.proof.ZH, "%!")
+}
+
 func TestEdits(t *testing.T) {
-	codes := func(t *origin.Track) (out []string) {
-		f := origin.Facts{Tracks: []origin.Track{{Kind: "soun", Edits: make([]origin.Edit, 5)}, *t}}
+	codes := func(track *origin.Track) (out []string) {
+		f := origin.Facts{Tracks: []origin.Track{{Kind: "soun", Edits: make([]origin.Edit, 5)}, *track}}
 		for _, s := range editSigns(f) {
 			out = append(out, s.code)
+			requireProof(t, s)
 		}
 		return out
 	}
@@ -177,6 +187,7 @@ func TestTimes(t *testing.T) {
 	codes := func(p []media.Packet) (out []string) {
 		for _, s := range timeSigns(p) {
 			out = append(out, s.code)
+			requireProof(t, s)
 		}
 		return out
 	}
@@ -204,7 +215,8 @@ func TestRepeats(t *testing.T) {
 			return moving()
 		}, 250))
 		require.True(t, ok, period)
-		require.Contains(t, s.proof, fmt.Sprintf("every %d.", period))
+		require.Contains(t, s.proof.EN, fmt.Sprintf("every %d.", period))
+		requireProof(t, s)
 	}
 	_, ok = repeatSign(stream(300, step, func(int) int { // now and then, as in a calm scene
 		if r.IntN(4) == 0 {
@@ -235,7 +247,8 @@ func TestSecondCoding(t *testing.T) {
 		return noise()
 	}, 250))
 	require.True(t, ok)
-	require.Contains(t, s.proof, "every 30 ")
+	require.Contains(t, s.proof.EN, "every 30 ")
+	requireProof(t, s)
 	reordered := stream(450, step, func(i int) int { return noise() * (1 + 2*(i%3)) }, 250)
 	for i := 1; i+1 < len(reordered); i += 2 {
 		reordered[i].PTS, reordered[i+1].PTS = reordered[i+1].PTS, reordered[i].PTS
@@ -249,6 +262,7 @@ func TestCutsUnraced(t *testing.T) {
 	codes := func(m *media.Motion, p []media.Packet) (out []string) {
 		for _, s := range cutSigns(m, p) {
 			out = append(out, s.code)
+			requireProof(t, s)
 		}
 		return out
 	}

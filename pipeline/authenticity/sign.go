@@ -16,7 +16,7 @@ import (
 type sign struct {
 	code   string
 	weight float64
-	proof  string
+	proof  pipeline.Text
 	text   pipeline.Text
 	at     float64 // seconds, for a sign of one moment; negative: of the whole clip
 }
@@ -53,7 +53,7 @@ func (c *checker) origin() {
 	var signs []sign
 	for _, n := range names {
 		if n.sure == weak {
-			signs = append(signs, sign{code: n.kind, proof: n.field + ": " + n.value, text: programText(n), at: -1})
+			signs = append(signs, sign{code: n.kind, proof: pipeline.Text{EN: n.field + ": " + n.value, ZH: n.field + ": " + n.value}, text: programText(n), at: -1})
 		}
 	}
 	if i.Kind == media.Video {
@@ -69,7 +69,7 @@ func (c *checker) origin() {
 			s.weight = weights[s.code]
 		}
 		sum += s.weight
-		listed = append(listed, map[string]any{"sign": s.code, "weight": s.weight, "proof": s.proof})
+		listed = append(listed, map[string]any{"sign": s.code, "weight": s.weight, "proof": s.proof.EN})
 	}
 	detail := map[string]any{"signs": listed, "sum": round(sum), "limit": signLimit}
 	if i.Origin.C2PA {
@@ -115,7 +115,10 @@ func (c *checker) altered(signs []sign, sum float64) {
 		}
 		en, zh = append(en, s.text.EN), append(zh, s.text.ZH)
 		weight := s.weight
-		e := pipeline.Evidence{Kind: "fact", Label: s.code, Read: s.proof, Score: &weight, Threshold: &limit}
+		e := pipeline.Evidence{Kind: "fact", Label: s.code, Read: s.proof.EN, Score: &weight, Threshold: &limit}
+		if s.proof.ZH != s.proof.EN {
+			e.Text = &s.proof
+		}
 		if s.at >= 0 {
 			from, to := ms(math.Max(0, s.at-0.5)), ms(s.at+0.5)
 			e.FromMS, e.ToMS = &from, &to
@@ -134,6 +137,11 @@ func (c *checker) altered(signs []sign, sum float64) {
 		Args:     map[string]string{"signs_en": strings.Join(en, "; "), "signs_zh": strings.Join(zh, "；")},
 		Evidence: evidence,
 	})
+}
+
+// said makes a text of the same arguments in both languages.
+func said(en, zh string, args ...any) pipeline.Text {
+	return pipeline.Text{EN: fmt.Sprintf(en, args...), ZH: fmt.Sprintf(zh, args...)}
 }
 
 func programText(n named) pipeline.Text {

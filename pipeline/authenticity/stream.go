@@ -18,7 +18,7 @@ func (c *checker) streamSigns() []sign {
 		out = append(out, s)
 	}
 	if i.Mirrored {
-		out = append(out, sign{code: "mirrored", proof: fmt.Sprintf("%d degrees and mirrored", i.Rotation), at: -1,
+		out = append(out, sign{code: "mirrored", proof: said("%d degrees and mirrored", "旋转 %d 度并镜像", i.Rotation), at: -1,
 			text: pipeline.Text{EN: "the file shows the picture mirrored, which phones' cameras do not ask for", ZH: "文件要求镜像显示画面，手机相机不会这样写"}})
 	}
 	out = append(out, timeSigns(c.clip.Packets)...)
@@ -47,17 +47,17 @@ func editSigns(f origin.Facts) []sign {
 		rate := slices.ContainsFunc(shown, func(e origin.Edit) bool { return e.Rate })
 		switch {
 		case len(shown) > 1:
-			out = append(out, sign{code: "cut_list", proof: fmt.Sprintf("%d parts", len(shown)), at: -1,
-				text: pipeline.Text{EN: fmt.Sprintf("an edit list joins %d parts", len(shown)), ZH: fmt.Sprintf("编辑列表拼接了 %d 段", len(shown))}})
+			out = append(out, sign{code: "cut_list", proof: said("%d parts", "%d 段", len(shown)), at: -1,
+				text: said("an edit list joins %d parts", "编辑列表拼接了 %d 段", len(shown))})
 		case len(shown) == 1 && shown[0].FromMS >= 1000: // a second: encoders' delays are shorter
-			out = append(out, sign{code: "trimmed", proof: fmt.Sprintf("from %d ms", shown[0].FromMS), at: -1,
+			out = append(out, sign{code: "trimmed", proof: said("from %d ms", "从第 %d 毫秒开始", shown[0].FromMS), at: -1,
 				text: pipeline.Text{EN: "its beginning was cut off", ZH: "开头被剪去"}})
 		}
 		if rate {
-			out = append(out, sign{code: "speed", proof: "edit rate", at: -1, text: pipeline.Text{EN: "it is played faster or slower than recorded", ZH: "播放速度与录制速度不同"}})
+			out = append(out, sign{code: "speed", proof: said("edit rate", "编辑速率"), at: -1, text: pipeline.Text{EN: "it is played faster or slower than recorded", ZH: "播放速度与录制速度不同"}})
 		}
 		if t.Created > 0 && t.Modified-t.Created > 3600 {
-			out = append(out, sign{code: "rewritten", proof: fmt.Sprintf("%d s later", t.Modified-t.Created), at: -1,
+			out = append(out, sign{code: "rewritten", proof: said("%d s later", "%d 秒之后", t.Modified-t.Created), at: -1,
 				text: pipeline.Text{EN: "the file was changed long after it was made", ZH: "文件在生成很久之后被修改"}})
 		}
 		break // the first picture track
@@ -80,7 +80,7 @@ func sizeSign(w, h int) (sign, bool) {
 	if short < 1 {
 		return sign{}, false
 	}
-	proof := fmt.Sprintf("%d x %d", w, h)
+	proof := said("%d x %d", "%d x %d", w, h)
 	for _, s := range screens {
 		if long == s[0] && short == s[1] {
 			return sign{code: "screen_size", proof: proof, at: -1, text: pipeline.Text{EN: "the picture has the size of a screen", ZH: "画面尺寸与屏幕尺寸相同"}}, true
@@ -116,7 +116,7 @@ func timeSigns(p []media.Packet) []sign {
 	}
 	usual := quantile(steps, 0.5)
 	if usual <= 0 {
-		return []sign{{code: "times_missing", proof: "pictures without a time of their own", at: -1, text: missingText}}
+		return []sign{{code: "times_missing", proof: missingText, at: -1, text: missingText}}
 	}
 	odd, same := 0, 0
 	for _, d := range steps {
@@ -129,11 +129,11 @@ func timeSigns(p []media.Packet) []sign {
 	}
 	var out []sign
 	if odd == 0 {
-		out = append(out, sign{code: "uniform_times", proof: fmt.Sprintf("%d steps of %.2f ms", len(steps), 1000*usual), at: -1,
+		out = append(out, sign{code: "uniform_times", proof: said("%d steps of %.2f ms", "%d 个间隔均为 %.2f 毫秒", len(steps), 1000*usual), at: -1,
 			text: pipeline.Text{EN: "all pictures have exactly the same distance in time", ZH: "所有画面的时间间隔完全相同"}})
 	}
 	if same > len(steps)/50 {
-		out = append(out, sign{code: "times_missing", proof: fmt.Sprintf("%d pictures without a time of their own", same), at: -1, text: missingText})
+		out = append(out, sign{code: "times_missing", proof: said("%d pictures without a time of their own", "%d 幅画面没有自己的时间", same), at: -1, text: missingText})
 	}
 	return out
 }
@@ -170,7 +170,7 @@ func repeatSign(p []media.Packet) (sign, bool) {
 			}
 			// Nearly every one in phase, and nearly none elsewhere.
 			if all >= 8 && hit*10 >= all*9 && (n-hit)*10 <= len(s)-all && n*4 >= all*3 {
-				return sign{code: "repeats", proof: fmt.Sprintf("every %d. picture, %d of %d", period, hit, all), at: -1,
+				return sign{code: "repeats", proof: said("every %d. picture, %d of %d", "每 %d 幅画面一次，符合 %d 次，共 %d 次", period, hit, all), at: -1,
 					text: pipeline.Text{EN: fmt.Sprintf("every %s picture repeats the one before", ordinal(period)), ZH: fmt.Sprintf("每 %d 幅画面中有一幅与前一幅相同", period)}}, true
 			}
 		}
@@ -243,8 +243,8 @@ func codingSign(p []media.Packet) (sign, bool) {
 	if best < 6 {
 		return sign{}, false
 	}
-	return sign{code: "second_coding", proof: fmt.Sprintf("every %d pictures, score %.1f", period, best), at: -1,
-		text: pipeline.Text{EN: fmt.Sprintf("traces of an earlier encoding every %d pictures", period), ZH: fmt.Sprintf("每 %d 幅画面有一次先前编码的痕迹", period)}}, true
+	return sign{code: "second_coding", proof: said("every %d pictures, score %.1f", "每 %d 幅画面一次，得分 %.1f", period, best), at: -1,
+		text: said("traces of an earlier encoding every %d pictures", "每 %d 幅画面有一次先前编码的痕迹", period)}, true
 }
 
 func deviations(v []float64, middle float64) []float64 {

@@ -211,7 +211,8 @@ func (c *checker) fence(site *pipeline.Site, where *pipeline.Location, own bool,
 	c.out.Score, c.out.Threshold = &score, &allowed
 	c.out.Near = math.Abs(c.result.Outside-allowed) < 1
 	detail := map[string]any{"outside_m": score, "accuracy_m": math.Round(accuracy), "allowed_m": math.Round(allowed), "radius_m": radius, "position": position}
-	ev := pipeline.Evidence{Kind: "fact", Label: "outside_m", Read: length(c.result.Outside).EN, Score: &score, Threshold: &allowed}
+	outside := length(c.result.Outside)
+	ev := pipeline.Evidence{Kind: "fact", Label: "outside_m", Read: outside.EN, Text: &outside, Score: &score, Threshold: &allowed}
 	args := both("distance", length(metres))
 	said := where.AccuracyM > 0
 	inexact := accuracy > c.cfg.InexactRadii*radius || (!said && metres > 0)
@@ -521,7 +522,7 @@ func (c *checker) clock() {
 	if ahead < 0 {
 		what = pipeline.Text{EN: "it was handed in long after it is said to be taken", ZH: "提交时间远晚于所称的拍摄时间"}
 	}
-	args := both("what", what)
-	maps.Copy(args, both("apart", span(ahead.Abs())))
-	c.find(RuleClock, pipeline.ClockSkew, o, args, detail, pipeline.Evidence{Kind: "fact", Label: "ahead_s", Read: ahead.Round(time.Second).String()})
+	args, apart := both("what", what), span(ahead.Abs())
+	maps.Copy(args, both("apart", apart))
+	c.find(RuleClock, pipeline.ClockSkew, o, args, detail, pipeline.Evidence{Kind: "fact", Label: "ahead_s", Read: ahead.Round(time.Second).String(), Text: &apart})
 }

@@ -313,8 +313,11 @@ func (b *builder) evidenceShot(g []pipeline.Evidence, closeUp bool) shot {
 // evidenceLine says evidence in words where a picture alone does not: a stretch of time, a text that was read.
 func evidenceLine(e pipeline.Evidence) (pipeline.Text, bool) {
 	if e.Kind == "fact" && e.FromMS == nil {
-		read, label := clean(e.Read), clean(e.Label)
-		return pipeline.Text{EN: "Proof: " + read + " (" + label + ")", ZH: "依据：" + read + "（" + label + "）"}, read != ""
+		read, label := pipeline.Text{EN: e.Read, ZH: e.Read}, clean(e.Label)
+		if e.Text != nil {
+			read = *e.Text
+		}
+		return pipeline.Text{EN: "Proof: " + clean(read.EN) + " (" + label + ")", ZH: "依据：" + clean(read.ZH) + "（" + label + "）"}, read.EN != ""
 	}
 	if e.Read != "" && e.Kind != "fact" {
 		read := clean(e.Read)

@@ -228,6 +228,17 @@ func TestScoreBar(t *testing.T) {
 	require.Nil(t, scoreBar(pipeline.CheckFace, check(pipeline.Pass, math.Inf(1), 0.4)))
 }
 
+func TestProofsAreInBothLanguages(t *testing.T) {
+	line, ok := evidenceLine(pipeline.Evidence{Kind: "fact", Label: "trimmed", Read: "from 1200 ms", Text: &pipeline.Text{EN: "from 1200 ms", ZH: "从第 1200 毫秒开始"}})
+	require.True(t, ok)
+	require.Equal(t, pipeline.Text{EN: "Proof: from 1200 ms (trimmed)", ZH: "依据：从第 1200 毫秒开始（trimmed）"}, line)
+	line, ok = evidenceLine(pipeline.Evidence{Kind: "fact", Label: "encoder", Read: "Lavf59\u202e", Text: nil})
+	require.True(t, ok)
+	require.Equal(t, pipeline.Text{EN: "Proof: Lavf59\uFFFD (encoder)", ZH: "依据：Lavf59\uFFFD（encoder）"}, line, "what needs no words is the same")
+	_, ok = evidenceLine(pipeline.Evidence{Kind: "fact", Label: "same_device"})
+	require.False(t, ok)
+}
+
 func TestSmallWords(t *testing.T) {
 	require.Equal(t, []string{"0:00.0", "0:01.5", "1:05.0", "10:00.1", "-0:01.0"}, []string{clock(0), clock(1450), clock(65_000), clock(600_100), clock(-1000)})
 	require.Equal(t, []string{"12 B", "34 KB", "4.2 MB"}, []string{size(12), size(34_200), size(4_213_998)})
