@@ -3,7 +3,6 @@ package attack
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"image"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 
@@ -545,48 +543,4 @@ func (s *suite) photo(ctx context.Context, path, original string, g *graph, qual
 		return fmt.Errorf("make %s: %w", path, err)
 	}
 	return os.Rename(path+".part", path)
-}
-
-// table writes suite.csv.
-func (s *suite) table() error {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	_ = w.Write(Columns) // a buffer takes everything
-	for _, q := range s.queries {
-		c := s.cuts[q.of]
-		kind, severity := "video", q.how.tag()
-		if c.photo {
-			kind = "photo"
-		}
-		row := func(o cut, label, transform, severity string) {
-			s.made.Pairs++
-			_ = w.Write([]string{s.rel(q), o.rel(), label, transform, severity, c.place.family, kind, o.place.family})
-		}
-		row(c, "same", q.how.name, q.how.severity)
-		var easy []int
-		for k, o := range s.cuts {
-			if k == q.of || o.photo != c.photo {
-				continue
-			}
-			r := relation(c, o)
-			switch {
-			case r != OtherScene:
-				row(o, "different", r, severity)
-			case o.place.family != c.place.family && (q.host < 0 || o.place.family != s.cuts[q.host].place.family):
-				easy = append(easy, k)
-			}
-		}
-		r := rng(s.o.Seed, c.name, q.how.tag(), "easy")
-		r.Shuffle(len(easy), func(a, b int) { easy[a], easy[b] = easy[b], easy[a] })
-		easy = easy[:min(len(easy), s.o.Easy)]
-		sort.Ints(easy)
-		for _, k := range easy {
-			row(s.cuts[k], "different", OtherScene, severity)
-		}
-	}
-	w.Flush()
-	if err := os.WriteFile(s.made.Table, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("make a reuse suite: %w", err)
-	}
-	return nil
 }

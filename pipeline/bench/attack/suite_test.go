@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,6 +65,24 @@ func TestMake(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, again.Written)
 	require.Equal(t, 16, again.Kept)
+
+	// A run of fewer kinds keeps the pairs of the others.
+	fewer := o
+	fewer.Kinds = o.Kinds[:1]
+	less, err := Make(context.Background(), dir, fewer)
+	require.NoError(t, err)
+	require.Equal(t, m.Pairs, less.Pairs)
+	kept, err := pipeline.ReadTable(m.Table, Columns...)
+	require.NoError(t, err)
+	lines := func(rows []pipeline.Row) (out []string) {
+		for _, r := range rows {
+			out = append(out, fmt.Sprint(r.Get("query"), r.Get("original"), r.Get("label"), r.Get("transform"), r.Get("severity"), r.Get("family"), r.Get("kind"), r.Get(OriginalFamily)))
+		}
+		return out
+	}
+	require.ElementsMatch(t, lines(rows), lines(kept))
+	_, err = Make(context.Background(), dir, o)
+	require.NoError(t, err)
 
 	// Nor is a folder taken that holds anything else.
 	var other *MixedError

@@ -42,8 +42,8 @@ const MinSeconds = 1.0
 const Table = "suite.csv"
 
 // Make writes a suite into dir: dir/real/PERSON__CLIP__plain.mp4 and so on, dir/fake/SPECIES/PERSON__CLIP.mp4, and dir/suite.csv. Files that
-// are there already are kept, so that an interrupted run goes on; a file of others in it is a ForeignError, and a clip that ffmpeg cannot read
-// a SourceError, before anything is made.
+// are there already are kept, so that an interrupted run goes on, and so are their lines of the list; what it returns is this run's. A file of others
+// in it is a ForeignError, and a clip that ffmpeg cannot read a SourceError, before anything is made.
 func Make(ctx context.Context, dir string, o Options) ([]Row, error) {
 	if o.Seconds == 0 {
 		o.Seconds = 6
@@ -132,7 +132,12 @@ func (s *suite) draw(ctx context.Context, kind species, row *Row) error {
 	return save(ctx, path, &shot)
 }
 
+// table writes the list: this run's files, and of earlier ones those that are still there.
 func (s *suite) table(rows []Row) error {
+	rows, err := withEarlier(s.dir, rows)
+	if err != nil {
+		return err
+	}
 	f, err := os.Create(filepath.Join(s.dir, Table))
 	if err != nil {
 		return fmt.Errorf("write the list of the suite: %w", err)
@@ -147,6 +152,27 @@ func (s *suite) table(rows []Row) error {
 		return fmt.Errorf("write the list of the suite: %w", err)
 	}
 	return nil
+}
+
+func withEarlier(dir string, rows []Row) ([]Row, error) {
+	earlier, err := ReadTable(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return rows, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	made := make(map[string]bool, len(rows))
+	for _, r := range rows {
+		made[r.File] = true
+	}
+	all := slices.Clone(rows)
+	for _, r := range earlier {
+		if info, err := os.Stat(filepath.Join(dir, r.File)); err == nil && info.Mode().IsRegular() && !made[r.File] {
+			all = append(all, r)
+		}
+	}
+	return all, nil
 }
 
 // ReadTable reads the list of a suite.

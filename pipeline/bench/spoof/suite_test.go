@@ -80,6 +80,18 @@ func TestMakeASuite(t *testing.T) {
 	after, err := os.ReadFile(again)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
+	read, err = ReadTable(out)
+	require.NoError(t, err)
+	require.Len(t, read, 12+1, "what another run made stays in the list")
+	for _, r := range rows {
+		require.Contains(t, read, r)
+	}
+	require.NoError(t, os.Remove(filepath.Join(out, "fake", "phone_beside", "bob__two.mp4")))
+	_, err = Make(context.Background(), out, o)
+	require.NoError(t, err)
+	read, err = ReadTable(out)
+	require.NoError(t, err)
+	require.Len(t, read, 12, "but what is gone does not")
 
 	_, err = Make(context.Background(), out, Options{Clips: clips, Species: []string{"deepfake"}})
 	require.ErrorContains(t, err, "no species is called deepfake; there are still,")
