@@ -109,8 +109,7 @@ func run(args []string, out, errOut io.Writer) int {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(errOut, "onsite: %v\nRun \"onsite --help\" or \"onsite COMMAND --help\" for what there is.\n", err)
-		return exitUsage
+		return (&env{out: out, err: errOut, lang: askedLanguage(args)}).fail(parseError(err), wantsJSON(args))
 	}
 	e := &env{out: out, err: errOut, lang: language(p.Lang), terminal: isTerminal(errOut)}
 	k.BindTo(ctx, (*context.Context)(nil))
