@@ -131,7 +131,8 @@ func (c *checker) altered(signs []sign, sum float64) {
 	}
 	c.suspect(0.95)
 	total := round(sum)
-	evidence = append([]pipeline.Evidence{{Kind: "fact", Label: "sum", Read: fmt.Sprintf("%.2f", sum), Score: &total, Threshold: &limit}}, evidence...)
+	all := said("%.2f together, and a person looks from %.2f on", "合计 %.2f，达到 %.2f 即由人工查看", sum, limit)
+	evidence = append([]pipeline.Evidence{{Kind: "fact", Label: "sum", Read: fmt.Sprintf("%.2f", sum), Text: &all, Score: &total, Threshold: &limit}}, evidence...)
 	c.add(pipeline.Finding{
 		Code: pipeline.StreamAltered, Outcome: pipeline.Uncertain,
 		Args:     map[string]string{"signs_en": strings.Join(en, "; "), "signs_zh": strings.Join(zh, "；")},

@@ -312,7 +312,7 @@ func (b *builder) evidenceShot(g []pipeline.Evidence, closeUp bool) shot {
 
 // evidenceLine says evidence in words where a picture alone does not: a stretch of time, a text that was read.
 func evidenceLine(e pipeline.Evidence) (pipeline.Text, bool) {
-	if e.Kind == "fact" && e.FromMS == nil {
+	if e.Kind == "fact" && (e.FromMS == nil || e.Read != "") {
 		read, label := pipeline.Text{EN: e.Read, ZH: e.Read}, clean(e.Label)
 		if e.Text != nil {
 			read = *e.Text

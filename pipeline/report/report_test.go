@@ -235,6 +235,10 @@ func TestProofsAreInBothLanguages(t *testing.T) {
 	line, ok = evidenceLine(pipeline.Evidence{Kind: "fact", Label: "encoder", Read: "Lavf59\u202e", Text: nil})
 	require.True(t, ok)
 	require.Equal(t, pipeline.Text{EN: "Proof: Lavf59\uFFFD (encoder)", ZH: "依据：Lavf59\uFFFD（encoder）"}, line, "what needs no words is the same")
+	from, to := int64(3600), int64(4600)
+	line, ok = evidenceLine(pipeline.Evidence{Kind: "fact", Label: "cut", Read: "at 4.1 s: 30.0 levels", FromMS: &from, ToMS: &to})
+	require.True(t, ok)
+	require.Equal(t, "Proof: at 4.1 s: 30.0 levels (cut)", line.EN, "it says its time itself")
 	_, ok = evidenceLine(pipeline.Evidence{Kind: "fact", Label: "same_device"})
 	require.False(t, ok)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 
 	"onsite/pipeline"
@@ -215,7 +216,10 @@ func (b *builder) timeline() *timeline {
 	}
 	lane := func(all []Span) []stretch {
 		var out []stretch
-		for _, s := range all {
+		for i, s := range all {
+			if slices.Contains(all[:i], s) { // two signs of one moment
+				continue
+			}
 			from, to := max(s.FromMS, 0), min(s.ToMS, length)
 			x := stretch{X: at(from), W: percent(math.Max(float64(to-from), float64(length)/200), float64(length)), Label: cleanText(s.Label), Times: span(s.FromMS, s.ToMS), Good: s.Good}
 			x.Alt = b.says(pipeline.Text{EN: x.Label.EN + " " + x.Times, ZH: x.Label.ZH + " " + x.Times})
