@@ -33,8 +33,8 @@ func (h *half) is(picture gocv.Mat) bool {
 }
 
 // Half gives the still at half its size: each pixel is the mean of 2 x 2, as OpenCV's area sampling makes it, which is what most who look at a still
-// begin with. It is made once and belongs to the clip. ok is false where a side is odd, or the picture is not the decoder's own: then it is the
-// caller's to make. It may be called at the same time.
+// begin with. It is made once and belongs to the clip. ok is false where a side is odd, or the picture is not the decoder's own or was blurred: then it
+// is the caller's to make. It may be called at the same time.
 func (f *Frame) Half() (pix gocv.Mat, ok bool) {
 	if f.half == nil || !f.half.is(f.Image) {
 		return gocv.Mat{}, false
@@ -48,6 +48,14 @@ func (f *Frame) Half() (pix gocv.Mat, ok bool) {
 		f.half.ok = gocv.Resize(f.Image, &f.half.pix, image.Pt(w/2, h/2), 0, 0, gocv.InterpolationArea) == nil
 	})
 	return f.half.pix, f.half.ok
+}
+
+// Blur is Blur of the picture, whose half is then no longer it. Nobody else may look at the frame meanwhile.
+func (f *Frame) Blur(r image.Rectangle) error {
+	if f.half != nil {
+		f.half.of = nil
+	}
+	return Blur(&f.Image, r)
 }
 
 // close frees the picture and its half.

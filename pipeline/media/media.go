@@ -38,7 +38,7 @@ type Info struct {
 }
 
 // Frame is one decoded picture. Image is H x W x 3, BGR, uint8 0..255, display orientation, at most Request.MaxSide on its long side.
-// The Clip owns it and closes it.
+// The Clip owns it and closes it. Nobody writes into its pixels but Blur.
 type Frame struct {
 	Index       int
 	PTS         time.Duration

@@ -181,6 +181,12 @@ func TestHalfIsTheMeanOfFourPixels(t *testing.T) {
 		require.False(t, ok, "cut by %s", name)
 		require.NoError(t, part.Image.Close())
 	}
+	same := f
+	require.NoError(t, f.Blur(image.Rect(4, 4, 20, 20)))
+	for _, blurred := range []Frame{f, same} {
+		_, ok = blurred.Half()
+		require.False(t, ok, "it shows whom the picture shows no longer")
+	}
 	f.close()
 	_, ok = f.Half()
 	require.False(t, ok, "of a picture that is gone")

@@ -185,7 +185,7 @@ func (r *run) picture(n int) (report.Picture, error) {
 	if r.shown.face.People > 1 {
 		others = r.found.All(n) // it cannot be told whose clip it is
 	}
-	if err := blur(&copied, others, n); err != nil {
+	if err := blur(func(r image.Rectangle) error { return media.Blur(&copied, r) }, others, n); err != nil {
 		return report.Picture{}, err
 	}
 	p := report.Picture{Keyframe: n, W: frame.Cols(), H: frame.Rows()}
@@ -194,10 +194,10 @@ func (r *run) picture(n int) (report.Picture, error) {
 	return p, err
 }
 
-// blur makes the people in the boxes unrecognisable in a picture of the frame with the given index.
-func blur(m *gocv.Mat, boxes []image.Rectangle, index int) error {
+// blur makes the people in the boxes unrecognisable, one after the other, in a picture of the frame with the given index.
+func blur(one func(image.Rectangle) error, boxes []image.Rectangle, index int) error {
 	for _, box := range boxes {
-		if err := media.Blur(m, box); err != nil {
+		if err := one(box); err != nil {
 			return fmt.Errorf("blur another person in keyframe %d: %w", index, err)
 		}
 	}
@@ -235,7 +235,7 @@ func (v *Verifier) blurPeople(ctx context.Context, clip *media.Clip, all func(fa
 		if all(found) {
 			others = found.All(n)
 		}
-		if err := blur(&clip.Frames[n].Image, others, n); err != nil {
+		if err := blur(clip.Frames[n].Blur, others, n); err != nil {
 			return err
 		}
 	}
