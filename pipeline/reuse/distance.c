@@ -1,6 +1,31 @@
-// Hamming distances of binary codes, all against all: what looking through a history spends most on. Row i of out holds those of code i of q (pairs of
+// Binary codes of descriptors: which of the 128 values are above their median. And the Hamming distances of codes, all against all: what looking through a history spends most on. Row i of out holds those of code i of q (pairs of
 // 64 bits) to all codes of o, and 128, the largest there is, in the rest of the stride.
 #include "distance.h"
+
+#include <string.h>
+
+typedef uint8_t bytes __attribute__((vector_size(32), aligned(1)));
+
+enum { wide = sizeof(bytes), ones = reuse_descriptor / sizeof(bytes) };
+
+// The median is the least value that half of all do not exceed; it is found by halving the range, counting 32 values at once.
+static inline __attribute__((always_inline)) void codes(const uint8_t *d, long stride, int n, uint64_t *out) {
+  for (; n > 0; n--, d += stride, out += 2) {
+    int low = 0, high = 255;
+    while (low < high) {
+      const int mid = (low + high) / 2;
+      bytes above = {0};
+      for (int k = 0; k < ones; k++) above -= (bytes)(*(const bytes *)(d + k * wide) > (uint8_t)mid);
+      uint64_t part[wide / 8], all = 0;
+      memcpy(part, &above, sizeof part);
+      for (int k = 0; k < wide / 8; k++) all += part[k];
+      if (reuse_descriptor - (int)(all * 0x0101010101010101 >> 56) >= reuse_descriptor / 2) high = mid;
+      else low = mid + 1;
+    }
+    out[0] = out[1] = 0;
+    for (int i = 0; i < reuse_descriptor; i++) out[i / 64] |= (uint64_t)(d[i] > low) << i % 64;
+  }
+}
 
 static inline __attribute__((always_inline)) void rows(const uint64_t *q, int nq, const uint64_t *o, int no, int stride, uint8_t *restrict out) {
   for (int i = 0; i < nq; i++, out += stride) {
@@ -12,6 +37,8 @@ static inline __attribute__((always_inline)) void rows(const uint64_t *q, int nq
 
 // Processors that count the bits of eight words at once do so, others those of one; the distances are the same.
 #if defined(__x86_64__)
+static __attribute__((target("avx2"))) void many(const uint8_t *d, long stride, int n, uint64_t *out) { codes(d, stride, n, out); }
+
 static __attribute__((target("avx512f,avx512bw,avx512vpopcntdq"))) void eight(const uint64_t *q, int nq, const uint64_t *o, int no, int stride, uint8_t *out) {
   rows(q, nq, o, no, stride, out);
 }
@@ -20,6 +47,16 @@ static __attribute__((target("popcnt"))) void one(const uint64_t *q, int nq, con
   rows(q, nq, o, no, stride, out);
 }
 #endif
+
+void reuse_codes(const uint8_t *descriptors, long stride, int n, uint64_t *out) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) {
+    many(descriptors, stride, n, out);
+    return;
+  }
+#endif
+  codes(descriptors, stride, n, out);
+}
 
 void reuse_distances(const uint64_t *q, int nq, const uint64_t *o, int no, int stride, uint8_t *out) {
 #if defined(__x86_64__)

@@ -16,6 +16,17 @@ import (
 // farthest is the largest distance of two codes.
 const farthest = 128
 
+var _ = [1]struct{}{}[unsafe.Sizeof(Point{}.Desc)-C.reuse_descriptor]
+
+// codesOf makes the codes of points.
+func codesOf(points []Point) []code {
+	out := make([]code, len(points))
+	if len(points) > 0 {
+		C.reuse_codes((*C.uint8_t)(&points[0].Desc[0]), C.long(unsafe.Sizeof(points[0])), C.int(len(points)), (*C.uint64_t)(&out[0][0]))
+	}
+	return out
+}
+
 // distances are the Hamming distances of all codes of one list to all of another, 0..128.
 type distances struct {
 	d      []uint8 // rows of stride values, those behind the last code farthest

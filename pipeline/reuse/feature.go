@@ -35,26 +35,6 @@ type code [2]uint64
 
 func (c code) distance(o code) int { return bits.OnesCount64(c[0]^o[0]) + bits.OnesCount64(c[1]^o[1]) }
 
-// codeOf makes the code of a descriptor. The median is found by counting, because the values are bytes.
-func codeOf(d *[128]uint8) code {
-	var count [256]uint8
-	for _, v := range d {
-		count[v]++
-	}
-	median, seen := 0, int(count[0])
-	for seen < 64 {
-		median++
-		seen += int(count[median])
-	}
-	var c code
-	for i, v := range d {
-		if int(v) > median {
-			c[i/64] |= 1 << (i % 64)
-		}
-	}
-	return c
-}
-
 // mirrored is the point as SIFT would see it in the picture mirrored left to right, expressed at its mirrored position in a picture w
 // pixels wide. A mirror image turns the patch's axis across the main direction around, so the four rows of cells swap and every angle
 // changes its sign; the descriptor itself need not be computed again.

@@ -251,8 +251,10 @@ func borrow(m gocv.Mat) (models.Image, error) {
 func makeIndex(stills []pointStill) []indexPoint {
 	var out []indexPoint
 	for _, i := range middle(len(stills), indexStills) {
-		for _, p := range stills[i].points[:min(indexPoints, len(stills[i].points))] {
-			out = append(out, roundIndex(indexPoint{p.X, p.Y, p.Size, p.Angle, codeOf(&p.Desc)}))
+		strongest := stills[i].points[:min(indexPoints, len(stills[i].points))]
+		for k, c := range codesOf(strongest) {
+			p := &strongest[k]
+			out = append(out, roundIndex(indexPoint{p.X, p.Y, p.Size, p.Angle, c}))
 		}
 	}
 	return out

@@ -414,3 +414,59 @@ func BenchmarkMap(b *testing.B) {
 		newWarp(identity, 160, 90, cells)
 	}
 }
+
+// codeOf is codesOf said plainly. The median is found by counting, because the values are bytes.
+func codeOf(d *[128]uint8) code {
+	var count [256]uint8
+	for _, v := range d {
+		count[v]++
+	}
+	median, seen := 0, int(count[0])
+	for seen < 64 {
+		median++
+		seen += int(count[median])
+	}
+	var c code
+	for i, v := range d {
+		if int(v) > median {
+			c[i/64] |= 1 << (i % 64)
+		}
+	}
+	return c
+}
+
+func TestCodesAreThoseOfThePlainLoops(t *testing.T) {
+	r := rand.New(rand.NewPCG(12, 1))
+	points := make([]Point, 300)
+	for i := range points {
+		for k := range points[i].Desc {
+			switch i % 4 {
+			case 0:
+				points[i].Desc[k] = uint8(r.IntN(256))
+			case 1:
+				points[i].Desc[k] = uint8(r.IntN(3)) * 127 // many equal ones
+			case 2:
+				points[i].Desc[k] = uint8(min(255, max(0, 40+30*r.NormFloat64())))
+			} // the rest: all zero
+		}
+	}
+	for k := range points[3].Desc {
+		points[3].Desc[k] = 255
+	}
+	codes := codesOf(points)
+	require.Len(t, codes, len(points))
+	for i := range points {
+		require.Equal(t, codeOf(&points[i].Desc), codes[i], "descriptor %d", i)
+	}
+	require.Empty(t, codesOf(nil))
+}
+
+func BenchmarkCodes(b *testing.B) {
+	points := make([]Point, 300)
+	for i, v := range values(6, len(points)*128) {
+		points[i/128].Desc[i%128] = uint8(v)
+	}
+	for b.Loop() {
+		codesOf(points)
+	}
+}

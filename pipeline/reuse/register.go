@@ -44,11 +44,7 @@ type side struct {
 }
 
 func newSide(points []Point, flip bool) side {
-	s := side{points: points, codes: make([]code, len(points)), flip: flip}
-	for i := range points {
-		s.codes[i] = codeOf(&points[i].Desc)
-	}
-	return s
+	return side{points: points, codes: codesOf(points), flip: flip}
 }
 
 // querySides prepares stills of the query, each plain and mirrored left to right.
