@@ -50,7 +50,7 @@ var kernelList = map[string][]string{
 	"onsite/models": {"(*model).fill", "fillBGR", "fillPixels", "fillGrey", "fillGreyFromBGR"},
 	"onsite/pipeline/reuse": {
 		"resample", "columns", "axpy", "lowDCT", "addRow", "halveRows", "greyRow", "pdqBits", "pdqQuality", "dot", "nearestThree",
-		"nearestCode", "nearestBits", "kthOf", "appendKeys", "split", "halveLines", "Bits256.Distance", "differences", "changes", "cellMotion",
+		"nearestCode", "kthOf", "appendKeys", "split", "halveLines", "Bits256.Distance", "differences", "changes", "cellMotion",
 		"cellMeans", "abs32", "selectKth", "warpMap.apply", "(*warpMap).four", "(*track).steadied", "cosine", "resampleMotion",
 	},
 	"onsite/pipeline/authenticity": {

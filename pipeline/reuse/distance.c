@@ -27,6 +27,18 @@ static inline __attribute__((always_inline)) void codes(const uint8_t *d, long s
   }
 }
 
+// The first of the nearest pairs of two lists of hashes of 256 bits that are nearer than limit; at stays as it is where there is none.
+static inline __attribute__((always_inline)) int nearest(const uint64_t *a, long a_stride, int na, const uint64_t *b, long b_stride, int nb, int limit, int at[2]) {
+  for (int i = 0; i < na; i++, a = (const uint64_t *)((const char *)a + a_stride)) {
+    const uint64_t *o = b;
+    for (int j = 0; j < nb; j++, o = (const uint64_t *)((const char *)o + b_stride)) {
+      const int d = __builtin_popcountll(a[0] ^ o[0]) + __builtin_popcountll(a[1] ^ o[1]) + __builtin_popcountll(a[2] ^ o[2]) + __builtin_popcountll(a[3] ^ o[3]);
+      if (d < limit) limit = d, at[0] = i, at[1] = j;
+    }
+  }
+  return limit;
+}
+
 static inline __attribute__((always_inline)) void rows(const uint64_t *q, int nq, const uint64_t *o, int no, int stride, uint8_t *restrict out) {
   for (int i = 0; i < nq; i++, out += stride) {
     uint64_t low = q[2 * i], high = q[2 * i + 1];
@@ -43,6 +55,10 @@ static __attribute__((target("avx512f,avx512bw,avx512vpopcntdq"))) void eight(co
   rows(q, nq, o, no, stride, out);
 }
 
+static __attribute__((target("popcnt"))) int pairs(const uint64_t *a, long a_stride, int na, const uint64_t *b, long b_stride, int nb, int limit, int at[2]) {
+  return nearest(a, a_stride, na, b, b_stride, nb, limit, at);
+}
+
 static __attribute__((target("popcnt"))) void one(const uint64_t *q, int nq, const uint64_t *o, int no, int stride, uint8_t *out) {
   rows(q, nq, o, no, stride, out);
 }
@@ -56,6 +72,13 @@ void reuse_codes(const uint8_t *descriptors, long stride, int n, uint64_t *out) 
   }
 #endif
   codes(descriptors, stride, n, out);
+}
+
+int reuse_nearest(const uint64_t *a, long a_stride, int na, const uint64_t *b, long b_stride, int nb, int limit, int at[2]) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("popcnt")) return pairs(a, a_stride, na, b, b_stride, nb, limit, at);
+#endif
+  return nearest(a, a_stride, na, b, b_stride, nb, limit, at);
 }
 
 void reuse_distances(const uint64_t *q, int nq, const uint64_t *o, int no, int stride, uint8_t *out) {

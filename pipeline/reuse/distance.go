@@ -27,6 +27,17 @@ func codesOf(points []Point) []code {
 	return out
 }
 
+// nearestPair gives the positions and the distance of the first of the nearest pairs of hashes that are nearer than limit; -1 for none.
+func nearestPair(a, b []hashed, limit int) (i, j, distance int) {
+	if len(a) == 0 || len(b) == 0 {
+		return -1, -1, limit
+	}
+	at := [2]C.int{-1, -1}
+	const stride = C.long(unsafe.Sizeof(hashed{}))
+	d := C.reuse_nearest((*C.uint64_t)(&a[0].bits[0]), stride, C.int(len(a)), (*C.uint64_t)(&b[0].bits[0]), stride, C.int(len(b)), C.int(limit), &at[0])
+	return int(at[0]), int(at[1]), int(d)
+}
+
 // distances are the Hamming distances of all codes of one list to all of another, 0..128.
 type distances struct {
 	d      []uint8 // rows of stride values, those behind the last code farthest

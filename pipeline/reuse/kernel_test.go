@@ -72,10 +72,9 @@ func TestNearestOfAll(t *testing.T) {
 	for range 200 {
 		c := code{few(), few()}
 		in := make([]code, r.IntN(40))
-		hashes := make([]hashed, len(in))
 		order := make([]int, len(in))
 		for i := range in {
-			in[i], hashes[i].bits, order[i] = code{few(), few()}, Bits256{few(), few(), few(), few()}, i
+			in[i], order[i] = code{few(), few()}, i
 		}
 		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(c.distance(in[a]), c.distance(in[b])) })
 		all, done := distancesOf([]code{{few(), few()}, c}, in)
@@ -108,16 +107,6 @@ func TestNearestOfAll(t *testing.T) {
 		} else {
 			require.True(t, len(in) == 0 || c.distance(in[order[0]]) > codeLimit)
 		}
-		h := Bits256{few(), few(), few(), few()}
-		want, nearest := -1, 60
-		for j := range hashes {
-			if d := h.Distance(hashes[j].bits); d < nearest {
-				want, nearest = j, d
-			}
-		}
-		at, d := nearestBits(&h, hashes, 60)
-		require.Equal(t, want, at)
-		require.Equal(t, nearest, d)
 	}
 }
 
@@ -468,5 +457,31 @@ func BenchmarkCodes(b *testing.B) {
 	}
 	for b.Loop() {
 		codesOf(points)
+	}
+}
+
+func TestNearestPairIsTheFirstOfTheNearest(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 1))
+	list := func(n int) []hashed {
+		out := make([]hashed, n)
+		for i := range out {
+			for k := range out[i].bits {
+				out[i].bits[k] = r.Uint64() & r.Uint64() & r.Uint64() // many are equally near
+			}
+		}
+		return out
+	}
+	for range 300 {
+		a, b, limit := list(r.IntN(12)), list(r.IntN(20)), 40+r.IntN(218)
+		wi, wj, want := -1, -1, limit
+		for i := range a {
+			for j := range b {
+				if d := a[i].bits.Distance(b[j].bits); d < want {
+					wi, wj, want = i, j, d
+				}
+			}
+		}
+		i, j, d := nearestPair(a, b, limit)
+		require.Equal(t, [3]int{wi, wj, want}, [3]int{i, j, d})
 	}
 }

@@ -1,9 +1,6 @@
 package reuse
 
-import (
-	"image"
-	"math/bits"
-)
+import "image"
 
 // hashed is a hash of a whole picture or a part of it.
 type hashed struct {
@@ -106,10 +103,8 @@ func (q *hashes) nearest(o hashes) sight {
 	best := 257
 	var at [2]*hashed
 	try := func(a, b []hashed, penalty int) {
-		for i := range a {
-			if j, d := nearestBits(&a[i].bits, b, best-penalty); j >= 0 {
-				best, at = d+penalty, [2]*hashed{&a[i], &b[j]}
-			}
+		if i, j, d := nearestPair(a, b, best-penalty); i >= 0 {
+			best, at = d+penalty, [2]*hashed{&a[i], &b[j]}
 		}
 	}
 	try(q.full, o.full, 0)
@@ -128,21 +123,6 @@ func (q *hashes) nearest(o hashes) sight {
 		s.over = within(at[1].part).times(forms[at[0].form]).times(outOf(at[0].part))
 	}
 	return s
-}
-
-// nearestBits gives the position and the distance of the first of the nearest hashes that are nearer than limit; -1 for none.
-//
-//go:noinline
-func nearestBits(h *Bits256, in []hashed, limit int) (at, distance int) {
-	at = -1
-	w0, w1, w2, w3 := h[0], h[1], h[2], h[3] // in registers
-	for j := range in {
-		o := &in[j].bits
-		if d := bits.OnesCount64(w0^o[0]) + bits.OnesCount64(w1^o[1]) + bits.OnesCount64(w2^o[2]) + bits.OnesCount64(w3^o[3]); d < limit {
-			at, limit = j, d
-		}
-	}
-	return at, limit
 }
 
 // within takes fractions of a part to fractions of the whole picture.
