@@ -398,6 +398,13 @@ func TestMapsAreThoseOfThePlainLoops(t *testing.T) {
 	}
 }
 
+func TestNoPictureHasNoMap(t *testing.T) {
+	for _, size := range [][2]int{{0, 0}, {160, 0}, {0, 90}} {
+		m := newWarp(identity, size[0], size[1], cells)
+		require.NotContains(t, m.covered(), true)
+	}
+}
+
 func BenchmarkMap(b *testing.B) {
 	for b.Loop() {
 		newWarp(identity, 160, 90, cells)

@@ -17,12 +17,15 @@ var _ = [1]struct{}{}[unsafe.Sizeof(pixelTap{})-C.sizeof_struct_reuse_tap]
 // newWarp makes the map for a query track of w x h pixels. back takes library positions (fractions 0..1) to query positions (fractions).
 // A cell is the mean of 4 x 4 bilinear samples (128 x 128 in all, the prototype's registered size); it is left empty where more than 2 % of them lie outside the picture.
 func newWarp(back Transform, w, h, side int) warpMap {
+	m := warpMap{side: side, from: make([]int32, side*side+1)}
+	if w < 1 || h < 1 { // no picture
+		return m
+	}
 	most := side * side * C.reuse_taps_of_cell
 	sums, work := spare(w*h), spare(most*int(unsafe.Sizeof(pixelTap{})/unsafe.Sizeof(float32(0))))
 	defer sums.free()
 	defer work.free()
 	clear(sums.v)
-	m := warpMap{side: side, from: make([]int32, side*side+1)}
 	taps := unsafe.Slice((*pixelTap)(unsafe.Pointer(unsafe.SliceData(work.v))), most)
 	n := C.reuse_map((*C.double)(&back[0]), C.int(w), C.int(h), C.int(side), (*C.float)(unsafe.SliceData(sums.v)), (*C.int32_t)(unsafe.SliceData(m.from)),
 		(*C.struct_reuse_tap)(unsafe.Pointer(unsafe.SliceData(taps))))
