@@ -3,7 +3,6 @@ package media
 import (
 	"image"
 	"sync"
-	"unsafe"
 
 	"gocv.io/x/gocv"
 )
@@ -29,7 +28,7 @@ func (h *half) is(picture gocv.Mat) bool {
 		return false
 	}
 	pix, err := picture.DataPtrUint8()
-	return err == nil && len(pix) == len(h.of) && unsafe.SliceData(pix) == unsafe.SliceData(h.of)
+	return err == nil && len(pix) > 0 && len(pix) == len(h.of) && &pix[0] == &h.of[0]
 }
 
 // Half gives the still at half its size: each pixel is the mean of 2 x 2, as OpenCV's area sampling makes it, which is what most who look at a still

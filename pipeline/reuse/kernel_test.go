@@ -256,9 +256,9 @@ func TestProductsAreThoseOfEveryPairOfRows(t *testing.T) {
 				for ; k < a.dim; k++ {
 					lanes[0] += p[k] * q[k]
 				}
-				require.Equal(t, (lanes[0]+lanes[1])+(lanes[2]+lanes[3]), got[i*b.n+j], "%v, rows %d and %d", size, i, j)
+				require.Equal(t, (lanes[0]+lanes[1])+(lanes[2]+lanes[3]), got[i*b.n+j], "%v, rows %d and %d", size, i, j) //nolint:testifylint // to the bit
 				if a.dim%8 == 0 {
-					require.Equal(t, dot(p, q), got[i*b.n+j], "as a product that is made alone")
+					require.Equal(t, dot(p, q), got[i*b.n+j], "as a product that is made alone") //nolint:testifylint // to the bit
 				}
 			}
 		}
