@@ -61,7 +61,7 @@ func (f *Frame) Blur(r image.Rectangle) error {
 func (f *Frame) close() {
 	_ = f.Image.Close()
 	if f.half != nil {
-		f.half.once.Do(func() {})
+		f.half.once.Do(func() {}) // nobody makes it from now on
 		_ = f.half.pix.Close()
 	}
 }
