@@ -1,3 +1,0 @@
-package main
-
-import "C" // so that heap_linux.c is built

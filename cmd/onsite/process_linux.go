@@ -1,0 +1,3 @@
+package main
+
+import "C" // so that process_linux.c is built
