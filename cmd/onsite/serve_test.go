@@ -423,3 +423,14 @@ func TestFirstKeyIsForTerminals(t *testing.T) {
 		n += more
 	}
 }
+
+// A short run of the harness, which starts this program with settings of its own.
+func TestChaosCommand(t *testing.T) {
+	got := ended(t, "chaos", "--jobs", "4", "--store", "sqlite", "--json")
+	require.Equal(t, exitOK, got.code, got.err)
+	var r struct{ Accepted, Verdicts, Refused, Dead, Lost int }
+	require.NoError(t, json.Unmarshal([]byte(got.out), &r), got.out)
+	require.Equal(t, 4, r.Accepted, got.out)
+	require.Equal(t, 4, r.Verdicts+r.Refused+r.Dead, got.out)
+	require.Zero(t, r.Lost, got.out)
+}

@@ -112,6 +112,14 @@ func (p *process) pid() int {
 	return p.cmd.Process.Pid
 }
 
+// misconfigured says that the child ended with the exit state for wrong arguments and settings: it would every time.
+func (p *process) misconfigured() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var exit *exec.ExitError
+	return errors.As(p.lastErr, &exit) && exit.ExitCode() == 2
+}
+
 // stop ends supervision and the child: in order, and by force after the given time.
 func (p *process) stop(patience time.Duration) {
 	p.mu.Lock()

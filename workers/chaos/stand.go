@@ -277,8 +277,13 @@ func (s *stand) startAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for n, base := range s.bases {
-		if err := until(ctx, s.apis[n].name+" is ready", func() bool { return s.ready(ctx, base) }); err != nil {
-			return fmt.Errorf("%w; its log ends:\n%s", err, s.apis[n].tail())
+		api := s.apis[n]
+		err := until(ctx, api.name+" is ready", func() bool { return s.ready(ctx, base) || api.misconfigured() })
+		if err == nil && api.misconfigured() {
+			err = fmt.Errorf("%s does not accept how it is started", api.name)
+		}
+		if err != nil {
+			return fmt.Errorf("%w; its log ends:\n%s", err, api.tail())
 		}
 	}
 	return nil

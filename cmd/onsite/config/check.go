@@ -316,6 +316,9 @@ func (k *checker) worker() {
 		k.add("worker.attempt_timeout", w.AttemptTimeout.String(), "is longer than 1h, and what an attempt writes may be swept before it ends", "超过 1h，任务结束前其写入的数据可能被清理",
 			"take 2m", "请用 2m")
 	}
+	if w.DrainTimeout <= 0 {
+		k.add("worker.drain_timeout", w.DrainTimeout.String(), "leaves a stopping worker no time for its jobs", "停止时没有时间处理未完成的任务", "take 30s", "请用 30s")
+	}
 	if w.Lease < minLease {
 		k.add("worker.lease", w.Lease.String(), "a busy worker cannot renew it in time", "繁忙时来不及续期", "take 5s", "请用 5s")
 	}

@@ -80,7 +80,7 @@ objects: {s3: {access_key: 0123}}
 	for _, want := range []string{
 		`onsite.yaml: redis.sentnel: there is no such setting; did you mean redis.sentinel?`,
 		`onsite.yaml: worker.concurency: there is no such setting; did you mean worker.concurrency?`,
-		`onsite.yaml: worker.lease = "soon": a duration above zero is wanted; write a number with its unit, such as 8s or 2m`,
+		`onsite.yaml: worker.lease = "soon": a duration from 0 is wanted; write a number with its unit, such as 8s or 2m`,
 		`onsite.yaml: log = "json": a section with settings is wanted`,
 		`onsite.yaml: api.max_upload_bytes = "big": a size is wanted`,
 		`onsite.yaml: api.insecure = "maybe": yes or no is wanted; write true or false`,
@@ -96,7 +96,7 @@ objects: {s3: {access_key: 0123}}
 	}
 	require.NotContains(t, err.Error(), "hush")
 	require.Contains(t, all.Text().ZH, "没有这个设置；是否想写 redis.sentinel？")
-	require.Contains(t, all.Text().ZH, "需要大于零的时长")
+	require.Contains(t, all.Text().ZH, "需要不小于 0 的时长")
 }
 
 func TestFileErrors(t *testing.T) {
@@ -332,4 +332,21 @@ func FuzzLoad(f *testing.F) {
 			require.NotEmpty(t, all.Problems)
 		}
 	})
+}
+
+// What a setting is by itself may also be written down.
+func TestDefaultsCanBeWritten(t *testing.T) {
+	var environ []string
+	for _, k := range Keys() {
+		if k.Default != "" {
+			environ = append(environ, k.Env+"="+k.Default)
+		}
+	}
+	require.Greater(t, len(environ), 20)
+	_, err := Load(Source{Environ: environ})
+	require.NoError(t, err)
+
+	c, err := Load(Source{Environ: []string{"ONSITE_WORKER_DRAIN_TIMEOUT=0s", "ONSITE_WORKER_NOOP_WAIT=0s"}})
+	require.NoError(t, err)
+	require.ErrorContains(t, c.Check(RoleServe), `ONSITE_WORKER_DRAIN_TIMEOUT = "0s": leaves a stopping worker no time`)
 }

@@ -69,7 +69,7 @@ var forms = map[form]struct{ want, fix pipeline.Text }{
 		pipeline.Text{EN: "write one such as 16", ZH: "请写例如 16"},
 	},
 	formDuration: {
-		pipeline.Text{EN: "a duration above zero is wanted", ZH: "需要大于零的时长"},
+		pipeline.Text{EN: "a duration from 0 is wanted", ZH: "需要不小于 0 的时长"},
 		pipeline.Text{EN: "write a number with its unit, such as 8s or 2m", ZH: "请写带单位的数字，例如 8s 或 2m"},
 	},
 	formBytes: {

@@ -143,7 +143,7 @@ func set(leaf reflect.Value, raw any) (want form, ok bool) {
 	case *time.Duration:
 		v, err := time.ParseDuration(text)
 		*into = v
-		return formDuration, err == nil && v > 0
+		return formDuration, err == nil && v >= 0
 	case *Bytes:
 		v, err := parseBytes(text)
 		*into = v
