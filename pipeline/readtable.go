@@ -21,17 +21,27 @@ type Row struct {
 // Get is the field of a column without space around it, empty when the line is short or the table has no such column.
 func (r Row) Get(column string) string { return r.fields[column] }
 
-// ReadTable reads a CSV file whose first line names its columns, in any order. The wanted ones must be there; others are kept too.
+// ReadTable reads a CSV file whose first line names its columns, in any order. The wanted ones must be there; others are kept too. Its errors are
+// DataErrors.
 func ReadTable(path string, wanted ...string) ([]Row, error) {
+	columns := strings.Join(wanted, ",")
+	unfit := func(err error, en, zh string) error {
+		return &DataError{Path: path, Err: err, Wrong: Text{EN: en, ZH: zh}, Want: Text{
+			EN: "want a CSV file whose first line names the columns " + columns, ZH: "应为 CSV 文件，首行列名包括 " + columns,
+		}}
+	}
 	raw, err := ReadFile(path, maxTableBytes)
 	if err != nil {
-		return nil, err
+		return nil, unfit(err, "", "")
 	}
 	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\ufeff")))) // spreadsheets write the mark
 	r.FieldsPerRecord = -1
 	header, err := r.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, unfit(nil, "it has no header", "没有首行列名")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s has no header: %w", path, err)
+		return nil, unfit(err, "", "")
 	}
 	known := map[string]bool{}
 	for i, name := range header {
@@ -40,7 +50,7 @@ func ReadTable(path string, wanted ...string) ([]Row, error) {
 	}
 	for _, name := range wanted {
 		if !known[name] {
-			return nil, fmt.Errorf("%s has no column %q; the first line must name %s", path, name, strings.Join(wanted, ","))
+			return nil, unfit(nil, fmt.Sprintf("it has no column %q", name), fmt.Sprintf("缺少列 %q", name))
 		}
 	}
 	var out []Row
@@ -50,7 +60,7 @@ func ReadTable(path string, wanted ...string) ([]Row, error) {
 			return out, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, unfit(err, "", "")
 		}
 		row := Row{fields: make(map[string]string, len(header))}
 		row.Line, _ = r.FieldPos(0)

@@ -25,7 +25,7 @@ func TestReadTable(t *testing.T) {
 	rows, err = read("a,b\n")
 	require.NoError(t, err)
 	require.Empty(t, rows)
-	for text, want := range map[string]string{"": "no header", "a,c\n1,2\n": `no column "b"; the first line must name a,b`, "a,b\n\"1,2\n": "t.csv: "} {
+	for text, want := range map[string]string{"": "no header", "a,c\n1,2\n": `no column "b"; want a CSV file whose first line names the columns a,b`, "a,b\n\"1,2\n": "t.csv: "} {
 		_, err := read(text)
 		require.ErrorContains(t, err, want)
 	}

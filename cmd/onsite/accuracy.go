@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
 	"onsite/pipeline/face"
 	"onsite/pipeline/media"
@@ -43,24 +42,24 @@ func (c *benchFaceCmd) Run(ctx context.Context, e *env) error {
 	defer core.close()
 	bar := newProgress(e)
 	r, err := face.Bench(ctx, c.Data, face.BenchOptions{
-		Bare: c.Bare, References: c.References, Pairs: c.Pairs, Calibrate: c.Calibrate, Config: face.ConfigFor(core.Models), Progress: bar.count("photos"),
+		Bare: c.Bare, References: c.References, Pairs: c.Pairs, Calibrate: c.Calibrate, Config: face.ConfigFor(core.Models), Progress: bar.count("photos", "照片"),
 	}, core.Decode, core.Models)
 	bar.close()
 	if err != nil {
 		return err
 	}
-	return c.show(e, r, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "%s, %d reference(s)\t\n", r.Mode, r.References)
-		fmt.Fprintf(w, "photos, identities\t%d, %d\n", r.Images, r.Identities)
-		fmt.Fprintf(w, "without a face\t%d\n", r.NoFace)
-		fmt.Fprintf(w, "same, different\t%d, %d\n", r.Same, r.Different)
+	return c.show(e, r, func(t sheet) {
+		t.line("%s, %d reference(s)", "%s，%d 张参考照片", r.Mode, r.References)
+		t.line("photos, identities\t%d, %d", "照片、身份\t%d、%d", r.Images, r.Identities)
+		t.line("without a face\t%d", "没有人脸\t%d", r.NoFace)
+		t.line("same, different\t%d, %d", "同一人、不同人\t%d、%d", r.Same, r.Different)
 		for _, fmr := range slices.Sorted(maps.Keys(r.TAR)) {
-			fmt.Fprintf(w, "TAR at FMR %s\t%s\t(score %s)\n", fmr, share(r.TAR[fmr]), share(r.TARThreshold[fmr]))
+			t.line("TAR at FMR %s\t%s\t(score %s)", "误识率 %s 时的通过率\t%s\t（分数 %s）", fmr, share(r.TAR[fmr]), share(r.TARThreshold[fmr]))
 		}
-		fmt.Fprintf(w, "at the threshold %.3f\tTAR %.3f\tFMR %.2g\n", r.Threshold, r.TARAtThreshold, r.FMRAtThreshold)
-		fmt.Fprintf(w, "ms per photo\t%.1f\n", r.MSPerImage)
+		t.line("at the threshold %.3f\tTAR %.3f\tFMR %.2g", "在阈值 %.3f 处\t通过率 %.3f\t误识率 %.2g", r.Threshold, r.TARAtThreshold, r.FMRAtThreshold)
+		t.line("ms per photo\t%.1f", "每张照片毫秒\t%.1f", r.MSPerImage)
 		for _, f := range r.Refused {
-			fmt.Fprintf(w, "not measured\t%s\t%s\n", f.File, f.Error)
+			t.line("not measured\t%s\t%s", "未测量\t%s\t%s", f.File, f.Error)
 		}
 	})
 }
@@ -80,12 +79,15 @@ func (c *benchTextCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	return c.show(e, r, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "signs with a name\t%d\nfound\t%d\nother names accepted\t%d of %d\ncharacter error rate\t%.3f\nms per picture\t%.0f\n\n",
-			r.Signs, r.Found, r.WrongAccepted, r.Pairs, r.CER, r.MSPerImage)
+	return c.show(e, r, func(t sheet) {
+		t.line("signs with a name\t%d", "有名称的招牌\t%d", r.Signs)
+		t.line("found\t%d", "找到\t%d", r.Found)
+		t.line("other names accepted\t%d of %d", "误认其他名称\t%d / %d", r.WrongAccepted, r.Pairs)
+		t.line("character error rate\t%.3f", "字符错误率\t%.3f", r.CER)
+		t.line("ms per picture\t%.0f\n", "每张图片毫秒\t%.0f\n", r.MSPerImage)
 		for _, i := range r.Items {
 			if i.Wanted != "" {
-				fmt.Fprintf(w, "%s\t%s\t%v\t%v\n", i.File, i.Wanted, i.Found, i.Read)
+				t.data("%s\t%s\t%v\t%v", i.File, i.Wanted, i.Found, i.Read)
 			}
 		}
 	})

@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"onsite/cmd/onsite/config"
 	"onsite/cmd/onsite/service"
@@ -40,13 +39,13 @@ type benchCommon struct {
 }
 
 // show prints a result as JSON or with the given table.
-func (c benchCommon) show(e *env, result any, table func(w *tabwriter.Writer)) error {
+func (c benchCommon) show(e *env, result any, table func(t sheet)) error {
 	if c.JSON {
 		return e.printJSON(result)
 	}
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	table(w)
-	return w.Flush()
+	t := newSheet(e)
+	table(t)
+	return t.Flush()
 }
 
 type benchCoreCmd struct {
@@ -69,8 +68,6 @@ type benchCoreCmd struct {
 	Runtime  string  `help:"An ONNX Runtime of your own, its providers beside it (openvino)." placeholder:"FILE" type:"existingfile"`
 	Batch    int     `help:"Pictures of different clips that one run of a model takes together. Default: 16 on a GPU, 1 on the processor."`
 }
-
-var errNotRun = errors.New("bench: a wanted check was not made on every clip; the table says which")
 
 // check says what of the flags cannot be, before minutes are spent.
 func (c *benchCoreCmd) check() error {
@@ -142,7 +139,7 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 		}
 	}
 	bar := newProgress(e)
-	o.Progress = bar.count("clips")
+	o.Progress = bar.count("clips", "视频")
 	r, err := bench.Core(ctx, &core.Verifier, o)
 	bar.close()
 	if err != nil {
@@ -158,88 +155,101 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 			return err
 		}
 	}
-	if err := c.show(e, r, func(w *tabwriter.Writer) { coreTable(w, r) }); err != nil {
+	if err := c.show(e, r, func(t sheet) { coreTable(t, r) }); err != nil {
 		return err
 	}
 	if missing := r.NotRun(); len(missing) > 0 {
-		return fmt.Errorf("%w: %v", errNotRun, missing)
+		names := fmt.Sprint(missing)
+		return shortfall("not_checked", "a wanted check was not made on every clip: "+names+"; the table says how often", "并非每段视频都完成了所要求的检查："+names+"；次数见表格")
 	}
 	return nil
 }
 
-func coreTable(w *tabwriter.Writer, r bench.Result) {
-	fmt.Fprintf(w, "stage\tCPU ms\tsingle runs\tbudget ms\t\n")
+func coreTable(t sheet, r bench.Result) {
+	t.line("stage\tCPU ms\tsingle runs\tbudget ms", "阶段\tCPU 毫秒\t单次运行\t预算毫秒")
 	for _, s := range r.Table {
 		mark := ""
 		if s.CPUMS > s.BudgetMS {
-			mark = "over"
+			mark = t.say("over", "超出")
 		}
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f to %.0f\t%.0f\t%s\n", s.Name, s.CPUMS, s.LowMS, s.HighMS, s.BudgetMS, mark)
+		t.line("%s\t%.0f\t%.0f to %.0f\t%.0f\t%s", "%s\t%.0f\t%.0f 至 %.0f\t%.0f\t%s", s.Name, s.CPUMS, s.LowMS, s.HighMS, s.BudgetMS, mark)
 	}
-	fmt.Fprintf(w, "all, median\t%.0f\t\t\t\n\n", r.CPUSPerClip*1000)
-	fmt.Fprintf(w, "decoding against bare libav\t%.2f\t%.2f\t(bare: %.0f ms)\n", r.DecodeRatio, bench.MaxDecodeRatio, r.BareDecodeMS)
+	t.line("all, median\t%.0f\n", "合计（中位数）\t%.0f\n", r.CPUSPerClip*1000)
+	t.line("decoding against bare libav\t%.2f\t\t%.2f\t(bare: %.0f ms)", "解码与单独 libav 之比\t%.2f\t\t%.2f\t（单独：%.0f 毫秒）", r.DecodeRatio, bench.MaxDecodeRatio, r.BareDecodeMS)
 	if d := r.Detail; d != nil {
-		fmt.Fprintf(w, "efficiency\t%.2f\t\t(libav %.0f, conversion %.0f, ONNX Runtime %.0f (sampled %.0f; %d runs that were not recorded: %.0f), OpenCV %.0f, kernels %.0f of child %.0f + pipeline %.0f ms)\n",
+		t.line("efficiency\t%.2f\t\t\t(libav %.0f, conversion %.0f, ONNX Runtime %.0f (sampled %.0f; %d runs that were not recorded: %.0f), OpenCV %.0f, kernels %.0f of child %.0f + pipeline %.0f ms)",
+			"效率\t%.2f\t\t\t（libav %.0f、转换 %.0f、ONNX Runtime %.0f（采样 %.0f；未记录的 %d 次运行：%.0f）、OpenCV %.0f、内核 %.0f，共计子进程 %.0f + 流水线 %.0f 毫秒）",
 			d.Ratio, d.DecodeMS, d.ConvertMS, d.ModelMS, d.SampledMS, d.UnheldRuns, d.UnheldMS, d.OpenCVMS, d.KernelMS, d.ChildMS, d.PipelineMS)
 		for _, f := range slices.SortedFunc(maps.Keys(d.Outside), func(a, b string) int { return cmp.Compare(d.Outside[b], d.Outside[a]) }) {
-			fmt.Fprintf(w, "  outside: %s\t%.0f\t\t\n", f, d.Outside[f])
+			t.line("  outside: %s\t%.0f", "  其外：%s\t%.0f", f, d.Outside[f])
 		}
 	}
 	if a := r.Apart; a != nil {
-		fmt.Fprintf(w, "without a candidate for reuse\t%.0f\t\t%d (reuse %.0f; %d of %d clips)\n", a.CPUSPerClip*1000, bench.MaxApartMS, a.Stages[string(verify.StageReuse)], a.Clips, r.Clips)
+		t.line("without a candidate for reuse\t%.0f\t\t%d\t(reuse %.0f; %d of %d clips)", "没有重复候选时\t%.0f\t\t%d\t（重复检查 %.0f；%d 段视频，共 %d 段）",
+			a.CPUSPerClip*1000, bench.MaxApartMS, a.Stages[string(verify.StageReuse)], a.Clips, r.Clips)
 	}
 	if k := r.Kept; k != nil {
-		fmt.Fprintf(w, "pictures that are kept, apart\t%.0f\t\t(%.1f of a clip, %.0f ms each; %d of %d verdicts pass: those keep 3, others up to 12)\n", k.CPUMS, k.Pictures, k.EachMS, k.Passed, k.Clips)
+		t.line("pictures that are kept, apart\t%.0f\t\t\t(%.1f of a clip, %.0f ms each; %d of %d verdicts pass: those keep 3, others up to 12)",
+			"另计：留存的图片\t%.0f\t\t\t（每段视频 %.1f 张，每张 %.0f 毫秒；%d 个结论通过，共 %d 个：通过者留存 3 张，其他至多 12 张）", k.CPUMS, k.Pictures, k.EachMS, k.Passed, k.Clips)
 	}
 	if x := r.EarlyExit; x != nil {
-		fmt.Fprintf(w, "with early exit\t%.0f\t\t(same outcomes on %.0f %% of the clips, stopped early on %.0f %%)\n", x.CPUSPerClip*1000, x.SameOutcomes*100, x.Stopped*100)
+		t.line("with early exit\t%.0f\t\t\t(same outcomes on %.0f %% of the clips, stopped early on %.0f %%)", "启用提前结束\t%.0f\t\t\t（%.0f%% 的视频结果相同，%.0f%% 提前结束）",
+			x.CPUSPerClip*1000, x.SameOutcomes*100, x.Stopped*100)
 	}
 	if p := r.Photo; p != nil {
-		fmt.Fprintf(w, "a photo of %.0f MP\t%.0f\t\t%d\n", float64(p.Pixels)/1e6, p.CPUMS, bench.MaxPhotoMS)
+		t.line("a photo of %.0f MP\t%.0f\t\t%d", "一张 %.0f 百万像素的照片\t%.0f\t\t%d", float64(p.Pixels)/1e6, p.CPUMS, bench.MaxPhotoMS)
 		for _, s := range slices.Sorted(maps.Keys(p.Stages)) {
-			fmt.Fprintf(w, "  %s\t%.0f\t\t\n", s, p.Stages[s])
+			t.data("  %s\t%.0f", s, p.Stages[s])
 		}
 	}
 	if l := r.Loaded; l != nil {
-		fmt.Fprintf(w, "at %.0f %% load: p50, p99\t%.0f, %.0f ms\t\t(p99 is %.2f times the median of %d, spacing %s; a clip takes %.0f ms)\n", l.Share*100, l.P50MS, l.P99MS, l.P99ToMedian, l.Arrivals, l.Spacing, l.ServiceMS)
-		fmt.Fprintf(w, "  a queue of these times alone\t%.0f, %.0f ms\t\t(%.2f times; %.2f in the long run)\n", l.Queue.P50MS, l.Queue.P99MS, l.Queue.P99ToMedian, l.Steady.P99ToMedian)
+		t.line("at %.0f %% load: p50, p99\t%.0f, %.0f ms\t\t\t(p99 is %.2f times the median of %d, spacing %s; a clip takes %.0f ms)",
+			"负载 %.0f%% 时：p50、p99\t%.0f、%.0f 毫秒\t\t\t（p99 是 %[5]d 次的中位数的 %.2[4]f 倍，到达间隔 %[6]s；一段视频用时 %.0[7]f 毫秒）",
+			l.Share*100, l.P50MS, l.P99MS, l.P99ToMedian, l.Arrivals, l.Spacing, l.ServiceMS)
+		t.line("  a queue of these times alone\t%.0f, %.0f ms\t\t\t(%.2f times; %.2f in the long run)", "  仅由这些用时构成的队列\t%.0f、%.0f 毫秒\t\t\t（%.2f 倍；长期为 %.2f 倍）",
+			l.Queue.P50MS, l.Queue.P99MS, l.Queue.P99ToMedian, l.Steady.P99ToMedian)
 	}
-	fmt.Fprintf(w, "clips/s on %d cores\t%.2f\t\t\n", r.Cores, r.ClipsPerS)
+	t.line("clips/s on %d cores\t%.2f", "%d 核时视频/秒\t%.2f", r.Cores, r.ClipsPerS)
 	for _, c := range r.Scaling {
-		fmt.Fprintf(w, "clips/s with %d workers\t%.2f\t\t\n", c.Workers, c.ClipsPerS)
+		t.line("clips/s with %d workers\t%.2f", "%d 个并发时视频/秒\t%.2f", c.Workers, c.ClipsPerS)
 	}
-	fmt.Fprintf(w, "latency p50, p95, p99\t%.0f, %.0f, %.0f ms\t\t\n", r.P50MS, r.P95MS, r.P99MS)
-	fmt.Fprintf(w, "peak memory\t%.0f MB\t\t\n", float64(r.PeakRSSBytes)/1e6)
-	fmt.Fprintf(w, "clips, runs\t%d, %d\t\t\n", r.Clips, r.Runs)
+	t.line("latency p50, p95, p99\t%.0f, %.0f, %.0f ms", "延迟 p50、p95、p99\t%.0f、%.0f、%.0f 毫秒", r.P50MS, r.P95MS, r.P99MS)
+	t.line("peak memory\t%.0f MB", "内存峰值\t%.0f MB", float64(r.PeakRSSBytes)/1e6)
+	t.line("clips, runs\t%d, %d", "视频、运行次数\t%d、%d", r.Clips, r.Runs)
 	for _, name := range pipeline.CheckNames {
 		if n := r.Checks[name]; len(n) > 0 {
 			var outcomes []string
 			for _, o := range slices.Sorted(maps.Keys(n)) {
 				outcomes = append(outcomes, fmt.Sprintf("%s %d", o, n[o]))
 			}
-			fmt.Fprintf(w, "%s\t%s\t\t\n", name, strings.Join(outcomes, ", "))
+			t.data("%s\t%s", name, strings.Join(outcomes, ", "))
 		}
 	}
 	if b := r.Baseline; b != nil {
-		fmt.Fprintf(w, "naive pipeline\t%.0f ms\t\t(%.1f times; same decisions on %.0f %% of %d clips)\n", b.CPUSPerClip*1000, b.CPUSPerClip/r.CPUSPerClip, b.SameDecisions*100, b.Clips)
-		if a := r.Apart; a != nil { // nothing in its history is like anything: what it does on both
-			fmt.Fprintf(w, "  against a history without a candidate\t\t\t(%.1f times)\n", b.CPUSPerClip/a.CPUSPerClip)
-		}
-		for _, s := range slices.Sorted(maps.Keys(b.Stages)) {
-			fmt.Fprintf(w, "  %s\t%.0f\t\t\n", s, b.Stages[s])
-		}
-		for _, p := range b.Each {
-			fmt.Fprintf(w, "  %s\t%.0f\t\t(ours %.0f: %.1f times)\n", p.File, p.NaiveMS, p.OnsiteMS, p.NaiveMS/p.OnsiteMS)
-		}
-		for _, d := range b.Differ {
-			fmt.Fprintf(w, "  %s\t\t\t\n", d)
-		}
+		naiveTable(t, r, b)
 	}
 	if c := r.Compared; c != nil {
-		fmt.Fprintf(w, "against %s\t%.2f\t\t(%.2f where bare decoding, %.2f times as dear now, is the measure)\n", c.With, c.Total, c.Fair, c.Machine)
+		t.line("against %s\t%.2f\t\t\t(%.2f where bare decoding, %.2f times as dear now, is the measure)", "与 %s 相比\t%.2f\t\t\t（以单独解码为尺度则为 %.2f；单独解码现在是当时的 %.2f 倍）", c.With, c.Total, c.Fair, c.Machine)
 		for _, s := range slices.Sorted(maps.Keys(c.Stages)) {
-			fmt.Fprintf(w, "  %s\t%.2f\t\t\n", s, c.Stages[s])
+			t.data("  %s\t%.2f", s, c.Stages[s])
 		}
+	}
+}
+
+func naiveTable(t sheet, r bench.Result, b *bench.Baseline) {
+	t.line("naive pipeline\t%.0f ms\t\t\t(%.1f times; same decisions on %.0f %% of %d clips)", "朴素流水线\t%.0f 毫秒\t\t\t（%.1f 倍；%[4]d 段视频中 %.0[3]f%% 结论相同）",
+		b.CPUSPerClip*1000, b.CPUSPerClip/r.CPUSPerClip, b.SameDecisions*100, b.Clips)
+	if a := r.Apart; a != nil { // nothing in its history is like anything: what it does on both
+		t.line("  against a history without a candidate\t\t\t\t(%.1f times)", "  与没有候选的历史相比\t\t\t\t（%.1f 倍）", b.CPUSPerClip/a.CPUSPerClip)
+	}
+	for _, s := range slices.Sorted(maps.Keys(b.Stages)) {
+		t.data("  %s\t%.0f", s, b.Stages[s])
+	}
+	for _, p := range b.Each {
+		t.line("  %s\t%.0f\t\t\t(ours %.0f: %.1f times)", "  %s\t%.0f\t\t\t（Onsite %.0f：%.1f 倍）", p.File, p.NaiveMS, p.OnsiteMS, p.NaiveMS/p.OnsiteMS)
+	}
+	for _, d := range b.Differ {
+		t.data("  %s", d)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"onsite/pipeline"
 	"onsite/pipeline/bench/spoof"
@@ -49,14 +48,17 @@ func (c *benchLivenessCmd) Run(ctx context.Context, e *env) error {
 	}
 	defer core.close()
 	bar := newProgress(e)
-	o.Progress = bar.count("files")
+	o.Progress = bar.count("files", "文件")
 	r, err := liveness.Bench(ctx, c.Data, o, core.Decode, core.Models)
 	bar.close()
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(r.Items, func(it liveness.BenchItem) bool { return it.Error == "" }) {
-		return fmt.Errorf("bench liveness: none of the %d files of %s can be measured; the first: %s: %s", len(r.Items), c.Data, r.Items[0].File, r.Items[0].Error)
+		return usagef(pipeline.Text{
+			EN: fmt.Sprintf("--data %s: none of the %d files can be measured; the first: %s: %s", c.Data, len(r.Items), r.Items[0].File, r.Items[0].Error),
+			ZH: fmt.Sprintf("--data %s：%d 个文件均无法测量；第一个：%s：%s", c.Data, len(r.Items), r.Items[0].File, r.Items[0].Error),
+		})
 	}
 	if c.Fit != "" {
 		raw, err := liveness.Refit(r.Items, fmt.Sprintf("%d files of a generated suite, fitDecay and priors as in fuse.go and fit.go", len(r.Items)))
@@ -67,27 +69,29 @@ func (c *benchLivenessCmd) Run(ctx context.Context, e *env) error {
 			return fmt.Errorf("write the weights: %w", err)
 		}
 	}
-	return c.show(e, r, func(w *tabwriter.Writer) { showLiveness(w, &r) })
+	return c.show(e, r, func(t sheet) { showLiveness(t, &r) })
 }
 
-func showLiveness(w *tabwriter.Writer, r *liveness.BenchResult) {
-	fmt.Fprintf(w, "real files\t%d\tBPCER %s\t(95 %%: %.2f to %.2f; %d uncertain)\n", r.Real.N, share(r.BPCER), r.Real.CI95[0], r.Real.CI95[1], r.Real.Uncertain)
+func showLiveness(t sheet, r *liveness.BenchResult) {
+	t.line("real files\t%d\tBPCER %s\t(95 %%: %.2f to %.2f; %d uncertain)", "真实文件\t%d\tBPCER %s\t（95%%：%.2f 至 %.2f；%d 个不确定）", r.Real.N, share(r.BPCER), r.Real.CI95[0], r.Real.CI95[1], r.Real.Uncertain)
 	for _, s := range slices.Sorted(maps.Keys(r.Species)) {
 		n := r.Species[s]
-		fmt.Fprintf(w, "%s\t%d\tAPCER %.3f\t(95 %%: %.2f to %.2f; %d fail, %d uncertain)\t%s\n", s, n.N, r.APCER[s], n.CI95[0], n.CI95[1], n.Fail, n.Uncertain, caught(r.CaughtBy[s]))
+		t.line("%s\t%d\tAPCER %.3f\t(95 %%: %.2f to %.2f; %d fail, %d uncertain)\t%s", "%s\t%d\tAPCER %.3f\t（95%%：%.2f 至 %.2f；%d 个不通过，%d 个不确定）\t%s",
+			s, n.N, r.APCER[s], n.CI95[0], n.CI95[1], n.Fail, n.Uncertain, caught(r.CaughtBy[s]))
 	}
 	if len(r.HeldOut) > 0 {
-		fmt.Fprintf(w, "\nweights fitted without the person and the species\t\n")
+		t.line("\nweights fitted without the person and the species", "\n权重拟合时不含该人与该攻击种类")
 		for _, s := range slices.Sorted(maps.Keys(r.HeldOut)) {
 			n := r.HeldOut[s]
-			fmt.Fprintf(w, "%s\t%d\t%d pass, %d fail, %d uncertain\t(95 %%: %.2f to %.2f)\n", s, n.N, n.Pass+n.NonResponse, n.Fail, n.Uncertain, n.CI95[0], n.CI95[1])
+			t.line("%s\t%d\t%d pass, %d fail, %d uncertain\t(95 %%: %.2f to %.2f)", "%s\t%d\t%d 个通过，%d 个不通过，%d 个不确定\t（95%%：%.2f 至 %.2f）",
+				s, n.N, n.Pass+n.NonResponse, n.Fail, n.Uncertain, n.CI95[0], n.CI95[1])
 		}
 	}
-	fmt.Fprintf(w, "ms per file\t%.0f\n\n", r.MSPerItem)
+	t.line("ms per file\t%.0f\n", "每个文件毫秒\t%.0f\n", r.MSPerItem)
 	for i := range r.Items {
 		it := &r.Items[i]
 		if it.Error != "" || (it.Species == "real") == (it.Outcome != pipeline.Pass) { // what went wrong
-			fmt.Fprintf(w, "%s\t%s\t%v\t%s\n", it.File, it.Outcome, it.Reasons, it.Error)
+			t.data("%s\t%s\t%v\t%s", it.File, it.Outcome, it.Reasons, it.Error)
 		}
 	}
 }
@@ -142,7 +146,7 @@ func (c *benchLivenessCmd) make(ctx context.Context, e *env) error {
 		return pathError("--clips", c.Clips, err, "name a folder of real clips", "请指定存放真实视频的文件夹")
 	}
 	bar := newProgress(e)
-	rows, err := spoof.Make(ctx, c.Make, spoof.Options{Clips: c.Clips, Seed: c.Seed, Species: c.Species, Seconds: c.Seconds, Progress: bar.count("files")})
+	rows, err := spoof.Make(ctx, c.Make, spoof.Options{Clips: c.Clips, Seed: c.Seed, Species: c.Species, Seconds: c.Seconds, Progress: bar.count("files", "文件")})
 	bar.close()
 	if errors.Is(err, spoof.ErrNoFFmpeg) {
 		return &usageError{err: err, text: pipeline.Text{EN: err.Error(), ZH: "PATH 中没有 ffmpeg 和 ffprobe：请先安装 ffmpeg（Debian：apt-get install ffmpeg），或使用在别处生成的测试集"}}
@@ -165,9 +169,9 @@ func (c *benchLivenessCmd) make(ctx context.Context, e *env) error {
 	for _, r := range rows {
 		count[r.Species]++
 	}
-	return c.show(e, count, func(w *tabwriter.Writer) {
+	return c.show(e, count, func(t sheet) {
 		for _, s := range slices.Sorted(maps.Keys(count)) {
-			fmt.Fprintf(w, "%s\t%d\n", s, count[s])
+			t.data("%s\t%d", s, count[s])
 		}
 	})
 }

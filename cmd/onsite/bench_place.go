@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"text/tabwriter"
 
 	"onsite/pipeline/media"
 	"onsite/pipeline/scene"
@@ -39,27 +38,27 @@ func (c *benchPlaceCmd) Run(ctx context.Context, e *env) error {
 		return os.WriteFile(c.WriteBackground, data, 0o644)
 	}
 	bar := newProgress(e)
-	r, err := scene.BenchPlace(ctx, c.Data, scene.PlaceOptions{Others: c.Others, Sources: c.Sources, Revisits: c.Revisits, Progress: bar.count("photos")}, core.Decode, core.Models)
+	r, err := scene.BenchPlace(ctx, c.Data, scene.PlaceOptions{Others: c.Others, Sources: c.Sources, Revisits: c.Revisits, Progress: bar.count("photos", "照片")}, core.Decode, core.Models)
 	bar.close()
 	if err != nil {
 		return err
 	}
-	return c.show(e, r, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "photos of places, photos of other places\t%d, %d\n\n", r.Photos, r.Others)
-		fmt.Fprintf(w, "\tqueries\tstrangers\tAUC\t95 %%\tTPR at FMR 1e-2\ttop 1\tTPR, FMR at %.1f\n", r.Threshold)
-		for _, t := range []struct {
+	return c.show(e, r, func(t sheet) {
+		t.line("photos of places, photos of other places\t%d, %d\n", "地点照片、其他地点照片\t%d、%d\n", r.Photos, r.Others)
+		t.line("\tqueries\tstrangers\tAUC\t95 %%\tTPR at FMR 1e-2\ttop 1\tTPR, FMR at %.1f", "\t查询\t他处照片\tAUC\t95%%\tFMR 1e-2 时 TPR\t首位命中\t%.1f 处的 TPR、FMR", r.Threshold)
+		for _, row := range []struct {
 			name  string
 			table scene.PlaceTable
-		}{{"photos", r.PlaceTable}, {"simulated revisits", r.Simulated}, {"simulated, somebody in front", r.SimulatedPerson}} {
+		}{{t.say("photos", "照片"), r.PlaceTable}, {t.say("simulated revisits", "模拟再次到访"), r.Simulated}, {t.say("simulated, somebody in front", "模拟，前方有人"), r.SimulatedPerson}} {
 			interval := "-"
-			if ci := t.table.AUCInterval; ci != nil {
-				interval = fmt.Sprintf("%.3f to %.3f", ci[0], ci[1])
+			if ci := row.table.AUCInterval; ci != nil {
+				interval = fmt.Sprintf(t.say("%.3f to %.3f", "%.3f 至 %.3f"), ci[0], ci[1])
 			}
-			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s, %s\n", t.name, t.table.Queries, t.table.Strangers, share(t.table.AUC), interval,
-				share(t.table.TPR), share(t.table.Top1), share(t.table.TPRAtThreshold), share(t.table.FMRAtThreshold))
+			t.data("%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s, %s", row.name, row.table.Queries, row.table.Strangers, share(row.table.AUC), interval,
+				share(row.table.TPR), share(row.table.Top1), share(row.table.TPRAtThreshold), share(row.table.FMRAtThreshold))
 		}
 		if r.Strangers == 0 {
-			fmt.Fprintln(w, "\nthere is one place only, so nothing could be mistaken for it: name photos of other places with --others")
+			t.line("\nthere is one place only, so nothing could be mistaken for it: name photos of other places with --others", "\n只有一个地点，无从混淆：请用 --others 指定其他地点的照片")
 		}
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"onsite/pipeline"
 	"onsite/pipeline/bench/attack"
@@ -63,22 +62,22 @@ func (c *benchReuseCmd) Run(ctx context.Context, e *env) error {
 		return c.evaluate(ctx, e, core)
 	}
 	bar := newProgress(e)
-	r, err := reuse.Pairs(ctx, c.Pairs, core.DecodeSound, reuse.DefaultConfig(), bar.count("pairs"))
+	r, err := reuse.Pairs(ctx, c.Pairs, core.DecodeSound, reuse.DefaultConfig(), bar.count("pairs", "录像对"))
 	bar.close()
 	if err != nil {
 		return pairsError(c.Pairs, err)
 	}
-	return c.show(e, r, func(w *tabwriter.Writer) {
-		say := func(en, zh string) string { return e.say(pipeline.Text{EN: en, ZH: zh}) }
-		fmt.Fprintf(w, "%s\t%d\n", say("pairs", "对数"), len(r.Pairs))
-		fmt.Fprintf(w, "%s\t%s\n", say("called reused, of the same", "相同的对中判为重复"), share(r.Recall))
-		fmt.Fprintf(w, "%s\t%s\n", say("... or left to a person", "…… 或留待人工判断"), share(r.Asked))
-		fmt.Fprintf(w, "%s\t%d\n", say("called reused, of the different", "不同的对中判为重复"), r.FalseMatches)
-		fmt.Fprintf(w, "%s\t%d\n", say("left to a person, of the different", "不同的对中留待人工判断"), r.FalseAsked)
-		fmt.Fprintf(w, "%s\t%.1f\n\n%s\n", say("ms per comparison", "每次比对毫秒数"), r.MSPerQuery, say("transform\tpairs\treused\tor asked", "改动\t对数\t判为重复\t或留待人工"))
+	return c.show(e, r, func(t sheet) {
+		t.line("pairs\t%d", "对数\t%d", len(r.Pairs))
+		t.line("called reused, of the same\t%s", "相同的对中判为重复\t%s", share(r.Recall))
+		t.line("... or left to a person\t%s", "…… 或留待人工判断\t%s", share(r.Asked))
+		t.line("called reused, of the different\t%d", "不同的对中判为重复\t%d", r.FalseMatches)
+		t.line("left to a person, of the different\t%d", "不同的对中留待人工判断\t%d", r.FalseAsked)
+		t.line("ms per comparison\t%.1f\n", "每次比对毫秒\t%.1f\n", r.MSPerQuery)
+		t.line("transform\tpairs\treused\tor asked", "改动\t对数\t判为重复\t或留待人工")
 		for _, name := range slices.Sorted(maps.Keys(r.ByTransform)) {
-			t := r.ByTransform[name]
-			fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\n", name, t.Same, t.Reused, t.Asked)
+			k := r.ByTransform[name]
+			t.data("%s\t%d\t%.2f\t%.2f", name, k.Same, k.Reused, k.Asked)
 		}
 	})
 }
@@ -113,7 +112,7 @@ func (c *benchReuseCmd) make(ctx context.Context, e *env) error {
 		return usagef(pipeline.Text{EN: fmt.Sprintf("--easy: %d, want 1 or more", c.Easy), ZH: fmt.Sprintf("--easy：%d，应不小于 1", c.Easy)})
 	}
 	bar := newProgress(e)
-	m, err := attack.Make(ctx, c.Make, attack.Options{Clips: c.Clips, Photos: c.Photos, Scenes: c.Scenes, Seed: c.Seed, Kinds: c.Kinds, Seconds: c.Seconds, Easy: c.Easy, Progress: bar.count("files")})
+	m, err := attack.Make(ctx, c.Make, attack.Options{Clips: c.Clips, Photos: c.Photos, Scenes: c.Scenes, Seed: c.Seed, Kinds: c.Kinds, Seconds: c.Seconds, Easy: c.Easy, Progress: bar.count("files", "文件")})
 	bar.close()
 	if errors.Is(err, attack.ErrNoFFmpeg) {
 		return &usageError{err: err, text: pipeline.Text{EN: err.Error(), ZH: "PATH 中没有 ffmpeg 和 ffprobe：请先安装 ffmpeg（Debian：apt-get install ffmpeg），或使用在别处生成的测试集"}}
@@ -135,10 +134,16 @@ func (c *benchReuseCmd) make(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	return c.show(e, m, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "clips, photos\t%d, %d\nscene families\t%d\noriginals\t%d\nattacks\t%d\npairs\t%d\nfiles made, kept\t%d, %d\ntable\t%s\n", m.Clips, m.Photos, m.Families, m.Originals, m.Queries, m.Pairs, m.Written, m.Kept, m.Table)
+	return c.show(e, m, func(t sheet) {
+		t.line("clips, photos\t%d, %d", "视频、照片\t%d、%d", m.Clips, m.Photos)
+		t.line("scene families\t%d", "场景族\t%d", m.Families)
+		t.line("originals\t%d", "原始文件\t%d", m.Originals)
+		t.line("attacks\t%d", "攻击文件\t%d", m.Queries)
+		t.line("pairs\t%d", "对数\t%d", m.Pairs)
+		t.line("files made, kept\t%d, %d", "新生成、保留的文件\t%d、%d", m.Written, m.Kept)
+		t.line("table\t%s", "表格\t%s", m.Table)
 		for _, s := range m.Skipped {
-			fmt.Fprintf(w, "skipped\t%s\n", s)
+			t.line("skipped\t%s", "跳过\t%s", s)
 		}
 	})
 }
@@ -160,7 +165,7 @@ func (c *benchReuseCmd) evaluate(ctx context.Context, e *env, core *core) error 
 		return pathError("--suite", c.Suite, err, "name a folder that `onsite bench reuse --make` wrote", "请指定由 onsite bench reuse --make 生成的文件夹")
 	}
 	bar := newProgress(e)
-	r, err := copies.Run(ctx, c.Suite, core.DecodeSound, copies.Options{Half: c.Half, Seed: c.Seed, Splits: c.Splits, History: c.History, Config: reuse.DefaultConfig(), Progress: bar.count("files and pairs")})
+	r, err := copies.Run(ctx, c.Suite, core.DecodeSound, copies.Options{Half: c.Half, Seed: c.Seed, Splits: c.Splits, History: c.History, Config: reuse.DefaultConfig(), Progress: bar.count("files and pairs", "文件与录像对")})
 	bar.close()
 	if err != nil {
 		return err
@@ -170,13 +175,13 @@ func (c *benchReuseCmd) evaluate(ctx context.Context, e *env, core *core) error 
 			return err
 		}
 	}
-	return c.show(e, r, func(w *tabwriter.Writer) {
+	return c.show(e, r, func(t sheet) {
 		for _, p := range []struct {
 			name string
 			part *copies.Part
-		}{{"clips", r.Video}, {"photos", r.Photo}} {
+		}{{t.say("clips", "视频"), r.Video}, {t.say("photos", "照片"), r.Photo}} {
 			if p.part != nil {
-				partTable(w, p.name, p.part)
+				partTable(t, p.name, p.part)
 			}
 		}
 	})
@@ -189,98 +194,117 @@ func (c *benchReuseCmd) index(ctx context.Context, e *env) error {
 		sizes = append(slices.Clone(sizes), copies.LargeSize)
 	}
 	bar := newProgress(e)
-	r, err := copies.MeasureIndex(ctx, sizes, c.Seed, bar.count("sizes"))
+	r, err := copies.MeasureIndex(ctx, sizes, c.Seed, bar.count("sizes", "索引规模"))
 	bar.close()
 	if err != nil {
 		return err
 	}
-	return c.show(e, map[string]any{"sizes": r}, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "hashes\tadd s\tsnapshot s\topen ms\tMB\tbytes each\tp50 ms\tp99 ms\tbrute ms\ttimes brute\tclips found\tflooded\tmistaken\n")
+	return c.show(e, map[string]any{"sizes": r}, func(t sheet) {
+		t.line("hashes\tadd s\tsnapshot s\topen ms\tMB\tbytes each\tp50 ms\tp99 ms\tbrute ms\ttimes brute\tclips found\tflooded\tmistaken",
+			"哈希\t加入秒\t快照秒\t打开毫秒\tMB\t每条字节\tp50 毫秒\tp99 毫秒\t暴力毫秒\t快多少倍\t找到的视频\t过多\t误认")
 		for _, l := range r {
-			fmt.Fprintf(w, "%d\t%.2f\t%.2f\t%.0f\t%.1f\t%.0f\t%.2f\t%.2f\t%.1f\t%.0f\t%.1f\t%.1f\t%d of %d\n", l.Hashes, l.AddS, l.BuildS, l.OpenMS, float64(l.Bytes)/1e6, l.PerHash, l.P50MS, l.P99MS, l.BruteMS, l.Faster, l.Found, l.Flooded, l.Mistaken, l.Checked)
+			t.line("%d\t%.2f\t%.2f\t%.0f\t%.1f\t%.0f\t%.2f\t%.2f\t%.1f\t%.0f\t%.1f\t%.1f\t%d of %d", "%d\t%.2f\t%.2f\t%.0f\t%.1f\t%.0f\t%.2f\t%.2f\t%.1f\t%.0f\t%.1f\t%.1f\t%d / %d",
+				l.Hashes, l.AddS, l.BuildS, l.OpenMS, float64(l.Bytes)/1e6, l.PerHash, l.P50MS, l.P99MS, l.BruteMS, l.Faster, l.Found, l.Flooded, l.Mistaken, l.Checked)
 		}
-		fmt.Fprintf(w, "CPU time of one core; a lookup is a whole clip of 8 pictures in two forms\n\nhashes\tpictures\tp50 ms\tp99 ms\n")
+		t.line("CPU time of one core; a lookup is a whole clip of 8 pictures in two forms\n", "单核 CPU 时间；一次查询是一整段视频的 8 张画面，各两种形式\n")
+		t.line("hashes\tpictures\tp50 ms\tp99 ms", "哈希\t画面\tp50 毫秒\tp99 毫秒")
 		for _, l := range r {
 			for _, x := range l.Longer {
-				fmt.Fprintf(w, "%d\t%d\t%.2f\t%.2f\n", l.Hashes, x.Stills, x.P50MS, x.P99MS)
+				t.data("%d\t%d\t%.2f\t%.2f", l.Hashes, x.Stills, x.P50MS, x.P99MS)
 			}
 		}
 	})
 }
 
 // interval prints a share with its counts and interval.
-func interval(s copies.Share) string {
-	if s.Rate == nil {
+func (s sheet) interval(of copies.Share) string {
+	if of.Rate == nil {
 		return "-"
 	}
-	out := fmt.Sprintf("%.3f (%d of %d)", *s.Rate, s.Hits, s.N)
-	if s.CI95 != nil {
-		out += fmt.Sprintf(" [%.3f, %.3f]", s.CI95[0], s.CI95[1])
+	out := fmt.Sprintf(s.say("%.3f (%d of %d)", "%.3f (%d / %d)"), *of.Rate, of.Hits, of.N)
+	if of.CI95 != nil {
+		out += fmt.Sprintf(" [%.3f, %.3f]", of.CI95[0], of.CI95[1])
 	}
 	return out
 }
 
 // historyTable prints what all originals at once gave; h may be nil.
-func historyTable(w *tabwriter.Writer, h *copies.History) {
+func historyTable(t sheet, h *copies.History) {
 	if h == nil {
 		return
 	}
-	fmt.Fprintf(w, "all %d originals at once (%d families): original among those compared in full\t%s\n... reused\t%s\n... or left to a person\t%s\n", h.Originals, h.Families, interval(h.Chosen), interval(h.Reused), interval(h.Asked))
-	fmt.Fprintf(w, "... pairs of other scenes\t%d, %d of them compared in full: same content %d, cannot tell %d, reused %d\n", h.Pairs, h.Full, h.SameContent, h.CannotTell, h.WrongReused)
+	t.line("all %d originals at once (%d families): original among those compared in full\t%s", "同时对照全部 %d 个原始文件（%d 个族）：原始文件进入完整比对\t%s", h.Originals, h.Families, t.interval(h.Chosen))
+	t.line("... reused\t%s", "…… 判为重复\t%s", t.interval(h.Reused))
+	t.line("... or left to a person\t%s", "…… 或留待人工判断\t%s", t.interval(h.Asked))
+	t.line("... pairs of other scenes\t%d, %d of them compared in full: same content %d, cannot tell %d, reused %d", "…… 其他场景的对\t%d，其中 %d 对完整比对：内容相同 %d、无法判断 %d、判为重复 %d",
+		h.Pairs, h.Full, h.SameContent, h.CannotTell, h.WrongReused)
 	for _, line := range h.Wrong {
-		fmt.Fprintf(w, "    %s\n", line)
+		t.data("    %s", line)
 	}
 }
 
-func partTable(w *tabwriter.Writer, name string, p *copies.Part) {
-	fmt.Fprintf(w, "%s: %d copies, %d look-alikes, %d strangers; %d scene families, %d of them with look-alikes\n\n", name, p.Same, p.Hard, p.Easy, p.Families, p.Lookalikes)
-	fmt.Fprintf(w, "at the product's thresholds\tsame recording\tsame content\n")
-	fmt.Fprintf(w, "threshold\t%.2f\t%.2f\n", p.Recording.Threshold, p.Content.Threshold)
+func partTable(t sheet, name string, p *copies.Part) {
+	t.line("%s: %d copies, %d look-alikes, %d strangers; %d scene families, %d of them with look-alikes\n", "%s：%d 个复制件，%d 个相似者，%d 个无关者；%d 个场景族，其中 %d 个有相似者\n",
+		name, p.Same, p.Hard, p.Easy, p.Families, p.Lookalikes)
+	t.line("at the product's thresholds\tsame recording\tsame content", "按产品阈值\t同一录像\t同一内容")
+	t.line("threshold\t%.2f\t%.2f", "阈值\t%.2f\t%.2f", p.Recording.Threshold, p.Content.Threshold)
 	for _, x := range []struct {
-		name string
-		a, b copies.Share
-	}{{"copies found", p.Recording.Recall, p.Content.Recall}, {"... without freeze", p.Recording.Moving, p.Content.Moving}, {"look-alikes called so", p.Recording.Hard, p.Content.Hard}, {"strangers called so", p.Recording.Easy, p.Content.Easy}} {
+		en, zh string
+		a, b   copies.Share
+	}{
+		{"copies found", "找到的复制件", p.Recording.Recall, p.Content.Recall}, {"... without freeze", "…… 不计冻结画面", p.Recording.Moving, p.Content.Moving},
+		{"look-alikes called so", "相似者被如此判定", p.Recording.Hard, p.Content.Hard}, {"strangers called so", "无关者被如此判定", p.Recording.Easy, p.Content.Easy},
+	} {
 		if x.a.N > 0 {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", x.name, interval(x.a), interval(x.b))
+			t.data("%s\t%s\t%s", t.say(x.en, x.zh), t.interval(x.a), t.interval(x.b))
 		}
 	}
-	fmt.Fprintf(w, "copies: cannot tell\t%s\n", interval(p.Asked))
-	fmt.Fprintf(w, "tenant-wide lookup, some frame within %.0f bits: copies\t%s\n... look-alikes, strangers\t%s\t%s\n", p.Lookup.Threshold, interval(p.Lookup.Recall), interval(p.Lookup.Hard), interval(p.Lookup.Easy))
-	historyTable(w, p.History)
-	fmt.Fprintf(w, "\nhonest footage\treused\tcannot tell\ttop S\n")
+	t.line("copies: cannot tell\t%s", "复制件：无法判断\t%s", t.interval(p.Asked))
+	t.line("tenant-wide lookup, some frame within %.0f bits: copies\t%s", "全租户查找，某一画面相差不超过 %.0f 位：复制件\t%s", p.Lookup.Threshold, t.interval(p.Lookup.Recall))
+	t.line("... look-alikes, strangers\t%s\t%s", "…… 相似者、无关者\t%s\t%s", t.interval(p.Lookup.Hard), t.interval(p.Lookup.Easy))
+	historyTable(t, p.History)
+	t.line("\nhonest footage\treused\tcannot tell\ttop S", "\n真实素材\t判为重复\t无法判断\t最高 S")
 	for _, h := range p.Honest {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.2f\n", h.Relation, interval(h.Reused), interval(h.CannotTell), h.TopS)
+		t.data("%s\t%s\t%s\t%.2f", h.Relation, t.interval(h.Reused), t.interval(h.CannotTell), h.TopS)
 	}
-	fmt.Fprintf(w, "\nfamilies with look-alikes that were not told apart\treused\tcannot tell\ttop S\n")
+	t.line("\nfamilies with look-alikes that were not told apart\treused\tcannot tell\ttop S", "\n未能区分相似者的族\t判为重复\t无法判断\t最高 S")
 	for _, h := range p.HonestFamilies {
 		if h.Reused.Hits+h.CannotTell.Hits > 0 {
-			fmt.Fprintf(w, "%s\t%d of %d\t%d of %d\t%.2f\n", h.Relation, h.Reused.Hits, h.Reused.N, h.CannotTell.Hits, h.CannotTell.N, h.TopS)
+			t.line("%s\t%d of %d\t%d of %d\t%.2f", "%s\t%d / %d\t%d / %d\t%.2f", h.Relation, h.Reused.Hits, h.Reused.N, h.CannotTell.Hits, h.CannotTell.N, h.TopS)
 		}
 	}
-	fmt.Fprintf(w, "\nheld out: thresholds by one half of the families, reported on the other; intervals by family\nmeasure\tchosen so that\tcopies found\tworst run\tlook-alikes called so\tworst run\tstrangers called so\tthreshold\n")
+	t.line("\nheld out: thresholds by one half of the families, reported on the other; intervals by family", "\n留出：阈值由一半的族选定，在另一半上报告；区间按族计算")
+	t.line("measure\tchosen so that\tcopies found\tworst run\tlook-alikes called so\tworst run\tstrangers called so\tthreshold", "度量\t选取条件\t找到的复制件\t最差一次\t相似者被如此判定\t最差一次\t无关者被如此判定\t阈值")
 	for _, m := range p.Methods {
 		for _, x := range []struct {
-			what string
-			h    *copies.HeldOut
-		}{{"no stranger is called so", m.Strangers}, {"no look-alike either", m.All}, {"95 % of the copies are", m.Found}} {
+			en, zh string
+			h      *copies.HeldOut
+		}{
+			{"no stranger is called so", "没有无关者被如此判定", m.Strangers}, {"no look-alike either", "相似者也没有", m.All},
+			{"95 % of the copies are", "找到 95% 的复制件", m.Found},
+		} {
+			what := t.say(x.en, x.zh)
 			if x.h == nil {
-				fmt.Fprintf(w, "%s\t%s\t-\t\t\t\t\t(too few families)\n", m.Name, x.what)
+				t.line("%s\t%s\t-\t\t\t\t\t(too few families)", "%s\t%s\t-\t\t\t\t\t（族太少）", m.Name, what)
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%.3f\t%s\t%s\t%s\t%.3f (%.3f to %.3f)\n", m.Name, x.what, interval(x.h.Copies), x.h.Worst, interval(x.h.Lookalikes), share(x.h.WorstHard), interval(x.h.Strangers), x.h.Threshold[1], x.h.Threshold[0], x.h.Threshold[2])
+			t.line("%s\t%s\t%s\t%.3f\t%s\t%s\t%s\t%.3f (%.3f to %.3f)", "%s\t%s\t%s\t%.3f\t%s\t%s\t%s\t%.3f（%.3f 至 %.3f）",
+				m.Name, what, t.interval(x.h.Copies), x.h.Worst, t.interval(x.h.Lookalikes), share(x.h.WorstHard), t.interval(x.h.Strangers), x.h.Threshold[1], x.h.Threshold[0], x.h.Threshold[2])
 		}
 	}
-	fmt.Fprintf(w, "\ntransform\tn\treused\tcannot tell\tsame content\tlookup\theld out: reused\tcontent\tplain PDQ\n")
+	t.line("\ntransform\tn\treused\tcannot tell\tsame content\tlookup\theld out: reused\tcontent\tplain PDQ", "\n改动\t数量\t判为重复\t无法判断\t内容相同\t查找\t留出：判为重复\t内容\t单独 PDQ")
 	for _, k := range p.Kinds {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Transform, k.N, share(k.Reused.Rate), share(k.CannotTell.Rate), share(k.Content.Rate), share(k.Lookup.Rate), share(k.HeldOut), share(k.ContentOut), share(k.PDQOut))
+		t.data("%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s", k.Transform, k.N, share(k.Reused.Rate), share(k.CannotTell.Rate), share(k.Content.Rate), share(k.Lookup.Rate), share(k.HeldOut), share(k.ContentOut), share(k.PDQOut))
 	}
-	fmt.Fprintf(w, "\nprocessor time\nms per fingerprint (decoding not counted)\t%.0f\nms per still, PDQ in eight forms\t%.1f\n", p.MSPerClip, p.MSPerStill)
+	t.line("\nprocessor time", "\n处理器时间")
+	t.line("ms per fingerprint (decoding not counted)\t%.0f", "每个指纹毫秒（不含解码）\t%.0f", p.MSPerClip)
+	t.line("ms per still, PDQ in eight forms\t%.1f", "每张画面毫秒，八种形式的 PDQ\t%.1f", p.MSPerStill)
 	for _, kind := range slices.Sorted(maps.Keys(p.MSPerPair)) {
-		fmt.Fprintf(w, "ms per comparison, %s\t%.0f\n", kind, p.MSPerPair[kind])
+		t.line("ms per comparison, %s\t%.0f", "每次比对毫秒，%s\t%.0f", kind, p.MSPerPair[kind])
 	}
-	fmt.Fprintf(w, "bytes per fingerprint\t%d\n", p.BytesMean)
+	t.line("bytes per fingerprint\t%d", "每个指纹字节\t%d", p.BytesMean)
 	if p.BytesPer5s > 0 {
-		fmt.Fprintf(w, "bytes per 5 s\t%d\n", p.BytesPer5s)
+		t.line("bytes per 5 s\t%d", "每 5 秒字节\t%d", p.BytesPer5s)
 	}
-	fmt.Fprintln(w)
+	t.data("")
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"onsite/models"
+	"onsite/pipeline"
 	"onsite/pipeline/media"
 	"onsite/pipeline/scene"
 	"onsite/pipeline/scene/head"
@@ -59,7 +59,7 @@ func (c *benchSceneCmd) Run(ctx context.Context, e *env) error {
 			return []string{asked}
 		}
 		return []string{head.Plain, head.Gray}
-	}, m.measure, bar.count("pictures"))
+	}, m.measure, bar.count("pictures", "图片"))
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (c *benchSceneCmd) Run(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		cross, err := head.Cross(ctx, filled, always, asked, head.DefaultFitOptions(), bar.count("rounds"))
+		cross, err := head.Cross(ctx, filled, always, asked, head.DefaultFitOptions(), bar.count("rounds", "轮次"))
 		if err != nil {
 			return err
 		}
@@ -94,14 +94,14 @@ func (c *benchSceneCmd) Run(ctx context.Context, e *env) error {
 		r.MSPerImage = float64(spent.Microseconds()) / 1000 / float64(measured)
 	}
 	bar.close()
-	return c.show(e, r, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "%s heads, %d pictures of %d sources\n\n", r.Mode, r.Images, r.Sources)
-		headTable(w, r.Heads)
+	return c.show(e, r, func(t sheet) {
+		t.line("%s heads, %d pictures of %d sources\n", "%s 分类头，%d 张图片，来自 %d 个来源\n", r.Mode, r.Images, r.Sources)
+		headTable(t, r.Heads)
 		if r.Cross != nil {
-			fmt.Fprintf(w, "\ntrained on these pictures, one source left out at a time\n\n")
-			headTable(w, r.Cross)
+			t.line("\ntrained on these pictures, one source left out at a time\n", "\n在这些图片上训练，每次留出一个来源\n")
+			headTable(t, r.Cross)
 		}
-		fmt.Fprintf(w, "\nms per picture\t%.0f\t(%d measured, the others from the cache)\n", r.MSPerImage, r.Measured)
+		t.line("\nms per picture\t%.0f\t(%d measured, the others from the cache)", "\n每张图片毫秒\t%.0f\t（实测 %d 张，其余来自缓存）", r.MSPerImage, r.Measured)
 	})
 }
 
@@ -119,7 +119,10 @@ func (c *benchSceneCmd) always(ctx context.Context, m *measuring, asked []head.S
 		seen[s.SHA256] = true
 	}
 	if both := head.InSample(asked, seen); len(both) > 0 {
-		return nil, fmt.Errorf("bench scene: %d pictures are in --data and in --with, among them %s; take them out of one", len(both), both[0])
+		return nil, usagef(pipeline.Text{
+			EN: fmt.Sprintf("--with: %d pictures are in --data, too, among them %s; take them out of one", len(both), both[0]),
+			ZH: fmt.Sprintf("--with：有 %d 张图片同时在 --data 中，例如 %s；请从其中一处移除", len(both), both[0]),
+		})
 	}
 	out, _, _, err := m.cache.Fill(ctx, c.With, samples, trainVariants, m.measure, nil)
 	return out, err
@@ -135,7 +138,11 @@ func (c *benchSceneCmd) refuse(samples []head.Sample) error {
 		return err
 	}
 	if seen := head.InSample(samples, trained); len(seen) > 0 {
-		return fmt.Errorf("bench scene: %d of %d pictures trained the heads, among them %s; take them out, or say --in-sample", len(seen), len(samples), strings.Join(seen[:min(3, len(seen))], ", "))
+		first := strings.Join(seen[:min(3, len(seen))], ", ")
+		return usagef(pipeline.Text{
+			EN: fmt.Sprintf("--data: %d of %d pictures trained the heads, among them %s; take them out, or say --in-sample", len(seen), len(samples), first),
+			ZH: fmt.Sprintf("--data：%[2]d 张图片中有 %[1]d 张曾用于训练分类头，例如 %[3]s；请移除，或使用 --in-sample", len(seen), len(samples), first),
+		})
 	}
 	return nil
 }
@@ -156,7 +163,7 @@ func (c *benchSceneCmd) heads(core *core) (*head.Set, func(), error) {
 	man, ok := set.Manifest(models.SceneHead)
 	if !ok {
 		done()
-		return nil, nil, fmt.Errorf("bench scene: no scene heads are installed; train them (onsite scene train) and name their folder with --head-dir")
+		return nil, nil, shortfall("no_heads", "no scene heads are installed; train them (onsite scene train) and name their folder with --head-dir", "未安装场景分类头；请先训练（onsite scene train），再用 --head-dir 指定其文件夹")
 	}
 	if err := scene.HeadsFit(core.Models, man); err != nil {
 		done()

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"onsite/api"
@@ -74,8 +73,6 @@ type chaosCmd struct {
 	Seed     uint64        `help:"Seed of the choice of faults." default:"1"`
 }
 
-var errBroken = errors.New("chaos: a promise did not hold; the report says which")
-
 func (c *chaosCmd) Run(ctx context.Context, e *env) error {
 	if c.Jobs < 1 {
 		return usagef(pipeline.Text{EN: "--jobs: ask for at least one job", ZH: "--jobs：至少需要 1 个任务"})
@@ -90,42 +87,42 @@ func (c *chaosCmd) Run(ctx context.Context, e *env) error {
 	bar := newProgress(e)
 	r, err := chaos.Run(ctx, chaos.Options{
 		Binary: binary, Dir: dir, Store: c.Store, S3: c.Objects == "s3", Jobs: c.Jobs, Every: c.Every, Over: c.Over, Patience: c.Patience, Kill: c.Kill, Seed: c.Seed,
-		Logger: log, Progress: bar.count("jobs"), NewKey: api.NewKey,
+		Logger: log, Progress: bar.count("jobs", "任务"), NewKey: api.NewKey,
 	})
 	bar.close()
 	done(err != nil || !r.Holds())
 	if err != nil {
 		return err
 	}
-	if err := c.show(e, r, func(w *tabwriter.Writer) { chaosTable(w, r) }); err != nil {
+	if err := c.show(e, r, func(t sheet) { chaosTable(t, r) }); err != nil {
 		return err
 	}
 	if !r.Holds() {
-		return errBroken
+		return shortfall("broken", "a promise did not hold; the report says which", "有承诺未兑现；详见上方报告")
 	}
 	return nil
 }
 
-func chaosTable(w *tabwriter.Writer, r chaos.Report) {
-	fmt.Fprintf(w, "store\t%s\n", r.Store)
-	fmt.Fprintf(w, "accepted\t%d of %d\n", r.Accepted, r.Jobs)
-	fmt.Fprintf(w, "verdicts, refused, dead\t%d, %d, %d\n", r.Verdicts, r.Refused, r.Dead)
-	fmt.Fprintf(w, "lost\t%d\n", r.Lost)
-	fmt.Fprintf(w, "duplicates\t%d\n", r.Duplicates)
-	fmt.Fprintf(w, "objects that cannot be opened\t%d\n", r.Broken)
-	fmt.Fprintf(w, "objects of nobody\t%d (%d wait for the sweeper)\n", r.Orphans, r.Sweepable)
-	fmt.Fprintf(w, "faults\t%d\n", r.Faults)
+func chaosTable(t sheet, r chaos.Report) {
+	t.line("store\t%s", "存储\t%s", r.Store)
+	t.line("accepted\t%d of %d", "受理\t%d / %d", r.Accepted, r.Jobs)
+	t.line("verdicts, refused, dead\t%d, %d, %d", "有结论、被拒收、已放弃\t%d、%d、%d", r.Verdicts, r.Refused, r.Dead)
+	t.line("lost\t%d", "丢失\t%d", r.Lost)
+	t.line("duplicates\t%d", "重复\t%d", r.Duplicates)
+	t.line("objects that cannot be opened\t%d", "无法打开的对象\t%d", r.Broken)
+	t.line("objects of nobody\t%d (%d wait for the sweeper)", "无主对象\t%d（%d 个等待清理）", r.Orphans, r.Sweepable)
+	t.line("faults\t%d", "故障\t%d", r.Faults)
 	for _, name := range slices.Sorted(maps.Keys(r.FaultsByName)) {
-		fmt.Fprintf(w, "  %s\t%d\n", name, r.FaultsByName[name])
+		t.data("  %s\t%d", name, r.FaultsByName[name])
 	}
 	if len(r.LeftOut) > 0 {
-		fmt.Fprintf(w, "faults left out\t%s\n", strings.Join(r.LeftOut, ", "))
+		t.line("faults left out\t%s", "未注入的故障\t%s", strings.Join(r.LeftOut, ", "))
 	}
-	fmt.Fprintf(w, "restarts of our processes\t%d\n", r.Restarts)
-	fmt.Fprintf(w, "recovery after a killed worker, p50, p99, max\t%.1f, %.1f, %.1f s (%d jobs)\n", r.RecoveryP50S, r.RecoveryP99S, r.RecoveryMaxS, r.Recoveries)
-	fmt.Fprintf(w, "took\t%.0f s\n", r.TookS)
+	t.line("restarts of our processes\t%d", "本系统进程重启次数\t%d", r.Restarts)
+	t.line("recovery after a killed worker, p50, p99, max\t%.1f, %.1f, %.1f s (%d jobs)", "工作进程被杀后恢复用时 p50、p99、最大\t%.1f、%.1f、%.1f 秒（%d 个任务）", r.RecoveryP50S, r.RecoveryP99S, r.RecoveryMaxS, r.Recoveries)
+	t.line("took\t%.0f s", "用时\t%.0f 秒", r.TookS)
 	for _, p := range r.Problems {
-		fmt.Fprintf(w, "PROBLEM\t%s\n", p)
+		t.line("PROBLEM\t%s", "问题\t%s", p)
 	}
 }
 
@@ -153,14 +150,14 @@ func (c *benchAPICmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	return c.show(e, r, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "store, fsync, cores\t%s, %t, %d\n", r.Store, r.Fsync, r.Cores)
-		fmt.Fprintf(w, "accepted/s (%d clients, by object key)\t%.0f\n", r.AcceptClients, r.AcceptedPerS)
-		fmt.Fprintf(w, "at %d/s offered: accepted/s\t%.0f\n", c.Offered, r.OfferedPerS)
-		fmt.Fprintf(w, "  latency p50, p99, max\t%.1f, %.1f, %.1f ms\n", r.OfferedP50MS, r.OfferedP99MS, r.OfferedMaxMS)
-		fmt.Fprintf(w, "other answers than 202\t%d\n", r.Refused)
-		fmt.Fprintf(w, "finishing a backlog of %d, jobs/s\t%.0f\n", r.Backlog, r.BacklogPerS)
-		fmt.Fprintf(w, "end to end, %d jobs, jobs/s\t%.0f\n", r.EndToEndJobs, r.EndToEndPerS)
-		fmt.Fprintf(w, "bare asynq and Redis, tasks/s\t%.0f (no store, no promise; for information)\n", r.BareAsynqPerS)
+	return c.show(e, r, func(t sheet) {
+		t.line("store, fsync, cores\t%s, %t, %d", "存储、fsync、核数\t%s、%t、%d", r.Store, r.Fsync, r.Cores)
+		t.line("accepted/s (%d clients, by object key)\t%.0f", "受理/秒（%d 个客户端，按对象键）\t%.0f", r.AcceptClients, r.AcceptedPerS)
+		t.line("at %d/s offered: accepted/s\t%.0f", "每秒提交 %d 个时：受理/秒\t%.0f", c.Offered, r.OfferedPerS)
+		t.line("  latency p50, p99, max\t%.1f, %.1f, %.1f ms", "  延迟 p50、p99、最大\t%.1f、%.1f、%.1f 毫秒", r.OfferedP50MS, r.OfferedP99MS, r.OfferedMaxMS)
+		t.line("other answers than 202\t%d", "202 以外的回答\t%d", r.Refused)
+		t.line("finishing a backlog of %d, jobs/s\t%.0f", "清空 %d 个积压任务，任务/秒\t%.0f", r.Backlog, r.BacklogPerS)
+		t.line("end to end, %d jobs, jobs/s\t%.0f", "端到端 %d 个任务，任务/秒\t%.0f", r.EndToEndJobs, r.EndToEndPerS)
+		t.line("bare asynq and Redis, tasks/s\t%.0f (no store, no promise; for information)", "单独 asynq 与 Redis，任务/秒\t%.0f（无存储、无承诺；仅供参考）", r.BareAsynqPerS)
 	})
 }

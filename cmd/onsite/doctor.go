@@ -36,8 +36,6 @@ type finding struct {
 	Fix    pipeline.Text `json:"fix"`
 }
 
-var errUnwell = errors.New("something that Onsite needs is missing; the lines above say how to fix it")
-
 func (c *doctorCmd) Run(ctx context.Context, e *env) error {
 	all := []finding{
 		{What: "onsite", OK: true, Needed: true, Found: verify.Version},
@@ -68,7 +66,7 @@ func (c *doctorCmd) Run(ctx context.Context, e *env) error {
 		c.printSettings(e, effective)
 	}
 	if !well {
-		return errUnwell
+		return shortfall("unwell", "something that Onsite needs is missing; the lines above say how to fix it", "缺少 Onsite 所需的组件；修复方法见上方各行")
 	}
 	return nil
 }

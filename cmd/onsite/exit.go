@@ -45,6 +45,7 @@ func (e *env) fail(err error, asJSON bool) int {
 	var refusal *media.Refusal
 	var policy *verify.PolicyError
 	var usage *usageError
+	var data *pipeline.DataError
 	var settings *config.Error
 	var fault *service.Fault
 	var remote *remoteError
@@ -62,6 +63,8 @@ func (e *env) fail(err error, asJSON bool) int {
 		code, rule = exitChanged, "other_verdict"
 	case errors.As(err, &remote):
 		code, rule = remote.code, remote.rule
+	case errors.As(err, &data):
+		code, rule = exitUsage, "usage"
 	case errors.As(err, &settings):
 		code, rule = exitUsage, "configuration"
 	case errors.As(err, &fault):
@@ -106,6 +109,7 @@ func words(err error) pipeline.Text {
 	var rules *rules.Fault
 	var reference *verify.ReferenceError
 	var provider *models.ProviderError
+	var data *pipeline.DataError
 	text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
 	var settings *config.Error
 	var fault *service.Fault
@@ -124,6 +128,9 @@ func words(err error) pipeline.Text {
 		return other.text
 	case errors.As(err, &remote):
 		return remote.text
+	case errors.As(err, &data):
+		wrong := wrongWith(data)
+		return pipeline.Text{EN: data.Path + ": " + wrong.EN + "; " + data.Want.EN, ZH: data.Path + "：" + wrong.ZH + "；" + data.Want.ZH}
 	case errors.As(err, &settings):
 		return settings.Text()
 	case errors.As(err, &fault):

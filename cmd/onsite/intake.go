@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"onsite/cmd/onsite/service"
@@ -46,15 +45,15 @@ func (c *intakeCmd) Run(ctx context.Context, e *env) error {
 			}
 			return e.printJSON(map[string]any{"events": rows})
 		}
-		w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+		t := newSheet(e)
 		for _, one := range all {
 			why := ""
 			if one.Why != nil {
 				why = e.say(one.Why.Text)
 			}
 			// What came from outside is quoted: it must not write on the operator's terminal.
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%q\t%q\n", one.ID, one.ReceivedAt.Format(time.RFC3339), one.State, one.Source, one.Bucket+"/"+one.Key, why)
+			t.data("%s\t%s\t%s\t%s\t%q\t%q", one.ID, one.ReceivedAt.Format(time.RFC3339), one.State, one.Source, one.Bucket+"/"+one.Key, why)
 		}
-		return w.Flush()
+		return t.Flush()
 	})
 }

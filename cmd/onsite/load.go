@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"onsite/api"
@@ -60,8 +59,6 @@ type loadCmd struct {
 	Report string `help:"Write a page with plots here." placeholder:"FILE.html"`
 }
 
-var errOverloaded = errors.New("load: accepted submissions were not finished while the load waited; the table says how many")
-
 func (c *loadCmd) Run(ctx context.Context, e *env) error {
 	curve, err := c.curve()
 	if err != nil {
@@ -85,7 +82,7 @@ func (c *loadCmd) Run(ctx context.Context, e *env) error {
 	}
 	for _, r := range runs {
 		if r.Open > 0 {
-			return errOverloaded
+			return shortfall("overloaded", "accepted submissions were not finished while the load waited; the table says how many", "等待期内有已受理的提交未完成；数量见表格")
 		}
 	}
 	return nil
@@ -193,7 +190,7 @@ func (c *loadCmd) running(ctx context.Context, e *env, o load.Options) ([]load.R
 	s := &loaded{clients: []*client.Client{api}, media: media, subject: func(n int) string { return c.Subject[n%len(c.Subject)] }, site: func(int) string { return c.Site }, policy: c.Policy}
 	bar := newProgress(e)
 	defer bar.close()
-	o.Progress = bar.count("verdicts")
+	o.Progress = bar.count("verdicts", "结论")
 	r, err := load.Run(ctx, s, o)
 	return []load.Result{r}, remotely(err)
 }
@@ -262,7 +259,7 @@ func (c *loadCmd) stand(ctx context.Context, e *env, o load.Options, a actors, n
 	}
 	bar := newProgress(e)
 	defer bar.close()
-	bar.show(-1, 0, "start")
+	bar.show(-1, 0, e.say(pipeline.Text{EN: "starting the service", ZH: "正在启动服务"}))
 	stand, err := chaos.Open(ctx, so)
 	if err != nil {
 		return r, networkly(err)
@@ -279,12 +276,12 @@ func (c *loadCmd) stand(ctx context.Context, e *env, o load.Options, a actors, n
 		s.clients = append(s.clients, api)
 	}
 	if a.crew != nil {
-		if err := a.crew.enter(ctx, s.clients[0], bar.count("employees enrolled")); err != nil {
+		if err := a.crew.enter(ctx, s.clients[0], bar.count("employees enrolled", "已登记员工")); err != nil {
 			return r, err
 		}
 		s.subject, s.site = a.crew.subject, a.crew.site
 	}
-	o.Progress = bar.count(strconv.Itoa(n) + " workers: verdicts")
+	o.Progress = bar.count(strconv.Itoa(n)+" workers: verdicts", strconv.Itoa(n)+" 个工作进程：结论")
 	before := stand.CPU()
 	r, err = load.Run(ctx, s, o)
 	if err != nil {
@@ -367,50 +364,47 @@ func (c *loadCmd) tell(e *env, runs []load.Result) error {
 		}
 	}
 	common := benchCommon{JSON: c.JSON}
-	return common.show(e, map[string]any{"cores": runtime.NumCPU(), "core": c.Core, "each_ms": c.Each.Milliseconds(), "runs": runs}, func(w *tabwriter.Writer) {
+	return common.show(e, map[string]any{"cores": runtime.NumCPU(), "core": c.Core, "each_ms": c.Each.Milliseconds(), "runs": runs}, func(t sheet) {
 		for i, r := range runs {
 			if i > 0 {
-				fmt.Fprintln(w)
+				t.data("")
 			}
-			loadTable(e, w, r)
+			loadTable(t, r)
 		}
 	})
 }
 
-func loadTable(e *env, w *tabwriter.Writer, r load.Result) {
-	put := func(en, zh, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{e.say(pipeline.Text{EN: en, ZH: zh})}, args...)...)
-	}
+func loadTable(t sheet, r load.Result) {
 	if r.Workers > 0 {
-		put("worker processes", "工作进程", "%d", r.Workers)
+		t.line("worker processes\t%d", "工作进程\t%d", r.Workers)
 	}
-	put("offered, accepted, verdicts", "提交、受理、结论", "%d, %d, %d", r.Offered, r.Accepted, r.Finished)
-	put("offered in, all over after", "提交用时、全部完成用时", "%.1f s, %.1f s", r.OverS, r.TookS)
-	put("offered/s, verdicts/s at the peak", "峰值提交/秒、结论/秒", "%.1f, %.1f", r.PeakOffer, r.Peak)
-	put("accepted after, p50, p95, p99, max", "受理耗时 p50、p95、p99、最大", "%.0f, %.0f, %.0f, %.0f ms", r.Accept.P50MS, r.Accept.P95MS, r.Accept.P99MS, r.Accept.MaxMS)
-	put("verdict after, p50, p95, p99, max", "结论耗时 p50、p95、p99、最大", "%.2f, %.2f, %.2f, %.2f s", r.EndToEnd.P50MS/1000, r.EndToEnd.P95MS/1000, r.EndToEnd.P99MS/1000, r.EndToEnd.MaxMS/1000)
-	put("most waiting, the oldest for", "最多等待数、最长等待", "%d, %.1f s", r.MaxWait, r.MaxAgeS)
+	t.line("offered, accepted, verdicts\t%d, %d, %d", "提交、受理、结论\t%d、%d、%d", r.Offered, r.Accepted, r.Finished)
+	t.line("offered in, all over after\t%.1f s, %.1f s", "提交用时、全部完成用时\t%.1f 秒、%.1f 秒", r.OverS, r.TookS)
+	t.line("offered/s, verdicts/s at the peak\t%.1f, %.1f", "峰值提交/秒、结论/秒\t%.1f、%.1f", r.PeakOffer, r.Peak)
+	t.line("accepted after, p50, p95, p99, max\t%.0f, %.0f, %.0f, %.0f ms", "受理耗时 p50、p95、p99、最大\t%.0f、%.0f、%.0f、%.0f 毫秒", r.Accept.P50MS, r.Accept.P95MS, r.Accept.P99MS, r.Accept.MaxMS)
+	t.line("verdict after, p50, p95, p99, max\t%.2f, %.2f, %.2f, %.2f s", "结论耗时 p50、p95、p99、最大\t%.2f、%.2f、%.2f、%.2f 秒", r.EndToEnd.P50MS/1000, r.EndToEnd.P95MS/1000, r.EndToEnd.P99MS/1000, r.EndToEnd.MaxMS/1000)
+	t.line("most waiting, the oldest for\t%d, %.1f s", "最多等待数、最长等待\t%d、%.1f 秒", r.MaxWait, r.MaxAgeS)
 	if r.BendS > 0 {
-		put("late from, at so many offered/s", "开始延迟的时刻、当时提交/秒", "%.1f s, %.1f", r.BendS, r.BendPerS)
+		t.line("late from, at so many offered/s\t%.1f s, %.1f", "开始延迟的时刻、当时提交/秒\t%.1f 秒、%.1f", r.BendS, r.BendPerS)
 	}
-	put("the load itself was late by at most", "压测自身最多延迟", "%.0f ms", r.LateMS)
+	t.line("the load itself was late by at most\t%.0f ms", "压测自身最多延迟\t%.0f 毫秒", r.LateMS)
 	for _, code := range slices.Sorted(maps.Keys(r.Refused)) {
-		put("not accepted: "+code+" "+statusText(code), "未受理："+code+" "+statusText(code), "%d", r.Refused[code])
+		t.line("not accepted: %s %s\t%d", "未受理：%s %s\t%d", code, statusText(code), r.Refused[code])
 	}
 	for _, state := range slices.Sorted(maps.Keys(r.Ended)) {
-		put("ended without a verdict: "+state, "结束但没有结论："+state, "%d", r.Ended[state])
+		t.line("ended without a verdict: %s\t%d", "结束但没有结论：%s\t%d", state, r.Ended[state])
 	}
 	if r.Open > 0 {
-		put("NOT OVER", "未完成", "%d", r.Open)
+		t.line("NOT OVER\t%d", "未完成\t%d", r.Open)
 	}
 	for _, decision := range slices.Sorted(maps.Keys(r.Decisions)) {
-		put("decided: "+decision, "结论："+decision, "%d", r.Decisions[decision])
+		t.line("decided: %s\t%d", "结论：%s\t%d", decision, r.Decisions[decision])
 	}
 	for _, code := range slices.Sorted(maps.Keys(r.Codes)) {
-		put("  with the reason "+code, "  原因："+code, "%d", r.Codes[code])
+		t.line("  with the reason %s\t%d", "  原因：%s\t%d", code, r.Codes[code])
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.CPU)) {
-		put("CPU ms per job: "+kind, "每个任务的 CPU 毫秒："+kind, "%.1f", r.CPU[kind])
+		t.line("CPU ms per job: %s\t%.1f", "每个任务的 CPU 毫秒：%s\t%.1f", kind, r.CPU[kind])
 	}
 }
 

@@ -181,7 +181,7 @@ func TestVerifyBadInput(t *testing.T) {
 		{"site is missing", []string{clip, "--site", filepath.Join(dir, "none.yaml")}, exitUsage, "none.yaml"},
 		{"site is a folder", []string{clip, "--site", dir}, exitUsage, "it is a folder"},
 		{"site with an unknown key", []string{clip, "--site", write("site.yaml", []byte("id: a\nnonesuch: 1\n"))}, exitUsage, "nonesuch"},
-		{"against is a file", []string{clip, "--against", clip}, exitUsage, "not a folder"},
+		{"against is a file", []string{clip, "--against", clip}, exitUsage, "not a directory"},
 		{"report into nowhere", []string{clip, "--report", filepath.Join(dir, "no", "r.html")}, exitUsage, "--report"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

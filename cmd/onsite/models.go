@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"onsite/models"
 	"onsite/models/install"
@@ -123,7 +122,7 @@ func (c *modelsListCmd) Run(e *env) error {
 	if c.JSON {
 		return e.printJSON(map[string]any{"models": rows})
 	}
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	t := newSheet(e)
 	for i, r := range rows {
 		there := ""
 		if r.Error != "" {
@@ -132,7 +131,7 @@ func (c *modelsListCmd) Run(e *env) error {
 		} else if !r.Present {
 			there = e.say(pipeline.Text{EN: "not here", ZH: "不在本机"})
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.12s\t%s\t%s\n", r.Task, r.Name, r.Version, r.Licence, r.SHA256, e.say(originWords[r.Origin]), there)
+		t.data("%s\t%s\t%s\t%s\t%.12s\t%s\t%s", r.Task, r.Name, r.Version, r.Licence, r.SHA256, e.say(originWords[r.Origin]), there)
 	}
-	return w.Flush()
+	return t.Flush()
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"text/tabwriter"
 
 	"onsite/models"
 	"onsite/models/manifest"
@@ -55,11 +54,8 @@ func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
 	defer core.close()
 	man, _ := core.Models.Manifest(models.FaceEmbed)
 	bar := newProgress(e)
-	t, err := face.Calibrate(ctx, c.Data, face.CalibrateOptions{FMR: c.FMR, Config: face.ConfigFor(core.Models), Progress: bar.count("photos")}, core.Decode, core.Models)
+	t, err := face.Calibrate(ctx, c.Data, face.CalibrateOptions{FMR: c.FMR, Config: face.ConfigFor(core.Models), Progress: bar.count("photos", "照片")}, core.Decode, core.Models)
 	bar.close()
-	if errors.Is(err, face.ErrNoPhotos) {
-		return pathError("--data", c.Data, face.ErrNoPhotos, "give a folder with a folder of photos for each person: DIR/<person>/*.jpg", "请指定每人一个照片文件夹的目录：DIR/<人员>/*.jpg")
-	}
 	var few *face.TooFewError
 	if errors.As(err, &few) {
 		return &usageError{err: err, text: pipeline.Text{
@@ -83,26 +79,18 @@ func (c *modelsCalibrateCmd) Run(ctx context.Context, e *env) error {
 	result := map[string]any{
 		"model": core.Models.Ref(models.FaceEmbed), "fmr": c.FMR, "accept": accept, "reject": reject, "found": t, "written": c.Write, "thresholds": man.Thresholds,
 	}
-	err = c.show(e, result, func(w *tabwriter.Writer) {
+	err = c.show(e, result, func(out sheet) {
 		a := t.Accept
-		rows := [][2]pipeline.Text{
-			{{EN: "embedder", ZH: "特征模型"}, same(fmt.Sprintf("%s %s (%.12s)", man.Name, man.Version, man.File.SHA256))},
-			{{EN: "photos, identities", ZH: "照片、身份"}, same(fmt.Sprintf("%d, %d", t.Images, t.Identities))},
-			{{EN: "accept from", ZH: "接受阈值"}, {
-				EN: fmt.Sprintf("%.3f\tFMR %g on %d identities, %d different comparisons; interval %.3f to %.3f (95 %%), upper end taken", accept, c.FMR, a.Identities, a.Different, a.CI95[0], a.CI95[1]),
-				ZH: fmt.Sprintf("%.3f\t在 %d 个身份、%d 次不同人比较上误识率 %g；95%% 区间 %.3f 至 %.3f，取上限", accept, a.Identities, a.Different, c.FMR, a.CI95[0], a.CI95[1])}},
-			{{EN: "on the other identities", ZH: "在其余身份上"}, {
-				EN: fmt.Sprintf("TAR %.3f\tFMR %.2g (%d same, %d different)", a.HeldOut.TAR, a.HeldOut.FMR, a.HeldOut.Same, a.HeldOut.Different),
-				ZH: fmt.Sprintf("通过率 %.3f\t误识率 %.2g（同一人 %d 次，不同人 %d 次）", a.HeldOut.TAR, a.HeldOut.FMR, a.HeldOut.Same, a.HeldOut.Different)}},
-			{{EN: "reject below", ZH: "拒绝阈值"}, {
-				EN: fmt.Sprintf("%.3f\ton the other identities: TAR %.3f, FMR %.2g", reject, t.Reject.HeldOut.TAR, t.Reject.HeldOut.FMR),
-				ZH: fmt.Sprintf("%.3f\t在其余身份上：通过率 %.3f，误识率 %.2g", reject, t.Reject.HeldOut.TAR, t.Reject.HeldOut.FMR)}},
-		}
-		for _, r := range rows {
-			fmt.Fprintf(w, "%s\t%s\n", e.say(r[0]), e.say(r[1]))
-		}
+		out.line("embedder\t%s %s (%.12s)", "特征模型\t%s %s（%.12s）", man.Name, man.Version, man.File.SHA256)
+		out.line("photos, identities\t%d, %d", "照片、身份\t%d、%d", t.Images, t.Identities)
+		out.line("accept from\t%.3f\tFMR %g on %d identities, %d different comparisons; interval %.3f to %.3f (95 %%), upper end taken",
+			"接受阈值\t%.3f\t在 %[3]d 个身份、%[4]d 次不同人比较上误识率 %[2]g；95%% 区间 %.3[5]f 至 %.3[6]f，取上限", accept, c.FMR, a.Identities, a.Different, a.CI95[0], a.CI95[1])
+		out.line("on the other identities\tTAR %.3f\tFMR %.2g (%d same, %d different)", "在其余身份上\t通过率 %.3f\t误识率 %.2g（同一人 %d 次，不同人 %d 次）",
+			a.HeldOut.TAR, a.HeldOut.FMR, a.HeldOut.Same, a.HeldOut.Different)
+		out.line("reject below\t%.3f\ton the other identities: TAR %.3f, FMR %.2g", "拒绝阈值\t%.3f\t在其余身份上：通过率 %.3f，误识率 %.2g",
+			reject, t.Reject.HeldOut.TAR, t.Reject.HeldOut.FMR)
 		for _, f := range t.Refused {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", e.say(pipeline.Text{EN: "not measured", ZH: "未测量"}), f.File, f.Error)
+			out.line("not measured\t%s\t%s", "未测量\t%s\t%s", f.File, f.Error)
 		}
 	})
 	for _, warning := range t.Warnings {
@@ -139,8 +127,6 @@ func uncalibrated(m manifest.Manifest) error {
 		ZH: fmt.Sprintf("标定 %s：接受阈值 %.3f 与拒绝阈值 %.3f 无效（均须介于 -1 与 1 之间，且拒绝阈值不大于接受阈值）：不同的人得分与同一人相同；请检查 input.align、均值和颜色顺序，并确认没有人占用两个文件夹", m.Name, accept, reject),
 	})
 }
-
-func same(s string) pipeline.Text { return pipeline.Text{EN: s, ZH: s} }
 
 // withThresholds puts the two thresholds in the place of those that a manifest has.
 func withThresholds(m manifest.Manifest, t face.Thresholds) manifest.Manifest {

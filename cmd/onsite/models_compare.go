@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"onsite/models"
@@ -61,7 +60,7 @@ func (c *modelsCompareCmd) Run(ctx context.Context, e *env) error {
 	limits := compare.DefaultLimits()
 	limits.Disagreement, limits.Loosened, limits.FNMRMore, limits.Slower, limits.Cases = c.MaxDisagreement, c.MaxLoosened, c.MaxMisses, c.MaxSlower, c.MinCases
 	bar := newProgress(e)
-	folder := compare.Folder{Dir: c.Data, Decoder: before.Decoder, Before: before.Models, After: after, Progress: bar.count("cases")}
+	folder := compare.Folder{Dir: c.Data, Decoder: before.Decoder, Before: before.Models, After: after, Progress: bar.count("cases", "用例")}
 	name := filepath.Base(filepath.Clean(c.Data))
 	r, err := compare.Build(compare.Options{
 		Data: pipeline.Text{EN: name, ZH: name}, Before: compare.ModelsOf(before.Models), After: compare.ModelsOf(after), Limits: limits,
@@ -92,26 +91,23 @@ func (c *modelsCompareCmd) table(e *env, r *compare.Report) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	line := func(en, zh, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t%s\n", e.say(pipeline.Text{EN: en, ZH: zh}), fmt.Sprintf(format, args...))
-	}
-	line("cases", "案例", "%d", r.Cases)
-	line("decisions that differ", "结论不同", "%d\t%.2f %%\t(%.2f to %.2f)", r.Disagreement.N, 100*r.Disagreement.Rate, 100*r.Disagreement.CI95[0], 100*r.Disagreement.CI95[1])
+	t := newSheet(e)
+	t.line("cases\t%d", "案例\t%d", r.Cases)
+	t.line("decisions that differ\t%d\t%.2f %%\t(%.2f to %.2f)", "结论不同\t%d\t%.2f%%\t（%.2f 至 %.2f）", r.Disagreement.N, 100*r.Disagreement.Rate, 100*r.Disagreement.CI95[0], 100*r.Disagreement.CI95[1])
 	for _, f := range r.Flips {
-		line("  "+string(f.From)+" -> "+string(f.To), "  "+string(f.From)+" -> "+string(f.To), "%d of %d\t%s", f.Rate.N, f.Rate.Of, f.Label)
+		t.line("  %s -> %s\t%d of %d\t%s", "  %s -> %s\t%d / %d\t%s", f.From, f.To, f.Rate.N, f.Rate.Of, f.Label)
 	}
 	if b, a := r.BeforeErrors, r.AfterErrors; b != nil {
-		line("impostors that pass", "冒用者通过", "%.3g %%\t-> %.3g %%", 100*b.FMR.Rate, 100*a.FMR.Rate)
-		line("genuine called abnormal", "真实案例被判异常", "%.3g %%\t-> %.3g %%", 100*b.FNMR.Rate, 100*a.FNMR.Rate)
+		t.line("impostors that pass\t%.3g %%\t-> %.3g %%", "冒用者通过\t%.3g%%\t-> %.3g%%", 100*b.FMR.Rate, 100*a.FMR.Rate)
+		t.line("genuine called abnormal\t%.3g %%\t-> %.3g %%", "真实案例被判异常\t%.3g%%\t-> %.3g%%", 100*b.FNMR.Rate, 100*a.FNMR.Rate)
 	}
 	if b, a := r.BeforeDET, r.AfterDET; b != nil && a != nil {
-		line("equal error rate", "等错误率", "%.2f %%\t-> %.2f %%", 100*b.EER, 100*a.EER)
+		t.line("equal error rate\t%.2f %%\t-> %.2f %%", "等错误率\t%.2f%%\t-> %.2f%%", 100*b.EER, 100*a.EER)
 	}
-	line("ms a case (median)", "每个案例毫秒（中位数）", "%.0f\t-> %.0f", r.BeforeTimes.Median, r.AfterTimes.Median)
-	line("within the limits", "在限度内", "%v", r.Passed)
-	line("sha256 of report.json", "report.json 的 sha256", "%s", digest)
-	if err := w.Flush(); err != nil {
+	t.line("ms a case (median)\t%.0f\t-> %.0f", "每个案例毫秒（中位数）\t%.0f\t-> %.0f", r.BeforeTimes.Median, r.AfterTimes.Median)
+	t.line("within the limits\t%v", "在限度内\t%v", r.Passed)
+	t.line("sha256 of report.json\t%s", "report.json 的 sha256\t%s", digest)
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	for _, f := range r.Failed {

@@ -9,6 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"onsite/pipeline"
 	"onsite/pipeline/report"
 	"onsite/pipeline/verify"
 )
@@ -34,7 +35,8 @@ func (p *progress) stage(s verify.Stage, done bool) {
 }
 
 // count gives a function that is told how many of how many are done.
-func (p *progress) count(what string) func(done, total int) {
+func (p *progress) count(en, zh string) func(done, total int) {
+	what := p.env.say(pipeline.Text{EN: en, ZH: zh})
 	return func(done, total int) { p.show(total, done, what) }
 }
 

@@ -66,7 +66,12 @@ func (f remoteFlags) firstKey() string {
 	return file
 }
 
-// remoteError is what went wrong with a service, with the exit state that it leads to.
+// shortfall says that a command did its work and cannot call it good.
+func shortfall(rule, en, zh string) error {
+	return &remoteError{code: exitOther, rule: rule, text: pipeline.Text{EN: en, ZH: zh}}
+}
+
+// remoteError is what went wrong with a service or a run, with the exit state that it leads to.
 type remoteError struct {
 	code int
 	rule string

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"onsite/models"
 	"onsite/models/install"
@@ -215,12 +214,12 @@ func (c *sceneTrainCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	bar := newProgress(e)
-	filled, _, _, err := m.cache.Fill(ctx, c.Data, samples, trainVariants, m.measure, bar.count("pictures"))
+	filled, _, _, err := m.cache.Fill(ctx, c.Data, samples, trainVariants, m.measure, bar.count("pictures", "图片"))
 	if err != nil {
 		bar.close()
 		return err
 	}
-	heads, err := head.Train(ctx, head.Questions(), filled, nil, head.DefaultFitOptions(), bar.count("rounds"))
+	heads, err := head.Train(ctx, head.Questions(), filled, nil, head.DefaultFitOptions(), bar.count("rounds", "轮次"))
 	bar.close()
 	if err != nil {
 		return err
@@ -230,7 +229,7 @@ func (c *sceneTrainCmd) Run(ctx context.Context, e *env) error {
 		rows[h.Question.Name] = h.Rows(head.Plain)
 	}
 	result := head.Bench{Mode: "cross", Images: len(samples), Sources: len(head.Sources(samples)), Heads: rows, Note: crossNote}
-	if err := (benchCommon{JSON: c.JSON}).show(e, result, func(w *tabwriter.Writer) { headTable(w, result.Heads) }); err != nil || c.Out == "" {
+	if err := (benchCommon{JSON: c.JSON}).show(e, result, func(t sheet) { headTable(t, result.Heads) }); err != nil || c.Out == "" {
 		return err
 	}
 	origins, err := readOrigins(c.Data)
@@ -280,31 +279,27 @@ func readOrigins(dir string) (map[string]head.Origin, error) {
 }
 
 // headTable prints a table of heads with what each one says about every class.
-func headTable(w *tabwriter.Writer, heads map[string]head.Row) {
-	fmt.Fprintln(w, "head\tyes / all\tAUC (95 %)\tTPR at FPR 5 %\tprecision\trecall\tF1\tfrom")
+func headTable(t sheet, heads map[string]head.Row) {
+	t.line("head\tyes / all\tAUC (95 %%)\tTPR at FPR 5 %%\tprecision\trecall\tF1\tfrom", "分类头\t是 / 全部\tAUC（95%%）\tFPR 5%% 时 TPR\t精确率\t召回率\tF1\t阈值")
 	for _, name := range slices.Sorted(maps.Keys(heads)) {
 		r := heads[name]
-		fmt.Fprintf(w, "%s\t%d / %d\t%s\t%s\t%s\t%s\t%s\t%.2f\n", name, r.Yes, r.N, head.Interval(r.AUC, r.CI95), head.Share(r.TPR), head.Share(r.Precision), head.Share(r.Recall), head.Share(r.F1), r.Threshold)
+		t.data("%s\t%d / %d\t%s\t%s\t%s\t%s\t%s\t%.2f", name, r.Yes, r.N, head.Interval(r.AUC, r.CI95), head.Share(r.TPR), head.Share(r.Precision), head.Share(r.Recall), head.Share(r.F1), r.Threshold)
 		for _, against := range slices.Sorted(maps.Keys(r.Against)) {
 			a := r.Against[against]
-			fmt.Fprintf(w, "  against %s\t%d\t%s\n", against, a.N, head.Interval(a.AUC, a.CI95))
+			t.line("  against %s\t%d\t%s", "  与 %s 相对\t%d\t%s", against, a.N, head.Interval(a.AUC, a.CI95))
 		}
 	}
-	fmt.Fprintln(w, "\nsays yes to (of each class)")
-	fmt.Fprint(w, "head")
-	for _, c := range head.Classes() {
-		fmt.Fprintf(w, "\t%s", c)
-	}
-	fmt.Fprintln(w)
+	t.line("\nsays yes to (of each class)", "\n判为“是”的（按类别）")
+	t.data("%s\t%s", t.say("head", "分类头"), strings.Join(head.Classes(), "\t"))
 	for _, name := range slices.Sorted(maps.Keys(heads)) {
-		fmt.Fprint(w, name)
+		cells := []string{name}
 		for _, c := range head.Classes() {
+			cell := ""
 			if n, ok := heads[name].SaysYes[c]; ok {
-				fmt.Fprintf(w, "\t%d/%d", n[0], n[1])
-			} else {
-				fmt.Fprint(w, "\t")
+				cell = fmt.Sprintf("%d/%d", n[0], n[1])
 			}
+			cells = append(cells, cell)
 		}
-		fmt.Fprintln(w)
+		t.data("%s", strings.Join(cells, "\t"))
 	}
 }

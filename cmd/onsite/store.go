@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"onsite/cmd/onsite/config"
@@ -148,11 +147,11 @@ func (c *tenantListCmd) Run(ctx context.Context, e *env) error {
 		if c.JSON {
 			return e.printJSON(map[string]any{"tenants": rows})
 		}
-		w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+		t := newSheet(e)
 		for _, r := range rows {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", r.ID, r.CreatedAt.Format(time.RFC3339), r.Name)
+			t.data("%s\t%s\t%s", r.ID, r.CreatedAt.Format(time.RFC3339), r.Name)
 		}
-		return w.Flush()
+		return t.Flush()
 	})
 }
 
@@ -225,15 +224,15 @@ func (c *keyListCmd) Run(ctx context.Context, e *env) error {
 		if c.JSON {
 			return e.printJSON(map[string]any{"tenant": c.Tenant, "keys": rows})
 		}
-		w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+		t := newSheet(e)
 		for _, r := range rows {
 			roles := make([]string, len(r.Roles))
 			for i, role := range r.Roles {
 				roles[i] = string(role)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.State, strings.Join(roles, ","), r.Created.Format(time.RFC3339), r.Name)
+			t.data("%s\t%s\t%s\t%s\t%s", r.ID, r.State, strings.Join(roles, ","), r.Created.Format(time.RFC3339), r.Name)
 		}
-		return w.Flush()
+		return t.Flush()
 	})
 }
 

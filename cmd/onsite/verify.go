@@ -186,7 +186,7 @@ func listable(dir string) error {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return errors.New("not a folder")
+		return syscall.ENOTDIR
 	}
 	f, err := os.Open(dir)
 	if err != nil {
@@ -230,6 +230,10 @@ func pathError(field, path string, err error, fixEN, fixZH string) error {
 
 // trouble says what is wrong with a path, without naming it again.
 func trouble(err error) pipeline.Text {
+	var data *pipeline.DataError
+	if errors.As(err, &data) {
+		return wrongWith(data)
+	}
 	text := words(err)
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -250,6 +254,14 @@ func trouble(err error) pipeline.Text {
 		}
 	}
 	return text
+}
+
+// wrongWith says what is wrong with labelled data, without its path and what is wanted.
+func wrongWith(data *pipeline.DataError) pipeline.Text {
+	if data.Err == nil {
+		return data.Wrong
+	}
+	return trouble(data.Err)
 }
 
 func usagef(t pipeline.Text) error { return &usageError{text: t, err: errors.New(t.EN)} }
@@ -280,7 +292,7 @@ func (c *verifyCmd) history(ctx context.Context, e *env, core *core, p policy.Po
 		decode = core.DecodeSound
 	}
 	folder, err := reuse.OpenFolder(ctx, reuse.FolderOptions{
-		Dir: c.Against, Except: c.Media, Decode: decode, Blur: core.Blur, Progress: bar.count("earlier footage"),
+		Dir: c.Against, Except: c.Media, Decode: decode, Blur: core.Blur, Progress: bar.count("earlier footage", "历史录像"),
 	})
 	if err != nil {
 		return nil, err

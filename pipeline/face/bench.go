@@ -16,9 +16,6 @@ import (
 	"onsite/pipeline/media"
 )
 
-// ErrNoPhotos says that a folder holds no photos of people.
-var ErrNoPhotos = errors.New("it holds no photos")
-
 // BenchOptions say how a folder of photos is measured.
 type BenchOptions struct {
 	// Bare compares with the models alone: one detection on the whole picture, the largest face, one embedding; always one photo against one.
@@ -148,9 +145,10 @@ const maxReferences = 5
 
 // photos lists the files of a folder of identities, sorted.
 func photos(dir string) ([]shot, error) {
+	want := pipeline.Text{EN: "give a folder with a folder of photos for each person: DIR/<person>/*.jpg", ZH: "请指定每人一个照片文件夹的目录：DIR/<人员>/*.jpg"}
 	identities, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("bench face: read the data folder: %w", err)
+		return nil, &pipeline.DataError{Path: dir, Err: err, Want: want}
 	}
 	var out []shot
 	for _, id := range identities {
@@ -159,7 +157,7 @@ func photos(dir string) ([]shot, error) {
 		}
 		files, err := os.ReadDir(filepath.Join(dir, id.Name()))
 		if err != nil {
-			return nil, fmt.Errorf("bench face: read the photos of %s: %w", id.Name(), err)
+			return nil, &pipeline.DataError{Path: filepath.Join(dir, id.Name()), Err: err, Want: want}
 		}
 		for _, f := range files {
 			if f.Type().IsRegular() && !strings.HasPrefix(f.Name(), ".") {
@@ -168,7 +166,7 @@ func photos(dir string) ([]shot, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("bench face: %s: %w: want %s", dir, ErrNoPhotos, filepath.Join(dir, "<identity>", "*.jpg"))
+		return nil, &pipeline.DataError{Path: dir, Wrong: pipeline.Text{EN: "it holds no photos", ZH: "其中没有照片"}, Want: want}
 	}
 	return out, nil
 }
@@ -207,7 +205,10 @@ func measure(ctx context.Context, parent string, files []shot, o BenchOptions, d
 	}
 	r.Identities = len(identities)
 	if r.Images == 0 {
-		return nil, fmt.Errorf("bench face: none of %d files could be decoded; the first: %s: %s", len(files), r.Refused[0].File, r.Refused[0].Error)
+		return nil, &pipeline.DataError{Path: filepath.Join(parent, r.Refused[0].File), Wrong: pipeline.Text{
+			EN: fmt.Sprintf("none of %d files could be decoded; this is the first: %s", len(files), r.Refused[0].Error),
+			ZH: fmt.Sprintf("%d 个文件均无法解码，此为第一个：%s", len(files), r.Refused[0].Error),
+		}, Want: pipeline.Text{EN: "give photos", ZH: "请提供照片"}}
 	}
 	r.MSPerImage = float64(spent.Microseconds()) / 1000 / float64(r.Images)
 	return out, nil
@@ -357,14 +358,19 @@ func against(shots []shot, probe int, group []int) (float64, error) {
 
 // pairTrials compares the pairs that a CSV file names.
 func pairTrials(path string, shots []shot) ([]Trial, error) {
+	unfit := func(err error, wrong pipeline.Text) error {
+		return &pipeline.DataError{Path: path, Err: err, Wrong: wrong, Want: pipeline.Text{
+			EN: "want a CSV file with lines file_a,file_b,same or different, the files as in FOLDER/<person>/photo.jpg", ZH: "应为 CSV 文件，每行为 file_a,file_b,same 或 different，文件写作 文件夹/<人员>/照片.jpg",
+		}}
+	}
 	f, err := pipeline.OpenRegular(path)
 	if err != nil {
-		return nil, fmt.Errorf("bench face: %w", err)
+		return nil, unfit(err, pipeline.Text{})
 	}
 	defer func() { _ = f.Close() }()
 	rows, err := csv.NewReader(f).ReadAll()
 	if err != nil {
-		return nil, fmt.Errorf("bench face: read the pairs of %s: %w", path, err)
+		return nil, unfit(err, pipeline.Text{})
 	}
 	at := map[string]int{}
 	for i, s := range shots {
@@ -376,12 +382,15 @@ func pairTrials(path string, shots []shot) ([]Trial, error) {
 			continue
 		}
 		if len(row) < 3 || (row[2] != "same" && row[2] != "different") {
-			return nil, fmt.Errorf("bench face: %s, row %d: want file_a,file_b,same or different", path, line+1)
+			return nil, unfit(nil, pipeline.Text{EN: fmt.Sprintf("row %d is no pair", line+1), ZH: fmt.Sprintf("第 %d 行不是照片对", line+1)})
 		}
 		a, oka := at[row[0]]
 		b, okb := at[row[1]]
 		if !oka || !okb {
-			return nil, fmt.Errorf("bench face: %s, row %d: %s or %s is not in the folder, or was refused", path, line+1, row[0], row[1])
+			return nil, unfit(nil, pipeline.Text{
+				EN: fmt.Sprintf("row %d: %s or %s is not in the folder, or was refused", line+1, row[0], row[1]),
+				ZH: fmt.Sprintf("第 %d 行：%s 或 %s 不在文件夹中，或已被拒绝", line+1, row[0], row[1]),
+			})
 		}
 		score, err := against(shots, a, []int{b})
 		if err != nil {

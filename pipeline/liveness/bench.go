@@ -191,7 +191,9 @@ func listItems(dir string) ([]BenchItem, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("bench liveness: %s holds no files: put honest photos and clips into real/ and attacks into fake/ or fake/<species>/", dir)
+		return nil, &pipeline.DataError{Path: dir, Wrong: pipeline.Text{EN: "it holds no files", ZH: "其中没有文件"}, Want: pipeline.Text{
+			EN: "put honest photos and clips into real/ and attacks into fake/ or fake/<species>/", ZH: "请将真实素材放在 real/，攻击素材放在 fake/ 或 fake/<类别>/",
+		}}
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].File < out[j].File })
 	return out, nil

@@ -220,15 +220,16 @@ func eachPhoto(root string, seen map[[32]byte]bool, add func(path, rel string, k
 func placePhotos(dir string, o PlaceOptions) ([]placePhoto, error) {
 	var out []placePhoto
 	seen := map[[32]byte]bool{}
+	want := pipeline.Text{EN: "give a folder with a folder of photos for each place: DIR/<place>/*.jpg", ZH: "请指定每个地点一个照片文件夹的目录：DIR/<地点>/*.jpg"}
 	if err := eachPhoto(dir, seen, func(path, rel string, _ bool) {
 		if place, _, ok := strings.Cut(rel, "/"); ok {
 			out = append(out, placePhoto{path: path, place: place})
 		}
 	}); err != nil {
-		return nil, fmt.Errorf("list the photos of places: %w", err)
+		return nil, &pipeline.DataError{Path: dir, Err: err, Want: want}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("list the photos of places: %s has none; want %s/<place>/*.jpg", dir, dir)
+		return nil, &pipeline.DataError{Path: dir, Wrong: pipeline.Text{EN: "it holds no photos", ZH: "其中没有照片"}, Want: want}
 	}
 	if o.Others == "" {
 		return out, nil
@@ -249,7 +250,7 @@ func placePhotos(dir string, o PlaceOptions) ([]placePhoto, error) {
 		out = append(out, p)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list the photos of other places: %w", err)
+		return nil, &pipeline.DataError{Path: o.Others, Err: err, Want: pipeline.Text{EN: "give a folder with photos of other places", ZH: "请指定存放其他地点照片的文件夹"}}
 	}
 	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"onsite/pipeline"
@@ -36,18 +37,20 @@ func Folder(dir string) ([]Sample, error) {
 			return nil, err
 		}
 	}
+	want := pipeline.Text{EN: "give a folder with a folder of pictures for each class: DIR/<class>/*.jpg", ZH: "请指定每类一个图片文件夹的目录：DIR/<类别>/*.jpg"}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read the data folder: %w", err)
+		return nil, &pipeline.DataError{Path: dir, Err: err, Want: want}
 	}
 	var out []Sample
 	var errs []error
+	var unknown []string
 	for _, e := range entries {
 		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
 		if !slices.Contains(Classes(), e.Name()) {
-			errs = append(errs, fmt.Errorf("data folder %s: %q is not a class; want folders named %s", dir, e.Name(), strings.Join(Classes(), ", ")))
+			unknown = append(unknown, strconv.Quote(e.Name()))
 			continue
 		}
 		photos, err := classFolder(dir, e.Name(), named)
@@ -56,11 +59,16 @@ func Folder(dir string) ([]Sample, error) {
 		}
 		out = append(out, photos...)
 	}
+	if unknown != nil {
+		errs = append(errs, &pipeline.DataError{Path: dir, Wrong: pipeline.Text{EN: "no class: " + strings.Join(unknown, ", "), ZH: "不是类别：" + strings.Join(unknown, "、")}, Want: pipeline.Text{
+			EN: "want folders named " + strings.Join(Classes(), ", "), ZH: "文件夹名应为 " + strings.Join(Classes(), "、"),
+		}})
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("data folder %s: no pictures; want DIR/<class>/*.jpg", dir)
+		return nil, &pipeline.DataError{Path: dir, Wrong: pipeline.Text{EN: "it holds no pictures", ZH: "其中没有图片"}, Want: want}
 	}
 	return out, nil
 }

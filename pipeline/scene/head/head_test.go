@@ -224,7 +224,7 @@ func TestFolder(t *testing.T) {
 	require.Equal(t, []string{"7", "harbour", "three"}, Sources(got))
 	put("castle/1.jpg", "x")
 	_, err = Folder(dir)
-	require.ErrorContains(t, err, `"castle" is not a class`)
+	require.ErrorContains(t, err, `no class: "castle"; want folders named`)
 	_, err = Folder(t.TempDir())
 	require.ErrorContains(t, err, "no pictures")
 }
