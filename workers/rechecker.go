@@ -2,9 +2,11 @@ package workers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,6 +79,7 @@ func (r *Rechecker) recheck(ctx context.Context, l results.Late) {
 	began := time.Now()
 	call, end := context.WithTimeout(ctx, r.Lease*3/4)
 	err := r.call(call, l)
+	cut := call.Err() != nil
 	end()
 	limited, cancel := context.WithTimeout(ctx, r.Lease/4)
 	defer cancel()
@@ -89,7 +92,7 @@ func (r *Rechecker) recheck(ctx context.Context, l results.Late) {
 		if !v.Private {
 			attrs = append(attrs, "error", err)
 		}
-		if v.Action != Refuse && v.Action != GiveUp {
+		if cut || !final(err) {
 			r.Logger.Warn("late footage could not be compared; trying again", attrs...)
 			return
 		}
@@ -100,6 +103,17 @@ func (r *Rechecker) recheck(ctx context.Context, l results.Late) {
 		return
 	}
 	r.Metrics.Stage("recheck", time.Since(began))
+}
+
+// final says that an error is about what was asked for, in each of its parts: the others that a comparison has may do better the next time.
+func final(err error) bool {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if all, ok := e.(interface{ Unwrap() []error }); ok {
+			return !slices.ContainsFunc(all.Unwrap(), func(part error) bool { return !final(part) })
+		}
+	}
+	v := Judge(err)
+	return v.Action == Refuse || v.Action == GiveUp
 }
 
 func (r *Rechecker) call(ctx context.Context, l results.Late) (err error) {

@@ -338,7 +338,7 @@ func (c *comparer) Recheck(_ context.Context, l results.Late) error { return c.c
 
 func TestRechecker(t *testing.T) {
 	store := &latecomers{away: true}
-	for _, id := range []string{"fine", "away", "gone", "panics", "last"} {
+	for _, id := range []string{"fine", "away", "gone", "partly", "both gone", "panics", "last"} {
 		store.late = append(store.late, results.Late{Print: results.Print{Job: id}})
 	}
 	last := make(chan struct{})
@@ -348,6 +348,10 @@ func TestRechecker(t *testing.T) {
 			return results.ErrAway
 		case "gone":
 			return fmt.Errorf("open print: %w", object.ErrNotFound)
+		case "partly": // one of the jobs that it is compared with may be compared later
+			return fmt.Errorf("compare: %w", errors.Join(object.ErrNotFound, context.DeadlineExceeded))
+		case "both gone":
+			return errors.Join(object.ErrNotFound, fmt.Errorf("open print: %w", object.ErrNotFound))
 		case "panics":
 			panic("a bug")
 		case "last":
@@ -363,7 +367,7 @@ func TestRechecker(t *testing.T) {
 		require.FailNow(t, "not all were compared")
 	}
 	require.NoError(t, r.stop(t))
-	require.Equal(t, []string{"fine", "gone", "last"}, store.done, "what failed is taken again when its lease is over")
+	require.Equal(t, []string{"fine", "gone", "both gone", "last"}, store.done, "what failed is taken again when its lease is over")
 }
 
 // shelf is objects with their books.

@@ -59,12 +59,13 @@ type Archive struct {
 // tenant is how far the index of one tenant is.
 type tenant struct {
 	id     string
-	filled chan struct{} // closed once it has all of the store at some position
+	filled atomic.Pointer[chan struct{}] // closed once it has all of the store at some position; another one when it must be filled anew
 
 	scans chan struct{} // one entry: who reads all of its rows since the index is not there yet
+	one   chan struct{} // one entry: who brings it forward, or empties it
+	use   sync.RWMutex  // read-locked by searches; locked by who empties it
 
-	one     sync.Mutex // held by who brings it forward
-	snapped time.Time  // when its snapshot was written last, since the start
+	snapped time.Time // when its snapshot was written last, since the start
 
 	stale atomic.Bool // its snapshot held what was deleted while nobody looked: it is written again at once
 }
@@ -93,18 +94,40 @@ func (a *Archive) tenant(id string) *tenant {
 	defer a.mu.Unlock()
 	t := a.tenants[id]
 	if t == nil {
-		t = &tenant{id: id, filled: make(chan struct{}), scans: make(chan struct{}, 1), snapped: time.Now()}
+		t = &tenant{id: id, scans: make(chan struct{}, 1), one: make(chan struct{}, 1), snapped: time.Now()}
+		t.unfill()
 		a.tenants[id] = t
 	}
 	return t
 }
 
+// unfill says that it must be filled. Whoever waits for that goes on waiting.
+func (t *tenant) unfill() {
+	if t.filled.Load() == nil || t.isFilled() {
+		filled := make(chan struct{})
+		t.filled.Store(&filled)
+	}
+}
+
+// whenFilled is closed once the index is filled.
+func (t *tenant) whenFilled() <-chan struct{} { return *t.filled.Load() }
+
 func (t *tenant) isFilled() bool {
 	select {
-	case <-t.filled:
+	case <-t.whenFilled():
 		return true
 	default:
 		return false
+	}
+}
+
+// lock waits for one's turn to bring the index forward or to empty it.
+func (t *tenant) lock(ctx context.Context) (unlock func(), err error) {
+	select {
+	case t.one <- struct{}{}:
+		return func() { <-t.one }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the index: %w", ctx.Err())
 	}
 }
 
@@ -117,51 +140,86 @@ func (a *Archive) Find(ctx context.Context, q index.Query) (index.Result, error)
 	if len(a.peers) > 0 {
 		return a.gathered(ctx, q)
 	}
-	err := a.level(ctx, q)
-	if errors.Is(err, errUnfilled) {
-		t := a.tenant(q.Tenant)
-		done, e := a.turn(ctx, t, t.filled)
-		if e != nil {
-			return index.Result{}, e
-		}
-		if done != nil {
-			defer done()
-			return a.scan(ctx, q)
-		}
-		err = a.forward(ctx, t, q.AsOf)
+	var found index.Result
+	search := func() (err error) {
+		found, err = a.Index.Search(ctx, q)
+		return err
 	}
-	if err != nil {
-		return index.Result{}, err
+	err := a.level(ctx, q, a.Patience, search)
+	if !errors.Is(err, errUnfilled) {
+		return found, err
 	}
-	return a.Index.Search(ctx, q)
+	t := a.tenant(q.Tenant)
+	err = a.instead(ctx, t, t.whenFilled(), func(ctx context.Context) (err error) {
+		found, err = a.scan(ctx, q)
+		return err
+	})
+	if errors.Is(err, errFilled) {
+		err = a.level(ctx, q, a.Patience, search)
+	}
+	return found, err
 }
 
-// errUnfilled says that the index is not filled yet, and was waited for.
-var errUnfilled = errors.New("the index is being filled")
+var (
+	// errUnfilled says that the index is not filled yet, and was waited for.
+	errUnfilled = errors.New("the index is being filled")
+	// errFilled says that the index was filled while something else was waited for.
+	errFilled = errors.New("the index is filled")
+)
 
-// level waits for the index to be filled, and brings it to the query's position.
-func (a *Archive) level(ctx context.Context, q index.Query) error {
+// level waits for the index to be filled, no longer than it has patience, brings it to the query's position and searches it.
+func (a *Archive) level(ctx context.Context, q index.Query, patience time.Duration, search func() error) error {
 	t := a.tenant(q.Tenant)
 	if !t.isFilled() {
-		timer := time.NewTimer(a.Patience)
+		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {
-		case <-t.filled:
+		case <-t.whenFilled():
 		case <-timer.C:
 			return errUnfilled
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the index: %w", ctx.Err())
 		}
 	}
-	return a.forward(ctx, t, q.AsOf)
+	if err := a.forward(ctx, t, q.AsOf); err != nil {
+		return err
+	}
+	t.use.RLock()
+	defer t.use.RUnlock()
+	if !t.isFilled() { // emptied since
+		return errUnfilled
+	}
+	return search()
+}
+
+// instead reads the store instead of the index; *AwayError when that takes longer than there is time, errFilled when it need not be done any
+// more.
+func (a *Archive) instead(ctx context.Context, t *tenant, filled <-chan struct{}, read func(context.Context) error) (err error) {
+	whole := ctx
+	if end, ok := ctx.Deadline(); ok { // what is left then is for the error to be told
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)*3/4)
+		defer cancel()
+	}
+	defer func() {
+		if errors.Is(err, context.DeadlineExceeded) && whole.Err() == nil {
+			err = &AwayError{err}
+		}
+	}()
+	done, err := a.turn(ctx, t, filled)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return read(ctx)
 }
 
 // turn waits until it is one's turn to read all rows of a tenant: many at once would read all of them each, when the store has the fill to
-// serve, too. No done: it need not be read any more.
+// serve, too.
 func (a *Archive) turn(ctx context.Context, t *tenant, filled <-chan struct{}) (done func(), err error) {
 	select {
 	case <-filled:
-		return nil, nil
+		return nil, errFilled
 	case t.scans <- struct{}{}:
 		return func() { <-t.scans }, nil
 	case <-ctx.Done():
@@ -243,9 +301,34 @@ func (a *Archive) forward(ctx context.Context, t *tenant, to int64) error {
 	if at, err := a.Index.UpTo(t.id); err != nil || at >= to {
 		return err
 	}
-	t.one.Lock()
-	defer t.one.Unlock()
+	unlock, err := t.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if !t.isFilled() { // emptied since
+		return errUnfilled
+	}
 	return a.follow(ctx, t, to)
+}
+
+// restart empties an index that is ahead of the store: what came since under the numbers that it has seen it would pass over. A standby
+// that took over, or a backup that was restored, has a feed that ends earlier.
+func (a *Archive) restart(ctx context.Context, t *tenant) error {
+	unlock, err := t.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return a.empty(t)
+}
+
+// empty has the index filled anew; the caller holds t.one.
+func (a *Archive) empty(t *tenant) error {
+	t.use.Lock()
+	defer t.use.Unlock()
+	t.unfill()
+	return a.Index.Drop(t.id)
 }
 
 // follow adds what the store has after the index's position; the caller holds t.one.

@@ -221,7 +221,7 @@ func TestRestart(t *testing.T) {
 	}
 	dir := t.TempDir()
 	a, stop := start(t, s, dir)
-	filled := func(a *Archive) { <-a.tenant(tenant).filled }
+	filled := func(a *Archive) { <-a.tenant(tenant).whenFilled() }
 	filled(a)
 	require.NoError(t, a.Index.Snapshot(t.Context(), tenant))
 	stop()
@@ -328,7 +328,7 @@ func TestOneTenantsTroubleIsItsOwn(t *testing.T) {
 	var log lines
 	a, stop := start(t, &broken{s, bad, unread}, "", func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	select {
-	case <-a.tenant(good).filled:
+	case <-a.tenant(good).whenFilled():
 	case <-time.After(soon):
 		t.Fatal("the other tenant waits")
 	}
@@ -370,7 +370,7 @@ func TestSnapshotThatFailsIsTriedAgain(t *testing.T) {
 	a, _ := start(t, s, dir, func(o *Options) {
 		o.Tidy, o.Logger = 5*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))
 	})
-	<-a.tenant(tenant).filled
+	<-a.tenant(tenant).whenFilled()
 	require.NoError(t, os.Rename(dir, dir+"-away"))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir+"-away")) })
 	stored, err := s.Frames(t.Context(), tenant, results.FrameFilter{UpTo: 1}, 1)
@@ -412,7 +412,7 @@ func TestDeletionsThatShowLate(t *testing.T) {
 	require.NoError(t, err)
 	read := deletions{upTo: now.Add(4 * time.Minute), far: now.Add(4 * time.Minute)}
 	left := func() int {
-		_, err := a.step(t.Context(), &read)
+		_, err := a.step(t.Context(), &read, map[string]bool{})
 		require.NoError(t, err)
 		n, err := x.Stats(tenant)
 		require.NoError(t, err)

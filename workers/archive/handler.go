@@ -102,23 +102,28 @@ func (a *Archive) answer(ctx context.Context, body []byte, work chan struct{}) (
 	case !ok:
 		return nil, refusal{http.StatusConflict, "the store of this worker has not reached the position that was asked about: is it the same store?"}
 	}
-	if err := a.level(ctx, q); errors.Is(err, errUnfilled) {
+	var part index.Part
+	// Whoever asks waits, and can read the store meanwhile: no longer than for a shard that is just ready.
+	err = a.level(ctx, q, min(a.Patience, a.Timeout/fillingShare), func() (err error) {
+		select {
+		case work <- struct{}{}:
+			defer func() { <-work }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		part, err = a.Index.Part(ctx, q)
+		return err
+	})
+	if errors.Is(err, errUnfilled) {
 		return nil, refusal{http.StatusServiceUnavailable, "the shard is being filled"}
 	} else if err != nil {
 		return nil, err
 	}
-	select {
-	case work <- struct{}{}:
-		defer func() { <-work }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	part, err := a.Index.Part(ctx, q)
-	if err != nil {
-		return nil, err
-	}
 	return part.AppendBinary(nil)
 }
+
+// fillingShare is the part of the time for an answer that is spent on waiting for a shard to be filled.
+const fillingShare = 20
 
 // reached says whether the tenant's feed has come to the query's position: an index that believed a later one would pass over what comes
 // until then.

@@ -34,7 +34,7 @@ func (a *Archive) Run(ctx context.Context) error {
 	read := deletions{upTo: now, far: now}
 	failing := false
 	for {
-		positions, err := a.step(ctx, &read)
+		positions, err := a.step(ctx, &read, asked)
 		for _, id := range slices.Sorted(maps.Keys(positions)) {
 			if !asked[id] {
 				asked[id] = true
@@ -92,12 +92,27 @@ const (
 	lookAgain = time.Minute // between two looks that far
 )
 
-// step follows the feeds of filled tenants, and takes out what was deleted.
-func (a *Archive) step(ctx context.Context, read *deletions) (map[string]int64, error) {
+// step follows the feeds of filled tenants, and takes out what was deleted. A tenant whose index must be filled anew is not asked any more.
+func (a *Archive) step(ctx context.Context, read *deletions, asked map[string]bool) (map[string]int64, error) {
 	began := a.Store.Now()
+	before := map[string]int64{} // read first: a position that is read later is no lower, unless the store went back
+	for _, id := range a.Index.Tenants() {
+		at, err := a.Index.UpTo(id)
+		if err != nil {
+			return nil, err
+		}
+		before[id] = at
+	}
 	positions, err := a.Store.Positions(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for id, at := range before {
+		if t := a.tenant(id); at > positions[id] && t.isFilled() {
+			a.Logger.Warn("the store's feed ends before what the reuse index has seen: another store, or an older one; the index is filled anew", "tenant", id, "index", at, "store", positions[id])
+			err = errors.Join(err, a.restart(ctx, t))
+			delete(asked, id)
+		}
 	}
 	for id, position := range positions {
 		if t := a.tenant(id); t.isFilled() {
@@ -179,6 +194,7 @@ func (a *Archive) fills(ctx context.Context, queue <-chan *tenant) {
 // held against the store, since nobody told it what was deleted while it lay there.
 func (a *Archive) fill(ctx context.Context, t *tenant) error {
 	began := time.Now()
+	filling := t.filled.Load()
 	position, err := a.Store.Position(ctx, t.id)
 	if err != nil {
 		return err
@@ -218,6 +234,14 @@ func (a *Archive) fill(ctx context.Context, t *tenant) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := t.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if t.filled.Load() != filling { // its rows may be of the store that was
+		return errors.Join(errors.New("the store went back while the index was filled"), a.empty(t))
+	}
 	if err := a.Index.Add(ctx, t.id, nil, position); err != nil {
 		return err
 	}
@@ -229,7 +253,7 @@ func (a *Archive) fill(ctx context.Context, t *tenant) error {
 		t.stale.Store(true)
 	}
 	if !t.isFilled() {
-		close(t.filled)
+		close(*filling)
 	}
 	a.Logger.Info("the reuse index is filled", "tenant", t.id, "jobs", len(there), "removed", removed, "took_ms", time.Since(began).Milliseconds())
 	return nil
@@ -240,19 +264,22 @@ const fillMost = 1 << 20
 
 // resume takes up a snapshot where it ends.
 func (a *Archive) resume(ctx context.Context, t *tenant, position int64) error {
-	t.one.Lock()
-	defer t.one.Unlock()
+	unlock, err := t.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	at, err := a.Index.UpTo(t.id)
 	switch {
 	case err != nil || at == 0 || t.isFilled():
 		return err
 	case at > position: // of another store, or of one that was restored from a backup
-		return a.Index.Drop(t.id)
+		return a.empty(t)
 	}
 	if err := a.follow(ctx, t, position); err != nil {
 		return err
 	}
-	close(t.filled)
+	close(*t.filled.Load())
 	return nil
 }
 

@@ -31,6 +31,7 @@ type peer struct {
 	shard index.Shard
 	url   string
 	away  atomic.Bool // as the log says
+	tried atomic.Bool // while it is away: somebody waits for its answer
 }
 
 // others are the peers of an index that is cut into shards.
@@ -80,10 +81,12 @@ func (a *Archive) gathered(ctx context.Context, q index.Query) (index.Result, er
 			missing[p.shard.K-1] = err != nil
 		})
 	}
-	if err := a.level(ctx, q); errors.Is(err, errUnfilled) {
-		missing[own.K-1] = true
-	} else if failed = err; err == nil {
-		parts[own.K-1], failed = a.Index.Part(ctx, q)
+	failed = a.level(ctx, q, a.Patience, func() (err error) {
+		parts[own.K-1], err = a.Index.Part(ctx, q)
+		return err
+	})
+	if errors.Is(failed, errUnfilled) {
+		missing[own.K-1], failed = true, nil
 	}
 	all.Wait()
 	if failed != nil {
@@ -98,8 +101,8 @@ func (a *Archive) gathered(ctx context.Context, q index.Query) (index.Result, er
 	return index.Merge(q, parts...)
 }
 
-// read reads the parts that are missing from the store's rows, all of them in one go; *AwayError when that takes longer than there is time.
-func (a *Archive) read(ctx context.Context, q index.Query, missing []bool, parts []index.Part) (err error) {
+// read reads the parts that are missing from the store's rows, all of them in one go.
+func (a *Archive) read(ctx context.Context, q index.Query, missing []bool, parts []index.Part) error {
 	scans := map[int]*index.Scan{}
 	for n, m := range missing {
 		if m {
@@ -113,29 +116,15 @@ func (a *Archive) read(ctx context.Context, q index.Query, missing []bool, parts
 	if len(scans) == 0 {
 		return nil
 	}
-	whole := ctx
-	if end, ok := ctx.Deadline(); ok { // what is left then is for the error to be told
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(end)*3/4)
-		defer cancel()
-	}
-	defer func() {
-		if errors.Is(err, context.DeadlineExceeded) && whole.Err() == nil {
-			err = &AwayError{err}
-		}
-	}()
-	done, err := a.turn(ctx, a.tenant(q.Tenant), nil)
-	if err != nil {
-		return err
-	}
-	defer done()
-	err = a.each(ctx, q.Tenant, rowsOf(q), func(rows []results.JobFrames) error {
-		for _, c := range a.clips(rows) {
-			if s := scans[index.ShardOf(c.Job, len(parts))]; s != nil {
-				s.Clip(&c)
+	err := a.instead(ctx, a.tenant(q.Tenant), nil, func(ctx context.Context) error {
+		return a.each(ctx, q.Tenant, rowsOf(q), func(rows []results.JobFrames) error {
+			for _, c := range a.clips(rows) {
+				if s := scans[index.ShardOf(c.Job, len(parts))]; s != nil {
+					s.Clip(&c)
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	for k, s := range scans {
 		parts[k-1] = s.Part(index.Shard{K: k, N: len(parts)})
@@ -145,6 +134,13 @@ func (a *Archive) read(ctx context.Context, q index.Query, missing []bool, parts
 
 // ask asks another shard.
 func (a *Archive) ask(ctx context.Context, p *peer, q index.Query) (index.Part, error) {
+	if p.away.Load() { // one search at a time finds out whether it is back: the others would all wait for one that hangs
+		if p.tried.Swap(true) {
+			a.Metrics.asked(p.shard, false, 0)
+			return index.Part{}, errors.New("it is away")
+		}
+		defer p.tried.Store(false)
+	}
 	began := time.Now()
 	part, err := a.post(ctx, p, q)
 	if ctx.Err() != nil { // whoever asked went away: that says nothing about the shard

@@ -67,7 +67,7 @@ func holding(b testing.TB, n int, shard index.Shard, change func(*Options)) *Arc
 		change(&o)
 	}
 	a := New(o)
-	close(a.tenant(benchTenant).filled)
+	close(*a.tenant(benchTenant).filled.Load())
 	at, err := x.UpTo(benchTenant)
 	require.NoError(b, err)
 	require.NoError(b, x.Add(b.Context(), benchTenant, nil, last)) // the last clips may be others'

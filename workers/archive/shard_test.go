@@ -36,7 +36,7 @@ type worker struct {
 }
 
 // workersOf starts n workers over a store, each with a shard, that ask each other over HTTP.
-func workersOf(t *testing.T, s Store, n int, change ...func(*Options)) []*worker {
+func workersOf(t *testing.T, s Store, n int) []*worker {
 	t.Helper()
 	var all []*worker
 	var urls []string
@@ -52,11 +52,11 @@ func workersOf(t *testing.T, s Store, n int, change ...func(*Options)) []*worker
 	for k, w := range all {
 		x, err := index.Open(t.TempDir(), index.Options{Tail: 64, Shard: index.Shard{K: k + 1, N: n}})
 		require.NoError(t, err)
-		w.Archive, _ = start(t, s, "", append([]func(*Options){func(o *Options) {
+		w.Archive, _ = start(t, s, "", func(o *Options) {
 			require.NoError(t, o.Index.Close())
 			o.Index, o.Peers, o.Token, o.Timeout = x, urls, token, soon
 			o.Logger, o.Metrics = slog.New(slog.NewTextHandler(w.log, nil)), NewMetrics(w.reg)
-		}}, change...)...)
+		})
 		if n > 1 {
 			h, err := w.Handler()
 			require.NoError(t, err)
@@ -163,7 +163,7 @@ func pair(t *testing.T, s Store, store results.Store) (all []*worker, q index.Qu
 	q = index.Query{Tenant: tenant, Frames: asked(&clips[0]), Radius: index.MaxRadius, AsOf: position(t, store, tenant)}
 	all = workersOf(t, s, 2)
 	for _, w := range all {
-		<-w.tenant(tenant).filled
+		<-w.tenant(tenant).whenFilled()
 	}
 	return all, q
 }

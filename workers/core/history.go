@@ -138,6 +138,11 @@ func passing(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
 		return true
 	}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if all, ok := e.(interface{ Unwrap() []error }); ok {
+			return slices.ContainsFunc(all.Unwrap(), func(part error) bool { return passing(ctx, part) })
+		}
+	}
 	return !slices.ContainsFunc(lasting, func(l error) bool { return errors.Is(err, l) })
 }
 

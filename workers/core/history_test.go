@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -182,6 +184,9 @@ func TestHistoryThatCannotBeRead(t *testing.T) {
 	row.Job, row.Format = verify.NewJob(), 99
 	_, err = w.core.fingerprint(t.Context(), row)
 	require.ErrorIs(t, err, reuse.ErrFormat, "a form that this version does not read is never guessed at")
+
+	require.False(t, passing(t.Context(), errors.Join(reuse.ErrFormat, object.ErrNotFound)))
+	require.True(t, passing(t.Context(), fmt.Errorf("read: %w", errors.Join(reuse.ErrFormat, object.ErrAway))))
 }
 
 // A withdrawn consent to sound holds for the fingerprints that were made before it.

@@ -259,6 +259,9 @@ func TestCheck(t *testing.T) {
 		"open index":    {func(c *Config) { c.Worker.IndexListen = ":8422" }, "only your workers reach"},
 		"index address": {func(c *Config) { c.Worker.IndexListen = "8422" }, "such as 127.0.0.1:8422"},
 		"no token":      {func(c *Config) { c.Worker.IndexToken = Secret{} }, "worker.index_token: is not set"},
+		"same peer":     {func(c *Config) { c.Worker.IndexPeers[1] = c.Worker.IndexPeers[0] + "/" }, "is there twice"},
+		"whole":         {func(c *Config) { c.Worker.IndexShard = "1/1" }, "take out worker.index_peers"},
+		"two lines":     {func(c *Config) { c.Worker.IndexToken = NewSecret("0123456789\nabcdef") }, "line break"},
 		"a short token": {func(c *Config) { c.Worker.IndexToken = NewSecret("hush") }, "can be guessed; take 16 characters or more"},
 	} {
 		t.Run(name, func(t *testing.T) {
