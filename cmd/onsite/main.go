@@ -157,8 +157,20 @@ func takesValue(flag string) bool {
 	return true
 }
 
+// wantsJSON says whether a command line asks for JSON, also one that could not be read as a whole.
 func wantsJSON(args []string) bool {
-	return slices.Contains(args, "--json")
+	asked := false
+	for _, a := range args {
+		switch a {
+		case "--":
+			return asked
+		case "--json", "--json=true":
+			asked = true
+		case "--json=false":
+			asked = false
+		}
+	}
+	return asked
 }
 
 // language resolves "auto" from the environment as other programs do.

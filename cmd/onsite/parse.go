@@ -22,6 +22,7 @@ var phrases = []phrase{
 	{regexp.MustCompile(`^expected one of (.+)$`), "缺少下列之一：$1"},
 	{regexp.MustCompile(`^expected .+ value but got "EOL" .+$`), "缺少取值"},
 	{regexp.MustCompile(`^expected .+ value but got (".*") \(.+\)$`), "需要取值，却得到 $1"},
+	{regexp.MustCompile(`^expected a valid \d+ bit u?int but got ("[+-]?\d+")$`), "$1 超出范围"},
 	{regexp.MustCompile(`^expected a valid \d+ bit u?int but got (.+)$`), "需要整数，却得到 $1"},
 	{regexp.MustCompile(`^expected an int but got (.+) \(.+\)$`), "需要整数，却得到 $1"},
 	{regexp.MustCompile(`^expected a float but got (.+) \(.+\)$`), "需要数字，却得到 $1"},
@@ -34,11 +35,18 @@ var phrases = []phrase{
 	{regexp.MustCompile(`^(\S+) and (\S+) can't be used together$`), "$1 与 $2 不能同时使用"},
 	{regexp.MustCompile(`^(.+) must be used together$`), "$1 必须一起使用"},
 	{regexp.MustCompile(`^no command selected$`), "没有指定命令"},
+	{regexp.MustCompile(`^(?:stat|open) (.+): no such file or directory$`), "$1 不存在"},
+	{regexp.MustCompile(`^(?:stat|open) (.+): permission denied$`), "没有权限读取 $1"},
+	{regexp.MustCompile(`^(?:stat|open) (.+): not a directory$`), "$1 不存在：其上级不是文件夹"},
+	{regexp.MustCompile(`^"(.+)" exists but is a directory$`), "$1 是文件夹"},
 	{regexp.MustCompile(`^(".*") is no time; write it like (\S+) or (\S+)$`), "$1 不是时间；请写成 $2 或 $3"},
 }
 
+// lists are how the parser's lists of options and words are joined.
+var lists = strings.NewReplacer(" or --", " 或 --", ", --", "、--", `","`, `"、"`)
+
 var (
-	ofFlag   = regexp.MustCompile(`^(--?[\w-]+(?:=\S+)?|<[\w-]+>): (.+)$`)
+	ofFlag   = regexp.MustCompile(`^(--?[\w-]+(?:=.+?)?|<[\w-]+>): (.+)$`)
 	supposed = regexp.MustCompile(`^(.+), did you mean (?:one of )?(.+)\?$`)
 	better   = regexp.MustCompile(`^(.+); perhaps try (.+)\?$`)
 )
@@ -56,7 +64,7 @@ func chinese(said string) string {
 	}
 	for _, p := range phrases {
 		if p.said.MatchString(said) {
-			return strings.ReplaceAll(p.said.ReplaceAllString(said, p.zh), " or --", " 或 --")
+			return lists.Replace(p.said.ReplaceAllString(said, p.zh))
 		}
 	}
 	return said
@@ -70,16 +78,20 @@ func parseError(err error) error {
 	}}
 }
 
-// askedLanguage is the language of a command line that could not be read as a whole.
+// askedLanguage is the language of a command line that could not be read as a whole: the last one that is named holds, as for the parser.
 func askedLanguage(args []string) string {
+	asked := "auto"
 	for i, a := range args {
+		if a == "--" {
+			break
+		}
 		value, ok := strings.CutPrefix(a, "--lang=")
 		if a == "--lang" && i+1 < len(args) {
 			value, ok = args[i+1], true
 		}
 		if ok && (value == "zh" || value == "en") {
-			return value
+			asked = value
 		}
 	}
-	return language("auto")
+	return language(asked)
 }

@@ -2,7 +2,8 @@
 
 // The C library keeps the memory that OpenCV and ONNX Runtime free: they ask for the same sizes again for the next picture, and pages that were given
 // back have to be cleared anew each time. One arena for two processors instead of eight for each, so that what one thread freed is there for the
-// others. What the operator set in the environment (MALLOC_ARENA_MAX and so on) holds.
+// others; processors are those that the process may run on, a container's share of their time is not looked at. What the operator set in the
+// environment (MALLOC_ARENA_MAX and so on) holds, and with any GLIBC_TUNABLES all of it is the operator's.
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <sched.h>

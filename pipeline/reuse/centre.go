@@ -24,6 +24,7 @@ type centred struct {
 func centreIn(v, d []float32, valid []bool, size int, wanted []int) centred {
 	c := centred{wanted: wanted, valid: valid, v: v}
 	if len(v) > 0 {
+		_, _ = d[:len(valid)*size], v[:len(valid)*len(wanted)] // what C reads and writes
 		C.reuse_centre((*C.float)(unsafe.SliceData(d)), (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(valid))), C.int(len(valid)), C.int(size),
 			(*C.int64_t)(unsafe.Pointer(unsafe.SliceData(wanted))), C.int(len(wanted)), clipGradient, (*C.float)(unsafe.SliceData(v)))
 	}

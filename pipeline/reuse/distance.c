@@ -47,10 +47,10 @@ static inline __attribute__((always_inline)) void rows(const uint64_t *q, int nq
   }
 }
 
-// Processors that count the bits of eight words at once do so, others those of one; the distances are the same.
 #if defined(__x86_64__)
 static __attribute__((target("avx2"))) void many(const uint8_t *d, long stride, int n, uint64_t *out) { codes(d, stride, n, out); }
 
+// Processors that count the bits of eight words at once do so, others those of one; the distances are the same.
 static __attribute__((target("avx512f,avx512bw,avx512vpopcntdq"))) void eight(const uint64_t *q, int nq, const uint64_t *o, int no, int stride, uint8_t *out) {
   rows(q, nq, o, no, stride, out);
 }

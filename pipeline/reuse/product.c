@@ -1,5 +1,6 @@
 // Scalar products of all rows of one matrix with all rows of another, eight pairs at once, so that a row that was read serves several. Each product
 // is added up in eight lanes, whatever the processor: it is the same to the last bit as one that is made alone.
+#include "exact.h"
 #include "product.h"
 
 typedef float lanes __attribute__((vector_size(32), aligned(4)));

@@ -15,6 +15,7 @@ func productsIn(x []float32, a, b *gradients) []float32 {
 		clear(x)
 		return x
 	}
+	_, _, _ = a.v[:a.n*a.dim], b.v[:b.n*b.dim], x[:a.n*b.n] // what C reads and writes
 	C.reuse_products((*C.float)(unsafe.SliceData(a.v)), C.int(a.n), (*C.float)(unsafe.SliceData(b.v)), C.int(b.n), C.int(a.dim), (*C.float)(unsafe.SliceData(x)))
 	return x
 }

@@ -1,5 +1,6 @@
 // Running totals along lines in time, eight lines at once, and which of the lines have a window that correlates enough: what comparing two
 // clips spends most on. The sums are made in the order in which one line after the other makes them, so they are the same to the last bit.
+#include "exact.h"
 #include "sweep.h"
 
 typedef float lanes __attribute__((vector_size(4 * reuse_lanes), aligned(4)));

@@ -1,5 +1,6 @@
 // Which pixels make a cell, and averaging those of every frame into cells, sixteen frames at once. Each sum is made in the order of its taps, so it is the same to the
 // last bit as one that is made alone.
+#include "exact.h"
 #include "warp.h"
 
 typedef float lanes __attribute__((vector_size(32), aligned(4)));

@@ -42,6 +42,7 @@ type woven struct {
 func weave(t *track) *woven {
 	w := &woven{of: t, v: t.mem.floats((t.n + C.reuse_woven - 1) / C.reuse_woven * C.reuse_woven * t.w * t.h)}
 	if len(w.v) > 0 {
+		_ = t.v[:t.n*t.w*t.h] // what C reads
 		C.reuse_weave((*C.float)(unsafe.SliceData(t.v)), C.int(t.n), C.int(t.w*t.h), (*C.float)(unsafe.SliceData(w.v)))
 	}
 	return w
@@ -55,6 +56,7 @@ func (m *warpMap) layIn(mem *memory, w *woven) track {
 		clear(out.v)
 		return out
 	}
+	_ = m.from[m.side*m.side] // what C reads: where each cell's taps begin, and where the last one's end
 	C.reuse_warp((*C.float)(unsafe.SliceData(w.v)), C.int(t.n), C.int(t.w*t.h), (*C.int32_t)(unsafe.SliceData(m.from)), (*C.struct_reuse_tap)(unsafe.Pointer(unsafe.SliceData(m.taps))),
 		C.int(m.side*m.side), (*C.float)(unsafe.SliceData(out.v)))
 	for i, ok := range out.valid {

@@ -128,10 +128,7 @@ func (s *suite) sameOrigin() error {
 	if err := e.Encode(now); err != nil {
 		return fmt.Errorf("make a reuse suite: %w", err)
 	}
-	if err := os.WriteFile(path+".part", b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("make a reuse suite: %w", err)
-	}
-	return os.Rename(path+".part", path)
+	return replace(path, b.Bytes())
 }
 
 // other says how the origin of what is there differs; empty for not at all.

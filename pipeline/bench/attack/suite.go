@@ -16,6 +16,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"onsite/pipeline"
 )
 
 // Table is the name of the suite's table in its folder.
@@ -137,6 +139,9 @@ func Make(ctx context.Context, dir string, o Options) (Made, error) {
 	if err := s.sameOrigin(); err != nil {
 		return Made{}, err
 	}
+	if err := s.readEarlier(); err != nil {
+		return Made{}, err
+	}
 	s.plan(how)
 	s.total = len(s.cuts) + len(s.queries)
 	if err := s.each(ctx, len(s.cuts), s.makeCut); err != nil {
@@ -155,6 +160,7 @@ type suite struct {
 	o       Options
 	cuts    []cut
 	queries []query
+	earlier []pipeline.Row // of the table that is there
 
 	mu    sync.Mutex // of what follows
 	made  Made
@@ -539,8 +545,5 @@ func (s *suite) photo(ctx context.Context, path, original string, g *graph, qual
 	if err := jpeg.Encode(&b, m, &jpeg.Options{Quality: quality}); err != nil {
 		return fmt.Errorf("make %s: %w", path, err)
 	}
-	if err := os.WriteFile(path+".part", b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("make %s: %w", path, err)
-	}
-	return os.Rename(path+".part", path)
+	return replace(path, b.Bytes())
 }

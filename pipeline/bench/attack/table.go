@@ -18,15 +18,11 @@ func (s *suite) table() error {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	_ = w.Write(Columns) // a buffer takes everything
-	earlier, err := pipeline.ReadTable(s.made.Table, Columns...)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("make a reuse suite: %w; remove the table to have it made anew", err)
-	}
 	mine := make(map[string]bool, len(s.queries))
 	for _, q := range s.queries {
 		mine[s.rel(q)] = true
 	}
-	for _, r := range earlier {
+	for _, r := range s.earlier {
 		name := r.Get(Columns[0])
 		if info, err := os.Stat(filepath.Join(s.dir, name)); mine[name] || err != nil || !info.Mode().IsRegular() {
 			continue
@@ -71,7 +67,24 @@ func (s *suite) table() error {
 		}
 	}
 	w.Flush()
-	if err := os.WriteFile(s.made.Table, b.Bytes(), 0o644); err != nil {
+	return replace(s.made.Table, b.Bytes())
+}
+
+// readEarlier reads the table of earlier runs, before anything is made.
+func (s *suite) readEarlier() (err error) {
+	s.earlier, err = pipeline.ReadTable(s.made.Table, Columns...)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make a reuse suite: %w; remove the table to have it made anew", err)
+	}
+	return nil
+}
+
+// replace writes a file that is whole or as it was.
+func replace(path string, data []byte) error {
+	if err := os.WriteFile(path+".part", data, 0o644); err != nil {
+		return fmt.Errorf("make a reuse suite: %w", err)
+	}
+	if err := os.Rename(path+".part", path); err != nil {
 		return fmt.Errorf("make a reuse suite: %w", err)
 	}
 	return nil

@@ -138,7 +138,8 @@ func (s *suite) table(rows []Row) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Create(filepath.Join(s.dir, Table))
+	path := filepath.Join(s.dir, Table)
+	f, err := os.Create(path + ".part")
 	if err != nil {
 		return fmt.Errorf("write the list of the suite: %w", err)
 	}
@@ -148,7 +149,11 @@ func (s *suite) table(rows []Row) error {
 		_ = w.Write([]string{r.File, r.Person, r.Species, r.Group, r.Source})
 	}
 	w.Flush()
-	if err := errors.Join(w.Error(), f.Close()); err != nil {
+	err = errors.Join(w.Error(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path) // whole, or as it was
+	}
+	if err != nil {
 		return fmt.Errorf("write the list of the suite: %w", err)
 	}
 	return nil
