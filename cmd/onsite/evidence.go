@@ -194,5 +194,8 @@ func noEvidence(file string, err error) error {
 	if !errors.As(err, &none) {
 		return err
 	}
-	return usagef(pipeline.Text{EN: file + ": " + none.Text.EN, ZH: file + "：" + none.Text.ZH})
+	return usagef(pipeline.Text{
+		EN: file + ": " + none.Text.EN + "; name a file that `onsite evidence export` wrote",
+		ZH: file + "：" + none.Text.ZH + "；请指定由 onsite evidence export 导出的文件",
+	})
 }

@@ -79,7 +79,7 @@ func refuse(name, rule, value, limit string) *Refusal {
 	fill := strings.NewReplacer("{value}", value, "{limit}", limit)
 	fillZH := fill
 	if value == "text" {
-		fillZH = strings.NewReplacer("{value}", "文本")
+		fillZH = strings.NewReplacer(" {value} ", "文本")
 	}
 	return &Refusal{Rule: rule, Name: name, Value: value, Limit: limit, Text: pipeline.Text{EN: fill.Replace(t.en), ZH: fillZH.Replace(t.zh)}}
 }

@@ -3,6 +3,7 @@ package media
 import (
 	"bytes"
 	"encoding/binary"
+	"unicode/utf8"
 )
 
 // sniffBytes is how much of a file's head sniff needs.
@@ -145,10 +146,21 @@ func sniffRefused(head []byte) string {
 	if len(head) > 188 && head[0] == 0x47 && head[188] == 0x47 {
 		return "MPEG-TS"
 	}
-	for _, b := range head[:min(len(head), 512)] {
+	head = head[:min(len(head), 512)]
+	for _, b := range head {
 		if b < 9 || b > 13 && b < 32 || b == 0x7f {
 			return ""
 		}
+	}
+	if len(head) == 512 { // the last letter may be cut
+		head = head[:512-utf8.UTFMax+1]
+		for len(head) > 0 && !utf8.RuneStart(head[len(head)-1]) {
+			head = head[:len(head)-1]
+		}
+		head = head[:max(0, len(head)-1)]
+	}
+	if !utf8.Valid(head) {
+		return ""
 	}
 	return "text"
 }

@@ -42,8 +42,10 @@ func Source(name string) ([]byte, error) {
 		}
 		return raw, nil
 	}
-	return nil, &Fault{Source: strconv.Quote(clip(name)), Why: saidf("there is no built-in policy of that name; use one of %s, or the path of a YAML file",
-		"没有该名称的内置策略；请使用 %s 之一，或 YAML 文件的路径", strings.Join(Names, ", "))}
+	return nil, &Fault{Source: strconv.Quote(clip(name)), Why: pipeline.Text{
+		EN: "there is no built-in policy of that name; use one of " + strings.Join(Names, ", ") + ", or the path of a YAML file",
+		ZH: "没有该名称的内置策略；请使用 " + strings.Join(Names, "、") + " 之一，或 YAML 文件的路径",
+	}}
 }
 
 // Load reads and validates a policy file.

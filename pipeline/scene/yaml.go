@@ -90,7 +90,7 @@ func parseYAML(raw []byte) (top value, problem *Problem) {
 		if at := place.FindStringSubmatch(line); at != nil { // the library's own words are English
 			zh = fmt.Sprintf("第 %s 行第 %s 列：%s", at[1], at[2], zh)
 		}
-		return value{}, bad("this is not YAML that can be read: "+clip(line), zh)
+		return value{}, bad("this is not YAML that can be read: "+clip(line)+"; correct it there", zh+"；请更正该处")
 	}
 	var bodies []ast.Node
 	for _, d := range file.Docs {

@@ -59,7 +59,12 @@ func (k *checker) shard(role Role) {
 		k.missing("worker.index_token", "workers show it each other", "worker 之间以此互相验证")
 	case len(w.IndexToken.Reveal()) < minToken:
 		k.add("worker.index_token", masked, "can be guessed", "容易被猜到", fmt.Sprintf("take %d characters or more", minToken), fmt.Sprintf("请使用 %d 个以上字符", minToken))
-	case strings.ContainsFunc(w.IndexToken.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }): // it goes into a header
-		k.add("worker.index_token", masked, "has a space, a line break or a letter that is not ASCII", "含有空格、换行或非 ASCII 字符", "take letters and digits, such as of openssl rand -hex 32", "请使用字母和数字，例如 openssl rand -hex 32 的输出")
+	case !headerValue(w.IndexToken.Reveal()):
+		k.add("worker.index_token", masked, "has a line break, a letter that is not ASCII, or a space at an end", "含有换行或非 ASCII 字符，或以空格开头、结尾", "take letters and digits, such as of openssl rand -hex 32", "请使用字母和数字，例如 openssl rand -hex 32 的输出")
 	}
+}
+
+// headerValue says that a text arrives in a header of HTTP as it is sent.
+func headerValue(text string) bool {
+	return strings.TrimSpace(text) == text && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }

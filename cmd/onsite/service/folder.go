@@ -94,13 +94,24 @@ func folderFault(path string, err error) error {
 	if errors.As(err, &pe) {
 		why = pe.Err
 	}
+	zh := why.Error()
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		zh = "没有权限"
+	case errors.Is(err, fs.ErrNotExist):
+		zh = "不存在，也无法创建"
+	case errors.Is(err, syscall.ENOTDIR):
+		zh = "不是文件夹"
+	case errors.Is(err, syscall.EROFS):
+		zh = "文件系统为只读"
+	}
 	if errors.Is(err, syscall.ENOSPC) {
 		return fault(err, fmt.Sprintf("the disk of the data folder %s is full; make room, then start again", path),
 			fmt.Sprintf("数据文件夹 %s 所在磁盘已满；请清理空间后重新启动", path))
 	}
 	return fault(err,
 		fmt.Sprintf("the data folder %s cannot be used: %v; check that this user may write there, or name another with --data", path, why),
-		fmt.Sprintf("无法使用数据文件夹 %s：%v；请确认当前用户有写权限，或用 --data 指定其他文件夹", path, why))
+		fmt.Sprintf("无法使用数据文件夹 %s：%s；请确认当前用户有写权限，或用 --data 指定其他文件夹", path, zh))
 }
 
 // Join gives a path in the folder.
