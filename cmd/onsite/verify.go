@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"onsite/cmd/onsite/service"
 	"onsite/models"
 	"onsite/pipeline"
 	"onsite/pipeline/media"
@@ -340,6 +341,7 @@ func newCoreOn(o media.Options, m models.Options) (*core, error) {
 	if err != nil {
 		return nil, modelError(err)
 	}
+	service.Ballast()
 	return &core{verify.Verifier{Decoder: decoder, Models: set}}, nil
 }
 

@@ -69,6 +69,9 @@ func newEngine(b *base, role config.Role, archive core.Archive, fetch func(conte
 			fmt.Sprintf("the decoder child cannot be used: %v; run \"make build\", or name it with ONSITE_DECODER", err),
 			fmt.Sprintf("无法使用解码器子程序：%v；请运行 make build，或用 ONSITE_DECODER 指定", err))
 	}
+	if role != config.RoleAPI { // it looks at photos of enrolment, and must be small
+		Ballast()
+	}
 	e := &engine{
 		fetched: cmp.Or(b.cfg.Worker.RegistryDir, filepath.Join(models.CacheDir(), "registry")),
 		tried:   make(chan struct{}), log: b.log, store: b.steps, objects: b.objects, bell: b.bell, name: hostName(), role: role, again: 5 * time.Second, models: ModelOptions(b.cfg.Worker),
