@@ -492,3 +492,17 @@ func TestNearestPairIsTheFirstOfTheNearest(t *testing.T) {
 		require.Equal(t, [3]int{wi, wj, want}, [3]int{i, j, d})
 	}
 }
+
+func BenchmarkWarp(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	t := track{n: 150, w: 64, h: 64, valid: slices.Repeat([]bool{true}, 150), v: make([]float32, 150*64*64)}
+	for i := range t.v {
+		t.v[i] = float32(r.IntN(256))
+	}
+	m, w := newWarp(identity, 64, 64, cells), weave(&t)
+	for b.Loop() {
+		mem := &memory{}
+		m.layIn(mem, w)
+		mem.free()
+	}
+}

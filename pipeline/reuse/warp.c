@@ -52,18 +52,44 @@ void reuse_weave(const float *frames, int n, int pixels, float *out) {
   }
 }
 
+// Row i of eight becomes column i.
+static inline __attribute__((always_inline)) void transpose(lanes r[8]) {
+  lanes t[8];
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+    t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int k = 0; k < 2; k++) {
+      r[i + k] = __builtin_shufflevector(t[i + k], t[i + k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      r[i + k + 2] = __builtin_shufflevector(t[i + k], t[i + k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  for (int i = 0; i < 4; i++) {
+    t[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    t[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+  for (int i = 0; i < 8; i++) r[i] = t[i];
+}
+
+// One cell in sixteen frames.
+static inline __attribute__((always_inline)) void average(const float *woven, const struct reuse_tap *tap, const struct reuse_tap *end, lanes *low, lanes *high) {
+  lanes a = {0}, b = {0};
+  for (; tap < end; tap++) {
+    const lanes *v = (const lanes *)(woven + (long)tap->at * reuse_woven);
+    a += tap->w * v[0];
+    b += tap->w * v[1];
+  }
+  *low = a, *high = b;
+}
+
 static inline __attribute__((always_inline)) void warp(const float *woven, int n, int pixels, const int32_t *from, const struct reuse_tap *taps, int cells, float *out) {
-  for (int first = 0; first < n; first += reuse_woven, woven += (long)pixels * reuse_woven) {
+  for (int first = 0; first < n; first += reuse_woven, woven += (long)pixels * reuse_woven, out += (long)cells * reuse_woven) {
     const int count = n - first < reuse_woven ? n - first : reuse_woven;
-    for (int cell = 0; cell < cells; cell++) {
-      lanes sum[2] = {{0}, {0}};
-      for (int i = from[cell]; i < from[cell + 1]; i++) {
-        const lanes *v = (const lanes *)(woven + (long)taps[i].at * reuse_woven);
-        sum[0] += taps[i].w * v[0];
-        sum[1] += taps[i].w * v[1];
-      }
-      float *to = out + (long)first * cells + cell;
-      for (int f = 0; f < count; f++, to += cells) *to = sum[f / 8][f % 8];
+    for (int cell = 0; cell < cells; cell += 8) { // a frame's values of eight cells are written at once
+      lanes sum[2][8];
+      for (int c = 0; c < 8; c++) average(woven, taps + from[cell + c], taps + from[cell + c + 1], &sum[0][c], &sum[1][c]);
+      transpose(sum[0]), transpose(sum[1]);
+      for (int f = 0; f < count; f++) *(lanes *)(out + (long)f * cells + cell) = sum[f / 8][f % 8];
     }
   }
 }

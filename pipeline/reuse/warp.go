@@ -11,8 +11,10 @@ import (
 	"unsafe"
 )
 
-// The taps of a map are read in C.
-var _ = [1]struct{}{}[unsafe.Sizeof(pixelTap{})-C.sizeof_struct_reuse_tap]
+var (
+	_ = [1]struct{}{}[unsafe.Sizeof(pixelTap{})-C.sizeof_struct_reuse_tap] // the taps of a map are read in C
+	_ = [1]struct{}{}[cells%4+coarseCells%4]                               // cells are written eight at a time
+)
 
 // newWarp makes the map for a query track of w x h pixels. back takes library positions (fractions 0..1) to query positions (fractions).
 // A cell is the mean of 4 x 4 bilinear samples (128 x 128 in all, the prototype's registered size); it is left empty where more than 2 % of them lie outside the picture.

@@ -11,5 +11,6 @@ struct reuse_tap {
 };
 
 void reuse_weave(const float *frames, int n, int pixels, float *out);
+// cells is a multiple of eight.
 void reuse_warp(const float *woven, int n, int pixels, const int32_t *from, const struct reuse_tap *taps, int cells, float *out);
 int reuse_map(const double *back, int w, int h, int side, float *sums, int32_t *from, struct reuse_tap *taps);
