@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"onsite/cmd/onsite/config"
@@ -75,6 +76,8 @@ func (e *env) fail(err error, asJSON bool) int {
 		code, rule = exitRefused, refusal.Rule
 	case errors.As(err, &policy):
 		code, rule = exitRefused, policy.Rule
+	case errors.As(err, new(*models.MissingError)):
+		rule = "models_missing"
 	case errors.Is(err, context.Canceled):
 		err, rule = errInterrupted, "interrupted"
 	}
@@ -109,6 +112,7 @@ func words(err error) pipeline.Text {
 	var rules *rules.Fault
 	var reference *verify.ReferenceError
 	var provider *models.ProviderError
+	var missing *models.MissingError
 	var data *pipeline.DataError
 	text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
 	var settings *config.Error
@@ -137,6 +141,8 @@ func words(err error) pipeline.Text {
 		return fault.Text
 	case errors.As(err, &provider):
 		return pipeline.Text{EN: err.Error(), ZH: provider.Chinese()}
+	case errors.As(err, &missing):
+		return missingModels(err, missing)
 	case errors.As(err, &photo): // names the photo itself
 		return photo.Text
 	case errors.As(err, &policy):
@@ -155,6 +161,38 @@ func words(err error) pipeline.Text {
 		}
 	}
 	return text
+}
+
+// missingModels says once what to do, however many files are missing.
+func missingModels(err error, first *models.MissingError) pipeline.Text {
+	n := missingIn(err)
+	name, why := filepath.Base(first.Path), trouble(first.Err)
+	if n < 2 {
+		return pipeline.Text{
+			EN: fmt.Sprintf("%s: %s; %s", first.Path, why.EN, models.Fix),
+			ZH: fmt.Sprintf("%s：%s；请运行 make setup 或 onsite models install", first.Path, why.ZH),
+		}
+	}
+	dir := filepath.Dir(first.Path)
+	return pipeline.Text{
+		EN: fmt.Sprintf("%d files of models cannot be used, such as %s in %s: %s; %s", n, name, dir, why.EN, models.Fix),
+		ZH: fmt.Sprintf("%d 个模型文件无法使用，例如 %s 中的 %s：%s；请运行 make setup 或 onsite models install", n, dir, name, why.ZH),
+	}
+}
+
+// missingIn counts the files that an error and those which it joins name.
+func missingIn(err error) (n int) {
+	switch e := err.(type) { //nolint:errorlint // each part is looked at, not any
+	case *models.MissingError:
+		return 1
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			n += missingIn(part)
+		}
+	case interface{ Unwrap() error }:
+		return missingIn(e.Unwrap())
+	}
+	return n
 }
 
 func (e *env) say(t pipeline.Text) string {

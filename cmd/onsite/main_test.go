@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -285,4 +287,23 @@ func TestEveryCommandHasJSON(t *testing.T) {
 	for _, leaf := range parser.Model.Leaves(false) {
 		require.True(t, slices.ContainsFunc(leaf.Flags, func(f *kong.Flag) bool { return f.Name == "json" }), leaf.Path())
 	}
+}
+
+// Whoever has no models yet is told so once, and what to do.
+func TestModelsThatAreNotThere(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("ONSITE_CACHE", cache)
+	photo := filepath.Join(t.TempDir(), "a.jpg")
+	require.NoError(t, os.WriteFile(photo, []byte("\xff\xd8\xff\xe0"), 0o600))
+	code, _, errOut := onsite(t, "verify", photo)
+	require.Equal(t, exitOther, code)
+	require.Equal(t, 1, strings.Count(errOut, "\n"), errOut)
+	require.Contains(t, errOut, "files of models cannot be used, such as ")
+	require.Contains(t, errOut, filepath.Join(cache, "models")+": no such file or directory; run `make setup` or `onsite models install`")
+	_, _, errOut = onsite(t, "verify", photo, "--lang=zh")
+	require.Regexp(t, `^onsite: \d+ 个模型文件无法使用，例如 .+：不存在；请运行 make setup 或 onsite models install\n$`, errOut)
+
+	one := &models.MissingError{Task: models.FaceEmbed, Path: "/x/e.onnx", Err: os.ErrNotExist}
+	require.Equal(t, "/x/e.onnx：不存在；请运行 make setup 或 onsite models install", words(fmt.Errorf("load: %w", errors.Join(nil, one))).ZH)
+	require.Equal(t, 3, missingIn(fmt.Errorf("load: %w", errors.Join(one, errors.Join(one, one), os.ErrExist))))
 }
