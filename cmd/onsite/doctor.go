@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type finding struct {
 	Needed bool          `json:"needed"` // false: only the demo and the tests need it
 	Found  string        `json:"found,omitempty"`
 	Fix    pipeline.Text `json:"fix"`
+
+	whatZH, foundZH string // for the table; empty: as in English
 }
 
 func (c *doctorCmd) Run(ctx context.Context, e *env) error {
@@ -81,9 +84,9 @@ func (c *doctorCmd) services(ctx context.Context) ([]config.Shown, []finding) {
 	if err := cfg.Check(config.RoleServe); err != nil {
 		return cfg.Effective(), misconfigured(err)
 	}
-	out := []finding{{What: "configuration", OK: true, Needed: true, Found: "no mistakes"}}
+	out := []finding{{What: "configuration", OK: true, Needed: true, Found: "no mistakes", whatZH: "配置", foundZH: "无误"}}
 	for _, f := range service.Diagnose(ctx, cfg) {
-		out = append(out, finding{What: f.What, OK: f.OK, Needed: true, Found: f.Found, Fix: f.Fix})
+		out = append(out, finding{What: f.What.EN, OK: f.OK, Needed: true, Found: f.Found.EN, Fix: f.Fix, whatZH: f.What.ZH, foundZH: f.Found.ZH})
 	}
 	return cfg.Effective(), out
 }
@@ -91,11 +94,11 @@ func (c *doctorCmd) services(ctx context.Context) ([]config.Shown, []finding) {
 func misconfigured(err error) []finding {
 	var wrong *config.Error
 	if !errors.As(err, &wrong) {
-		return []finding{{What: "configuration", Needed: true, Found: err.Error(), Fix: words(err)}}
+		return []finding{{What: "configuration", Needed: true, Found: err.Error(), Fix: words(err), whatZH: "配置"}}
 	}
 	var out []finding
 	for _, p := range wrong.Problems {
-		out = append(out, finding{What: "configuration", Needed: true, Found: p.Key + ": " + p.Want.EN, Fix: p.Fix})
+		out = append(out, finding{What: "configuration", Needed: true, Found: p.Key + ": " + p.Want.EN, Fix: p.Fix, whatZH: "配置", foundZH: p.Key + "：" + p.Want.ZH})
 	}
 	return out
 }
@@ -120,7 +123,8 @@ func (c *doctorCmd) print(e *env, all []finding) {
 		if !f.OK {
 			mark = "✗"
 		}
-		fmt.Fprintf(e.out, "%s %-34s %s\n", mark, f.What, f.Found)
+		what := e.say(pipeline.Text{EN: f.What, ZH: cmp.Or(f.whatZH, f.What)})
+		fmt.Fprintf(e.out, "%s %s%s %s\n", mark, what, strings.Repeat(" ", max(0, 34-span(what))), e.say(pipeline.Text{EN: f.Found, ZH: cmp.Or(f.foundZH, f.Found)}))
 		if !f.OK {
 			note := pipeline.Text{EN: "fix: ", ZH: "解决办法："}
 			if !f.Needed {
@@ -132,7 +136,7 @@ func (c *doctorCmd) print(e *env, all []finding) {
 }
 
 func decoderHealth(ctx context.Context) finding {
-	f := finding{What: "decoder child", Needed: true, Fix: pipeline.Text{EN: "run `make build`", ZH: "运行 `make build`"}}
+	f := finding{What: "decoder child", whatZH: "解码器子程序", Needed: true, Fix: pipeline.Text{EN: "run `make build`", ZH: "运行 `make build`"}}
 	d, err := media.NewDecoder(media.Options{})
 	if err != nil {
 		f.Found = err.Error()
@@ -161,18 +165,19 @@ func (c *doctorCmd) files(ctx context.Context) ([]finding, error) {
 			return nil, err
 		}
 		f := finding{What: "files: " + group, OK: true, Needed: group != install.Media, Found: fmt.Sprintf("%d in %s", len(items), filepath.Join(cache, group))}
+		f.whatZH, f.foundZH = "文件："+group, fmt.Sprintf("%[2]s 中 %[1]d 个", len(items), filepath.Join(cache, group))
 		f.Fix = pipeline.Text{EN: "run `onsite models install --group " + group + "`", ZH: "运行 `onsite models install --group " + group + "`"}
-		var bad []string
+		var bad, badZH []string
 		for _, i := range items {
 			switch i.State {
 			case install.Missing:
-				bad = append(bad, filepath.Base(i.Path)+" is missing")
+				bad, badZH = append(bad, filepath.Base(i.Path)+" is missing"), append(badZH, "缺少 "+filepath.Base(i.Path))
 			case install.Wrong:
-				bad = append(bad, i.Why)
+				bad, badZH = append(bad, i.Why), append(badZH, i.Why)
 			}
 		}
 		if len(bad) > 0 {
-			f.OK, f.Found = false, strings.Join(bad, "; ")
+			f.OK, f.Found, f.foundZH = false, strings.Join(bad, "; "), strings.Join(badZH, "；")
 		}
 		out = append(out, f)
 	}
@@ -217,7 +222,8 @@ func (c *doctorCmd) runtime(ctx context.Context) []finding {
 	set, err := models.Open(o)
 	if err != nil {
 		var provider *models.ProviderError
-		f.Found = strings.ReplaceAll(err.Error(), "\n", "; ")
+		text := words(err)
+		f.Found, f.foundZH = strings.ReplaceAll(text.EN, "\n", "; "), strings.ReplaceAll(text.ZH, "\n", "；")
 		if errors.As(err, &provider) {
 			f.Fix.ZH = provider.Chinese()
 		}
@@ -242,7 +248,7 @@ func toolHealth(name string) finding {
 	f := finding{What: name, Fix: pipeline.Text{EN: "run `make setup-test`", ZH: "运行 `make setup-test`"}}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		f.Found = "not found on PATH"
+		f.Found, f.foundZH = "not found on PATH", "不在 PATH 中"
 		return f
 	}
 	f.OK, f.Found = true, path

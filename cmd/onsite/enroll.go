@@ -169,7 +169,7 @@ func (r *enrolment) look(ctx context.Context, p roster.Person, path func(string)
 	for _, name := range p.Photos {
 		sum, size, err := digest(path(name))
 		if err != nil {
-			why := pathError("photo", path(name), err, "check the path", "请检查路径")
+			why := pathError(r.env.say(pipeline.Text{EN: "photo", ZH: "照片"}), path(name), err, "check the path", "请检查路径")
 			text := r.env.say(words(why))
 			r.rows = append(r.rows, client.BulkRow{Line: p.Line, Subject: p.Subject, Status: "refused", Problem: &client.Problem{Code: "photo_missing", Title: text}})
 			return nil, nil //nolint:nilnil // the row is refused, and that is noted

@@ -159,7 +159,7 @@ func (s *reverified) print(e *env) error {
 	for _, flip := range slices.Sorted(maps.Keys(s.Flips)) {
 		parts = append(parts, fmt.Sprintf("%d %s", s.Flips[flip], flip))
 	}
-	_, err := fmt.Fprintf(e.out, "%d: %s\n", s.Verdicts, strings.Join(parts, ", "))
+	_, err := fmt.Fprintf(e.out, e.say(pipeline.Text{EN: "verdicts: %d (%s)\n", ZH: "结论：%d 个（%s）\n"}), s.Verdicts, strings.Join(parts, e.say(pipeline.Text{EN: ", ", ZH: "、"})))
 	return err
 }
 

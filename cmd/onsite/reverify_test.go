@@ -97,7 +97,7 @@ func TestReverifyGoesOn(t *testing.T) {
 	code, out, errOut = onsite(t, "reverify", "--log", log)
 	require.Zero(t, code, errOut)
 	require.Equal(t, []string{"j2", "j3"}, askedFor())
-	require.Contains(t, out, "3: 2 equal, 1 cannot be made again")
+	require.Contains(t, out, "verdicts: 3 (2 equal, 1 cannot be made again)")
 
 	next(false, false)
 	code, _, errOut = onsite(t, "reverify", "--log", log, "--limit", "2")

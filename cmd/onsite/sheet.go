@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"golang.org/x/text/width"
 
@@ -44,6 +45,9 @@ func wide(text string) string {
 	}
 	return out.String()
 }
+
+// span is how wide a terminal draws a text.
+func span(text string) int { return utf8.RuneCountInString(wide(text)) }
 
 // narrow takes the fillers out again; tabwriter writes a cell at once.
 type narrow struct{ io.Writer }

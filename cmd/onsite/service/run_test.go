@@ -170,7 +170,7 @@ func TestServe(t *testing.T) {
 	require.NoError(t, os.WriteFile(c.Store.SQLite, []byte("no database at all, and long enough to be read as a header"), 0o600))
 	require.Contains(t, refused(t, config.RoleServe, c).Text.EN, "the results store")
 	for _, f := range Diagnose(t.Context(), c) {
-		require.Equal(t, f.What != "results store", f.OK, "%+v", f)
+		require.Equal(t, f.What.EN != "results store", f.OK, "%+v", f)
 	}
 }
 
