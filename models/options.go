@@ -84,6 +84,7 @@ type MissingError struct {
 	Task Task // empty: the runtime library
 	Path string
 	Err  error
+	Run  string // the command that brings the file; empty: as Fix says
 }
 
 func (e *MissingError) Error() string {
@@ -91,7 +92,11 @@ func (e *MissingError) Error() string {
 	if e.Task != "" {
 		what = "model " + string(e.Task)
 	}
-	return fmt.Sprintf("open %s: %s: %v; %s", what, e.Path, e.Err, Fix)
+	fix := Fix
+	if e.Run != "" {
+		fix = "run `" + e.Run + "`"
+	}
+	return fmt.Sprintf("open %s: %s: %v; %s", what, e.Path, e.Err, fix)
 }
 
 // Unwrap gives the file system's error.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sort"
 	"sync/atomic"
 
@@ -104,10 +105,22 @@ func present(task Task, man manifest.Manifest, dir string) error {
 			if errors.As(err, &pe) {
 				err = pe.Err
 			}
-			errs = append(errs, &MissingError{Task: task, Path: path, Err: err})
+			errs = append(errs, &MissingError{Task: task, Path: path, Err: err, Run: bringing(man)})
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// bringing is the command that brings the files of a further model; empty for the built-in ones.
+func bringing(man manifest.Manifest) string {
+	known, err := manifest.Further()
+	if err != nil || !slices.ContainsFunc(known, func(m manifest.Manifest) bool { return m.Name == man.Name && m.Version == man.Version }) {
+		return ""
+	}
+	if man.Source.NPM == "" {
+		return "onsite models add " + man.Name + " FILE"
+	}
+	return "onsite models install --further " + man.Name
 }
 
 // Tasks lists the tasks of the Set, sorted.

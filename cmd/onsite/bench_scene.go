@@ -95,7 +95,14 @@ func (c *benchSceneCmd) Run(ctx context.Context, e *env) error {
 	}
 	bar.close()
 	return c.show(e, r, func(t sheet) {
-		t.line("%s heads, %d pictures of %d sources\n", "%s 分类头，%d 张图片，来自 %d 个来源\n", r.Mode, r.Images, r.Sources)
+		mode := r.Mode
+		switch mode {
+		case "shipped":
+			mode = t.say("shipped", "自带")
+		case "cross":
+			mode = t.say("cross", "交叉训练的")
+		}
+		t.line("%s heads, %d pictures of %d sources\n", "%s分类头，%d 张图片，来自 %d 个来源\n", mode, r.Images, r.Sources)
 		headTable(t, r.Heads)
 		if r.Cross != nil {
 			t.line("\ntrained on these pictures, one source left out at a time\n", "\n在这些图片上训练，每次留出一个来源\n")

@@ -167,16 +167,20 @@ func words(err error) pipeline.Text {
 func missingModels(err error, first *models.MissingError) pipeline.Text {
 	n := missingIn(err)
 	name, why := filepath.Base(first.Path), trouble(first.Err)
+	fix := pipeline.Text{EN: models.Fix, ZH: "请运行 make setup 或 onsite models install"}
+	if first.Run != "" {
+		fix = pipeline.Text{EN: "run `" + first.Run + "`", ZH: "请运行 " + first.Run}
+	}
 	if n < 2 {
 		return pipeline.Text{
-			EN: fmt.Sprintf("%s: %s; %s", first.Path, why.EN, models.Fix),
-			ZH: fmt.Sprintf("%s：%s；请运行 make setup 或 onsite models install", first.Path, why.ZH),
+			EN: fmt.Sprintf("%s: %s; %s", first.Path, why.EN, fix.EN),
+			ZH: fmt.Sprintf("%s：%s；%s", first.Path, why.ZH, fix.ZH),
 		}
 	}
 	dir := filepath.Dir(first.Path)
 	return pipeline.Text{
-		EN: fmt.Sprintf("%d files of models cannot be used, such as %s in %s: %s; %s", n, name, dir, why.EN, models.Fix),
-		ZH: fmt.Sprintf("%d 个模型文件无法使用，例如 %s 中的 %s：%s；请运行 make setup 或 onsite models install", n, dir, name, why.ZH),
+		EN: fmt.Sprintf("%d files of models cannot be used, such as %s in %s: %s; %s", n, name, dir, why.EN, fix.EN),
+		ZH: fmt.Sprintf("%d 个模型文件无法使用，例如 %s 中的 %s：%s；%s", n, dir, name, why.ZH, fix.ZH),
 	}
 }
 

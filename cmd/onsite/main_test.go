@@ -305,5 +305,7 @@ func TestModelsThatAreNotThere(t *testing.T) {
 
 	one := &models.MissingError{Task: models.FaceEmbed, Path: "/x/e.onnx", Err: os.ErrNotExist}
 	require.Equal(t, "/x/e.onnx：不存在；请运行 make setup 或 onsite models install", words(fmt.Errorf("load: %w", errors.Join(nil, one))).ZH)
+	one.Run = "onsite models install --further yunet"
+	require.Equal(t, "/x/e.onnx：不存在；请运行 onsite models install --further yunet", words(one).ZH)
 	require.Equal(t, 3, missingIn(fmt.Errorf("load: %w", errors.Join(one, errors.Join(one, one), os.ErrExist))))
 }

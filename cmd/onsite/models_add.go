@@ -25,6 +25,8 @@ func modelError(err error) error {
 	var bare *models.CalibrationError
 	var broken *models.BrokenError
 	switch {
+	case missingIn(err) > 0: // first of all the file, then its thresholds
+		return err
 	case errors.As(err, &name) && name.Tasks != nil:
 		return &usageError{err: err, text: pipeline.Text{
 			EN: err.Error(),

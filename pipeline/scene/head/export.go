@@ -237,5 +237,5 @@ func Interval(v *float64, ci *[2]float64) string {
 	if v == nil || ci == nil {
 		return Share(v)
 	}
-	return fmt.Sprintf("%.3f (%.2f to %.2f)", *v, ci[0], ci[1])
+	return fmt.Sprintf("%.3f (%.2f-%.2f)", *v, ci[0], ci[1])
 }
