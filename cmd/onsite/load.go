@@ -359,7 +359,7 @@ func (c *loadCmd) tell(e *env, runs []load.Result) error {
 		if err != nil {
 			return pathError("--report", c.Report, err, "name a file that can be written", "请指定可写的文件")
 		}
-		if err := errors.Join(load.WritePage(f, e.lang, e.say(pipeline.Text{EN: fmt.Sprintf("A morning of %d people in %v", c.Employees, c.Over), ZH: fmt.Sprintf("%d 人的早高峰，用时 %v", c.Employees, c.Over)}), runs), f.Close()); err != nil {
+		if err := errors.Join(load.WritePage(f, e.lang, e.say(pipeline.Text{EN: fmt.Sprintf("A morning of %d people in %v", c.Employees, c.Over), ZH: fmt.Sprintf("%d 人的早高峰，用时 %g 分钟", c.Employees, c.Over.Minutes())}), runs), f.Close()); err != nil {
 			return err
 		}
 	}

@@ -25,11 +25,11 @@ func page(lang string) (*template.Template, error) {
 		"div": func(ms float64) float64 { return ms / 1000 },
 		"n1":  func(v float64) string { return fmt.Sprintf("%.1f", v) },
 		"rates": func(r Result) template.HTML {
-			return plot(r, say("per second", "每秒"), say("up to", "最高"), say("s", "秒"), line{say("offered", "提交"), "#0072b2", func(s Sample) float64 { return s.OfferedPerS }},
+			return plot(r, say("per second, up to", "每秒，最高"), say("s", "秒"), line{say("offered", "提交"), "#0072b2", func(s Sample) float64 { return s.OfferedPerS }},
 				line{say("finished", "完成"), "#009e73", func(s Sample) float64 { return s.FinishedPerS }})
 		},
 		"ages": func(r Result) template.HTML {
-			return plot(r, say("seconds", "秒"), say("up to", "最高"), say("s", "秒"), line{say("age of the oldest waiting job", "最早等待任务的等待时长"), "#d55e00", func(s Sample) float64 { return s.AgeS }})
+			return plot(r, say("seconds, up to", "秒，最高"), say("s", "秒"), line{say("age of the oldest waiting job", "最早等待任务的等待时长"), "#d55e00", func(s Sample) float64 { return s.AgeS }})
 		},
 	}).Parse(pageText)
 }
@@ -53,7 +53,7 @@ type line struct {
 }
 
 // plot draws lines over the time of a run.
-func plot(r Result, unit, most, second string, lines ...line) template.HTML {
+func plot(r Result, unit, second string, lines ...line) template.HTML {
 	const w, h, left, top = 720.0, 200.0, 50.0, 24.0
 	end, high := 1.0, 1e-9
 	for _, s := range r.Series {
@@ -64,7 +64,7 @@ func plot(r Result, unit, most, second string, lines ...line) template.HTML {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="sans-serif" font-size="11">`, w+left+10, h+top+24)
-	fmt.Fprintf(&b, `<text x="2" y="14">%s, %s %.3g</text>`, template.HTMLEscapeString(unit), template.HTMLEscapeString(most), high)
+	fmt.Fprintf(&b, `<text x="2" y="14">%s %.3g</text>`, template.HTMLEscapeString(unit), high)
 	fmt.Fprintf(&b, `<path d="M%.0f %.0fV%.0fH%.0f" fill="none" stroke="#888"/><text x="%.0f" y="%.0f" text-anchor="end">%.0f %s</text>`, left, top, top+h, left+w, left+w, top+h+16, end, template.HTMLEscapeString(second))
 	for i, l := range lines {
 		b.WriteString(`<polyline fill="none" stroke-width="1.5" stroke="` + l.colour + `" points="`)
