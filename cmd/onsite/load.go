@@ -46,7 +46,7 @@ type loadCmd struct {
 
 	Workers []int         `help:"Start a service of its own (PostgreSQL, Redis, MinIO, one API) with so many worker processes; several numbers are run one after the other." placeholder:"1,2,4"`
 	Core    string        `help:"With --workers: what the workers run. noop looks at nothing and takes --each for a job; decoding decodes and fingerprints without models; full is the real core on real clips, whose people are enrolled first." enum:"noop,decoding,full" default:"noop"`
-	Sites   int           `help:"With --core full: how many sites the employees are spread over. 1: all at one, where each clip but the first of its kind is a copy of an earlier one. Default: as many as it takes that none is." placeholder:"N"`
+	Sites   int           `help:"With --core full: how many sites the employees are spread over. 1: all at one, where each clip but the first of its kind is a copy of an earlier one. Default: as many as it takes that no earlier clip of a site is; policies that look for near-identical frames in the whole tenant, as the built-in ones do, find most of them all the same." placeholder:"N"`
 	Each    time.Duration `help:"With --core noop: how long a job takes, without work, so that each worker stands for a machine." default:"1s"`
 	AtOnce  int           `help:"With --workers: jobs at a time in each. Default: one per core." `
 	Threads int           `help:"With --workers: processor cores that each worker may use (GOMAXPROCS)."`

@@ -83,7 +83,7 @@ func (s *Store) Validate(ctx context.Context) error {
 			}
 		}
 		if len(missing) > 0 {
-			return fmt.Errorf("these migrations were not applied: %s; start the API once, it applies them", strings.Join(missing, ", "))
+			return fmt.Errorf("these migrations were not applied: %s; \"onsite migrate up\" applies them", strings.Join(missing, ", "))
 		}
 		return nil
 	})
