@@ -236,6 +236,9 @@ func (o opened) missing(p policy.Policy) []pipeline.Text {
 	if v.Checks[pipeline.CheckLiveness].Detail["challenge"] != nil {
 		add("no package has the challenge that was answered: its tasks are not replayed", "证据包不含当时的挑战：未重放其任务")
 	}
+	if v.Inputs.MarksAsOf > 0 {
+		add("no package has the marks of investigators that the verdict goes by: footage that they cleared is compared like any other", "证据包不含该结论所依据的调查员标记：已被标记排除的录像此处照常比对")
+	}
 	if o.Received.IsZero() {
 		add("the package does not say when the upload was received: the claim's time counts as the device's, and the rule clock is not replayed",
 			"证据包未记录收到时间：申报的时间视为设备时间，且未重放时钟规则（clock）")

@@ -66,6 +66,9 @@ func TestReplayOfAnExport(t *testing.T) {
 	missing := in.missing(job.Policy)
 	require.Len(t, missing, 2, "earlier claims and the challenge")
 	require.Contains(t, missing[0].EN, "the rules travel of")
+	marked := in
+	marked.Verdict.Inputs.MarksAsOf = 1
+	require.Contains(t, marked.missing(job.Policy)[2].EN, "the marks of investigators that the verdict goes by")
 	r := replayed{Reverification: compared(v, pipeline.Verdict{Decision: pipeline.DecisionReview}), Missing: missing}
 	require.ErrorContains(t, sameVerdict(r), "earlier claims")
 
