@@ -170,6 +170,11 @@ func TestReverify(t *testing.T) {
 	d.do(get, "/v1/verdicts/"+job, auditor, nil).into(&now)
 	require.Equal(t, 1, now.Revision, "it stands beside the verdict, and supersedes nothing")
 
+	v.Revision, v.Decision = 2, pipeline.DecisionReview
+	require.NoError(t, d.store.Revise(t.Context(), v, d.audit("acme"), "", "", nil))
+	d.do("POST", path, auditor, nil).into(&r)
+	require.Equal(t, &InForce{Revision: 2, Decision: pipeline.DecisionReview}, r.InForce, "what is made again is not what is in force")
+
 	log, err := d.store.LogWaiting(t.Context(), "acme", "", 50)
 	require.NoError(t, err)
 	said := 0
@@ -178,7 +183,7 @@ func TestReverify(t *testing.T) {
 			said++
 		}
 	}
-	require.Equal(t, 3, said)
+	require.Equal(t, 4, said)
 	_, err = d.store.EraseSubject(t.Context(), "acme", v.Subject, d.now(), results.AuditEntry{ID: ulid.Make().String(), Tenant: "acme", Action: merkle.ActionErased, Subject: v.Subject})
 	require.NoError(t, err)
 	r = Reverification{}

@@ -47,7 +47,14 @@ type Reverification struct {
 	Checks    []verify.CheckDiff `json:"checks" nullable:"false"`
 	Recipe    []string           `json:"recipe" nullable:"false" doc:"what of the recipe is another; empty: nothing"`
 	Gone      int                `json:"gone" doc:"earlier recordings, and others with the same device, that are not there any more: erased, or past their time"`
+	InForce   *InForce           `json:"in_force,omitempty" doc:"missing where the first revision is in force, which is the one that is made again"`
 	Verdict   json.RawMessage    `json:"verdict,omitempty" doc:"the whole verdict as it was made now, where body=true was asked for"`
+}
+
+// InForce is the newest revision of a job's verdict, where that is not the first: an investigator's mark or a late comparison changed it.
+type InForce struct {
+	Revision int               `json:"revision" minimum:"2"`
+	Decision pipeline.Decision `json:"decision"`
 }
 
 // impossible is the agreement of a verdict that cannot be made again.
@@ -80,8 +87,15 @@ func (s *Server) reverify(ctx context.Context, in *reverifyInput) (*reverifyOutp
 	default:
 		return nil, problem(codeBusyTenant).with("Another verdict is being made again. Try again in some seconds.", "正在重新核验另一份结论。请几秒后重试。").retry(2 * time.Second)
 	}
+	newest, err := s.verdict(ctx, in.Job, 0)
+	if err != nil {
+		return nil, err
+	}
 	r, err := s.Core.Reverify(ctx, v.Tenant, v.Job, in.Recipe)
 	out := Reverification{Job: v.Job, Asked: in.Recipe, MadeAt: s.stamp(), MadeBy: PrincipalOf(ctx).Key, Checks: []verify.CheckDiff{}, Recipe: []string{}}
+	if newest.Revision > 1 {
+		out.InForce = &InForce{Revision: newest.Revision, Decision: newest.Decision}
+	}
 	var cannot *CannotReverify
 	switch {
 	case errors.As(err, &cannot):

@@ -280,6 +280,13 @@ type Reverification struct {
 	Checks    []verify.CheckDiff `json:"checks"`
 	Recipe    []string           `json:"recipe"`
 	Gone      int                `json:"gone"`
+	InForce   *InForce           `json:"in_force,omitempty"` // nil: the first revision, which is the one that was made again
+}
+
+// InForce is the newest revision of a verdict that was changed since its first.
+type InForce struct {
+	Revision int               `json:"revision"`
+	Decision pipeline.Decision `json:"decision"`
 }
 
 // Reverify makes a verdict again by a recipe: "pinned" (the one that it names), "current" (the models and the policy's newest revision that hold

@@ -84,7 +84,7 @@ func (c *reverifyCmd) Run(ctx context.Context, e *env) error {
 		}
 		bar.show(len(jobs), i+1, e.say(pipeline.Text{EN: "verdicts made again", ZH: "已重新核验"}))
 		sum.add(r)
-		if !c.JSON && (len(jobs) <= 20 || r.Agreement != "equal") {
+		if !c.JSON && (len(jobs) <= 20 || r.Agreement != "equal" || r.InForce != nil) {
 			bar.close()
 			e.reverification(r)
 		}
@@ -174,6 +174,12 @@ func (e *env) reverification(r client.Reverification) {
 		fmt.Fprintf(e.out, " (%s)", r.Now)
 	}
 	fmt.Fprintln(e.out)
+	if now := r.InForce; now != nil {
+		fmt.Fprintf(e.out, "    %s\n", e.say(pipeline.Text{
+			EN: fmt.Sprintf("this is revision 1, what the program found; in force is revision %d (%s), which marks or late comparisons changed and which is not made again", now.Revision, now.Decision),
+			ZH: fmt.Sprintf("此处为第 1 版，即程序当时得出的结论；现行的是第 %d 版（%s），由标记或补充比对更改，不会重新得出", now.Revision, now.Decision),
+		}))
+	}
 	for _, line := range r.Recipe {
 		fmt.Fprintf(e.out, "    %s\n", line)
 	}

@@ -132,4 +132,7 @@ func TestReverifySaysWhatIsNear(t *testing.T) {
 		{Check: pipeline.CheckReuse, Agreement: verify.Equal, Before: verify.Side{Outcome: pipeline.Pass}, Now: verify.Side{Outcome: pipeline.Pass}},
 	}})
 	require.Equal(t, "j: differs near a threshold (pass -> review)\n    face: differs near a threshold; pass 0.4100 [] (near its threshold) -> uncertain 0.9000 []\n    scene: pass 0.4100 [] (near its threshold)\n", out.String())
+	out.Reset()
+	e.reverification(client.Reverification{Job: "j", Agreement: "equal", Before: pipeline.DecisionAbnormal, Now: pipeline.DecisionAbnormal, InForce: &client.InForce{Revision: 3, Decision: pipeline.DecisionPass}})
+	require.Contains(t, out.String(), "j: equal (abnormal)\n    this is revision 1, what the program found; in force is revision 3 (pass)")
 }

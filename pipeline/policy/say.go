@@ -36,7 +36,7 @@ const (
 
 var whyTexts = map[string]pipeline.Text{
 	WhyNotWanted:   {EN: "the policy does not ask for it", ZH: "策略不要求此项"},
-	WhyNoSite:      {EN: "no site or references given", ZH: "没有可比对的地点，或该地点没有参考图片"},
+	WhyNoSite:      {EN: "no site, or nothing enrolled for it", ZH: "没有地点，或该地点没有可比对的名称和图片"},
 	WhyNoConsent:   {EN: "there is no consent to process the face", ZH: "没有处理人脸信息的同意记录"},
 	WhyNoHistory:   {EN: "no earlier footage was given to compare with", ZH: "没有提供可比对的历史录像"},
 	WhyNoReference: {EN: "nothing is enrolled to compare with", ZH: "没有登记可供比对的图片"},
@@ -146,7 +146,7 @@ var checkTexts = map[pipeline.CheckName]checkWords{
 		question: pipeline.Text{EN: "Does the reported position fit the site?", ZH: "上报的位置是否与该地点相符？"},
 		outcome: map[pipeline.Outcome]pipeline.Text{
 			pipeline.Pass:      {EN: "The reported position fits the site.", ZH: "上报的位置与该地点相符。"},
-			pipeline.Fail:      {EN: "The reported position does not fit the site.", ZH: "上报的位置与该地点不符。"},
+			pipeline.Fail:      {EN: "What was reported about the position does not hold.", ZH: "上报的位置信息不成立。"},
 			pipeline.Uncertain: {EN: "What was reported allows no clear answer about the position.", ZH: "根据上报的信息无法明确判断位置。"},
 		},
 	},

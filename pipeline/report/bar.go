@@ -14,6 +14,7 @@ type bar struct {
 	At, Tick         string // positions, percent
 	GoodX, GoodW     string // the passing side, percent
 	Rule             pipeline.Text
+	Elsewhere        bool // the check's outcome does not come from this score
 	Alt              says
 }
 
@@ -41,10 +42,17 @@ func scoreBar(name pipeline.CheckName, c pipeline.Check) *bar {
 	pos := func(v float64) string { return percent(v-lo, hi-lo) }
 	b := &bar{Low: low, At: pos(score), Tick: pos(threshold), GoodX: pos(threshold), GoodW: percent(hi-threshold, hi-lo)}
 	b.Score, b.Threshold = numbers(score, threshold)
+	if name == pipeline.CheckPlace {
+		b.Score, b.Threshold = b.Score+" m", b.Threshold+" m"
+	}
 	b.Rule = pipeline.Text{EN: "at least " + b.Threshold + " needed", ZH: "须达到 " + b.Threshold}
 	if low {
 		b.GoodX, b.GoodW = "0%", pos(threshold)
 		b.Rule = pipeline.Text{EN: "must stay below " + b.Threshold, ZH: "须低于 " + b.Threshold}
+	}
+	if b.Elsewhere = decidedElsewhere(name, c, low); b.Elsewhere {
+		other := word("elsewhere")
+		b.Rule = pipeline.Text{EN: b.Rule.EN + "; " + other.EN, ZH: b.Rule.ZH + "；" + other.ZH}
 	}
 	return b
 }

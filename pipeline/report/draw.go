@@ -5,65 +5,10 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"onsite/pipeline"
 	"onsite/pipeline/policy"
 )
-
-// shape is a rectangle or polygon over a picture, with a label.
-type shape struct {
-	Points string // polygon
-	Good   bool
-	Label  pipeline.Text
-	X, Y   string // of the label
-	Size   string // of the label, in pixels of the keyframe
-}
-
-// Labels keep a readable size when a picture is shown small: the share of the picture's width that a letter's height takes.
-const (
-	smallLabel = 1.0 / 14 // in the strip, about 180 px wide
-	largeLabel = 1.0 / 34 // enlarged
-)
-
-func draw(box *pipeline.Box, outline []pipeline.Point, label pipeline.Text, good bool, w, h int, size float64) (shape, bool) {
-	var pts []pipeline.Point
-	switch {
-	case len(outline) >= 3:
-		pts = outline
-	case box != nil && box.W > 0 && box.H > 0:
-		x, y, r, b := float64(box.X), float64(box.Y), float64(box.X+box.W), float64(box.Y+box.H)
-		pts = []pipeline.Point{{X: x, Y: y}, {X: r, Y: y}, {X: r, Y: b}, {X: x, Y: b}}
-	default:
-		return shape{}, false
-	}
-	left, top, bottom := math.Inf(1), math.Inf(1), math.Inf(-1)
-	var sb strings.Builder
-	for i, p := range pts {
-		if math.IsNaN(p.X) || math.IsNaN(p.Y) {
-			return shape{}, false
-		}
-		// A homography may throw a corner far outside; the picture's surroundings are enough.
-		x, y := clamp(p.X, -float64(w), 2*float64(w)), clamp(p.Y, -float64(h), 2*float64(h))
-		left, top, bottom = math.Min(left, x), math.Min(top, y), math.Max(bottom, y)
-		if i > 0 {
-			sb.WriteByte(' ')
-		}
-		sb.WriteString(coord(x) + "," + coord(y))
-	}
-	letter := size * float64(w)
-	ly := top - 0.35*letter
-	if ly < letter { // no room above: below, or else inside
-		ly = bottom + 1.05*letter
-		if ly > float64(h) {
-			ly = math.Max(top, 0) + 1.15*letter
-		}
-	}
-	return shape{
-		Points: sb.String(), Good: good, Label: cleanText(label), Size: coord(letter),
-		X: coord(clamp(left, 0.1*letter, float64(w)-3*letter)), Y: coord(ly),
-	}, true
-}
 
 func clamp(v, lo, hi float64) float64 { return math.Max(lo, math.Min(v, math.Max(lo, hi))) }
 
@@ -100,12 +45,10 @@ func (b *builder) picture(keyframe int, marks []Mark, size float64) shot {
 	}
 	s.View = fmt.Sprintf("0 0 %d %d", p.W, p.H)
 	alt := b.moment(keyframe)
-	for _, m := range marks {
-		if sh, drawn := draw(m.Box, m.Outline, m.Label, m.Good, p.W, p.H, size); drawn {
-			s.Shapes = append(s.Shapes, sh)
-			if m.Label != (pipeline.Text{}) {
-				alt = pipeline.Text{EN: alt.EN + ", " + m.Label.EN, ZH: alt.ZH + "，" + m.Label.ZH}
-			}
+	s.Shapes = draw(marks, p.W, p.H, size)
+	for _, sh := range s.Shapes {
+		if sh.Label != (pipeline.Text{}) {
+			alt = pipeline.Text{EN: alt.EN + ", " + sh.Label.EN, ZH: alt.ZH + "，" + sh.Label.ZH}
 		}
 	}
 	s.Alt = b.says(alt)
@@ -184,13 +127,13 @@ func (b *builder) enrolled() []shot {
 const mostShots = 3
 
 func (b *builder) reason(r pipeline.Reason) reason {
-	out := reason{Text: cleanText(r.Text), Code: clean(string(r.Code)), Check: policy.CheckTitle(r.Check), Outcome: outcomeOf(b.in.Verdict.Checks[r.Check].Outcome)}
+	out := reason{Text: cleanText(r.Text), Code: clean(string(r.Code)), Check: policy.CheckTitle(r.Check), Outcome: outcomeOf(outcomeBehind(r, b.in.Verdict.Checks[r.Check]))}
 	named := map[int]bool{}
 	person := r.Check == pipeline.CheckFace || r.Check == pipeline.CheckLiveness
 	several := r.Code == pipeline.SeveralPeople
 	groups := b.group(r.Evidence)
 	for _, g := range pick(groups, mostShots) {
-		out.Shots = append(out.Shots, b.evidenceShot(g, person && !several))
+		out.Shots = append(out.Shots, b.evidenceShot(r.Check, g, person && !several))
 	}
 	out.More = len(groups) - len(out.Shots)
 	for _, e := range r.Evidence {
@@ -283,7 +226,7 @@ func pick[T any](all []T, n int) []T {
 	return out
 }
 
-func (b *builder) evidenceShot(g []pipeline.Evidence, closeUp bool) shot {
+func (b *builder) evidenceShot(check pipeline.CheckName, g []pipeline.Evidence, closeUp bool) shot {
 	e := g[0]
 	var s shot
 	if closeUp && e.Box != nil && len(g) == 1 {
@@ -306,6 +249,9 @@ func (b *builder) evidenceShot(g []pipeline.Evidence, closeUp bool) shot {
 	}
 	if e.Score != nil {
 		s.Sub = pipeline.Text{EN: "score " + number(*e.Score), ZH: "得分 " + number(*e.Score)}
+		if check == pipeline.CheckLiveness { // a vote of the single-frame model; the check weighs them with what moves
+			s.Sub = pipeline.Text{EN: "this picture alone " + number(*e.Score), ZH: "仅此画面 " + number(*e.Score)}
+		}
 	}
 	return s
 }

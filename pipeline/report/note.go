@@ -7,9 +7,12 @@ import (
 	"onsite/pipeline"
 )
 
-// notes are what a reader must know about a check besides its outcome: which matches of the reuse check an investigator took back, and that
-// some pictures were not looked up. A detail that is not as the check writes it says nothing.
+// notes are what a reader must know about a check besides its outcome: the signs of a recorded face, which matches of the reuse check an
+// investigator took back, and that some pictures were not looked up. A detail that is not as the check writes it says nothing.
 func notes(name pipeline.CheckName, c pipeline.Check) []pipeline.Text {
+	if name == pipeline.CheckLiveness {
+		return signNotes(c)
+	}
 	if name != pipeline.CheckReuse || c.Detail["cleared"] == nil && c.Detail["flooded"] == nil {
 		return nil
 	}
@@ -21,8 +24,7 @@ func notes(name pipeline.CheckName, c pipeline.Check) []pipeline.Text {
 		} `json:"cleared"`
 		Flooded int `json:"flooded"`
 	}
-	raw, err := json.Marshal(c.Detail) // a verdict that was read from JSON has it in other types than one that was just made
-	if err != nil || json.Unmarshal(raw, &detail) != nil {
+	if !read(c.Detail, &detail) {
 		return nil
 	}
 	var out []pipeline.Text
@@ -43,4 +45,10 @@ func notes(name pipeline.CheckName, c pipeline.Check) []pipeline.Text {
 		})
 	}
 	return out
+}
+
+// read gives a check's detail as into, a pointer to a struct. A verdict that was read from JSON has it in other types than one that was just made.
+func read(detail map[string]any, into any) bool {
+	raw, err := json.Marshal(detail)
+	return err == nil && json.Unmarshal(raw, into) == nil
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"html"
 	"math"
 	"reflect"
@@ -222,6 +223,21 @@ func TestScoreBar(t *testing.T) {
 		require.NotNil(t, b)
 		require.Equal(t, []string{c.at, c.tick, c.rule}, []string{b.At, b.Tick, b.Rule.EN}, "%s %v", c.name, *c.check.Score)
 	}
+	for _, c := range []struct {
+		name      pipeline.CheckName
+		check     pipeline.Check
+		elsewhere bool
+	}{
+		{pipeline.CheckLiveness, check(pipeline.Fail, 0.74, 0.6), true}, // a challenge was not answered
+		{pipeline.CheckLiveness, check(pipeline.Fail, 0.5, 0.6), false},
+		{pipeline.CheckReuse, check(pipeline.Uncertain, 0, 0.5), true},
+		{pipeline.CheckReuse, check(pipeline.Fail, 0.9, 0.5), false},
+		{pipeline.CheckReuse, check(pipeline.Pass, 0, 0.5), false},
+	} {
+		b := scoreBar(c.name, c.check)
+		require.Equal(t, c.elsewhere, b.Elsewhere, "%+v", c)
+		require.Equal(t, c.elsewhere, strings.Contains(b.Rule.EN, "another finding decides"))
+	}
 	require.Nil(t, scoreBar(pipeline.CheckFace, pipeline.Check{Outcome: pipeline.Pass}))
 	require.Nil(t, scoreBar(pipeline.CheckFace, check(pipeline.NotChecked, 0.5, 0.4)))
 	require.Nil(t, scoreBar(pipeline.CheckFace, check(pipeline.Pass, math.NaN(), 0.4)))
@@ -265,13 +281,41 @@ func TestSmallWords(t *testing.T) {
 }
 
 func TestDrawStaysNearThePicture(t *testing.T) {
-	s, ok := draw(nil, []pipeline.Point{{X: -1e9, Y: 5}, {X: 1e12, Y: 5}, {X: 10, Y: 90}}, pipeline.Text{EN: "x"}, true, 100, 100, smallLabel)
-	require.True(t, ok)
-	require.Equal(t, "-100,5 200,5 10,90", s.Points)
-	_, ok = draw(nil, []pipeline.Point{{X: math.NaN()}, {}, {}}, pipeline.Text{}, true, 100, 100, smallLabel)
-	require.False(t, ok)
-	_, ok = draw(&pipeline.Box{}, nil, pipeline.Text{}, true, 100, 100, smallLabel)
-	require.False(t, ok)
+	shapes := draw([]Mark{
+		{Outline: []pipeline.Point{{X: -1e9, Y: 5}, {X: 1e12, Y: 5}, {X: 10, Y: 90}}, Label: pipeline.Text{EN: "x"}, Good: true},
+		{Outline: []pipeline.Point{{X: math.NaN()}, {}, {}}},
+		{Box: &pipeline.Box{}},
+	}, 100, 100, smallLabel)
+	require.Len(t, shapes, 1)
+	require.Equal(t, "-100,5 200,5 10,90", shapes[0].Points)
+}
+
+// A label must not be read as that of another outline: the upper one's would stand below it, where the lower one's stands above.
+func TestLabelsOfOutlinesThatOverlap(t *testing.T) {
+	at := func(s shape) (x, y float64) {
+		_, err := fmt.Sscan(s.X+" "+s.Y, &x, &y)
+		require.NoError(t, err)
+		return x, y
+	}
+	upper, lower := pipeline.Box{X: 100, Y: 4, W: 500, H: 300}, pipeline.Box{X: 120, Y: 200, W: 500, H: 200}
+	shapes := draw([]Mark{{Box: &upper, Label: pipeline.Text{EN: "reception"}}, {Box: &lower, Label: pipeline.Text{EN: "sign"}}}, 640, 480, largeLabel)
+	_, y := at(shapes[0])
+	require.Less(t, y, 60.0, "no room above: inside, at the top")
+	_, y = at(shapes[1])
+	require.Greater(t, y, 400.0, "above and inside lie in the upper one")
+
+	one := pipeline.Box{X: 200, Y: 200, W: 100, H: 100}
+	shapes = draw([]Mark{{Box: &one, Label: pipeline.Text{EN: "a"}}, {Box: &one, Label: pipeline.Text{EN: "b"}}, {Box: &one, Label: pipeline.Text{EN: "c"}}}, 640, 480, largeLabel)
+	seen := map[float64]bool{}
+	for _, s := range shapes {
+		_, y := at(s)
+		seen[y] = true
+	}
+	require.Len(t, seen, 3, "no label lies on another")
+
+	right := pipeline.Box{X: 600, Y: 200, W: 40, H: 40}
+	x, _ := at(draw([]Mark{{Box: &right, Label: pipeline.Text{ZH: "海港咖啡店铺招牌"}}}, 640, 480, largeLabel)[0])
+	require.Less(t, x+8*640*largeLabel, 641.0, "a Chinese letter is as wide as it is high")
 }
 
 func BenchmarkWrite(b *testing.B) {

@@ -180,7 +180,7 @@ func (t *table) checks(v pipeline.Verdict) {
 			left += "  " + pad(scores[i], wScore)
 			used += 2 + wScore
 		}
-		note := t.note(c)
+		note := t.note(name, c)
 		if room := t.width - used; note != "" && uniseg.StringWidth(note) <= room {
 			t.line(left + "  " + t.paint(note, dim))
 		} else {
@@ -228,7 +228,8 @@ func (t *table) score(name pipeline.CheckName, c pipeline.Check) string {
 	return b.Score + " (needs " + limit + ")"
 }
 
-func (t *table) note(c pipeline.Check) string {
+func (t *table) note(name pipeline.CheckName, c pipeline.Check) string {
+	b := scoreBar(name, c)
 	switch {
 	case c.Outcome == pipeline.NotChecked && c.Why != "":
 		return t.say(policy.Why(c.Why))
@@ -236,6 +237,8 @@ func (t *table) note(c pipeline.Check) string {
 		return clean(c.Why)
 	case c.Near:
 		return t.say(word("near"))
+	case b != nil && b.Elsewhere:
+		return t.say(word("elsewhere"))
 	case c.Frames > 1 && t.zh:
 		return strconv.Itoa(c.Frames) + " 帧"
 	case c.Frames > 1:

@@ -31,7 +31,7 @@ Reasons
 Checks
   ✗ Person         Failed       0.09 (needs ≥ 0.42)  12 frames
   ✓ Live person    Passed       0.94 (needs ≥ 0.50)  15 frames
-  - Place in view  Not checked  no site or references given
+  - Place in view  Not checked  no site, or nothing enrolled for it
   ✓ New footage    Passed       0.12 (needs < 0.60)  15 frames
   ✓ Authenticity   Passed       0.21 (needs < 1)     150 frames
   Not asked for by the policy: Location · Speech

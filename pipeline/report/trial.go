@@ -60,11 +60,7 @@ func WriteTrial(w io.Writer, in Trial) error {
 	if len(in.Picture.JPEG) > 0 {
 		p.Shared = append(p.Shared, shared{"photo", in.Picture.W, in.Picture.H, data(in.Picture.JPEG)})
 		s := shot{ID: "photo", View: fmt.Sprintf("0 0 %d %d", in.Picture.W, in.Picture.H), Alt: b.says(same(in.Photo)), Caption: cleanText(same(in.Photo))}
-		for _, m := range in.Marks {
-			if sh, ok := draw(m.Box, m.Outline, m.Label, m.Good, in.Picture.W, in.Picture.H, largeLabel); ok {
-				s.Shapes = append(s.Shapes, sh)
-			}
-		}
+		s.Shapes = draw(in.Marks, in.Picture.W, in.Picture.H, largeLabel)
 		p.Keyframes = []shot{s}
 	}
 	for i, r := range in.References {

@@ -24,6 +24,7 @@ var words = map[string]pipeline.Text{
 	"limit":          {EN: "limit", ZH: "界限"},
 	"score":          {EN: "Score", ZH: "得分"},
 	"frames":         {EN: "Pictures looked at", ZH: "查看的画面数"},
+	"elsewhere":      {EN: "another finding decides", ZH: "由其他发现决定"},
 	"near":           {EN: "Close to the limit", ZH: "接近界限"},
 	"near_why":       {EN: "The score is so close to the limit that another machine could decide otherwise.", ZH: "得分非常接近界限，换一台机器可能得出不同结果。"},
 	"keyframes":      {EN: "Pictures from the recording", ZH: "录像画面"},
