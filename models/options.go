@@ -79,6 +79,18 @@ func (e *CalibrationError) Error() string {
 // ErrClosed is what calls on a closed Set return.
 var ErrClosed = errors.New("the models are closed")
 
+// SizeError says that a model's file is not as long as its manifest says.
+type SizeError struct{ Bytes, Want int64 }
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("has %d bytes, the manifest says %d", e.Bytes, e.Want)
+}
+
+// Chinese is the error in Chinese.
+func (e *SizeError) Chinese() string {
+	return fmt.Sprintf("有 %d 字节，而清单为 %d 字节", e.Bytes, e.Want)
+}
+
 // MissingError says that a file which a model needs cannot be read.
 type MissingError struct {
 	Task Task // empty: the runtime library

@@ -98,7 +98,7 @@ func present(task Task, man manifest.Manifest, dir string) error {
 		path := man.Path(f, dir)
 		info, err := os.Stat(path) //nolint:gosec // G703: a manifest's file name is plain, and its folder is the user's to name
 		if err == nil && info.Size() != f.Bytes {
-			err = fmt.Errorf("has %d bytes, the manifest says %d", info.Size(), f.Bytes)
+			err = &SizeError{Bytes: info.Size(), Want: f.Bytes}
 		}
 		if err != nil {
 			var pe *os.PathError

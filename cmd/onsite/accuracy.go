@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"onsite/pipeline"
 	"onsite/pipeline/face"
 	"onsite/pipeline/media"
 	"onsite/pipeline/scene"
@@ -35,6 +36,12 @@ type benchFaceCmd struct {
 }
 
 func (c *benchFaceCmd) Run(ctx context.Context, e *env) error {
+	switch one := c.Bare || c.Pairs != ""; {
+	case c.References < 1 || c.References > face.MaxReferences:
+		return usagef(pipeline.Text{EN: fmt.Sprintf("--references %d: want 1 to %d", c.References, face.MaxReferences), ZH: fmt.Sprintf("--references %d：应为 1 到 %d", c.References, face.MaxReferences)})
+	case one && c.References > 1:
+		return usagef(pipeline.Text{EN: fmt.Sprintf("--references %d: --bare and --pairs compare one photo with one; leave it out", c.References), ZH: fmt.Sprintf("--references %d：--bare 和 --pairs 只做一对一比较，请去掉此选项", c.References)})
+	}
 	core, err := newCore(media.Options{}, c.Model...)
 	if err != nil {
 		return err

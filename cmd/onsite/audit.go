@@ -147,6 +147,10 @@ func (c *auditVerifyCmd) notes(ctx context.Context, i *service.Inspector, tenant
 		}
 		if info.IsDir() {
 			some, err := i.Witnesses(ctx, filepath.Clean(path), tenant)
+			var fault *service.Fault
+			if errors.As(err, &fault) { // the folder that was named, not the service
+				return nil, &usageError{err: err, text: pipeline.Text{EN: "--witness: " + fault.Text.EN, ZH: "--witness：" + fault.Text.ZH}}
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -206,7 +210,7 @@ func (e *env) auditReport(r *auditTenant) {
 
 type auditKeyCmd struct {
 	storeSettings `embed:""`
-	Tenant        string `help:"The tenant." required:""`
+	Tenant        string `help:"The tenant." default:"default"`
 	JSON          bool   `help:"Print JSON."`
 }
 
@@ -226,7 +230,7 @@ func (c *auditKeyCmd) Run(ctx context.Context, e *env) error {
 
 type auditCheckpointCmd struct {
 	storeSettings `embed:""`
-	Tenant        string `help:"The tenant." required:""`
+	Tenant        string `help:"The tenant." default:"default"`
 	JSON          bool   `help:"Print JSON."`
 }
 

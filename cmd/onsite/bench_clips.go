@@ -187,7 +187,7 @@ func naive() (bench.Naive, error) {
 	}
 	program := filepath.Join(filepath.Dir(self), "onsite-naive")
 	if _, err := os.Stat(program); err != nil {
-		return nil, fmt.Errorf("bench: --baseline naive: %w (`make bench` builds it)", err)
+		return nil, pathError("--baseline naive:", program, err, "run `make bin/onsite-naive` (`make bench` does)", "请运行 make bin/onsite-naive（make bench 会自动构建）")
 	}
 	return func(ctx context.Context, clip, person pipeline.Media) (bench.NaiveVerdict, error) {
 		c, isFile := clip.(pipeline.File)

@@ -151,6 +151,13 @@ func (c *benchLivenessCmd) make(ctx context.Context, e *env) error {
 	if errors.Is(err, spoof.ErrNoFFmpeg) {
 		return &usageError{err: err, text: pipeline.Text{EN: err.Error(), ZH: "PATH 中没有 ffmpeg 和 ffprobe：请先安装 ffmpeg（Debian：apt-get install ffmpeg），或使用在别处生成的测试集"}}
 	}
+	var species *spoof.SpeciesError
+	if errors.As(err, &species) {
+		return &usageError{err: err, text: pipeline.Text{
+			EN: fmt.Sprintf("--species %s: no species is called that; there are %s", species.Name, strings.Join(spoof.Species(), ", ")),
+			ZH: fmt.Sprintf("--species %s：没有该攻击种类；可用的有 %s", species.Name, strings.Join(spoof.Species(), "、")),
+		}}
+	}
 	var source *spoof.SourceError
 	if errors.As(err, &source) {
 		return unusable(source.Path, err)

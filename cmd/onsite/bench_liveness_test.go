@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -10,7 +11,8 @@ import (
 // What nothing can be measured on, or made of, is a mistake in the arguments, and the message names which.
 func TestBenchLivenessBadInput(t *testing.T) {
 	empty, out := t.TempDir(), filepath.Join(t.TempDir(), "suite")
-	none := filepath.Join(empty, "none")
+	none, full := filepath.Join(empty, "none"), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(full, "a.mp4"), nil, 0o600))
 	for _, c := range []struct {
 		want string
 		args []string
@@ -20,6 +22,8 @@ func TestBenchLivenessBadInput(t *testing.T) {
 		{"--clips " + none + ": no such file", []string{"--make", out, "--clips", none}},
 		{"--clips " + empty + ": nothing is in it", []string{"--make", out, "--clips", empty}},
 		{"--seconds: 0, want 1 or more", []string{"--make", out, "--clips", empty, "--seconds", "0"}},
+		{"--species nosuch: no species is called that; there are still,", []string{"--make", out, "--clips", full, "--species", "nosuch"}},
+		{"--species nosuch：没有该攻击种类", []string{"--lang", "zh", "--make", out, "--clips", full, "--species", "nosuch"}},
 		{"--seconds：0.1，应不小于 1", []string{"--lang", "zh", "--make", out, "--clips", empty, "--seconds", "0.1"}},
 	} {
 		code, _, errOut := onsite(t, append([]string{"bench", "liveness"}, c.args...)...)

@@ -160,7 +160,7 @@ func unusable(path string, err error) error {
 func (c *benchReuseCmd) evaluate(ctx context.Context, e *env, core *core) error {
 	if _, err := os.Stat(filepath.Join(c.Suite, attack.Table)); errors.Is(err, fs.ErrNotExist) {
 		if _, none := os.Stat(c.Suite); none == nil {
-			err = errors.New(attack.Table + " is not in it")
+			err = &pipeline.DataError{Path: c.Suite, Wrong: pipeline.Text{EN: attack.Table + " is not in it", ZH: "其中没有 " + attack.Table}}
 		}
 		return pathError("--suite", c.Suite, err, "name a folder that `onsite bench reuse --make` wrote", "请指定由 onsite bench reuse --make 生成的文件夹")
 	}

@@ -113,6 +113,7 @@ func words(err error) pipeline.Text {
 	var reference *verify.ReferenceError
 	var provider *models.ProviderError
 	var missing *models.MissingError
+	var size *models.SizeError
 	var data *pipeline.DataError
 	text := pipeline.Text{EN: err.Error(), ZH: err.Error()}
 	var settings *config.Error
@@ -143,6 +144,8 @@ func words(err error) pipeline.Text {
 		return pipeline.Text{EN: err.Error(), ZH: provider.Chinese()}
 	case errors.As(err, &missing):
 		return missingModels(err, missing)
+	case errors.As(err, &size):
+		return pipeline.Text{EN: err.Error(), ZH: size.Chinese()}
 	case errors.As(err, &photo): // names the photo itself
 		return photo.Text
 	case errors.As(err, &policy):

@@ -289,6 +289,19 @@ func TestEveryCommandHasJSON(t *testing.T) {
 	}
 }
 
+// One photo with one, or a few photos of a person: not both.
+func TestBenchFaceReferences(t *testing.T) {
+	for want, args := range map[string][]string{
+		"--references 6: want 1 to 5":           {"--references", "6"},
+		"--references 2: --bare and --pairs":    {"--references", "2", "--bare"},
+		"--references 2：--bare 和 --pairs 只做一对一": {"--references", "2", "--pairs", "p.csv", "--lang", "zh"},
+	} {
+		code, _, errOut := onsite(t, append([]string{"bench", "face", "--data", t.TempDir()}, args...)...)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, errOut, want)
+	}
+}
+
 // Whoever has no models yet is told so once, and what to do.
 func TestModelsThatAreNotThere(t *testing.T) {
 	cache := t.TempDir()
@@ -307,5 +320,10 @@ func TestModelsThatAreNotThere(t *testing.T) {
 	require.Equal(t, "/x/e.onnx：不存在；请运行 make setup 或 onsite models install", words(fmt.Errorf("load: %w", errors.Join(nil, one))).ZH)
 	one.Run = "onsite models install --further yunet"
 	require.Equal(t, "/x/e.onnx：不存在；请运行 onsite models install --further yunet", words(one).ZH)
+	one.Err = &models.SizeError{Bytes: 5, Want: 9}
+	require.Equal(t, "/x/e.onnx：有 5 字节，而清单为 9 字节；请运行 onsite models install --further yunet", words(one).ZH)
+	code, _, errOut = onsite(t, "models", "install", "--further", "yunet", "--lang", "zh")
+	require.Equal(t, exitUsage, code)
+	require.Regexp(t, `^onsite: --further：yunet 须自行下载（来源：.+）；然后运行 onsite models add yunet FILE\n$`, errOut)
 	require.Equal(t, 3, missingIn(fmt.Errorf("load: %w", errors.Join(one, errors.Join(one, one), os.ErrExist))))
 }

@@ -46,14 +46,12 @@ func (c *modelsInstallCmd) Run(ctx context.Context, e *env) error {
 	if len(o.Groups) == 0 {
 		o.Groups = []string{install.Models, install.Runtime}
 	}
-	o.Progress = func(ev install.Event) {
-		// Fetching and reading take seconds; what is there already is not worth a line.
-		if ev.Step == "fetch" || ev.Step == "done" {
-			fmt.Fprintf(e.err, "models: [%d/%d] %-6s %s\n", ev.Number, ev.Of, ev.Step, ev.Package)
-		}
-	}
+	o.Progress = e.installing("models", "模型")
 	var unknown *install.UnknownError
-	if err := install.Install(ctx, o); errors.As(err, &unknown) {
+	var byHand *install.ByHandError
+	if err := install.Install(ctx, o); errors.As(err, &byHand) {
+		return usagef(pipeline.Text{EN: "--further: " + byHand.Error(), ZH: "--further：" + byHand.Chinese()})
+	} else if errors.As(err, &unknown) {
 		return usagef(pipeline.Text{EN: "--further: " + unknown.Error(), ZH: fmt.Sprintf("--further：%q 不是备选模型之一（%s）", unknown.Name, strings.Join(unknown.Known, "、"))})
 	} else if err != nil {
 		return err
@@ -66,6 +64,16 @@ func (c *modelsInstallCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	return e.printJSON(map[string]any{"cache": o.Cache, "files": items})
+}
+
+// installing shows what is fetched: fetching and reading take seconds; what is there already is not worth a line.
+func (e *env) installing(en, zh string) func(install.Event) {
+	steps := map[string]pipeline.Text{"fetch": {EN: "fetch ", ZH: "下载"}, "done": {EN: "done  ", ZH: "完成"}}
+	return func(ev install.Event) {
+		if step, ok := steps[ev.Step]; ok {
+			fmt.Fprintf(e.err, "%s [%d/%d] %s %s\n", e.say(pipeline.Text{EN: en + ":", ZH: zh + "："}), ev.Number, ev.Of, e.say(step), ev.Package)
+		}
+	}
 }
 
 // sourceWord says where a model's file comes from.

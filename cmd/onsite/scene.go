@@ -48,11 +48,7 @@ func (c *sceneDataCmd) Run(ctx context.Context, e *env) error {
 		c.Out = filepath.Join(cache, "train")
 	}
 	groups := []string{install.Photos, install.Fonts}
-	err := install.Install(ctx, install.Options{Cache: cache, Groups: groups, From: c.From, Progress: func(ev install.Event) {
-		if ev.Step == "fetch" || ev.Step == "done" {
-			fmt.Fprintf(e.err, "scene data: [%d/%d] %-6s %s\n", ev.Number, ev.Of, ev.Step, ev.Package)
-		}
-	}})
+	err := install.Install(ctx, install.Options{Cache: cache, Groups: groups, From: c.From, Progress: e.installing("scene data", "场景训练数据")})
 	if err != nil {
 		return err
 	}

@@ -128,9 +128,10 @@ func furtherPackages(names []string) ([]Package, error) {
 			}
 			return nil, &UnknownError{Name: name, Known: known}
 		case further[at].Source.NPM == "" && !further[at].Calibrated():
-			return nil, fmt.Errorf("install: %s is not fetched by this program: %s; then: onsite models show %s > own.yaml with the file beside it, onsite models check own.yaml --record, onsite models calibrate --manifest own.yaml --data DIR --write, onsite models add own.yaml FILE", name, further[at].Source.Note, name)
+			return nil, &ByHandError{Name: name, Note: further[at].Source.Note, Then: "onsite models show " + name + " > own.yaml with the file beside it, onsite models check own.yaml --record, onsite models calibrate --manifest own.yaml --data DIR --write, onsite models add own.yaml FILE",
+				ThenZH: "onsite models show " + name + " > own.yaml（模型文件放在旁边）、onsite models check own.yaml --record、onsite models calibrate --manifest own.yaml --data DIR --write、onsite models add own.yaml FILE"}
 		case further[at].Source.NPM == "":
-			return nil, fmt.Errorf("install: %s is not fetched by this program: %s; then: onsite models add %s FILE", name, further[at].Source.Note, name)
+			return nil, &ByHandError{Name: name, Note: further[at].Source.Note, Then: "onsite models add " + name + " FILE", ThenZH: "onsite models add " + name + " FILE"}
 		}
 		chosen = append(chosen, further[at])
 	}
@@ -250,4 +251,19 @@ type UnknownError struct {
 
 func (e *UnknownError) Error() string {
 	return fmt.Sprintf("%q is not one of the further models %s", e.Name, strings.Join(e.Known, ", "))
+}
+
+// ByHandError says that a further model has to be fetched by its user, from where, and what to do then.
+type ByHandError struct {
+	Name, Note   string
+	Then, ThenZH string // commands
+}
+
+func (e *ByHandError) Error() string {
+	return fmt.Sprintf("%s is not fetched by this program: %s; then: %s", e.Name, e.Note, e.Then)
+}
+
+// Chinese is the error in Chinese; where a model comes from stands as it is in its manifest.
+func (e *ByHandError) Chinese() string {
+	return fmt.Sprintf("%s 须自行下载（来源：%s）；然后运行 %s", e.Name, e.Note, e.ThenZH)
 }

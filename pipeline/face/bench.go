@@ -78,7 +78,7 @@ type shot struct {
 // listed and left out; a photo without a face stays in as a comparison that never matches. It writes nothing.
 func Bench(ctx context.Context, dir string, o BenchOptions, decode Decode, m Models) (BenchResult, error) {
 	o.References = max(o.References, 1)
-	if o.References > maxReferences || (o.Bare && o.References > 1) || (o.Pairs != "" && o.References > 1) {
+	if o.References > MaxReferences || (o.Bare && o.References > 1) || (o.Pairs != "" && o.References > 1) {
 		return BenchResult{}, fmt.Errorf("bench face: %d references: 1 to 5 are possible, and only 1 with --bare or --pairs", o.References)
 	}
 	r := BenchResult{Mode: "product", References: o.References, Threshold: o.Config.Threshold, Refused: []RefusedImage{}}
@@ -113,7 +113,7 @@ func shootAll(ctx context.Context, dir string, o BenchOptions, decode Decode, m 
 // pooled is the product's score against every number of references that a subject may have.
 func pooled(shots []shot) ([]Trial, error) {
 	var pool []Trial
-	for n := 1; n <= maxReferences; n++ {
+	for n := 1; n <= MaxReferences; n++ {
 		trials, err := groupTrials(shots, n)
 		if err != nil {
 			return nil, err
@@ -140,8 +140,8 @@ func calibrateAll(shots []shot) ([]Calibration, error) {
 	return out, nil
 }
 
-// maxReferences is how many photos of a subject may be enrolled.
-const maxReferences = 5
+// MaxReferences is how many photos of a subject may be enrolled.
+const MaxReferences = 5
 
 // photos lists the files of a folder of identities, sorted.
 func photos(dir string) ([]shot, error) {

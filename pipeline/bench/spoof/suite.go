@@ -315,6 +315,13 @@ func stranger(clips []cut, i int) *cut {
 	return nil
 }
 
+// SpeciesError says that no species and no family of attacks has a name.
+type SpeciesError struct{ Name string }
+
+func (e *SpeciesError) Error() string {
+	return fmt.Sprintf("make a suite: no species is called %s; there are %s", e.Name, strings.Join(Species(), ", "))
+}
+
 func chosen(names []string) ([]species, error) {
 	if len(names) == 0 {
 		return all, nil
@@ -328,7 +335,7 @@ func chosen(names []string) ([]species, error) {
 			}
 		}
 		if len(out) == n {
-			return nil, fmt.Errorf("make a suite: no species is called %s; there are %s", name, strings.Join(Species(), ", "))
+			return nil, &SpeciesError{Name: name}
 		}
 	}
 	return out, nil
