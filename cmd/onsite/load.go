@@ -385,7 +385,7 @@ func loadTable(t sheet, r load.Result) {
 	t.line("verdict after, p50, p95, p99, max\t%.2f, %.2f, %.2f, %.2f s", "结论耗时 p50、p95、p99、最大\t%.2f、%.2f、%.2f、%.2f 秒", r.EndToEnd.P50MS/1000, r.EndToEnd.P95MS/1000, r.EndToEnd.P99MS/1000, r.EndToEnd.MaxMS/1000)
 	t.line("most waiting, the oldest for\t%d, %.1f s", "最多等待数、最长等待\t%d、%.1f 秒", r.MaxWait, r.MaxAgeS)
 	if r.BendS > 0 {
-		t.line("late from, at so many offered/s\t%.1f s, %.1f", "开始延迟的时刻、当时提交/秒\t%.1f 秒、%.1f", r.BendS, r.BendPerS)
+		t.line("late from, offered/s when the late one came\t%.1f s, %.1f", "开始延迟的时刻、该任务提交时的提交/秒\t%.1f 秒、%.1f", r.BendS, r.BendPerS)
 	}
 	t.line("the load itself was late by at most\t%.0f ms", "压测自身最多延迟\t%.0f 毫秒", r.LateMS)
 	for _, code := range slices.Sorted(maps.Keys(r.Refused)) {

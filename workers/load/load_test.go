@@ -216,6 +216,7 @@ func TestBend(t *testing.T) {
 	require.Equal(t, 59, r.Finished)
 	require.Equal(t, map[string]int{"dead": 1}, r.Ended)
 	require.Positive(t, r.BendS)
+	require.Positive(t, r.BendPerS, "what came when the job came that is late, not what comes when it is")
 	require.Greater(t, r.MaxAgeS, 0.1)
 	require.Greater(t, r.MaxWait, 20)
 }
@@ -232,4 +233,21 @@ func TestLoadThatCannotBeOffered(t *testing.T) {
 	stop()
 	_, err = Run(ctx, newShop(1, 0), Options{Times: []time.Duration{0}})
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Verdicts that are heard of in bunches are no peak.
+func TestSmooth(t *testing.T) {
+	var series []Sample
+	for i := range 200 {
+		n := 10 * (i / 10) // ten at once, every ten samples: one a sample
+		series = append(series, Sample{AtS: float64(i+1) / 5, Offered: i + 1, Finished: n, OfferedPerS: 5})
+	}
+	for _, s := range smooth(series) {
+		require.InDelta(t, 5, s.OfferedPerS, 1e-9)
+		require.InDelta(t, 5, s.FinishedPerS, 2.1)
+	}
+	for _, s := range smooth(series[:10]) {
+		require.InDelta(t, 5, s.OfferedPerS, 1e-9, "shorter than a window: the mean")
+	}
+	require.Empty(t, smooth(nil))
 }

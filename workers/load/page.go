@@ -25,6 +25,7 @@ func page(lang string) (*template.Template, error) {
 		"div": func(ms float64) float64 { return ms / 1000 },
 		"n1":  func(v float64) string { return fmt.Sprintf("%.1f", v) },
 		"rates": func(r Result) template.HTML {
+			r.Series = smooth(r.Series)
 			return plot(r, say("per second, up to", "每秒，最高"), say("s", "秒"), line{say("offered", "提交"), "#0072b2", func(s Sample) float64 { return s.OfferedPerS }},
 				line{say("finished", "完成"), "#009e73", func(s Sample) float64 { return s.FinishedPerS }})
 		},

@@ -1,6 +1,8 @@
 package load
 
 import (
+	"slices"
+	"sort"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -47,12 +49,12 @@ type Result struct {
 	OverS     float64        `json:"over_s"`            // from the first to the last submission that was due
 	TookS     float64        `json:"took_s"`            // until the last verdict
 	PeakOffer float64        `json:"peak_offered_per_s"`
-	Peak      float64        `json:"peak_finished_per_s"` // in a tenth of the morning
+	Peak      float64        `json:"peak_finished_per_s"` // as PeakOffer in a tenth of the samples, 25 of them at least (5 s and more)
 	Mean      float64        `json:"finished_per_s"`
 	MaxAgeS   float64        `json:"max_age_s"`
 	MaxWait   int            `json:"max_waiting"`
 	LateMS    float64        `json:"load_late_ms"` // the most by which the load itself was late: not the service's fault
-	// BendS is when the oldest waiting job was first older than Options.Old, and BendPerS what was offered then; 0: never.
+	// BendS is when the oldest waiting job was first older than Options.Old, and BendPerS what was offered when that job came; 0: never.
 	BendS    float64 `json:"bend_s"`
 	BendPerS float64 `json:"bend_offered_per_s"`
 	// CPU is processor time per finished job in milliseconds, by kind of process, where the run started them itself.
@@ -75,18 +77,33 @@ func (m *morning) result(series []Sample, took time.Duration) Result {
 		r.TookS = m.last.Sub(m.began).Seconds()
 		r.Mean = float64(m.finished) / r.TookS
 	}
-	window := max(1, len(series)/10)
+	rates := smooth(series)
 	for i, s := range series {
 		r.MaxAgeS, r.MaxWait = max(r.MaxAgeS, s.AgeS), max(r.MaxWait, s.Waiting)
+		r.PeakOffer, r.Peak = max(r.PeakOffer, rates[i].OfferedPerS), max(r.Peak, rates[i].FinishedPerS)
 		if r.BendS == 0 && s.AgeS > m.o.Old.Seconds() {
-			r.BendS, r.BendPerS = s.AtS, s.OfferedPerS
-		}
-		if i >= window {
-			b := series[i-window]
-			seconds := s.AtS - b.AtS
-			r.PeakOffer = max(r.PeakOffer, float64(s.Offered-b.Offered)/seconds)
-			r.Peak = max(r.Peak, float64(s.Finished-b.Finished)/seconds)
+			came := sort.Search(i, func(k int) bool { return series[k].AtS >= s.AtS-s.AgeS })
+			r.BendS, r.BendPerS = s.AtS, rates[came].OfferedPerS
 		}
 	}
 	return r
+}
+
+// smooth gives the samples with the rates of the time before them that a peak is measured in: verdicts are heard of in bunches, up to a second apart, so that the
+// rate between two samples may be several times what the service can do.
+func smooth(series []Sample) []Sample {
+	window := max(25, len(series)/10)
+	out := slices.Clone(series)
+	for i := range out {
+		first, last := max(0, i-window), max(i, min(window, len(series)-1)) // the first of them share a window
+		a, b := series[first], series[last]
+		seconds := b.AtS - a.AtS
+		if first == 0 { // from the beginning on
+			a, seconds = Sample{}, b.AtS
+		}
+		if seconds > 0 {
+			out[i].OfferedPerS, out[i].FinishedPerS = float64(b.Offered-a.Offered)/seconds, float64(b.Finished-a.Finished)/seconds
+		}
+	}
+	return out
 }
