@@ -29,7 +29,7 @@ TOGETHER := $(shell expr 2 '*' $$(nproc))
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help deps build setup setup-gpu setup-demo setup-test demo demo-service dev-up dev-down test bench lint fuzz clean
+.PHONY: help deps build setup setup-gpu setup-demo setup-test demo demo-service dev-up dev-down test bench go lint fuzz clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -80,6 +80,9 @@ test: setup-test ## all tests
 
 bench: setup-demo bin/onsite-naive ## CPU per stage of a 15 s clip against its budget, and the obvious pipeline in the same run
 	@bin/onsite bench --baseline naive
+
+go: deps ## the go tool with this project's settings: make go ARGS="test ./models -run Swap"
+	@go $(ARGS)
 
 # The only program with OpenCV's videoio; it measures and is never installed.
 bin/onsite-naive: $(shell find cmd/onsite-naive pipeline models -name '*.go' -not -name '*_test.go')

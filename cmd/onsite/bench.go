@@ -151,7 +151,7 @@ func (c *benchCoreCmd) Run(ctx context.Context, e *env) error {
 		}
 	}
 	if c.HTML != "" {
-		if err := writePage(c.HTML, r); err != nil {
+		if err := writePage(c.HTML, e.lang, r); err != nil {
 			return err
 		}
 	}
@@ -253,9 +253,9 @@ func naiveTable(t sheet, r bench.Result, b *bench.Baseline) {
 	}
 }
 
-func writePage(path string, r bench.Result) error {
+func writePage(path, lang string, r bench.Result) error {
 	var page bytes.Buffer
-	if err := r.Page(&page); err != nil {
+	if err := r.Page(&page, lang); err != nil {
 		return err
 	}
 	if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {

@@ -23,16 +23,20 @@ func TestPage(t *testing.T) {
 		Compared: &Compared{With: "old.json", Total: .9}, EarlyExit: &EarlyExit{CPUSPerClip: 2.2, SameOutcomes: 1}, Apart: &Apart{CPUSPerClip: 1.7, Clips: 2}, Kept: &Kept{CPUMS: 600, Pictures: 12, EachMS: 50}, Photo: &PhotoCost{CPUMS: 333, Pixels: 9000000}, Loaded: &Loaded{Share: .7, P50MS: 1000, P99MS: 2400, P99ToMedian: 2.4},
 	}
 	var out bytes.Buffer
-	require.NoError(t, r.Page(&out))
-	for _, want := range []string{"2.50 s", "0.81", "class=\"over\"", "x.mp4: face pass", "At 70 % load", "With early exit", "12.0 of a clip, 50 ms each", "Throughput by workers", "a.&lt;b&gt;", "old.json", "limit 400", "每段视频的 CPU 时间", "检查项"} {
+	require.NoError(t, r.Page(&out, "en"))
+	for _, want := range []string{"2.50 s", "0.81", "class=\"over\"", "x.mp4: face pass", "At 70 % load", "With early exit", "12.0 of a clip, 50 ms each", "Throughput by workers", "a.&lt;b&gt;", "old.json", "limit 400"} {
 		require.Contains(t, out.String(), want)
 	}
-	for _, h := range headings {
-		require.Contains(t, out.String(), h.ZH, h.EN)
-	}
+	require.NotRegexp(t, `\p{Han}|%!`, out.String())
 	require.NotContains(t, out.String(), "http", "the page needs no network")
 	out.Reset()
-	require.NoError(t, Result{}.Page(&out), "a result without its options is one, too")
+	require.NoError(t, r.Page(&out, "zh"))
+	for _, want := range []string{"2.50 秒", "负载 70 % 时", "中位数 1000 毫秒的 2.40 倍", "2 段视频中 50 % 结论相同", "12.0 张，每张 50 毫秒", "170 毫秒（150 至 200），预算 160", "与 old.json 相比"} {
+		require.Contains(t, out.String(), want)
+	}
+	require.NotRegexp(t, `%!| ms\b|clips`, out.String())
+	out.Reset()
+	require.NoError(t, Result{}.Page(&out, "en"), "a result without its options is one, too")
 }
 
 // nobody has no decoder behind it: what is tested is who is told.
