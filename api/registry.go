@@ -243,8 +243,8 @@ func (s *Server) model(ctx context.Context, id string, change bool) (results.Reg
 func (s *Server) mustOperate(ctx context.Context) error {
 	ok, err := s.operator(ctx, PrincipalOf(ctx).Tenant)
 	if err == nil && !ok {
-		err = problem(codeNotAllowed).with("The models of the installation are for its operator to change (api.operators): this one has several tenants. Add the model with scope=tenant to change what your own jobs run.",
-			"本安装有多个租户，全局模型只能由运营方（api.operators）更改。请以 scope=tenant 添加模型，仅更改您自己的任务。")
+		err = problem(codeNotAllowed).with("The models of the installation are for its operator to change (api.operators): this one has several tenants. Add the model for your tenant alone (scope=tenant; onsite models upload --tenant) to change what your own jobs run.",
+			"本安装有多个租户，全局模型只能由运营方（api.operators）更改。请仅为本租户添加模型（scope=tenant；onsite models upload --tenant），仅更改您自己的任务。")
 	}
 	return err
 }

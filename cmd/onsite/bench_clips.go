@@ -105,7 +105,7 @@ func clipLength(ctx context.Context, path string) (float64, error) {
 			return length, nil
 		}
 	}
-	return 0, pathError("--clips", path, errors.New("this is no clip that ffprobe can read"), "keep clips alone in that folder", "该文件夹中只能放视频")
+	return 0, pathError("--clips", path, &pipeline.DataError{Wrong: pipeline.Text{EN: "this is no clip that ffprobe can read", ZH: "不是 ffprobe 能读取的视频"}}, "keep clips alone in that folder", "该文件夹中只能放视频")
 }
 
 func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 3, 64) }

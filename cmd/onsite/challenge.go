@@ -58,7 +58,7 @@ func (e *env) challenge(c client.Challenge, err error, asJSON bool) error {
 	for i, t := range c.Tasks {
 		fmt.Fprintf(e.err, "%d. %s\n", i+1, e.say(t.Ask))
 	}
-	rows := [][]string{e.heads("challenge", "任务", "until", "截止时间", "job", "提交")}
+	rows := [][]string{e.heads("challenge", "挑战", "until", "截止时间", "job", "提交")}
 	rows = append(rows, []string{c.ID, localTime(c.ExpiresAt), c.Job})
 	if isTerminal(e.out) {
 		return columns(e.out, rows)

@@ -58,8 +58,8 @@ func (c *evidenceExportCmd) Run(ctx context.Context, e *env) error {
 		return e.printJSON(map[string]any{"file": c.Output, "manifest": r.Manifest})
 	}
 	_, err = fmt.Fprintf(e.out, "%s\n", e.say(pipeline.Text{
-		EN: fmt.Sprintf("%s: %d files, signed by %s", c.Output, len(r.Manifest.Files), r.Manifest.LogKey),
-		ZH: fmt.Sprintf("%s：%d 个文件，由 %s 签署", c.Output, len(r.Manifest.Files), r.Manifest.LogKey),
+		EN: fmt.Sprintf("%s: %d files under a manifest signed by %s", c.Output, len(r.Manifest.Files), r.Manifest.LogKey),
+		ZH: fmt.Sprintf("%s：清单列有 %d 个文件，由 %s 签署", c.Output, len(r.Manifest.Files), r.Manifest.LogKey),
 	}))
 	return err
 }

@@ -49,7 +49,7 @@ func (c *jobsCmd) Run(ctx context.Context, e *env) error {
 	}
 	rows := [][]string{e.heads("job", "任务", "state", "状态", "subject", "人员", "site", "地点", "accepted", "接收时间", "attempt", "次数", "why", "原因")}
 	for _, j := range jobs {
-		rows = append(rows, []string{j.Job, stateWord(j), j.Subject, j.Site, localTime(j.CreatedAt), fmt.Sprint(j.Attempt), e.why(j)})
+		rows = append(rows, []string{j.Job, e.stateWord(j), j.Subject, j.Site, localTime(j.CreatedAt), fmt.Sprint(j.Attempt), e.why(j)})
 	}
 	return columns(e.out, rows)
 }
@@ -86,7 +86,7 @@ func (c *jobsCmd) one(ctx context.Context, e *env, service *client.Client) error
 	}
 	rows := [][]string{
 		{e.say(pipeline.Text{EN: "job", ZH: "任务"}), j.Job},
-		{e.say(pipeline.Text{EN: "state", ZH: "状态"}), stateWord(j)},
+		{e.say(pipeline.Text{EN: "state", ZH: "状态"}), e.stateWord(j)},
 		{e.say(pipeline.Text{EN: "subject", ZH: "人员"}), j.Subject},
 		{e.say(pipeline.Text{EN: "site", ZH: "地点"}), j.Site},
 		{e.say(pipeline.Text{EN: "accepted", ZH: "接收时间"}), localTime(j.CreatedAt)},
@@ -104,11 +104,12 @@ func (c *jobsCmd) one(ctx context.Context, e *env, service *client.Client) error
 	return columns(e.out, rows)
 }
 
-func stateWord(j client.Job) string {
+func (e *env) stateWord(j client.Job) string {
+	state := code(jobStates, j.State)
 	if j.Held {
-		return j.State + ", held"
+		state = pipeline.Text{EN: state.EN + ", held", ZH: state.ZH + "，等待处理"}
 	}
-	return j.State
+	return e.say(state)
 }
 
 func (e *env) why(j client.Job) string {

@@ -398,7 +398,7 @@ func loadTable(t sheet, r load.Result) {
 		t.line("NOT OVER\t%d", "未完成\t%d", r.Open)
 	}
 	for _, decision := range slices.Sorted(maps.Keys(r.Decisions)) {
-		t.line("decided: %s\t%d", "结论：%s\t%d", decision, r.Decisions[decision])
+		t.line("decided: %s\t%d", "结论：%s\t%d", t.e.say(decided(pipeline.Decision(decision))), r.Decisions[decision])
 	}
 	for _, code := range slices.Sorted(maps.Keys(r.Codes)) {
 		t.line("  with the reason %s\t%d", "  原因：%s\t%d", code, r.Codes[code])

@@ -120,9 +120,9 @@ func run(args []string, out, errOut io.Writer) int {
 }
 
 // spreadFaces lets a shell pattern follow --face: in "verify clip.mp4 --face refs/*.jpg" every word up to the next flag is a face, once
-// the media has been named.
+// the media has been named; so it is in "evidence replay".
 func spreadFaces(args []string) []string {
-	verify := slices.Index(args, "verify")
+	verify := slices.IndexFunc(args, func(a string) bool { return a == "verify" || a == "replay" })
 	if verify < 0 {
 		return args
 	}
@@ -148,10 +148,10 @@ func spreadFaces(args []string) []string {
 	return out
 }
 
-// takesValue says whether a flag of verify is followed by its value.
+// takesValue says whether a flag of verify or replay is followed by its value.
 func takesValue(flag string) bool {
 	switch flag {
-	case "--json", "--help", "-h":
+	case "--json", "--mock", "--help", "-h":
 		return false
 	}
 	return true

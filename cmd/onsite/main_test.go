@@ -66,6 +66,8 @@ func TestSpreadFaces(t *testing.T) {
 		{"verify --face a.jpg clip.mp4", "verify --face a.jpg clip.mp4"},
 		{"verify --site s.yaml clip.mp4 --face a.jpg --report r.html", "verify --site s.yaml clip.mp4 --face a.jpg --report r.html"},
 		{"verify --policy=no_face clip.mp4", "verify --policy=no_face clip.mp4"},
+		{"verify --mock clip.mp4 --face a.jpg b.jpg", "verify --mock clip.mp4 --face a.jpg --face b.jpg"},
+		{"evidence replay case.zip --media clip.mp4 --face a.jpg b.jpg --json", "evidence replay case.zip --media clip.mp4 --face a.jpg --face b.jpg --json"},
 		{"models list", "models list"},
 	} {
 		require.Equal(t, strings.Fields(c.want), spreadFaces(strings.Fields(c.in)), c.in)

@@ -131,6 +131,7 @@ func (c *modelsListCmd) Run(e *env) error {
 		return e.printJSON(map[string]any{"models": rows})
 	}
 	t := newSheet(e)
+	t.line("task\tname\tversion\tlicence\tsha256\torigin\t", "任务\t名称\t版本\t许可证\tsha256\t来源\t")
 	for i, r := range rows {
 		there := ""
 		if r.Error != "" {

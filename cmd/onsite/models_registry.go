@@ -36,7 +36,7 @@ func (c *modelsStatusCmd) Run(ctx context.Context, e *env) error {
 	if c.JSON {
 		return e.printJSON(r.Raw)
 	}
-	rows := [][]string{e.heads("task", "任务", "name", "名称", "version", "版本", "scope", "范围", "state", "状态", "share", "比例", "runs", "试运行", "same", "相同", "passed", "通过")}
+	rows := [][]string{e.heads("id", "编号", "task", "任务", "name", "名称", "version", "版本", "scope", "范围", "state", "状态", "share", "比例", "runs", "试运行", "same", "相同", "passed", "通过")}
 	for _, m := range r.Models {
 		share, runs, same := "", "", ""
 		if m.Trial != nil {
@@ -45,7 +45,7 @@ func (c *modelsStatusCmd) Run(ctx context.Context, e *env) error {
 		if m.Runs != nil {
 			runs, same = strconv.FormatInt(m.Runs.Jobs, 10), strconv.FormatInt(m.Runs.Same, 10)
 		}
-		rows = append(rows, []string{m.Task, m.Name, m.Version, m.Scope, m.State, share, runs, same, strconv.FormatBool(m.Passed)})
+		rows = append(rows, []string{m.ID, m.Task, m.Name, m.Version, e.say(code(modelScopes, m.Scope)), e.say(code(modelStates, m.State)), share, runs, same, e.say(yesNo(m.Passed))})
 	}
 	if err := columns(e.out, rows); err != nil {
 		return err
@@ -135,9 +135,14 @@ func registryModel(ctx context.Context, service *client.Client, word string) (cl
 			ZH: fmt.Sprintf("服务中没有模型 %q；现有：%s；可用 onsite models upload 上传", word, orNone(names)),
 		})
 	}
+	var en, zh []string
+	for _, m := range found {
+		scope := code(modelScopes, m.Scope)
+		en, zh = append(en, fmt.Sprintf("%s (%s@%s, %s)", m.ID, m.Name, m.Version, scope.EN)), append(zh, fmt.Sprintf("%s（%s@%s，%s）", m.ID, m.Name, m.Version, scope.ZH))
+	}
 	return client.Model{}, usagef(pipeline.Text{
-		EN: fmt.Sprintf("%q may be one of %d models; write NAME@VERSION, or the id (onsite models status --json)", word, len(found)),
-		ZH: fmt.Sprintf("%q 对应 %d 个模型；请写 名称@版本 或编号（onsite models status --json）", word, len(found)),
+		EN: fmt.Sprintf("%q may be one of %d models; write its id: %s", word, len(found), strings.Join(en, ", ")),
+		ZH: fmt.Sprintf("%q 对应 %d 个模型；请写编号：%s", word, len(found), strings.Join(zh, "、")),
 	})
 }
 

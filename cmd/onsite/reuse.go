@@ -83,7 +83,7 @@ func (c *marksCmd) Run(ctx context.Context, e *env) error {
 		if m.RevokedAt != nil {
 			revoked = localTime(*m.RevokedAt)
 		}
-		rows = append(rows, []string{m.ID, m.Kind, m.Job, what, m.Site, localTime(m.CreatedAt), revoked, m.Note})
+		rows = append(rows, []string{m.ID, e.say(code(markKinds, m.Kind)), m.Job, what, m.Site, localTime(m.CreatedAt), revoked, m.Note})
 	}
 	return columns(e.out, rows)
 }
@@ -121,7 +121,7 @@ func (e *env) marked(m client.Marked, err error, asJSON bool) error {
 		text = v.Why.Text
 	case v.Changed:
 		text = pipeline.Text{
-			EN: fmt.Sprintf("job %s has a new verdict: %s, revision %d", v.Job, v.Decision, v.Revision), ZH: fmt.Sprintf("任务 %s 有新的结论：%s，版本 %d", v.Job, v.Decision, v.Revision),
+			EN: fmt.Sprintf("job %s has a new verdict: %s, revision %d", v.Job, v.Decision, v.Revision), ZH: fmt.Sprintf("任务 %s 有新的结论：%s，版本 %d", v.Job, decided(v.Decision).ZH, v.Revision),
 		}
 	}
 	fmt.Fprintln(e.err, "onsite:", e.say(text))

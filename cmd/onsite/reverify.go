@@ -169,15 +169,15 @@ func (e *env) reverification(r client.Reverification) {
 	case r.Text != nil:
 		fmt.Fprintf(e.out, ": %s", e.say(*r.Text))
 	case r.Before != r.Now:
-		fmt.Fprintf(e.out, " (%s -> %s)", r.Before, r.Now)
+		fmt.Fprintf(e.out, " (%s -> %s)", e.say(decided(r.Before)), e.say(decided(r.Now)))
 	default:
-		fmt.Fprintf(e.out, " (%s)", r.Now)
+		fmt.Fprintf(e.out, " (%s)", e.say(decided(r.Now)))
 	}
 	fmt.Fprintln(e.out)
 	if now := r.InForce; now != nil {
 		fmt.Fprintf(e.out, "    %s\n", e.say(pipeline.Text{
 			EN: fmt.Sprintf("this is revision 1, what the program found; in force is revision %d (%s), which marks or late comparisons changed and which is not made again", now.Revision, now.Decision),
-			ZH: fmt.Sprintf("此处为第 1 版，即程序当时得出的结论；现行的是第 %d 版（%s），由标记或补充比对更改，不会重新得出", now.Revision, now.Decision),
+			ZH: fmt.Sprintf("此处为第 1 版，即程序当时得出的结论；现行的是第 %d 版（%s），由标记或补充比对更改，不会重新得出", now.Revision, decided(now.Decision).ZH),
 		}))
 	}
 	for _, line := range r.Recipe {

@@ -128,7 +128,8 @@ func showEnd(ctx context.Context, e *env, service *client.Client, job client.Job
 
 // noVerdict says why a job has no verdict: refused media is exit state 3, as of "onsite verify".
 func noVerdict(job client.Job) error {
-	why, rule := pipeline.Text{EN: job.State, ZH: job.State}, job.State
+	state := code(jobStates, job.State)
+	why, rule := state, job.State
 	if job.Error != nil {
 		why, rule = job.Error.Text, job.Error.Rule
 	}
@@ -144,7 +145,7 @@ func noVerdict(job client.Job) error {
 		err.text = pipeline.Text{EN: fmt.Sprintf("job %s waits for a person or an installation: %s", job.Job, why.EN), ZH: fmt.Sprintf("任务 %s 等待人工处理或安装：%s", job.Job, why.ZH)}
 	default:
 		err.rule = "not_finished"
-		err.text = pipeline.Text{EN: fmt.Sprintf("job %s has no verdict yet: it is %s", job.Job, job.State), ZH: fmt.Sprintf("任务 %s 尚无结论：状态为 %s", job.Job, job.State)}
+		err.text = pipeline.Text{EN: fmt.Sprintf("job %s has no verdict yet: it is %s", job.Job, job.State), ZH: fmt.Sprintf("任务 %s 尚无结论：%s", job.Job, state.ZH)}
 	}
 	return err
 }

@@ -133,7 +133,7 @@ func (e *env) verdictTable(rows []client.VerdictRow) [][]string {
 		for i, code := range v.Codes {
 			codes[i] = string(code)
 		}
-		out = append(out, []string{v.Job, strconv.Itoa(v.Revision), string(v.Decision), v.Subject, v.Site, localTime(v.SubmittedAt), strings.Join(codes, ", ")})
+		out = append(out, []string{v.Job, strconv.Itoa(v.Revision), e.say(decided(v.Decision)), v.Subject, v.Site, localTime(v.SubmittedAt), strings.Join(codes, ", ")})
 	}
 	return out
 }

@@ -152,7 +152,7 @@ func photos(dir string) ([]shot, error) {
 	}
 	var out []shot
 	for _, id := range identities {
-		if !id.IsDir() || strings.HasPrefix(id.Name(), ".") {
+		if info, err := os.Stat(filepath.Join(dir, id.Name())); err != nil || !info.IsDir() || strings.HasPrefix(id.Name(), ".") { // a link to a person's folder is one
 			continue
 		}
 		files, err := os.ReadDir(filepath.Join(dir, id.Name()))
