@@ -11,7 +11,7 @@ var jobStates = map[string]string{
 	"accepted": "已受理", "queued": "排队中", "running": "核验中", "done": "已完成", "refused": "已拒绝", "dead": "已放弃",
 }
 
-var markKinds = map[string]string{"not_reused": "并非重复使用", "background": "背景"}
+var markKinds = map[string]string{"pair": "两段录像", "background": "背景"}
 
 var modelStates = map[string]string{
 	"added": "已添加", "checked": "已检查", "shadow": "旁路试运行", "canary": "灰度", "active": "启用中", "standby": "待命", "retired": "已停用",
