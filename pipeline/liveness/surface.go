@@ -1,5 +1,11 @@
 package liveness
 
+/*
+#cgo CFLAGS: -O3
+#include "surface.h"
+*/
+import "C"
+
 import (
 	"fmt"
 	"image"
@@ -127,43 +133,18 @@ func (s *spectrum) close() { _ = s.work.Close() }
 // add takes one more frame. Both spectra come from one transform: the light is its real part, the colour, green against red and blue, its imaginary
 // one. The second difference takes away what is coarse, a Hann window the edges.
 func (s *spectrum) add(p *powers, patch *models.Image) error {
-	n, y, c, hann, data := s.n, s.light, s.tint, s.hann, s.data
-	for i := range y {
-		b, g, r := float64(patch.Pix[3*i]), float64(patch.Pix[3*i+1]), float64(patch.Pix[3*i+2])
-		y[i], c[i] = (29*b+150*g+77*r)/256, g-(b+r)/2
+	n := s.n
+	if len(patch.Pix) < 3*n*n {
+		return fmt.Errorf("transform a patch of %d pixels: it has %d bytes", n, len(patch.Pix)) // C code reads it
 	}
-	for v := range n {
-		up, down := max(v-1, 0)*n, min(v+1, n-1)*n
-		for x := range n {
-			at, left, right := v*n+x, v*n+max(x-1, 0), v*n+min(x+1, n-1)
-			k := hann[x] * hann[v]
-			data[2*at] = float32((4*y[at] - y[up+x] - y[down+x] - y[left] - y[right]) * k)
-			data[2*at+1] = float32((4*c[at] - c[up+x] - c[down+x] - c[left] - c[right]) * k)
-		}
-	}
+	C.liveness_fill((*C.uint8_t)(&patch.Pix[0]), C.int(n), (*C.double)(&s.hann[0]), (*C.double)(&s.light[0]), (*C.double)(&s.tint[0]), (*C.float)(&s.data[0]))
 	if err := gocv.DFT(s.work, &s.work, gocv.DftForward); err != nil { // in place
 		return fmt.Errorf("transform a patch of %d pixels: %w", n, err)
 	}
 	if p.light == nil {
 		p.light, p.colour = make([]float64, n*n), make([]float64, n*n)
 	}
-	for v := range n {
-		if v >= n/2+powerMargin && v < n-powerMargin {
-			continue // the same as on the other side, and nobody asks
-		}
-		facing, mirrored := (n-v)%n*n, 0 // the place opposite: its row, and its column, which is 0 for the first and then falls from n-1
-		for x := range n {
-			z, w := 2*(v*n+x), 2*(facing+mirrored)
-			if mirrored--; mirrored < 0 {
-				mirrored = n - 1
-			}
-			zr, zi, wr, wi := float64(data[z]), float64(data[z+1]), float64(data[w]), float64(data[w+1])
-			re, im := zr+wr, zi-wi
-			p.light[v*n+x] += re*re + im*im
-			re, im = zi+wi, wr-zr
-			p.colour[v*n+x] += re*re + im*im
-		}
-	}
+	C.liveness_power((*C.float)(&s.data[0]), C.int(n), powerMargin, (*C.double)(&p.light[0]), (*C.double)(&p.colour[0]))
 	return nil
 }
 

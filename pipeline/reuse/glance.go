@@ -131,7 +131,10 @@ func agreement(pairs []indexPair) (votes int, m similarity) {
 	for _, k := range evenly(len(pairs), maxProposals) {
 		s := similarityOf(pairs[k])
 		in = in[:0]
-		for _, p := range pairs {
+		for i, p := range pairs {
+			if len(in)+len(pairs)-i <= len(group) {
+				break // no larger group, whatever the rest says
+			}
 			x, y := s.apply(p.q.x, p.q.y)
 			if abs32(x-p.o.x) > reach || abs32(y-p.o.y) > reach || abs32(turned(p.o.angle-p.q.angle-s.angle)) > angleBand {
 				continue
@@ -142,7 +145,7 @@ func agreement(pairs []indexPair) (votes int, m similarity) {
 			in = append(in, p)
 		}
 		if len(in) > len(group) {
-			group = append(group[:0], in...)
+			group, in = in, group
 		}
 	}
 	if len(group) < 2 {
