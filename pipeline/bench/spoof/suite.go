@@ -284,11 +284,12 @@ func list(dir string) ([]cut, error) {
 	}
 	var out []cut
 	for _, pattern := range []string{"*", "*/*"} {
-		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		files, err := fs.Glob(os.DirFS(dir), pattern) // a pattern in the folder's own name is none
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", dir, err)
 		}
-		for _, f := range files {
+		for _, name := range files {
+			f := filepath.Join(dir, name)
 			if !slices.Contains([]string{".mp4", ".mov", ".webm", ".mkv"}, strings.ToLower(filepath.Ext(f))) {
 				continue
 			}

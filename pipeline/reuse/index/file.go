@@ -85,9 +85,18 @@ func (s Shard) folder(dir string) string {
 	return filepath.Join(dir, fmt.Sprintf("%d-of-%d", s.K, s.N))
 }
 
+// glob gives the paths in a folder that fit a pattern; the folder's own name is none: it may have brackets in it.
+func glob(dir, pattern string) ([]string, error) {
+	names, err := fs.Glob(os.DirFS(dir), pattern)
+	for i, name := range names {
+		names[i] = filepath.Join(dir, name)
+	}
+	return names, err
+}
+
 // folders are all folders below dir in which snapshots of shards may lie, and dir itself.
 func folders(dir string) ([]string, error) {
-	all, err := filepath.Glob(filepath.Join(dir, "*-of-*"))
+	all, err := glob(dir, "*-of-*")
 	return append(all, dir), err
 }
 
@@ -120,7 +129,7 @@ func Clear(dir string) error {
 }
 
 func clearFolder(dir string) error {
-	all, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
+	all, err := glob(dir, "*"+suffix)
 	for _, name := range all {
 		if e := os.Remove(name); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
@@ -131,7 +140,7 @@ func clearFolder(dir string) error {
 
 // sweepParts removes what a crash left half written.
 func sweepParts(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, "*"+suffix+".part"))
+	left, err := glob(dir, "*"+suffix+".part")
 	for _, name := range left {
 		if e := os.Remove(name); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
