@@ -25,7 +25,7 @@ const (
 	exitOK      = 0 // a verdict was made, whatever it says
 	exitOther   = 1
 	exitUsage   = 2 // arguments, references, a path that cannot be read
-	exitRefused = 3 // the submitted media is refused
+	exitRefused = 3 // the submitted media is refused, or photos, references, a model
 	exitChanged = 4 // what was verified is not what was signed
 )
 

@@ -105,7 +105,7 @@ func (c *jobsCmd) one(ctx context.Context, e *env, service *client.Client) error
 }
 
 func (e *env) stateWord(j client.Job) string {
-	state := code(jobStates, j.State)
+	state := coded(jobStates, j.State)
 	if j.Held {
 		state = pipeline.Text{EN: state.EN + ", held", ZH: state.ZH + "，等待处理"}
 	}

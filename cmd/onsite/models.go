@@ -131,7 +131,7 @@ func (c *modelsListCmd) Run(e *env) error {
 		return e.printJSON(map[string]any{"models": rows})
 	}
 	t := newSheet(e)
-	t.line("task\tname\tversion\tlicence\tsha256\torigin\t", "任务\t名称\t版本\t许可证\tsha256\t来源\t")
+	t.data("%s\t", strings.Join(e.heads("task", "任务", "name", "名称", "version", "版本", "licence", "许可证", "sha256", "sha256", "origin", "来源"), "\t"))
 	for i, r := range rows {
 		there := ""
 		if r.Error != "" {

@@ -45,7 +45,7 @@ func (c *modelsStatusCmd) Run(ctx context.Context, e *env) error {
 		if m.Runs != nil {
 			runs, same = strconv.FormatInt(m.Runs.Jobs, 10), strconv.FormatInt(m.Runs.Same, 10)
 		}
-		rows = append(rows, []string{m.ID, m.Task, m.Name, m.Version, e.say(code(modelScopes, m.Scope)), e.say(code(modelStates, m.State)), share, runs, same, e.say(yesNo(m.Passed))})
+		rows = append(rows, []string{m.ID, m.Task, m.Name, m.Version, e.say(coded(modelScopes, m.Scope)), e.say(coded(modelStates, m.State)), share, runs, same, e.say(yesNo(m.Passed))})
 	}
 	if err := columns(e.out, rows); err != nil {
 		return err
@@ -137,7 +137,7 @@ func registryModel(ctx context.Context, service *client.Client, word string) (cl
 	}
 	var en, zh []string
 	for _, m := range found {
-		scope := code(modelScopes, m.Scope)
+		scope := coded(modelScopes, m.Scope)
 		en, zh = append(en, fmt.Sprintf("%s (%s@%s, %s)", m.ID, m.Name, m.Version, scope.EN)), append(zh, fmt.Sprintf("%s（%s@%s，%s）", m.ID, m.Name, m.Version, scope.ZH))
 	}
 	return client.Model{}, usagef(pipeline.Text{

@@ -83,7 +83,7 @@ func (c *marksCmd) Run(ctx context.Context, e *env) error {
 		if m.RevokedAt != nil {
 			revoked = localTime(*m.RevokedAt)
 		}
-		rows = append(rows, []string{m.ID, e.say(code(markKinds, m.Kind)), m.Job, what, m.Site, localTime(m.CreatedAt), revoked, m.Note})
+		rows = append(rows, []string{m.ID, e.say(coded(markKinds, m.Kind)), m.Job, what, m.Site, localTime(m.CreatedAt), revoked, m.Note})
 	}
 	return columns(e.out, rows)
 }

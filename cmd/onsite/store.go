@@ -148,7 +148,7 @@ func (c *tenantListCmd) Run(ctx context.Context, e *env) error {
 			return e.printJSON(map[string]any{"tenants": rows})
 		}
 		t := newSheet(e)
-		t.line("tenant\tmade\tname", "租户\t创建时间\t名称")
+		t.data("%s", strings.Join(e.heads("tenant", "租户", "made", "创建时间", "name", "名称"), "\t"))
 		for _, r := range rows {
 			t.data("%s\t%s\t%s", r.ID, r.CreatedAt.Format(time.RFC3339), r.Name)
 		}
@@ -226,13 +226,13 @@ func (c *keyListCmd) Run(ctx context.Context, e *env) error {
 			return e.printJSON(map[string]any{"tenant": c.Tenant, "keys": rows})
 		}
 		t := newSheet(e)
-		t.line("key\tstate\troles\tmade\tname", "密钥\t状态\t角色\t创建时间\t名称")
+		t.data("%s", strings.Join(e.heads("key", "密钥", "state", "状态", "roles", "角色", "made", "创建时间", "name", "名称"), "\t"))
 		for _, r := range rows {
 			roles := make([]string, len(r.Roles))
 			for i, role := range r.Roles {
 				roles[i] = string(role)
 			}
-			t.data("%s\t%s\t%s\t%s\t%s", r.ID, e.say(code(keyStates, r.State)), strings.Join(roles, ","), r.Created.Format(time.RFC3339), r.Name)
+			t.data("%s\t%s\t%s\t%s\t%s", r.ID, e.say(coded(keyStates, r.State)), strings.Join(roles, ","), r.Created.Format(time.RFC3339), r.Name)
 		}
 		return t.Flush()
 	})

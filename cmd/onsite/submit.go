@@ -128,7 +128,7 @@ func showEnd(ctx context.Context, e *env, service *client.Client, job client.Job
 
 // noVerdict says why a job has no verdict: refused media is exit state 3, as of "onsite verify".
 func noVerdict(job client.Job) error {
-	state := code(jobStates, job.State)
+	state := coded(jobStates, job.State)
 	why, rule := state, job.State
 	if job.Error != nil {
 		why, rule = job.Error.Text, job.Error.Rule

@@ -21,8 +21,8 @@ var modelScopes = map[string]string{"tenant": "本租户", "installation": "整�
 
 var keyStates = map[string]string{"valid": "有效", "revoked": "已撤销", "expired": "已过期"}
 
-// code gives a code in both languages; one that has no words stands as it is.
-func code(chinese map[string]string, code string) pipeline.Text {
+// coded gives a code in both languages; one that has no words stands as it is.
+func coded(chinese map[string]string, code string) pipeline.Text {
 	if zh, ok := chinese[code]; ok {
 		return pipeline.Text{EN: code, ZH: zh}
 	}
