@@ -3,6 +3,7 @@ package liveness
 import (
 	"context"
 	"math"
+	"slices"
 	"sort"
 
 	"onsite/pipeline"
@@ -118,15 +119,14 @@ func judgeSigns(out *pipeline.Check, c cues, outline *rim, own *ballot, photo bo
 	switch verdict := bySigns(&fitted, c, own.hesitates(cfg), cfg); {
 	case verdict == pipeline.Fail && !photo:
 		suspect(out, own, cfg.SignsSpoof, "face")
-		f := &out.Findings[len(out.Findings)-1]
-		if took["outline"] > 0 && !outline.box.Empty() {
-			b := outline.box
-			f.Evidence = append([]pipeline.Evidence{{
-				Kind: "keyframe", Keyframe: &outline.frame, Label: "outline", Box: &pipeline.Box{X: b.Min.X, Y: b.Min.Y, W: b.Dx(), H: b.Dy()},
-			}}, f.Evidence...)
-		}
 	case verdict != pipeline.Pass && out.Outcome == pipeline.Pass:
 		doubt(out, own, LackAccord)
+	}
+	at := slices.IndexFunc(out.Findings, func(f pipeline.Finding) bool { return f.Code == pipeline.SpoofSuspected })
+	if b := outline.box; at >= 0 && took["outline"] > 0 && !b.Empty() {
+		out.Findings[at].Evidence = append([]pipeline.Evidence{{
+			Kind: "keyframe", Keyframe: &outline.frame, Label: "outline", Box: &pipeline.Box{X: b.Min.X, Y: b.Min.Y, W: b.Dx(), H: b.Dy()},
+		}}, out.Findings[at].Evidence...)
 	}
 }
 

@@ -145,6 +145,11 @@ func (b *builder) reason(r pipeline.Reason) reason {
 			out.Lines = append(out.Lines, line)
 		}
 	}
+	if c := b.in.Verdict.Checks[r.Check]; r.Code == pipeline.SpoofSuspected || r.Code == pipeline.LivenessUncertain {
+		for _, n := range notes(r.Check, c) {
+			out.Lines = append(out.Lines, cleanText(n))
+		}
+	}
 	out.RefsAre = word("reference")
 	if r.Code == pipeline.FaceMismatch || r.Code == pipeline.FaceUncertain {
 		out.Refs, out.RefsAre = b.enrolled(), word("enrolled")
@@ -250,7 +255,7 @@ func (b *builder) evidenceShot(check pipeline.CheckName, g []pipeline.Evidence, 
 	if e.Score != nil {
 		s.Sub = pipeline.Text{EN: "score " + number(*e.Score), ZH: "得分 " + number(*e.Score)}
 		if check == pipeline.CheckLiveness { // a vote of the single-frame model; the check weighs them with what moves
-			s.Sub = pipeline.Text{EN: "this picture alone " + number(*e.Score), ZH: "仅此画面 " + number(*e.Score)}
+			s.Sub = pipeline.Text{EN: "model: live " + number(*e.Score), ZH: "模型：真人 " + number(*e.Score)}
 		}
 	}
 	return s

@@ -262,7 +262,13 @@ func (b *builder) row(name pipeline.CheckName, c pipeline.Check) row {
 	if r.Bar != nil {
 		r.Bar.Alt = b.says(pipeline.Text{EN: "Score " + r.Bar.Score + ", " + r.Bar.Rule.EN, ZH: "得分 " + r.Bar.Score + "，" + r.Bar.Rule.ZH})
 	}
+	said := name == pipeline.CheckLiveness && slices.ContainsFunc(b.in.Verdict.Reasons, func(r pipeline.Reason) bool {
+		return r.Code == pipeline.SpoofSuspected || r.Code == pipeline.LivenessUncertain
+	}) // by the reason
 	for _, n := range notes(name, c) {
+		if said {
+			break
+		}
 		r.Notes = append(r.Notes, cleanText(n))
 	}
 	if c.Outcome == pipeline.Error {
