@@ -43,13 +43,10 @@ func (s settings) load(named map[string]string) (config.Config, error) {
 // run starts a role and keeps it until it is asked to stop.
 func (s settings) run(ctx context.Context, e *env, role config.Role, named map[string]string, asJSON bool) error {
 	c, err := s.load(named)
-	if err != nil {
-		return err
-	}
 	if role == config.RoleServe {
 		c = c.InData()
 	}
-	if err := c.Check(role); err != nil {
+	if err := config.Join(err, c.Check(role)); err != nil {
 		return err
 	}
 	syscall.Umask(0o077) // whatever is made is for this user alone

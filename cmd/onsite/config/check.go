@@ -43,7 +43,7 @@ func (c Config) Check(role Role) error {
 	k.rest()
 	if len(k.problems) > 0 {
 		slices.SortStableFunc(k.problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
-		return &Error{k.problems}
+		return &Error{Problems: k.problems}
 	}
 	return nil
 }

@@ -353,3 +353,30 @@ func TestDefaultsCanBeWritten(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, c.Check(RoleServe), `ONSITE_WORKER_DRAIN_TIMEOUT = "0s": leaves a stopping worker no time`)
 }
+
+// A reader is told everything at once, and each setting once.
+func TestJoin(t *testing.T) {
+	load := func(yaml string, environ ...string) error {
+		path := filepath.Join(t.TempDir(), "onsite.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(yaml), 0o600))
+		c, err := Load(Source{File: path, Environ: environ, Flags: map[string]string{"kek.text": "secret"}})
+		return Join(err, c.Check(RoleAPI))
+	}
+	err := load("stoer: {}\nredis:\n  database: many\n", "ONSITE_API_WEBHOOK_SECRET_FILE=/none")
+	require.ErrorContains(t, err, "stoer")
+	require.ErrorContains(t, err, "onsite.yaml: redis.database")
+	require.ErrorContains(t, err, "on the command line")
+	require.ErrorContains(t, err, "store.postgres: is not set")
+	require.ErrorContains(t, err, "objects")
+	require.NotContains(t, err.Error(), "kek.text: is not set")
+	require.Equal(t, 1, strings.Count(err.Error(), "kek.text"), err)
+
+	err = load("store: [\n")
+	require.NotContains(t, err.Error(), "is not set", "it may stand in the file that cannot be read")
+
+	found := &Error{Problems: []Problem{{Key: "a"}}}
+	require.NoError(t, Join(nil, nil))
+	require.Equal(t, error(found), Join(nil, found))
+	require.Equal(t, error(found), Join(found, nil))
+	require.Len(t, Join(found, &Error{Problems: []Problem{{Key: "a"}, {Key: "b"}}}).(*Error).Problems, 2)
+}

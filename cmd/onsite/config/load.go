@@ -33,7 +33,8 @@ type Source struct {
 	FlagNames map[string]string
 }
 
-// Load reads and merges all sources. What the settings must be for a role is said by Check. The error is an *Error.
+// Load reads and merges all sources. What the settings must be for a role is said by Check. The error is an *Error, and beside it stand the settings that could be
+// read: Join makes one error of what is wrong with both.
 func Load(s Source) (Config, error) {
 	l := loader{keys: map[string]Key{}, envs: map[string]string{}, k: koanf.New("."), given: map[string]string{}}
 	for _, k := range Keys() {
@@ -54,7 +55,7 @@ func Load(s Source) (Config, error) {
 	l.flags(s)
 	c := l.decode()
 	if len(l.problems) > 0 {
-		return Config{}, &Error{l.problems}
+		return c, &Error{Problems: l.problems, unread: l.unread}
 	}
 	return c, nil
 }
@@ -64,6 +65,7 @@ type loader struct {
 	envs     map[string]string // variable -> key
 	k        *koanf.Koanf
 	given    map[string]string
+	unread   bool // the file could not be read: what is not set may stand in it
 	problems []Problem
 }
 
@@ -92,6 +94,7 @@ func (l *loader) layer(values map[string]value) {
 			}
 			text, ok := l.content(v)
 			if !ok {
+				l.given[of] = v.from // nobody is told that it is missing, too
 				continue
 			}
 			name, v.raw = of, text
@@ -175,11 +178,13 @@ func readFile(path string) ([]byte, error) {
 func (l *loader) file(path string) {
 	raw, err := readFile(path)
 	if err != nil {
+		l.unread = true
 		l.add(fileProblem("--config", path, err))
 		return
 	}
 	tree := map[string]any{}
 	if err := plain.Decode(raw, &tree); err != nil && !errors.Is(err, plain.ErrEmpty) {
+		l.unread = true
 		l.add(Problem{
 			Key: "--config", Given: path,
 			Want: pipeline.Text{EN: err.Error(), ZH: err.Error()},
@@ -308,6 +313,7 @@ func (l *loader) flags(s Source) {
 					ZH: "请用 " + l.keys[name].Env + "、用 " + l.keys[name].Env + "_FILE 指定的文件，或写在 YAML 文件中",
 				},
 			})
+			l.given[name] = from
 		default:
 			values[name] = value{s.Flags[name], from}
 		}

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"cmp"
+	"errors"
+	"slices"
 	"strings"
 
 	"onsite/pipeline"
@@ -25,7 +28,25 @@ func (p Problem) Text() pipeline.Text {
 }
 
 // Error is everything that is wrong, at once.
-type Error struct{ Problems []Problem }
+type Error struct {
+	Problems []Problem
+	unread   bool // of Load: the file could not be read
+}
+
+// Join adds what Check found in the settings that Load could read to what Load found: err and found may be nil. A setting is named once.
+func Join(err, found error) error {
+	var first, second *Error
+	if !errors.As(err, &first) || first.unread || !errors.As(found, &second) {
+		return cmp.Or(err, found)
+	}
+	all := slices.Clone(first.Problems)
+	for _, p := range second.Problems {
+		if !slices.ContainsFunc(first.Problems, func(q Problem) bool { return q.Key == p.Key }) {
+			all = append(all, p)
+		}
+	}
+	return &Error{Problems: all}
+}
 
 func (e *Error) Error() string { return e.Text().EN }
 
