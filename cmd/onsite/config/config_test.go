@@ -378,5 +378,7 @@ func TestJoin(t *testing.T) {
 	require.NoError(t, Join(nil, nil))
 	require.Equal(t, error(found), Join(nil, found))
 	require.Equal(t, error(found), Join(found, nil))
-	require.Len(t, Join(found, &Error{Problems: []Problem{{Key: "a"}, {Key: "b"}}}).(*Error).Problems, 2)
+	var joined *Error
+	require.ErrorAs(t, Join(found, &Error{Problems: []Problem{{Key: "a"}, {Key: "b"}}}), &joined)
+	require.Len(t, joined.Problems, 2)
 }
