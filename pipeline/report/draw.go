@@ -145,8 +145,8 @@ func (b *builder) reason(r pipeline.Reason) reason {
 			out.Lines = append(out.Lines, line)
 		}
 	}
-	if c := b.in.Verdict.Checks[r.Check]; r.Code == pipeline.SpoofSuspected || r.Code == pipeline.LivenessUncertain {
-		for _, n := range notes(r.Check, c) {
+	if fromSigns(r) {
+		for _, n := range notes(r.Check, b.in.Verdict.Checks[r.Check]) {
 			out.Lines = append(out.Lines, cleanText(n))
 		}
 	}

@@ -34,6 +34,11 @@ var signTexts = map[string]pipeline.Text{
 // Signs are log odds: from leastSign on one is worth a reader's time, from strongSign on it says much by itself (odds of 7).
 const leastSign, strongSign = 0.25, 2
 
+// fromSigns says that a reason rests on what signNotes say: they stand beside it, and not again with the check.
+func fromSigns(r pipeline.Reason) bool {
+	return r.Code == pipeline.SpoofSuspected || r.Code == pipeline.LivenessUncertain
+}
+
 // signNotes say what a check of liveness that does not pass weighed besides the model: its signs, the strongest first.
 func signNotes(c pipeline.Check) []pipeline.Text {
 	if c.Outcome != pipeline.Fail && c.Outcome != pipeline.Uncertain {

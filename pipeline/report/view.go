@@ -262,14 +262,10 @@ func (b *builder) row(name pipeline.CheckName, c pipeline.Check) row {
 	if r.Bar != nil {
 		r.Bar.Alt = b.says(pipeline.Text{EN: "Score " + r.Bar.Score + ", " + r.Bar.Rule.EN, ZH: "得分 " + r.Bar.Score + "，" + r.Bar.Rule.ZH})
 	}
-	said := name == pipeline.CheckLiveness && slices.ContainsFunc(b.in.Verdict.Reasons, func(r pipeline.Reason) bool {
-		return r.Code == pipeline.SpoofSuspected || r.Code == pipeline.LivenessUncertain
-	}) // by the reason
-	for _, n := range notes(name, c) {
-		if said {
-			break
+	if said := slices.ContainsFunc(b.in.Verdict.Reasons, fromSigns); name != pipeline.CheckLiveness || !said {
+		for _, n := range notes(name, c) {
+			r.Notes = append(r.Notes, cleanText(n))
 		}
-		r.Notes = append(r.Notes, cleanText(n))
 	}
 	if c.Outcome == pipeline.Error {
 		r.Error = clean(c.Why)
