@@ -104,11 +104,15 @@ func (e *MissingError) Error() string {
 	if e.Task != "" {
 		what = "model " + string(e.Task)
 	}
-	fix := Fix
+	return fmt.Sprintf("open %s: %s: %v; %s", what, e.Path, e.Err, e.Fix())
+}
+
+// Fix says what to do.
+func (e *MissingError) Fix() string {
 	if e.Run != "" {
-		fix = "run `" + e.Run + "`"
+		return "run `" + e.Run + "`"
 	}
-	return fmt.Sprintf("open %s: %s: %v; %s", what, e.Path, e.Err, fix)
+	return Fix
 }
 
 // Unwrap gives the file system's error.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -170,10 +171,7 @@ func words(err error) pipeline.Text {
 func missingModels(err error, first *models.MissingError) pipeline.Text {
 	n := missingIn(err)
 	name, why := filepath.Base(first.Path), trouble(first.Err)
-	fix := pipeline.Text{EN: models.Fix, ZH: "请运行 make setup 或 onsite models install"}
-	if first.Run != "" {
-		fix = pipeline.Text{EN: "run `" + first.Run + "`", ZH: "请运行 " + first.Run}
-	}
+	fix := pipeline.Text{EN: first.Fix(), ZH: "请运行 " + cmp.Or(first.Run, "make setup 或 onsite models install")}
 	if n < 2 {
 		return pipeline.Text{
 			EN: fmt.Sprintf("%s: %s; %s", first.Path, why.EN, fix.EN),
