@@ -19,6 +19,8 @@ const (
 	spotBeside, spotMost = 3, 16
 	// spotStepUS is the least mean time between two pictures: nobody has measured what a step of a clip of 60 pictures a second is worth.
 	spotStepUS = 28_000
+	// spotLongUS is the length from which on a clip has half as many spots: its pictures beside the track cost the most where there are many others.
+	spotLongUS = 8_000_000
 )
 
 // step is the pictures that are shown after one that others build on, up to the next of these.
@@ -35,6 +37,9 @@ type step struct {
 func (p *plan) addSpots(t timeline, count int, keep []bool) {
 	if count < 1 || t.meanGap() < spotStepUS {
 		return
+	}
+	if t.endUS > spotLongUS {
+		count = (count + 1) / 2
 	}
 	steps := t.steps()
 	for i := range steps {

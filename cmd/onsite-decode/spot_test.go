@@ -49,13 +49,24 @@ func TestEveryPictureWhereAPacketSurprises(t *testing.T) {
 }
 
 func TestSpotsInTheOrderOfSurprise(t *testing.T) {
-	list := stream(300, 300, 0) // as phones code
+	list := stream(240, 240, 0) // as phones code
 	for at, bytes := range map[int]int{50: 200, 120: 400, 200: 300} {
 		list[at].bytes = bytes
 	}
 	without, with := withSpots(list, 2)
 	require.Equal(t, [][2]int64{{list[119].ptsUS, list[120].ptsUS}, {list[199].ptsUS, list[200].ptsUS}}, with.spots)
 	require.Equal(t, without.action, with.action, "every picture is decoded anyway")
+}
+
+func TestALongClipHasHalfTheSpots(t *testing.T) {
+	for frames, want := range map[int]int{239: 4, 240: 4, 241: 2, 450: 2} { // 30 a second
+		list := stream(frames, frames, 0)
+		for _, at := range []int{30, 60, 90, 120, 150, 180} {
+			list[at].bytes = 300
+		}
+		_, p := withSpots(list, 4)
+		require.Len(t, p.spots, want, "%d pictures", frames)
+	}
 }
 
 func TestNoSpots(t *testing.T) {

@@ -247,7 +247,7 @@ func TestBounds(t *testing.T) {
 	clip, photo := &source{container: "mp4"}, &source{container: "jpeg"}
 	plain := bounds(clip, d.request(clip, DefaultRequest()))
 	require.Equal(t, 60, plain.Stills)
-	require.LessOrEqual(t, plain.Motions, 20*5*60+64+4*24)
+	require.LessOrEqual(t, plain.Motions, 20*5*60+64+8*24)
 	require.GreaterOrEqual(t, plain.Motions, 20*5*60)
 	require.GreaterOrEqual(t, plain.Bytes, 2*int64(60*1280*720*3+3000*160*90))
 	for _, r := range []Request{{}, {MaxSide: 4096, MaxStills: 1 << 30, Motion: true}, {MaxSide: 1 << 40, PhotoMaxSide: 1 << 40, MaxStills: 1 << 40, Motion: true}} {

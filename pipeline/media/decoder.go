@@ -35,14 +35,14 @@ type Request struct {
 	Bursts       int
 	BurstLength  time.Duration
 	BurstMaxSide int
-	// Spots is at how many steps of a clip, where its packets are the most surprising, every picture is wanted (Motion.Spots), at most 16. They need
-	// Motion. 0: none.
+	// Spots is at how many steps of a clip, where its packets are the most surprising, every picture is wanted (Motion.Spots), at most 16, half as many in
+	// clips of more than 8 s. They need Motion. 0: none.
 	Spots int
 }
 
-// DefaultRequest asks for one frame per second, at most 60, the motion track, three bursts of a second, and four spots.
+// DefaultRequest asks for one frame per second, at most 60, the motion track, three bursts of a second, and eight spots.
 func DefaultRequest() Request {
-	return Request{MaxSide: 1280, PhotoMaxSide: 1920, Motion: true, StillEvery: time.Second, MaxStills: 60, Bursts: 3, BurstLength: time.Second, BurstMaxSide: 640, Spots: 4}
+	return Request{MaxSide: 1280, PhotoMaxSide: 1920, Motion: true, StillEvery: time.Second, MaxStills: 60, Bursts: 3, BurstLength: time.Second, BurstMaxSide: 640, Spots: 8}
 }
 
 // Decoder runs one child process per file. It is safe for concurrent use and holds nothing open.

@@ -104,7 +104,7 @@ func TestEveryPictureOfASpot(t *testing.T) {
 			require.Equal(t, plain.Motion.Frames, clip.Motion.Frames)
 
 			require.NotEmpty(t, clip.Motion.Spots)
-			require.LessOrEqual(t, len(clip.Motion.Spots), 4)
+			require.LessOrEqual(t, len(clip.Motion.Spots), DefaultRequest().Spots)
 			first := clip.Motion.Spots[0]
 			require.Less(t, first.From, 2*time.Second)
 			require.GreaterOrEqual(t, first.To, 2*time.Second)
