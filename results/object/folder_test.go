@@ -88,10 +88,10 @@ func TestFolderLinks(t *testing.T) {
 
 // What a killed process left is removed at the next start; what a living one writes is not.
 func TestFolderLeftovers(t *testing.T) {
-	dir := t.TempDir()
 	if os.Getenv("ONSITE_TEST_WRITER") != "" {
 		writeForEver()
 	}
+	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFolderLeftovers$")

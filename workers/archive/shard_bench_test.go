@@ -226,7 +226,8 @@ func again(n, count int) (all []index.Query) {
 
 // process starts another process that holds a shard.
 func process(b *testing.B, n int, s index.Shard) (url string, pid int) {
-	cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run", "^TestShardProcess$", "-test.timeout", "1h")
+	ctx := context.WithoutCancel(b.Context()) // it ends with its input, and clears up: the context ends before Cleanup
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestShardProcess$", "-test.timeout", "1h")
 	cmd.Env = append(os.Environ(), "ONSITE_TEST_SHARD="+s.String(), "ONSITE_TEST_HASHES="+strconv.Itoa(n))
 	in, err := cmd.StdinPipe()
 	require.NoError(b, err)
