@@ -19,7 +19,7 @@ const (
 	spotBeside, spotMost = 3, 16
 	// spotStepUS is the least mean time between two pictures: nobody has measured what a step of a clip of 60 pictures a second is worth.
 	spotStepUS = 28_000
-	// spotLongUS is the length from which on a clip has half as many spots: its pictures beside the track cost the most where there are many others.
+	// spotLongUS is the length above which a clip has half as many spots: its pictures beside the track cost the most where there are many others.
 	spotLongUS = 8_000_000
 )
 
@@ -32,8 +32,8 @@ type step struct {
 	ratio    float64
 }
 
-// addSpots chooses the count most surprising steps, marks the packets of their pictures and of those beside them, and lists the pictures that the
-// motion track does not have.
+// addSpots chooses the count most surprising steps, of a long clip half as many, marks the packets of their pictures and of those beside them, and
+// lists the pictures that the motion track does not have.
 func (p *plan) addSpots(t timeline, count int, keep []bool) {
 	if count < 1 || t.meanGap() < spotStepUS {
 		return

@@ -15,7 +15,8 @@ import (
 // The score is the sum of spotSteps times the logarithm of how many times larger the step is than those around it, spotPackets times that of how many times
 // larger the packet is, spotBlocks times the share of the blocks of which no movement explains what is left (block.go) and spotKept times that of those
 // which changed for good (kept.go), by spotLimit. The weights are those of a logistic regression on 80 cuts and 157 honest clips of nine people and four
-// scenes; those that are fitted without a person find his cuts as well. Of these honest clips and 44 of cameras that stall the largest reaches 0.89.
+// scenes; those that are fitted without a person find his cuts as well. Of these honest clips and 44 of cameras that stall, with
+// four spots each, the largest reaches 0.89; with eight in short clips, 5 of 300 more files reach 1, four of them one clip with strong noise.
 const (
 	spotSteps, spotPackets, spotBlocks, spotKept, spotLimit = 1.9, 0.75, 2.75, 1.85, 2.3
 	// spotRatio, spotPacket and spotShare are the largest ratios and shares that count.
