@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 )
 
@@ -20,6 +21,15 @@ type Row struct {
 
 // Get is the field of a column without space around it, empty when the line is short or the table has no such column.
 func (r Row) Get(column string) string { return r.fields[column] }
+
+// Named is the path of a file that a table names: relative to dir, with / between folders on every system, or from the root as it stands.
+func Named(dir, name string) string {
+	name = filepath.FromSlash(name)
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(dir, name)
+}
 
 // ReadTable reads a CSV file whose first line names its columns, in any order. The wanted ones must be there; others are kept too. Its errors are
 // DataErrors.

@@ -10,14 +10,31 @@ import (
 	"gocv.io/x/gocv"
 )
 
-// pictureSide is the long side, in pixels, at which points are looked for; all their positions are in this scale (Onsite's prototype).
+// pictureSide is the long side, in pixels, of the picture that all positions of points are in, and at which those of a photo are looked for
+// (Onsite's prototype).
 const pictureSide = 400
 
 // maxPoints is how many SIFT points of one still are kept, the strongest first (prototype: 300).
 const maxPoints = 300
 
-// siftContrast is SIFT's contrast threshold; lower than the usual 0.04 because rooms and webcams are flat (prototype).
-const siftContrast = 0.015
+// look is how points are looked for: the long side of the picture, in pixels, and SIFT's contrast threshold, which is lower than the usual
+// 0.04 because rooms and webcams are flat (prototype).
+type look struct {
+	side     int
+	contrast float64
+}
+
+var (
+	photoLook = look{pictureSide, 0.015}
+
+	// The motion decides about clips, and points only lay one over the other. At two thirds of the pixels, with a lower threshold for about as
+	// many points, two of 1,890 copies less were found and nothing more was taken for one (docs/benchmarks.md).
+	clipLook = look{320, 0.01}
+)
+
+// siftShift is where the corner of a picture lies before SIFT's first pixel, in pixels: half a pixel, less the quarter by which OpenCV before
+// 4.8 puts all points too far to the right and down.
+const siftShift = 0.25
 
 // descriptorScale turns the 128 values of a RootSIFT descriptor (0..1, sum of squares 1) into bytes; values above 0.5 are cut.
 const descriptorScale = 510
@@ -52,13 +69,14 @@ func (p Point) mirrored(w float32) Point {
 
 // detector finds SIFT points; it is not safe for concurrent use.
 type detector struct {
+	look look
 	sift gocv.SIFT
 	mask gocv.Mat
 }
 
-func newDetector() *detector {
-	n, contrast := maxPoints, siftContrast
-	return &detector{sift: gocv.NewSIFTWithParams(&n, nil, &contrast, nil, nil), mask: gocv.NewMat()}
+func newDetector(l look) *detector {
+	n := maxPoints
+	return &detector{look: l, sift: gocv.NewSIFTWithParams(&n, nil, &l.contrast, nil, nil), mask: gocv.NewMat()}
 }
 
 // Close frees the native parts.
@@ -67,15 +85,20 @@ func (d *detector) Close() {
 	_ = d.mask.Close()
 }
 
-// pictureSize is the size at which points of a w x h picture are looked for.
-func pictureSize(w, h int) (pw, ph int) {
-	s := float64(pictureSide) / float64(max(w, h))
+// pictureSize is the size of a w x h picture whose long side is pictureSide.
+func pictureSize(w, h int) (pw, ph int) { return sizeAt(w, h, pictureSide) }
+
+// sizeAt is the size of a w x h picture whose long side is made side pixels long.
+func sizeAt(w, h, side int) (sw, sh int) {
+	s := float64(side) / float64(max(w, h))
 	return max(1, int(math.Round(float64(w)*s))), max(1, int(math.Round(float64(h)*s)))
 }
 
 // points finds the points of a picture (H x W x 3 BGR or H x W x 1 grey, uint8), strongest first.
 func (d *detector) points(m gocv.Mat) ([]Point, error) {
-	w, h := pictureSize(m.Cols(), m.Rows())
+	w, h := sizeAt(m.Cols(), m.Rows(), d.look.side)
+	pw, ph := pictureSize(m.Cols(), m.Rows())
+	backX, backY := float64(pw)/float64(w), float64(ph)/float64(h)
 	small, grey := gocv.NewMat(), gocv.NewMat()
 	defer small.Close()
 	defer grey.Close()
@@ -113,7 +136,7 @@ func (d *detector) points(m gocv.Mat) ([]Point, error) {
 	out := make([]Point, 0, min(len(keys), maxPoints))
 	for _, i := range order[:min(len(keys), maxPoints)] {
 		k := keys[i]
-		p := Point{X: float32(k.X), Y: float32(k.Y), Size: float32(k.Size), Angle: float32(k.Angle)}
+		p := Point{X: float32((k.X+siftShift)*backX - siftShift), Y: float32((k.Y+siftShift)*backY - siftShift), Size: float32(k.Size * backX), Angle: float32(k.Angle)}
 		rootSIFT(&p.Desc, values[i*128:(i+1)*128])
 		out = append(out, p)
 	}

@@ -11,9 +11,14 @@ import (
 
 // A mirrored descriptor must be what SIFT finds in the mirrored picture.
 func TestMirroredPointsEqualPointsOfTheMirroredPicture(t *testing.T) {
+	t.Run("photo", func(t *testing.T) { mirroredPoints(t, photoLook) })
+	t.Run("clip", func(t *testing.T) { mirroredPoints(t, clipLook) })
+}
+
+func mirroredPoints(t *testing.T, l look) {
 	const w, h = 400, 300
 	s := newStage(5, 7, w, h)
-	d := newDetector()
+	d := newDetector(l)
 	defer d.Close()
 	find := func(c change) []Point {
 		p, pw, ph := c(s.grey(0), w, h)
@@ -44,8 +49,32 @@ func TestMirroredPointsEqualPointsOfTheMirroredPicture(t *testing.T) {
 	require.InDelta(t, plain[0].Angle, twice.Angle, 1e-3)
 }
 
+// Points of clips are looked for in a smaller picture; they are at the same places as those of photos, in the same pixels.
+func TestPointsOfClipsAreInThePixelsOfPhotos(t *testing.T) {
+	m := bgr(t, newStage(5, 7, 900, 700).grey(0), 900, 700)
+	defer m.Close()
+	sides := make([]side, 2)
+	for i, l := range []look{photoLook, clipLook} {
+		d := newDetector(l)
+		points, err := d.points(m)
+		require.NoError(t, err)
+		sides[i] = newSide(points, false)
+		d.Close()
+	}
+	matched := matchSides(&sides[0], &sides[1])
+	require.Greater(t, len(matched), 40)
+	var dx, dy, sizes []float32
+	for _, p := range matched {
+		a, b := sides[0].points[p.q], sides[1].points[p.o]
+		dx, dy, sizes = append(dx, a.X-b.X), append(dy, a.Y-b.Y), append(sizes, a.Size/b.Size)
+	}
+	require.InDelta(t, 0, median(dx), 0.1)
+	require.InDelta(t, 0, median(dy), 0.1)
+	require.InDelta(t, 1, median(sizes), 0.1)
+}
+
 func TestPointsAreBoundedAndOrdered(t *testing.T) {
-	d := newDetector()
+	d := newDetector(photoLook)
 	defer d.Close()
 	m := bgr(t, newStage(5, 7, 900, 700).grey(0), 900, 700)
 	defer m.Close()

@@ -17,7 +17,7 @@ import (
 // Limits of a fingerprint; parsing refuses more.
 const (
 	maxStills      = 64  // hashed stills
-	maxPointStills = 6   // stills whose SIFT points are kept (prototype: 8; each costs about 20 ms); see shown
+	maxPointStills = 6   // stills whose SIFT points are kept (prototype: 8; each costs about 12 ms); see shown
 	indexStills    = 3   // stills whose strongest points are in the index
 	indexPoints    = 96  // of each
 	coarseCells    = 8   // side of the coarse motion grid
@@ -83,7 +83,11 @@ func Compute(c *media.Clip) (Fingerprint, error) {
 		return Fingerprint{}, fmt.Errorf("fingerprint %s %s: the clip has no stills", c.Info.Kind, short(c.Info.SHA256))
 	}
 	f := Fingerprint{SHA256: c.Info.SHA256, PacketsSHA256: c.Info.PacketsSHA256, Kind: c.Info.Kind, Width: c.Info.Width, Height: c.Info.Height, Duration: c.Info.Duration.Truncate(time.Millisecond)}
-	d := newDetector()
+	how := clipLook
+	if c.Info.Kind == media.Photo {
+		how = photoLook
+	}
+	d := newDetector(how)
 	defer d.Close()
 	small := gocv.NewMat()
 	defer small.Close()

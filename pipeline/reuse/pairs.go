@@ -65,7 +65,7 @@ type PairsReport struct {
 }
 
 // Pairs runs the check on every pair of a CSV file with a header and the columns query, original, label (same or different), optionally
-// transform and others; paths are relative to the file. Each pair is a history of one. A table that cannot be read gives a TableError, a file
+// transform and others; paths are relative to the file or from the root. Each pair is a history of one. A table that cannot be read gives a TableError, a file
 // that cannot be decoded a PairError.
 func Pairs(ctx context.Context, csvPath string, decode Decode, cfg Config, progress func(done, total int)) (PairsReport, error) {
 	list, err := readPairs(csvPath)
@@ -149,7 +149,7 @@ func (c *printCache) get(ctx context.Context, name string) (Fingerprint, error) 
 	if f, ok := c.have[name]; ok {
 		return f, nil
 	}
-	clip, err := c.decode(ctx, pipeline.File(filepath.Join(c.dir, filepath.FromSlash(name))))
+	clip, err := c.decode(ctx, pipeline.File(pipeline.Named(c.dir, name)))
 	if err != nil {
 		return Fingerprint{}, fmt.Errorf("decode: %w", err)
 	}

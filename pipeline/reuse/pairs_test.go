@@ -17,7 +17,7 @@ func TestPairsTableUnraced(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "copy"), "a")
 	path := filepath.Join(dir, "pairs.csv")
-	write(t, path, "query,original,label,transform,severity\ncopy,a,same,none,\nb,a,different,other,1\n")
+	write(t, path, "query,original,label,transform,severity\n"+filepath.Join(dir, "copy")+",a,same,none,\nb,a,different,other,1\n") // from the root, too
 	var calls atomic.Int64
 	r, err := Pairs(context.Background(), path, fakeDecoder(t, &calls), DefaultConfig(), nil)
 	require.NoError(t, err)

@@ -93,7 +93,7 @@ func refind(picture *grey, points []Point, turn Transform, w, h int) (refound, e
 		return refound{}, err
 	}
 	defer laid.Close()
-	d := newDetector()
+	d := newDetector(photoLook)
 	defer d.Close()
 	around, err := d.around(laid, wanted)
 	if err != nil {

@@ -26,7 +26,7 @@ func TestStoredPointsAreFoundAgainUnraced(t *testing.T) {
 	f := fingerprint(t, photo(t, newStage(1, 7, 400, 300), 1, asIs))
 	stills, err := decodePoints(f.points)
 	require.NoError(t, err)
-	d := newDetector()
+	d := newDetector(photoLook)
 	defer d.Close()
 	m, err := f.picture.laid(identity, 400, 300)
 	require.NoError(t, err)

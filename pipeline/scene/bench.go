@@ -54,7 +54,7 @@ func BenchText(ctx context.Context, dir string, decode func(context.Context, pip
 	var spent time.Duration
 	edits, characters := 0, 0
 	for _, r := range rows {
-		item, took, err := benchSign(ctx, filepath.Join(filepath.Dir(filepath.Clean(dir)), filepath.FromSlash(r.file)), r, rows, decode, m)
+		item, took, err := benchSign(ctx, pipeline.Named(filepath.Dir(filepath.Clean(dir)), r.file), r, rows, decode, m)
 		if err != nil {
 			return TextBench{}, fmt.Errorf("read the sign %s: %w", r.file, err)
 		}
