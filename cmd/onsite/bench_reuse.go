@@ -20,7 +20,7 @@ import (
 
 type benchReuseCmd struct {
 	benchCommon
-	Pairs string `help:"CSV file: query,original,label[,transform,severity]; paths relative to the file." placeholder:"FILE" xor:"what" required:""`
+	Pairs string `help:"CSV file: query,original,label[,transform,severity]; paths relative to the file or from the root." placeholder:"FILE" xor:"what" required:""`
 	Make  string `help:"Write an attack suite into this folder with ffmpeg; files that are there are kept." placeholder:"DIR" xor:"what" required:""`
 	Suite string `help:"Evaluate a suite that --make wrote, with plain hashes beside it." placeholder:"DIR" xor:"what" required:""`
 
