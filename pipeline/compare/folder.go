@@ -22,8 +22,8 @@ import (
 // Folder is labelled data on disk, in one of two forms.
 //
 // With a file cases.csv (its first line: file,faces,label and further columns) each line is a submission that is verified under both sets: file
-// and faces (one to five photos, separated by semicolons) relative to the folder, label genuine, impostor or empty. A column policy names a
-// built-in policy. Every further column is a group: site, light, declared ...
+// and faces (one to five photos, separated by semicolons) relative to the folder or from the root, label genuine, impostor or empty. A column
+// policy names a built-in policy. Every further column is a group: site, light, declared ...
 //
 // Without it, DIR/<identity>/* are photos of people, and every two of them are compared, which says nothing of other checks. A file groups.csv
 // (identity and further columns) says which groups people declared themselves to be of.
@@ -274,7 +274,7 @@ func (f Folder) submission(ctx context.Context, row map[string]string) (Case, er
 	var photos []pipeline.Media
 	for name := range strings.SplitSeq(row["faces"], ";") {
 		if name = strings.TrimSpace(name); name != "" {
-			photos = append(photos, pipeline.File(filepath.Join(f.Dir, filepath.FromSlash(name))))
+			photos = append(photos, pipeline.File(pipeline.Named(f.Dir, name)))
 		}
 	}
 	c := Case{ID: row["file"], Label: label, Groups: groups}
@@ -282,7 +282,7 @@ func (f Folder) submission(ctx context.Context, row map[string]string) (Case, er
 	for i, set := range []*models.Set{f.Before, f.After} {
 		v := &verify.Verifier{Decoder: f.Decoder, Models: set}
 		job := verify.Job{
-			Claim: pipeline.Claim{Job: row["file"]}, Media: pipeline.File(filepath.Join(f.Dir, filepath.FromSlash(row["file"]))),
+			Claim: pipeline.Claim{Job: row["file"]}, Media: pipeline.File(pipeline.Named(f.Dir, row["file"])),
 			Policy: rules, Consent: true, Hear: true, InTurn: true,
 		}
 		if len(photos) > 0 {

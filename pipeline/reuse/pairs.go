@@ -65,8 +65,8 @@ type PairsReport struct {
 }
 
 // Pairs runs the check on every pair of a CSV file with a header and the columns query, original, label (same or different), optionally
-// transform and others; paths are relative to the file or from the root. Each pair is a history of one. A table that cannot be read gives a TableError, a file
-// that cannot be decoded a PairError.
+// transform and others; paths are relative to the file or from the root. Each pair is a history of one. A table that cannot be read gives a
+// TableError, a file that cannot be decoded a PairError.
 func Pairs(ctx context.Context, csvPath string, decode Decode, cfg Config, progress func(done, total int)) (PairsReport, error) {
 	list, err := readPairs(csvPath)
 	if err != nil {
